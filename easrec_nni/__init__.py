@@ -1,0 +1,59 @@
+"""EASRec: elastic architecture search for efficient sequential recommenders, on Microsoft NNI.
+
+What a program needs is re-exported here; spaces and strategies come from :mod:`search_spaces` and :mod:`strategies`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from easrec_nni.architecture import Architecture
+    from easrec_nni.data import Dataset, load_dataset, prepare
+    from easrec_nni.errors import UserError
+    from easrec_nni.evaluation import evaluate
+    from easrec_nni.retraining import retrain
+    from easrec_nni.searching import search
+    from easrec_nni.settings import TrialSettings
+    from search_spaces import Choice, EASRecSpace, SpaceConfig
+    from strategies import EASRec
+
+__all__ = [
+    "Architecture",
+    "Choice",
+    "Dataset",
+    "EASRec",
+    "EASRecSpace",
+    "SpaceConfig",
+    "TrialSettings",
+    "UserError",
+    "evaluate",
+    "load_dataset",
+    "prepare",
+    "retrain",
+    "search",
+]
+
+_HOMES = {
+    "Architecture": "easrec_nni.architecture",
+    "Choice": "search_spaces",
+    "Dataset": "easrec_nni.data",
+    "EASRec": "strategies",
+    "EASRecSpace": "search_spaces",
+    "SpaceConfig": "search_spaces",
+    "TrialSettings": "easrec_nni.settings",
+    "UserError": "easrec_nni.errors",
+    "evaluate": "easrec_nni.evaluation",
+    "load_dataset": "easrec_nni.data",
+    "prepare": "easrec_nni.data",
+    "retrain": "easrec_nni.retraining",
+    "search": "easrec_nni.searching",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load what is asked for, and only that: torch and NNI take seconds, for which `easrec --help` should not wait."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'easrec_nni' has no attribute {name!r}")

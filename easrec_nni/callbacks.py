@@ -1,0 +1,166 @@
+"""What happens at the end of an epoch: the best network is kept, the run can be resumed, somebody is told."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from safetensors.torch import save_file
+from torch import Tensor
+
+from easrec_nni.files import replacing
+
+__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "save_weights"]
+
+_logger = logging.getLogger(__name__)
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors, whole: under a temporary name first."""
+    with replacing(path) as temporary:
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)
+
+
+class EpochOrder(Callback):
+    """Tells the training batches which epoch it is: their order depends on nothing else."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the first batch is made."""
+        trainer.train_dataloader.set_epoch(trainer.current_epoch)
+
+
+class EpochRecord(Callback):
+    """History of a run, its best epoch's weights, and early stopping.
+
+    Parameters
+    ----------
+    folder
+        Where ``best.safetensors`` and ``history.csv`` are written.
+    monitor
+        Metric to maximise.
+    patience
+        Epochs without gain after which the run stops.
+    weights
+        Gives the weights to keep.
+    extra
+        Gives further columns for an epoch's row.
+    on_epoch
+        Told every epoch's row.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str,
+        patience: int,
+        weights: Callable[[], dict[str, Tensor]],
+        extra: Callable[[], dict[str, float]] | None = None,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
+        self.folder, self.monitor, self.patience = folder, monitor, patience
+        self.weights, self.extra, self.on_epoch = weights, extra, on_epoch
+        self.history: list[dict[str, float]] = []
+        self.best_epoch, self.best_score = -1, -1.0
+        self._losses: list[Tensor] = []
+        self._began = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._losses, self._began = [], time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Collect the loss, without waiting for it."""
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        self._losses.append(loss.detach())
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Judge the epoch."""
+        module = getattr(pl_module, "training_module", pl_module)
+        row = {
+            "epoch": trainer.current_epoch,
+            "train_loss": float(torch.stack(self._losses).mean()),
+            "seconds": time.perf_counter() - self._began,
+            **module.metrics,
+            **(self.extra() if self.extra else {}),
+        }
+        self.history.append(row)
+        if row[self.monitor] > self.best_score:
+            self.best_score, self.best_epoch = row[self.monitor], trainer.current_epoch
+            save_weights(self.weights(), self.folder / "best.safetensors")
+        self._write_history()
+        _logger.info(
+            "epoch %d: loss %.4f, %s %.4f (best %.4f in epoch %d), %.1f s",
+            row["epoch"],
+            row["train_loss"],
+            self.monitor,
+            row[self.monitor],
+            self.best_score,
+            self.best_epoch,
+            row["seconds"],
+        )
+        if self.on_epoch:
+            self.on_epoch(row)
+        if self.out_of_patience:
+            trainer.should_stop = True
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last ``patience`` epochs brought no gain."""
+        return bool(self.history) and self.history[-1]["epoch"] - self.best_epoch >= self.patience
+
+    @property
+    def best_row(self) -> dict[str, float]:
+        """The best epoch's row."""
+        return next(row for row in self.history if row["epoch"] == self.best_epoch)
+
+    def _write_history(self) -> None:
+        with replacing(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.history[0]))
+            writer.writeheader()
+            writer.writerows(self.history)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"history": self.history, "best_epoch": self.best_epoch, "best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.history = list(state_dict["history"])
+        self.best_epoch, self.best_score = state_dict["best_epoch"], state_dict["best_score"]
+
+
+class SavePoint(Checkpoint):
+    """Saves the run's whole state after every epoch; a kill loses the epoch that was running.
+
+    A subclass of Lightning's ``Checkpoint`` runs after all other callbacks, so that their state is the epoch's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.ckpt"
+        self._random_state: Tensor | None = None
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the random numbers of a resumed run back to where they were."""
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state)
+            self._random_state = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write under a temporary name first: a kill must not leave half a checkpoint."""
+        with replacing(self.path) as temporary:
+            trainer.save_checkpoint(temporary)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random state, for dropout and Gumbel noise."""
+        return {"random_state": torch.get_rng_state()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep it until the next epoch begins: setting a trainer up may use random numbers."""
+        self._random_state = state_dict["random_state"]

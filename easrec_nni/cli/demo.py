@@ -1,0 +1,30 @@
+"""``easrec demo``: the whole way on MovieLens-100K."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo_command(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("demo-results"),
+    port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Local copy of MovieLens-100K, instead of downloading it.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do all steps anew.")] = False,
+) -> None:
+    """Prepare, search under NNI, export, retrain and compare on MovieLens-100K.
+
+    A step whose result is there already is not done again. Ctrl-C leaves no process behind.
+
+    \b
+    Examples:
+      easrec demo
+      easrec demo --data ml-100k.zip --port 9000 --fresh
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    from easrec_nni.demo import run_demo  # here: `easrec --help` need not wait for torch, and Ctrl-C is caught by now
+
+    run_demo(out, port, data, fresh)

@@ -1,0 +1,75 @@
+"""``easrec retrain``: train the network of an architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from easrec_nni.cli.logs import begin_training_command
+
+
+def retrain_command(
+    arch: Annotated[Path, typer.Option("--arch", help="architecture.json, from a search or written by hand.")],
+    data: Annotated[str, typer.Option("--data", help="Prepared dataset: its name, or the path of its folder.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for weights, metrics.json and history.csv.")] = Path(
+        "retrained"
+    ),
+    weights: Annotated[
+        Path | None, typer.Option("--weights", help="supernet.safetensors to inherit weights from.")
+    ] = None,
+    scratch: Annotated[bool, typer.Option("--scratch", help="Start from fresh weights.")] = False,
+    settings: Annotated[Path | None, typer.Option("--settings", help="Settings file of a trial.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Largest number of epochs.", min=1)] = None,
+    patience: Annotated[int | None, typer.Option(help="Epochs without gain before it stops.", min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.", min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Step of Adam.")] = None,
+    mode: Annotated[str | None, typer.Option(help="causal or augmented.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
+) -> None:
+    """Train the network of an architecture, stop early, evaluate it on the test set.
+
+    A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
+
+    \b
+    Examples:
+      easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
+      easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    from easrec_nni.errors import UserError
+
+    if (weights is None) == (not scratch):
+        raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
+    progress = begin_training_command(threads)
+    from easrec_nni.retraining import retrain
+
+    given = {
+        "retrain.epochs": epochs,
+        "retrain.patience": patience,
+        "retrain.batch_size": batch_size,
+        "retrain.learning_rate": learning_rate,
+        "mode": mode,
+        "seed": seed,
+    }
+    chosen = read_settings(settings, data, given)
+    result = retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
+    show_metrics(result.metrics)
+    print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
+
+
+def read_settings(file: Path | None, data: str, given: dict[str, Any]) -> Any:
+    """Settings of a file, or the defaults, with the options that were given put in."""
+    from easrec_nni.settings import TrialSettings
+
+    base = TrialSettings.read(file) if file is not None else TrialSettings(data=data)
+    return base.with_parameters({name: value for name, value in given.items() if value is not None})
+
+
+def show_metrics(metrics: dict[str, Any]) -> None:
+    """Print the figures of a run, one part a line."""
+    for part in ("valid", "test"):
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
+        print(f"{part:>5}: {figures}")

@@ -1,0 +1,53 @@
+"""``easrec search``: a trial without NNI's server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easrec_nni.cli.logs import begin_training_command
+
+
+def search_command(
+    settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="Settings file; `easrec init` writes examples.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path("searched"),
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
+    ] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
+) -> None:
+    """Search, freeze and retrain: the same trial that NNI runs, without its server.
+
+    A run that was interrupted goes on where its last epoch ended.
+
+    \b
+    Examples:
+      easrec search settings/ml100k.yml --out run
+      easrec search settings/ml1m.yml --set lambda=0.3 --set search.epochs=20 --set seed=1
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    import yaml
+
+    from easrec_nni.cli.retrain import show_metrics
+    from easrec_nni.errors import UserError
+    from easrec_nni.settings import TrialSettings
+
+    parameters = {}
+    for pair in set_ or []:
+        name, separator, value = pair.partition("=")
+        if not separator:
+            raise UserError(f"--set {pair}: write KEY=VALUE, such as --set search.epochs=20")
+        try:
+            parameters[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--set {pair}: the value is not valid YAML") from None
+    chosen = TrialSettings.read(settings).with_parameters(parameters)
+    progress = begin_training_command(threads)
+    from easrec_nni.retraining import read_metrics
+    from easrec_nni.trial import run_trial
+
+    result = run_trial(chosen, out, progress=progress, restart=restart)
+    show_metrics(read_metrics(result.folder / "retrained"))
+    print(f"architecture.json, supernet.safetensors and retrained/ are in {result.folder}")

@@ -1,0 +1,29 @@
+"""Data: preparing logs of interactions, and opening what was prepared.
+
+`prepare` turns a named dataset or local files into a folder of memory-mapped arrays, and `load_dataset`
+opens that folder. Every split comes from `leave_one_out`, every sampled negative from `draw_negatives`.
+
+To add a dataset, write one file in ``easrec_nni/data/sources`` and add one line to the registry `NAMED`
+in ``easrec_nni/data/sources/__init__.py``.
+"""
+
+from __future__ import annotations
+
+from easrec_nni.data.dataset import Dataset, ItemFeature, load_dataset
+from easrec_nni.data.manifest import Manifest, PrepareSettings
+from easrec_nni.data.negatives import draw_negatives
+from easrec_nni.data.pipeline import prepare
+from easrec_nni.data.split import LeaveOneOut, leave_one_out, split_validation_users
+
+__all__ = [
+    "Dataset",
+    "ItemFeature",
+    "LeaveOneOut",
+    "Manifest",
+    "PrepareSettings",
+    "draw_negatives",
+    "leave_one_out",
+    "load_dataset",
+    "prepare",
+    "split_validation_users",
+]

@@ -1,0 +1,253 @@
+"""Opening a prepared dataset."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from easrec_nni.data.home import dataset_folder
+from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
+from easrec_nni.data.negatives import PARTS, PROTOCOLS
+from easrec_nni.data.split import LeaveOneOut, leave_one_out
+from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
+from easrec_nni.errors import UserError
+
+
+@dataclass(frozen=True)
+class ItemFeature:
+    """A categorical feature of items, with any number of values per item.
+
+    Attributes
+    ----------
+    offsets : ndarray of int64, shape [n_items + 2]
+        The values of item number i are ``values[offsets[i]:offsets[i + 1]]``; item 0 (padding) has none.
+    values : ndarray of int32
+        Value numbers, 1 or more; 0 is for padding.
+    vocabulary : tuple of str
+        Text of each value number; entry 0 is empty.
+    """
+
+    offsets: NDArray[np.int64]
+    values: NDArray[np.int32]
+    vocabulary: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A prepared dataset; its arrays are mapped from disk and read-only.
+
+    Attributes
+    ----------
+    name : str
+        Name of the dataset.
+    path : Path
+        Its folder.
+    manifest : Manifest
+        How it came about.
+    items : ndarray of int32, shape [interactions]
+        Item numbers 1..n_items (0 is for padding), by user and, within a user, by time.
+    offsets : ndarray of int64, shape [n_users + 1]
+        User u's interactions are ``items[offsets[u]:offsets[u + 1]]``.
+    times : ndarray of int64 or float64, shape [interactions]
+        Times of the interactions, in the source's unit.
+    user_ids : ndarray of str, shape [n_users]
+        The source's id of each user number.
+    item_ids : ndarray of str, shape [n_items + 1]
+        The source's id of each item number; entry 0 is empty.
+    item_features : dict of str to ItemFeature
+        Features of the items by name.
+    """
+
+    name: str
+    path: Path
+    manifest: Manifest
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    times: NDArray[np.generic]
+    user_ids: NDArray[np.str_]
+    item_ids: NDArray[np.str_]
+    item_features: dict[str, ItemFeature]
+    _negatives: dict[str, NDArray[np.int32]] = field(repr=False)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users, evaluated or not."""
+        return len(self.user_ids)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items, without padding."""
+        return len(self.item_ids) - 1
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over items, offsets and negatives, from the manifest."""
+        return self.manifest.fingerprint
+
+    @cached_property
+    def split(self) -> LeaveOneOut:
+        """The leave-one-out split, computed once."""
+        return leave_one_out(self.offsets)
+
+    def negatives(self, protocol: str, part: str) -> NDArray[np.int32]:
+        """Negatives of the evaluated users.
+
+        Parameters
+        ----------
+        protocol : {"pop100", "uni100"}
+            Sampled by popularity in the training part, or uniformly.
+        part : {"valid", "test"}
+            For which target.
+
+        Returns
+        -------
+        ndarray of int32, shape [E, k]
+            Rows as in ``split.eval_users``; 0 where a user has too few candidates.
+
+        Raises
+        ------
+        ValueError
+            If there is no such protocol or part.
+        """
+        if protocol not in PROTOCOLS or part not in PARTS:
+            raise ValueError(f"protocol must be one of {PROTOCOLS} and part one of {PARTS}, not {protocol}, {part}")
+        return self._negatives[f"{protocol}_{part}"]
+
+
+def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
+    """Open a prepared dataset.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a dataset in ``<EASREC_HOME>/datasets``, or the path of a dataset folder (a Path, or a
+        string with a separator in it such as ``./ml-1m``).
+    verify : bool
+        Compute the fingerprint anew and compare it, which reads all interactions and negatives.
+
+    Returns
+    -------
+    Dataset
+        With its arrays mapped from disk.
+
+    Raises
+    ------
+    UserError
+        If there is no such dataset, or it is damaged or of another format version.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from easrec_nni.data import load_dataset, prepare
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = [f"u{n % 3},i{n % 5},{n}" for n in range(15)]
+    >>> _ = (folder / "log.csv").write_text("user,item,time" + chr(10) + chr(10).join(rows))
+    >>> _ = prepare(folder / "log.csv", folder / "prepared")
+    >>> dataset = load_dataset(folder / "prepared")
+    >>> dataset.n_users, dataset.n_items, len(dataset.items)
+    (3, 5, 15)
+    >>> dataset.item_ids[dataset.items[:5]].tolist()
+    ['i0', 'i3', 'i1', 'i4', 'i2']
+    """
+    path = _find(name_or_path)
+    manifest = read_manifest(path)
+    arrays = {name: load_array(path / f"{name}.npy") for name in ARRAYS}
+    negatives = {
+        f"{protocol}_{part}": load_array(path / "negatives" / f"{protocol}_{part}.npy")
+        for protocol in PROTOCOLS
+        for part in PARTS
+    }
+    features = {each.name: _load_feature(path, each.name) for each in manifest.features}
+    dataset = Dataset(manifest.name, path, manifest, **arrays, item_features=features, _negatives=negatives)  # type: ignore[arg-type]
+    problem = _problem(dataset)
+    if problem is None and verify and fingerprint(dataset.items, dataset.offsets, negatives) != manifest.fingerprint:  # type: ignore[arg-type]
+        problem = "its arrays do not have the fingerprint of the manifest"
+    if problem is not None:
+        raise UserError(f"the dataset in {path} is damaged ({problem}): prepare it again with --force")
+    return dataset
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read the manifest of a dataset folder.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+
+    Returns
+    -------
+    Manifest
+        What the folder says of itself.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read or is of another format version.
+    """
+    try:
+        raw = json.loads((path / MANIFEST_NAME).read_text(encoding="utf-8"))
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"the dataset in {path} has format version {version}, this toolkit reads {FORMAT_VERSION}: "
+                "prepare it again with --force"
+            )
+        return Manifest.model_validate(raw)
+    except (OSError, ValueError, ValidationError) as error:
+        raise UserError(f"the manifest in {path} is damaged: prepare the dataset again with --force") from error
+
+
+def _find(name_or_path: str | Path) -> Path:
+    if isinstance(name_or_path, str) and "/" not in name_or_path and "\\" not in name_or_path:
+        path = dataset_folder(name_or_path)
+        if not (path / MANIFEST_NAME).is_file():
+            raise UserError(
+                f"there is no dataset {name_or_path!r} in {path.parent}: run 'easrec prepare {name_or_path}'"
+            )
+        return path
+    path = Path(name_or_path).expanduser()
+    if not (path / MANIFEST_NAME).is_file():
+        raise UserError(f"{path} is no prepared dataset: run 'easrec prepare SOURCE --out {path}'")
+    return path
+
+
+def _load_feature(path: Path, name: str) -> ItemFeature:
+    file = path / "features" / f"{name}.vocabulary.json"
+    try:
+        vocabulary = tuple(map(str, json.loads(file.read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"the dataset's file {file} is missing or damaged: prepare it again with --force") from error
+    offsets = load_array(path / "features" / f"{name}.offsets.npy")
+    return ItemFeature(offsets, load_array(path / "features" / f"{name}.values.npy"), vocabulary)  # type: ignore[arg-type]
+
+
+def _problem(dataset: Dataset) -> str | None:
+    """What is wrong with the arrays, if anything."""
+    counts, interactions = dataset.manifest.counts, len(dataset.items)
+    expected: dict[str, tuple[NDArray[np.generic], Any, tuple[int, ...]]] = {
+        "items": (dataset.items, np.int32, (counts.interactions,)),
+        "offsets": (dataset.offsets, np.int64, (counts.users + 1,)),
+        "times": (dataset.times, dataset.times.dtype, (counts.interactions,)),
+        "user_ids": (dataset.user_ids, dataset.user_ids.dtype, (counts.users,)),
+        "item_ids": (dataset.item_ids, dataset.item_ids.dtype, (counts.items + 1,)),
+    }
+    rows = (dataset.manifest.split.users_evaluated, dataset.manifest.negatives.k)
+    expected |= {name: (array, np.int32, rows) for name, array in dataset._negatives.items()}
+    for name, feature in dataset.item_features.items():
+        expected[f"feature {name}"] = (feature.offsets, np.int64, (counts.items + 2,))
+    for name, (array, kind, shape) in expected.items():
+        if array.dtype != kind or array.shape != shape:
+            return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
+    if dataset.offsets[0] != 0 or dataset.offsets[-1] != interactions or np.any(np.diff(dataset.offsets) < 0):
+        return "offsets do not divide the interactions"
+    if dataset.items.min() < 1 or dataset.items.max() > counts.items:
+        return "items has numbers outside the catalogue"
+    return None

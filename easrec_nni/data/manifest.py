@@ -1,0 +1,155 @@
+"""The manifest of a prepared dataset, and the settings that it was prepared with."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+FORMAT_VERSION = 1
+"""Version of the dataset folder; a reader refuses every other one."""
+
+MANIFEST_NAME = "manifest.json"
+
+FeatureName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
+"""Name of an item feature, which is also the beginning of its files' names."""
+
+
+def feature_name(text: str) -> str:
+    """Turn a column's name into the name of an item feature (other characters become ``_``)."""
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "_", text.strip())[:100]
+    return cleaned if cleaned and cleaned[0] not in ".-" else "_" + cleaned[:99]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PrepareSettings(_Model):
+    """Everything besides the source that decides what a prepared dataset holds.
+
+    Attributes
+    ----------
+    min_user_interactions, min_item_interactions : int
+        Users and items with fewer interactions are dropped again and again until none is left (k-core).
+    min_rating : float or None
+        Interactions with a lower rating are dropped. None keeps all and reads no ratings.
+    drop_duplicates : bool
+        Drop rows that repeat user, item and time of an earlier row. The same item at another time stays.
+    drop_invalid : bool
+        Drop (and count) rows without user, item or readable time instead of refusing the file.
+    user_column, item_column, time_column, rating_column : str or None
+        Columns of a table; None looks for common names.
+    delimiter : str or None
+        What separates the columns of a text table; None decides by the file's name and first line.
+    encoding : str or None
+        Encoding of a text table; None is UTF-8, or what the dataset's publisher uses.
+    seed : int
+        Seed of the sampled negatives.
+    """
+
+    min_user_interactions: int = Field(default=1, ge=1)
+    min_item_interactions: int = Field(default=1, ge=1)
+    min_rating: float | None = Field(default=None, allow_inf_nan=False)
+    drop_duplicates: bool = True
+    drop_invalid: bool = False
+    user_column: str | None = None
+    item_column: str | None = None
+    time_column: str | None = None
+    rating_column: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+
+class SourceFile(_Model):
+    """One file that the dataset was read from; its folder is left out, so manifests can be shared."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+class SourceInfo(_Model):
+    """Where the interactions come from: the source's name, and whether its files were given by path."""
+
+    name: str
+    local: bool
+    files: tuple[SourceFile, ...]
+
+
+class Counts(_Model):
+    """Size of the dataset. No count has a padding entry in it."""
+
+    users: int
+    items: int
+    interactions: int
+    interactions_per_user: float
+    interactions_per_item: float
+
+
+class SplitInfo(_Model):
+    """How the interactions are divided (see `easrec_nni.data.split`)."""
+
+    method: Literal["leave-one-out"] = "leave-one-out"
+    users_evaluated: int
+    users_train_only: int
+
+
+class NegativesInfo(_Model):
+    """How the negatives were drawn; `users_short` counts users with fewer than `k`, for each file."""
+
+    k: int
+    seed: int
+    users_short: dict[str, int]
+
+
+class FeatureInfo(_Model):
+    """An item feature; `values` counts the vocabulary without its padding entry."""
+
+    name: FeatureName
+    values: int
+    items_without: int
+
+
+class Manifest(_Model):
+    """What a dataset folder holds and how it came about, as written in ``manifest.json``.
+
+    Attributes
+    ----------
+    format_version : int
+        Version of the folder's layout, `FORMAT_VERSION`.
+    name : str
+        Name of the dataset.
+    counts : Counts
+        Users, items and interactions, without padding.
+    dropped : dict of str to int
+        What was left out: reason, and how many rows, users or items.
+    settings : PrepareSettings
+        What it was prepared with.
+    source : SourceInfo
+        The files it was read from, with their SHA-256.
+    split : SplitInfo
+        Users evaluated and users that only train.
+    negatives : NegativesInfo
+        Negatives per evaluated user, seed, and users with too small a catalogue.
+    features : tuple of FeatureInfo
+        Item features.
+    fingerprint : str
+        SHA-256 over items, offsets and negatives: equal for equal experiments.
+    package_version : str
+        Version of the toolkit that wrote the folder.
+    """
+
+    format_version: Literal[1] = 1
+    name: str
+    counts: Counts
+    dropped: dict[str, int]
+    settings: PrepareSettings
+    source: SourceInfo
+    split: SplitInfo
+    negatives: NegativesInfo
+    features: tuple[FeatureInfo, ...]
+    fingerprint: str
+    package_version: str

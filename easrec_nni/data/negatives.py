@@ -1,0 +1,195 @@
+"""Negatives of the sampled evaluation protocols: drawn once per dataset, without replacement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easrec_nni.data.split import LeaveOneOut
+
+NEGATIVES_PER_USER = 100
+PROTOCOLS = ("pop100", "uni100")
+"""Popularity-sampled and uniformly sampled negatives."""
+PARTS = ("valid", "test")
+
+_USERS_PER_CHUNK = 2048
+_ROUNDS = 6
+
+Draw = Callable[[tuple[int, int]], NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """Negatives of one protocol and part.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape [E, k]
+        Item numbers in the order of drawing, distinct in each row; 0 fills rows with too few candidates.
+    users_short : int
+        Rows that have a 0 because the user's candidates are fewer than k.
+    """
+
+    items: NDArray[np.int32]
+    users_short: int
+
+
+def draw_negatives(
+    items: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    split: LeaveOneOut,
+    n_items: int,
+    protocol: str,
+    part: str,
+    k: int = NEGATIVES_PER_USER,
+    seed: int = 0,
+) -> Negatives:
+    """Draw k negatives for every evaluated user, without replacement.
+
+    An item is drawn with a probability proportional to its weight among the items left over
+    (``pop100``: its count in the training part; ``uni100``: 1). No item of the user is drawn, targets
+    included. Items of weight 0 are drawn, uniformly, only when no other is left. Each row is an exact
+    draw of that kind: rejection sampling does most rows, and a row that it leaves unfinished is
+    completed by perturbing the logarithms of the weights with Gumbel noise.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape [interactions]
+        Item numbers 1..n_items in user-then-time order.
+    offsets : ndarray of int64, shape [n_users + 1]
+        Where each user's interactions begin and end.
+    split : LeaveOneOut
+        The split of these interactions.
+    n_items : int
+        Items in the catalogue, without padding.
+    protocol : {"pop100", "uni100"}
+        What the weights are.
+    part : {"valid", "test"}
+        The two parts are drawn independently of each other.
+    k : int
+        Negatives per user.
+    seed : int
+        Seed, 0 or more.
+
+    Returns
+    -------
+    Negatives
+        The item numbers and how many users had too few candidates.
+
+    Raises
+    ------
+    ValueError
+        If protocol or part is none of those above.
+    """
+    if protocol not in PROTOCOLS or part not in PARTS:
+        raise ValueError(f"protocol must be one of {PROTOCOLS} and part one of {PARTS}, not {protocol}, {part}")
+    rng = np.random.default_rng([seed, PROTOCOLS.index(protocol), PARTS.index(part)])
+    if protocol == "uni100":
+        weights = np.ones(n_items + 1)
+
+        def draw(shape: tuple[int, int]) -> NDArray[np.int64]:
+            return rng.integers(1, n_items + 1, size=shape)
+    else:
+        training = training_items(items, offsets, split)
+        weights = np.bincount(training, minlength=n_items + 1).astype(np.float64)
+
+        def draw(shape: tuple[int, int]) -> NDArray[np.int64]:
+            # A random training interaction has an item drawn in proportion to popularity.
+            return training[rng.integers(0, len(training), size=shape)].astype(np.int64)
+
+    result = np.zeros((len(split.eval_users), k), dtype=np.int32)
+    for start in range(0, len(result), _USERS_PER_CHUNK):
+        users = split.eval_users[start : start + _USERS_PER_CHUNK]
+        result[start : start + len(users)] = _draw_chunk(items, offsets, users, weights, draw, k, rng)
+    return Negatives(result, int(np.count_nonzero(result[:, -1] == 0)) if k else 0)
+
+
+def training_items(items: NDArray[np.int32], offsets: NDArray[np.int64], split: LeaveOneOut) -> NDArray[np.int32]:
+    """Item numbers of the training part of all users, in user-then-time order.
+
+    Parameters
+    ----------
+    items, offsets, split
+        As for `draw_negatives`.
+
+    Returns
+    -------
+    ndarray of int32
+        One number for each training interaction.
+    """
+    trains = np.ones(len(items), dtype=bool)
+    trains[split.valid_target_index] = False
+    trains[split.test_target_index] = False
+    return np.asarray(items)[trains]
+
+
+def _draw_chunk(
+    items: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    users: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    draw: Draw,
+    k: int,
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    width = len(weights)
+    lengths = offsets[users + 1] - offsets[users]
+    histories = [items[offsets[user] : offsets[user + 1]] for user in users]
+    # One sorted key per (row, item) pair; column 0 counts as taken, so padding is never accepted.
+    rows = np.repeat(np.arange(len(users)), lengths)
+    keys = np.sort(np.concatenate([rows * width + np.concatenate(histories), np.arange(len(users)) * width]))
+    chosen = np.zeros((len(users), k), dtype=np.int64)
+    open_rows = np.arange(len(users))
+    for round_number in range(_ROUNDS):
+        if len(open_rows) == 0:
+            break
+        extra = k + k // 4 + 1 if round_number == 0 else k // 2 + 1
+        candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), extra))], axis=1)
+        chosen[open_rows] = _first_valid(candidates, open_rows, keys, width, k)
+        open_rows = open_rows[chosen[open_rows, -1] == 0]
+    for row in open_rows:
+        _complete(chosen[row], histories[row], weights, rng)
+    return chosen
+
+
+def _first_valid(
+    candidates: NDArray[np.int64], rows: NDArray[np.int64], keys: NDArray[np.int64], width: int, k: int
+) -> NDArray[np.int64]:
+    """First k distinct candidates of each row that are no items of its user, in order; then zeros."""
+    # Item and place in one number: sorting these is a stable sort by item, and ascending queries are fast.
+    shift = int(candidates.shape[1]).bit_length()
+    packed = np.sort((candidates << shift) | np.arange(candidates.shape[1]), axis=1)
+    ordered = packed >> shift
+    wanted = rows[:, None] * width + ordered
+    places = np.searchsorted(keys, wanted)
+    accepted = keys[np.minimum(places, len(keys) - 1)] != wanted
+    accepted[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+    valid = np.empty_like(accepted)
+    np.put_along_axis(valid, packed & ((1 << shift) - 1), accepted, axis=1)
+    position = np.cumsum(valid, axis=1) - 1
+    valid &= position < k
+    kept = np.zeros((len(rows), k), dtype=np.int64)
+    row, column = np.nonzero(valid)
+    kept[row, position[row, column]] = candidates[row, column]
+    return kept
+
+
+def _complete(
+    chosen: NDArray[np.int64], history: NDArray[np.int32], weights: NDArray[np.float64], rng: np.random.Generator
+) -> None:
+    """Fill the zeros at the end of `chosen`: given its beginning, the rest is a draw among what is left."""
+    filled = int(np.count_nonzero(chosen))
+    left = np.ones(len(weights), dtype=bool)
+    left[0] = False
+    left[history] = False
+    left[chosen[:filled]] = False
+    candidates = np.flatnonzero(left)
+    some = weights[candidates] > 0
+    scores = rng.gumbel(size=len(candidates))
+    scores[some] += np.log(weights[candidates[some]])
+    # The first key orders weightless items behind all others, whatever the noise.
+    best = np.lexsort((-scores, ~some))[: len(chosen) - filled]
+    chosen[filled : filled + len(best)] = candidates[best]

@@ -1,0 +1,211 @@
+"""RecBole's atomic files: a folder with ``NAME.inter[.gz]`` and, beside it, ``NAME.item``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from easrec_nni.data.manifest import PrepareSettings, feature_name
+from easrec_nni.data.reporting import Reporter
+from easrec_nni.data.sources.base import RawLog
+from easrec_nni.data.sources.columns import clean_log
+from easrec_nni.data.sources.delimited import (
+    TextFile,
+    check_delimiter,
+    check_encoding,
+    read_columns,
+    read_header,
+    split_header,
+)
+from easrec_nni.errors import UserError
+
+_SUFFIXES = (".inter", ".inter.gz")
+Columns: TypeAlias = dict[str, pa.ChunkedArray]
+_TYPES = ("token", "float", "token_seq", "float_seq")
+
+
+def is_atomic(path: Path) -> bool:
+    """Whether a path is an ``.inter`` file or a folder that has one."""
+    return path.name.endswith(_SUFFIXES) or (path.is_dir() and bool(_inter_files(path)))
+
+
+@dataclass(frozen=True)
+class AtomicSource:
+    """Atomic files of RecBole, such as those of its dataset collection.
+
+    The header names each column and its type, as in ``user_id:token``. The columns of ``user_id``,
+    ``item_id``, ``timestamp`` and ``rating`` are read, unless the settings name others; of the items,
+    all columns of type ``token`` and ``token_seq`` (values separated by spaces).
+    """
+
+    name: str = "atomic"
+    summary: str = "folder or file of RecBole's atomic format (.inter, .inter.gz)"
+
+    def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
+        """Find the interactions and, where there is one, the table of items."""
+        if path is None:
+            raise UserError("atomic files are local: give the path of their folder")
+        found = _inter_files(path) if path.is_dir() else [path]
+        if not found:
+            raise UserError(f"{path} has no .inter or .inter.gz file: give a folder of RecBole's atomic files")
+        if len(found) > 1:
+            names = ", ".join(sorted(file.name for file in found))
+            raise UserError(f"{path} has several files of interactions ({names}): give the path of one of them")
+        if not found[0].is_file():
+            raise UserError(f"no file {found[0]}: check the path")
+        stem = found[0].name.removesuffix(".gz").removesuffix(".inter")
+        items = (found[0].with_name(stem + suffix) for suffix in (".item", ".item.gz"))
+        return (found[0], *[file for file in items if file.is_file()][:1])
+
+    def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
+        """Read interactions and item features."""
+        reporter.step(f"reading {files[0].name}")
+        log = read_inter(TextFile.at(files[0]), settings)
+        if len(files) == 1:
+            return log
+        features, notes = read_items(TextFile.at(files[1]), settings)
+        return RawLog(log.interactions, features, log.dropped, log.notes + notes)
+
+
+def read_inter(text: TextFile, settings: PrepareSettings) -> RawLog:
+    """Read a table of interactions in the atomic format.
+
+    Parameters
+    ----------
+    text : TextFile
+        The table.
+    settings : PrepareSettings
+        Of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
+
+    Returns
+    -------
+    RawLog
+        The interactions.
+
+    Raises
+    ------
+    UserError
+        If the header is not of that format or a column is missing, and as for `clean_log`.
+    """
+    fields = _fields(text, settings)
+    roles = {
+        "user": settings.user_column or "user_id",
+        "item": settings.item_column or "item_id",
+        "time": settings.time_column or "timestamp",
+    }
+    if settings.min_rating is not None:
+        roles["rating"] = settings.rating_column or "rating"
+    for role, name in roles.items():
+        if name not in fields:
+            raise UserError(
+                f"{text.label} has no column {name}, its columns are {', '.join(fields)}: "
+                f"name the right one with --{role}-column" + " or leave out --min-rating" * (role == "rating")
+            )
+    columns = _read(text, fields, roles.values(), settings)
+    user, item, time = (columns[roles[role]] for role in ("user", "item", "time"))
+    return clean_log(text.label, user, item, time, columns[roles["rating"]] if "rating" in roles else None, settings)
+
+
+def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
+    """Read a table of items in the atomic format.
+
+    Parameters
+    ----------
+    text, settings
+        As for `read_inter`.
+
+    Returns
+    -------
+    features : dict of str to DataFrame
+        As in `RawLog`.
+    notes : tuple of str
+        Which columns are not used.
+
+    Raises
+    ------
+    UserError
+        If the header is not of that format or has no column of item ids.
+    """
+    fields = _fields(text, settings)
+    id_name = settings.item_column or "item_id"
+    if id_name not in fields:
+        listing = ", ".join(fields)
+        raise UserError(f"{text.label} has no column {id_name}, its columns are {listing}: correct its header")
+    names = [name for name, (_, kind) in fields.items() if kind in ("token", "token_seq") and name != id_name]
+    columns = _read(text, fields, [id_name, *names], settings)
+    features: dict[str, pd.DataFrame] = {}
+    for name in names:
+        if feature_name(name) in features:
+            raise UserError(f"{text.label} has two columns that would be called {feature_name(name)}: rename one")
+        separator = " " if fields[name][1] == "token_seq" else None
+        features[feature_name(name)] = long_feature(columns[id_name], columns[name], separator)
+    unused = [name for name in fields if name not in names and name != id_name]
+    note = f"columns of numbers in {text.label} are no categories and are not used: {', '.join(unused)}"
+    return features, (note,) if unused else ()
+
+
+def long_feature(ids: pa.ChunkedArray, values: pa.ChunkedArray, separator: str | None) -> pd.DataFrame:
+    """Bring a column of item values to the form of `RawLog`: one row for each value.
+
+    Parameters
+    ----------
+    ids, values : pyarrow.ChunkedArray of string, shape [items]
+        Ids and values of items.
+    separator : str or None
+        What separates several values in one cell; None if there is always one.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``item`` and ``value``; empty values have no row.
+    """
+    values = pc.fill_null(values, "").combine_chunks()
+    ids = ids.combine_chunks()
+    if separator is not None:
+        lists = pc.split_pattern(values, separator)
+        ids = ids.take(pc.list_parent_indices(lists))
+        values = pc.list_flatten(lists)
+    values = pc.utf8_trim_whitespace(values)
+    keep = pc.not_equal(values, "")
+    return pd.DataFrame({"item": ids.filter(keep).to_pandas(), "value": values.filter(keep).to_pandas()})
+
+
+def _fields(text: TextFile, settings: PrepareSettings) -> dict[str, tuple[int, str]]:
+    """Place and type of each column in an atomic header."""
+    header = read_header(text, check_encoding(settings.encoding or "utf-8"))
+    fields: dict[str, tuple[int, str]] = {}
+    for place, column in enumerate(split_header(header, check_delimiter(settings.delimiter or "\t"), quoted=False)):
+        name, _, kind = column.rpartition(":")
+        if kind not in _TYPES or not name:
+            raise UserError(
+                f"{text.label}: the column {column[:60]!r} has no type, an atomic header reads user_id:token and so on "
+                f"with types {', '.join(_TYPES)}: correct it, or name the file .tsv to read it as a table"
+            )
+        fields[name] = (place, kind)
+    return fields
+
+
+def _read(
+    text: TextFile, fields: dict[str, tuple[int, str]], names: Iterable[str], settings: PrepareSettings
+) -> Columns:
+    """Read the named columns of an atomic file."""
+    places = {name: fields[name][0] for name in names}
+    table = read_columns(
+        text,
+        sorted(set(places.values())),
+        len(fields),
+        delimiter=check_delimiter(settings.delimiter or "\t"),
+        encoding=check_encoding(settings.encoding or "utf-8"),
+        quoted=False,
+    )
+    return {name: table[str(place)] for name, place in places.items()}
+
+
+def _inter_files(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if file.name.endswith(_SUFFIXES)]

@@ -1,0 +1,154 @@
+"""The dataset folder: which files it has, writing it as a whole or not at all, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easrec_nni.data.encode import EncodedFeature, EncodedLog
+from easrec_nni.data.manifest import MANIFEST_NAME, Manifest
+from easrec_nni.errors import UserError
+
+ARRAYS = ("items", "offsets", "times", "user_ids", "item_ids")
+_ENTRIES = {MANIFEST_NAME, "features", "negatives", *(f"{name}.npy" for name in ARRAYS)}
+
+
+def is_dataset_folder(path: Path) -> bool:
+    """Whether a folder is a dataset and nothing else, so that it may be replaced by another dataset."""
+    return path.is_dir() and (path / MANIFEST_NAME).is_file() and {each.name for each in path.iterdir()} <= _ENTRIES
+
+
+def check_target(path: Path) -> None:
+    """Refuse to write where something other than a dataset lies.
+
+    Raises
+    ------
+    UserError
+        If `path` exists and is neither a dataset nor an empty folder.
+    """
+    if not path.exists() or is_dataset_folder(path) or (path.is_dir() and not any(path.iterdir())):
+        return
+    raise UserError(f"{path} exists and is not a dataset, so it is not overwritten: choose another folder with --out")
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """Give an empty folder beside `target` that takes its place once all is written.
+
+    Parameters
+    ----------
+    target : Path
+        Where the folder will be; a dataset that lies there is replaced.
+
+    Yields
+    ------
+    Path
+        The folder to write to. If the writing fails, it is removed and `target` stays as it was.
+
+    Raises
+    ------
+    UserError
+        If the disk does not take it.
+    """
+    part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+        check_target(target)
+        old = target.with_name(f"{part.name}.old")
+        if target.exists():
+            os.rename(target, old)
+        os.rename(part, target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target} ({error.strerror or error}): choose another folder with --out"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_folder(
+    folder: Path,
+    log: EncodedLog,
+    features: Mapping[str, EncodedFeature],
+    negatives: Mapping[str, NDArray[np.int32]],
+    manifest: Manifest,
+) -> None:
+    """Write all files of a dataset, the manifest last.
+
+    Parameters
+    ----------
+    folder : Path
+        An empty folder.
+    log : EncodedLog
+        The interactions.
+    features : mapping of str to EncodedFeature
+        Item features by name.
+    negatives : mapping of str to ndarray of int32, shape [E, k]
+        Negatives by the name of their file, such as ``pop100_valid``.
+    manifest : Manifest
+        What is written.
+    """
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(log, name), allow_pickle=False)
+    (folder / "negatives").mkdir()
+    for name, array in negatives.items():
+        np.save(folder / "negatives" / f"{name}.npy", array, allow_pickle=False)
+    (folder / "features").mkdir()
+    for name, feature in features.items():
+        np.save(folder / "features" / f"{name}.offsets.npy", feature.offsets, allow_pickle=False)
+        np.save(folder / "features" / f"{name}.values.npy", feature.values, allow_pickle=False)
+        text = json.dumps(feature.vocabulary, ensure_ascii=False)
+        (folder / "features" / f"{name}.vocabulary.json").write_text(text, encoding="utf-8")
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def load_array(path: Path) -> NDArray[np.generic]:
+    """Map an array into memory, read-only.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or damaged.
+    """
+    try:
+        loaded: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"the dataset's file {path} is missing or damaged: prepare it again with --force") from error
+    return loaded
+
+
+def fingerprint(
+    items: NDArray[np.int32], offsets: NDArray[np.int64], negatives: Mapping[str, NDArray[np.int32]]
+) -> str:
+    """SHA-256 over what an experiment's numbers depend on.
+
+    Parameters
+    ----------
+    items, offsets : ndarray
+        The interactions, as in `Dataset`.
+    negatives : mapping of str to ndarray of int32, shape [E, k]
+        Negatives by name; their order does not matter.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits, the same on every machine.
+    """
+    digest = hashlib.sha256()
+    arrays: list[tuple[str, NDArray[np.generic], str]] = [("items", items, "<i4"), ("offsets", offsets, "<i8")]
+    arrays += [(name, negatives[name], "<i4") for name in sorted(negatives)]
+    for name, array, kind in arrays:
+        digest.update(f"{name}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array, dtype=kind).data)
+    return digest.hexdigest()

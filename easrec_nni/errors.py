@@ -1,0 +1,29 @@
+"""Errors that a person using the toolkit can put right."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake in what the toolkit was given: an option, a file, a folder, a name.
+
+    The command line prints the message on one line and exits with code 2, without a traceback.
+
+    Parameters
+    ----------
+    message : str
+        One clear line that says what is wrong and how to put it right.
+
+    Examples
+    --------
+    >>> raise UserError("no file log.csv: check the path")
+    Traceback (most recent call last):
+    easrec_nni.errors.UserError: no file log.csv: check the path
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+    @property
+    def message(self) -> str:
+        """The line that is shown to the user."""
+        return str(self.args[0])

@@ -1,0 +1,74 @@
+"""From files to networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from easrec_nni.architecture import Architecture
+from easrec_nni.errors import UserError
+from search_spaces import EASRecSpace
+
+__all__ = ["load_network", "read_weights", "supernet_weights"]
+
+# Names of alpha's and beta's logits in a supernet's file.
+LOGITS = "logits."
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """Weights of a safetensors file, which cannot hold code.
+
+    Raises
+    ------
+    UserError
+        The file is missing or no safetensors file.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"there is no weights file {path}")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a safetensors file ({error}); a run that was killed can be repeated") from None
+
+
+def supernet_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the architecture parameters that lie beside them."""
+    return {name: weight for name, weight in weights.items() if not name.startswith(LOGITS)}
+
+
+def load_network(architecture: Architecture, weights: str | Path | None = None) -> EASRecSpace:
+    """The compact network of an architecture.
+
+    Parameters
+    ----------
+    architecture
+        What to build.
+    weights
+        A supernet's file (the network inherits its part), a compact network's file, or None for fresh weights.
+
+    Raises
+    ------
+    UserError
+        The weights belong to another space or architecture.
+    """
+    compact = EASRecSpace(architecture.space.compact(architecture.choices))
+    if weights is None:
+        return compact
+    tensors = read_weights(weights)
+    is_supernet = any(name.startswith(LOGITS) for name in tensors)
+    network = EASRecSpace(architecture.space) if is_supernet else compact
+    tensors = supernet_weights(tensors)
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        if name not in expected or name not in tensors or expected[name].shape != tensors[name].shape:
+            wanted = tuple(expected[name].shape) if name in expected else "no such weight"
+            found = tuple(tensors[name].shape) if name in tensors else "nothing"
+            raise UserError(
+                f"{weights} does not fit the architecture: {name} should be {wanted}, the file has {found}; give the "
+                "weights that were written beside this architecture.json"
+            )
+    network.load_state_dict(tensors)
+    return network.freeze(architecture.choices) if is_supernet else network

@@ -1,0 +1,282 @@
+"""Experiments and trials as NNI 3.0 records them: in its list of experiments, its REST API and its SQLite files."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import sqlite3
+import urllib.request
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.errors import UserError
+
+__all__ = ["Experiment", "Trial", "best_trial", "find_experiment", "list_experiments", "list_trials", "request"]
+
+REQUEST_SECONDS = 10.0
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OVER = frozenset({"SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED", "STOPPED"})
+# NNI is asked on this machine: a proxy of the environment has no business there.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def nni_home() -> Path:
+    """Folder in which NNI keeps its list of experiments."""
+    return Path.home() / "nni-experiments"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment of NNI.
+
+    Attributes
+    ----------
+    id
+        NNI's name of it, eight letters and digits.
+    name
+        ``experimentName`` of its YAML file.
+    folder
+        Where NNI keeps its records and its trials' files.
+    port
+        Of its web UI and REST API, while it runs.
+    running
+        Whether its manager answers.
+    """
+
+    id: str
+    name: str
+    folder: Path
+    port: int
+    running: bool
+
+    @property
+    def url(self) -> str:
+        """Address of the web UI."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of an experiment.
+
+    Attributes
+    ----------
+    id, number
+        NNI's name of it, and its number in the web UI.
+    status
+        ``WAITING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``USER_CANCELED`` …; ``STOPPED`` if the experiment ended
+        while it ran.
+    parameters
+        What the tuner sampled.
+    folder
+        What the trial knows as ``NNI_OUTPUT_DIR``: its files and logs.
+    intermediate
+        Reported results in order.
+    final
+        The final result, or None; ``default`` is what the tuner maximises.
+    started, ended
+        Seconds since 1970, or None.
+    """
+
+    id: str
+    number: int
+    status: str
+    parameters: dict[str, Any]
+    folder: Path
+    intermediate: tuple[dict[str, Any], ...] = ()
+    final: dict[str, Any] | None = None
+    started: float | None = field(default=None, repr=False)
+    ended: float | None = field(default=None, repr=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.status in _OVER
+
+    @property
+    def score(self) -> float | None:
+        """Final result that the tuner maximises, if there is a finite one."""
+        value = (self.final or {}).get("default")
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+    def last_error(self) -> str:
+        """Last line that the trial wrote to stderr: the message of its exception."""
+        try:
+            text = (self.folder / "trial.stderr").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1] if lines else ""
+
+
+def request(port: int, api: str, seconds: float = REQUEST_SECONDS) -> Any:
+    """Answer of a manager's REST API.
+
+    Raises
+    ------
+    OSError
+        Nobody answers there.
+    ValueError
+        Somebody does, but not NNI.
+    """
+    with _opener.open(f"http://127.0.0.1:{port}/api/v1/nni/{api}", timeout=seconds) as answer:
+        return json.load(answer)
+
+
+def _answers(experiment_id: str, port: int) -> bool:
+    """Whether the manager of this very experiment listens on the port: another one may have taken it since."""
+    try:
+        return bool(request(port, "experiment", 3.0)["id"] == experiment_id)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def list_experiments() -> dict[str, dict[str, Any]]:
+    """NNI's list of the experiments of this user, oldest first, by id, as it is written."""
+    file = nni_home() / ".experiment"
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return {str(key): value for key, value in entries.items() if isinstance(value, dict)}
+
+
+def find_experiment(experiment_id: str) -> Experiment:
+    """Experiment of this user by id, running or finished.
+
+    Raises
+    ------
+    UserError
+        There is none, or its files are gone.
+    """
+    entries = list_experiments()
+    entry = entries.get(experiment_id, {})
+    folder = Path(entry.get("logDir") or nni_home()) / experiment_id
+    if not _ID.fullmatch(experiment_id) or not (entry or folder.is_dir()):
+        near = difflib.get_close_matches(experiment_id, entries, n=1) or list(entries)[-3:]
+        known = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise UserError(f"NNI knows no experiment {experiment_id!r} of this user{known}")
+    if not folder.is_dir():
+        raise UserError(f"the files of experiment {experiment_id} are gone: there is no {folder}")
+    port = int(entry.get("port") or 0)
+    running = entry.get("status") != "STOPPED" and port > 0 and _answers(experiment_id, port)
+    return Experiment(experiment_id, str(entry.get("experimentName") or ""), folder, port, running)
+
+
+def list_trials(experiment: Experiment) -> list[Trial]:
+    """All trials of an experiment, first one first: from its manager, or, where that is gone, from its records.
+
+    Raises
+    ------
+    UserError
+        The records cannot be read.
+    """
+    if experiment.running:
+        try:
+            jobs, metrics = request(experiment.port, "trial-jobs"), request(experiment.port, "metric-data")
+            return _assemble(experiment, [_from_job(job) for job in jobs], metrics)
+        except (OSError, ValueError):
+            pass  # stopped since: the records tell the rest
+    trials, metrics = _from_records(experiment.folder / "db" / "nni.sqlite")
+    return _assemble(experiment, trials, metrics)
+
+
+def best_trial(trials: Iterable[Trial]) -> Trial | None:
+    """Trial with the largest final result, the earlier one where two are equal; None if no trial has one."""
+    scored = [(trial.score, -trial.number, trial) for trial in trials if trial.score is not None]
+    return max(scored, key=lambda entry: entry[:2])[2] if scored else None
+
+
+def _parameters(text: str | None) -> dict[str, Any]:
+    try:
+        parameters = json.loads(text or "{}").get("parameters")
+    except (ValueError, AttributeError):
+        return {}
+    return parameters if isinstance(parameters, dict) else {}
+
+
+def _result(text: str) -> dict[str, Any]:
+    """A reported result; NNI keeps it as JSON within JSON, and a bare number stands for ``default``."""
+    value: Any = text
+    for _ in range(2):
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError:
+                break
+    return value if isinstance(value, dict) else {"default": value}
+
+
+def _from_job(job: dict[str, Any]) -> dict[str, Any]:
+    """Row of a trial from the REST API."""
+    sampled = job.get("hyperParameters") or [None]
+    return {
+        "id": str(job["trialJobId"]),
+        "number": int(job.get("sequenceId", 0)),
+        "status": str(job.get("status", "UNKNOWN")),
+        "parameters": _parameters(sampled[0]),
+        "started": job.get("startTime"),
+        "ended": job.get("endTime"),
+    }
+
+
+def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Rows of trials and metrics from the SQLite file of an experiment whose manager is gone."""
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            events = database.execute(
+                "select timestamp, trialJobId, event, data, sequenceId from TrialJobEvent order by timestamp, rowid"
+            ).fetchall()
+            rows = database.execute(
+                "select trialJobId, type, sequence, data from MetricData order by timestamp, rowid"
+            ).fetchall()
+    except sqlite3.Error as error:
+        raise UserError(f"cannot read NNI's records {file}: {error}") from None
+    trials: dict[str, dict[str, Any]] = {}
+    for time, trial_id, event, data, number in events:
+        trial = trials.setdefault(str(trial_id), {"id": str(trial_id), "parameters": {}, "started": None})
+        trial["status"], trial["ended"] = str(event), time if event in _OVER else None
+        trial["number"] = int(number or trial.get("number") or 0)
+        trial["parameters"] = _parameters(data) or trial["parameters"]
+        if event == "RUNNING" and trial["started"] is None:
+            trial["started"] = time
+    for trial in trials.values():
+        if trial["status"] not in _OVER:  # nobody is left to finish it
+            trial["status"] = "STOPPED"
+    names = ("trialJobId", "type", "sequence", "data")
+    return list(trials.values()), [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> list[Trial]:
+    intermediate: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    final: dict[str, dict[str, Any]] = {}
+    for metric in metrics:
+        result = _result(metric["data"])
+        if metric["type"] == "FINAL":
+            final[metric["trialJobId"]] = result
+        else:
+            intermediate.setdefault(metric["trialJobId"], []).append((int(metric["sequence"]), result))
+    trials = []
+    for row in rows:
+        reported = sorted(intermediate.get(row["id"], []), key=lambda entry: entry[0])
+        times = {name: row[name] / 1000 if row[name] else None for name in ("started", "ended")}
+        folder = experiment.folder / "environments" / "local-env" / "trials" / row["id"]
+        results = tuple(result for _, result in reported)
+        trials.append(
+            Trial(
+                row["id"],
+                row["number"],
+                row["status"],
+                row["parameters"],
+                folder,
+                results,
+                final.get(row["id"]),
+                **times,
+            )
+        )
+    return sorted(trials, key=lambda trial: trial.number)

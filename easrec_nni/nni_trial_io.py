@@ -1,0 +1,123 @@
+"""A trial's side of NNI: its parameters, its reports, its folder, its share of the cores.
+
+Everything works outside an experiment too, where there are no parameters and reports go nowhere. NNI is imported inside
+a trial only, as its import takes over stdout there. No report can break a trial: where the manager is gone, a line in
+the log is all that is left of it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = [
+    "in_trial",
+    "output_dir",
+    "report_final",
+    "report_intermediate",
+    "trial_number",
+    "trial_parameters",
+    "trial_threads",
+]
+
+REPORT_SECONDS = 30.0
+_logger = logging.getLogger(__name__)
+
+
+def in_trial() -> bool:
+    """Whether this process is a trial of an NNI experiment."""
+    return os.environ.get("NNI_PLATFORM", "unittest") != "unittest" and "NNI_TRIAL_JOB_ID" in os.environ
+
+
+def trial_parameters() -> dict[str, Any]:
+    """Hyper-parameters that the tuner sampled for this trial; none outside a trial.
+
+    To be called once, before the first report.
+    """
+    if not in_trial():
+        return {}
+    import nni
+
+    return dict(nni.get_next_parameter() or {})
+
+
+def report_intermediate(metrics: dict[str, Any]) -> None:
+    """Show results of an epoch in the web UI; ``default`` is the curve that it draws first."""
+    if in_trial():
+        import nni
+
+        _send(nni.report_intermediate_result, metrics)
+
+
+def report_final(metrics: dict[str, Any]) -> None:
+    """Report the results of the trial; ``default`` is what the tuner maximises."""
+    if in_trial():
+        import nni
+
+        _send(nni.report_final_result, metrics)
+
+
+def _send(report: Callable[[dict[str, Any]], None], metrics: dict[str, Any]) -> None:
+    """Report within a time limit: NNI has none, and a manager that hangs would hold the trial for ever."""
+
+    def attempt() -> None:
+        try:
+            report(metrics)
+        except Exception as error:  # whatever NNI or the network raise: the training is worth more than the report
+            _logger.warning("a result was not reported, NNI's manager may be gone: %s", error)
+
+    thread = threading.Thread(target=attempt, name="report", daemon=True)
+    thread.start()
+    thread.join(REPORT_SECONDS)
+    if thread.is_alive():
+        _logger.warning("NNI's manager did not take a result within %g seconds", REPORT_SECONDS)
+
+
+def output_dir(default: str | Path = ".") -> Path:
+    """Folder for a trial's files, ``NNI_OUTPUT_DIR``; `default` outside a trial."""
+    return Path(os.environ["NNI_OUTPUT_DIR"] if in_trial() and "NNI_OUTPUT_DIR" in os.environ else default)
+
+
+def trial_number() -> int:
+    """Number of this trial in the web UI, from 0."""
+    return int(os.environ.get("NNI_TRIAL_SEQ_ID") or 0) if in_trial() else 0
+
+
+def trial_threads(concurrency: int | None = None) -> int:
+    """Threads that this trial may use: cores // concurrency, at least 1.
+
+    Two trials that use all cores wait for each other's threads and are a hundred times slower.
+
+    Parameters
+    ----------
+    concurrency
+        ``trialConcurrency`` of the experiment; if not given, the manager is asked, and outside a trial it is 1.
+
+    Examples
+    --------
+    >>> trial_threads(concurrency=10_000)
+    1
+    """
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // max(1, concurrency or _concurrency()))
+
+
+def _concurrency() -> int:
+    """``trialConcurrency`` as the manager knows it; 1 if nobody answers."""
+    channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
+    if not in_trial() or not channel.netloc:
+        return 1
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"http://{channel.netloc}/api/v1/nni/experiment", timeout=5) as answer:
+            return int(json.load(answer)["params"]["trialConcurrency"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _logger.warning("the experiment's concurrency is not known, 1 is assumed: %s", error)
+        return 1

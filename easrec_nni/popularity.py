@@ -1,0 +1,30 @@
+"""The popularity baseline: the floor that any sequential recommender must be above."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from easrec_nni.data.dataset import Dataset
+
+__all__ = ["Popularity"]
+
+
+class Popularity(nn.Module):
+    """Scores every item by its number of training interactions, the same for all users."""
+
+    scores: Tensor
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__()
+        ends = np.repeat(dataset.split.train_end, np.diff(dataset.offsets))
+        training = np.arange(len(dataset.items)) < ends
+        counts = np.bincount(np.asarray(dataset.items)[training], minlength=dataset.n_items + 1)
+        scores = torch.from_numpy(counts).float()
+        scores[0] = -torch.inf
+        self.register_buffer("scores", scores)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """``[B, T]`` ids to ``[B, n_items + 1]`` scores."""
+        return self.scores.expand(len(ids), -1)

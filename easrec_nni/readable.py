@@ -1,0 +1,48 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+__all__ = ["readable_bytes", "readable_count", "readable_seconds"]
+
+
+def readable_count(value: float) -> str:
+    """Format a count as a person reads it.
+
+    Examples
+    --------
+    >>> readable_count(1682), readable_count(27_900_000), readable_count(3.2e9)
+    ('1,682', '27.9 M', '3.20 G')
+    """
+    for limit, unit, digits in ((1e9, "G", 2), (1e6, "M", 1), (1e4, "k", 1)):
+        if abs(value) >= limit:
+            return f"{value / (1e3 if unit == 'k' else limit):.{digits}f} {unit}"
+    return f"{value:,.0f}"
+
+
+def readable_bytes(value: float) -> str:
+    """Format a number of bytes as a person reads it.
+
+    Examples
+    --------
+    >>> readable_bytes(512), readable_bytes(433_000)
+    ('512 B', '433.0 kB')
+    """
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= limit:
+            return f"{value / limit:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def readable_seconds(value: float) -> str:
+    """Format a duration as a person reads it.
+
+    Examples
+    --------
+    >>> readable_seconds(7.4), readable_seconds(192), readable_seconds(3725)
+    ('7 s', '3 min 12 s', '1 h 02 min')
+    """
+    seconds = round(value)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

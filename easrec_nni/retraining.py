@@ -1,0 +1,243 @@
+"""The retraining stage: a compact network from an architecture, trained, evaluated and written (Section II-G)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from easrec_nni.architecture import Architecture, DatasetReference
+from easrec_nni.batches import EvaluationBatches, TrainingBatches
+from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.cost import architecture_cost
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.download import file_digest
+from easrec_nni.errors import UserError
+from easrec_nni.evaluation import evaluate, evaluation_batch_size, measure_inference, metrics_of, rank_users
+from easrec_nni.metrics import ndcg_standard_error
+from easrec_nni.networks import load_network, read_weights
+from easrec_nni.searching import MONITOR, dataset_identity, validation_rows
+from easrec_nni.settings import TrialSettings
+from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
+from easrec_nni.versions import command_line, commit, package_versions
+from search_spaces import EASRecSpace
+
+__all__ = ["Retrained", "check_dataset", "read_metrics", "retrain"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A trained network and its figures.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode.
+    metrics
+        The contents of ``metrics.json``.
+    folder
+        Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
+    """
+
+    network: EASRecSpace
+    metrics: dict[str, Any]
+    folder: Path
+
+
+def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
+    """Refuse a dataset whose catalogue is not the architecture's; warn if it is another preparation.
+
+    Raises
+    ------
+    UserError
+        The number of items differs.
+    """
+    if architecture.space.n_items != dataset.n_items:
+        raise UserError(
+            f"the architecture is for {architecture.space.n_items} items, the dataset {dataset.name} has "
+            f"{dataset.n_items}: set space.n_items (and dataset) in the JSON, or give the dataset it was searched on"
+        )
+    known = architecture.dataset.fingerprint if architecture.dataset else ""
+    if known and known != dataset.fingerprint:
+        _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
+
+
+def retrain(
+    architecture: Architecture | str | Path,
+    data: Dataset | str | Path,
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    settings: TrialSettings | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> Retrained:
+    """Train the network of an architecture, stop early, evaluate on validation and test set.
+
+    Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
+    The best epoch is chosen by the validation targets that no architecture parameter was trained on.
+
+    Parameters
+    ----------
+    architecture
+        An architecture or its file, which may be written by hand.
+    data
+        A dataset, or what :func:`~easrec_nni.data.load_dataset` takes.
+    out
+        Folder for the results.
+    weights
+        Supernet to inherit from (Eq. 18), or None to start from fresh weights.
+    settings
+        Retraining, mode and seed; the space is the architecture's.
+    progress, on_epoch, restart
+        As in :func:`~easrec_nni.searching.search`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from easrec_nni import Architecture, Choice, SpaceConfig, TrialSettings, prepare, retrain
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> rows = [f"{user},{(user + t) % 9},{t}" for user in range(8) for t in range(6)]
+    >>> _ = (folder / "log.csv").write_text("user,item,time" + chr(10) + chr(10).join(rows))
+    >>> dataset = prepare(folder / "log.csv", out=folder / "prepared")
+    >>> space = SpaceConfig(n_items=9, max_length=4, hidden=8, inner=16, heads=2, layers=2)
+    >>> architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1), space=space)
+    >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
+    >>> sorted(retrain(architecture, dataset, folder / "retrained", settings=settings).metrics["test"])[:2]
+    ['mrr@10_full', 'mrr@10_pop100']
+    """
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.read(architecture)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    settings = settings or TrialSettings(data=dataset.name)
+    check_dataset(architecture, dataset)
+    _check_mode(architecture, settings)
+    seed_everything(settings.seed)
+    network = load_network(architecture, weights)
+    folder = RunFolder(out, _request(architecture, dataset, settings, weights), restart)
+    metrics_file, weights_file = folder.path / "metrics.json", folder.path / "weights.safetensors"
+    if metrics_file.is_file():
+        _logger.info("%s is complete: taken as it is", folder.path)
+        network = load_network(architecture, weights_file).eval()
+        return Retrained(network, read_metrics(folder.path), folder.path)
+    record = EpochRecord(
+        folder.state, MONITOR, settings.retrain.patience, weights=network.state_dict, on_epoch=on_epoch
+    )
+    _fit(network, dataset, settings, record, folder, progress)
+    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+    save_weights(network.state_dict(), weights_file)
+    metrics = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
+    known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
+    identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
+    architecture.model_copy(
+        update={"dataset": identity, "metrics": {**architecture.metrics, **known}, "cost": metrics["cost"]}
+    ).write(folder.path / "architecture.json")
+    (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
+    write_json(metrics_file, metrics)  # last: its presence says that the run is complete
+    return Retrained(network, metrics, folder.path)
+
+
+def read_metrics(folder: str | Path) -> dict[str, Any]:
+    """Figures that a retraining wrote.
+
+    Raises
+    ------
+    UserError
+        There are none, or the file is damaged.
+    """
+    file = Path(folder) / "metrics.json"
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise UserError(f"there is no readable {file}: run the retraining again") from None
+
+
+def _check_mode(architecture: Architecture, settings: TrialSettings) -> None:
+    if settings.mode == "causal" and architecture.space.direction != "causal":
+        raise UserError(
+            "a bidirectional network cannot be trained with a loss at every position (it would see the items it "
+            "predicts): use --mode augmented"
+        )
+
+
+def _request(
+    architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
+) -> dict[str, Any]:
+    return {
+        "dataset": dataset.fingerprint,
+        "choices": architecture.choices.model_dump(mode="json"),
+        "space": architecture.space.model_dump(mode="json"),
+        "retrain": settings.retrain.model_dump(mode="json"),
+        "mode": settings.mode,
+        "history": settings.history,
+        "seed": settings.seed,
+        "inherited": file_digest(Path(weights)) if weights is not None else None,
+    }
+
+
+def _fit(
+    network: EASRecSpace,
+    dataset: Dataset,
+    settings: TrialSettings,
+    record: EpochRecord,
+    folder: RunFolder,
+    progress: bool,
+) -> None:
+    chosen, length = settings.retrain, network.config.max_length
+    module = SequenceModule(dataset, chosen.learning_rate)
+    module.set_model(network)
+    _, select_rows = validation_rows(dataset, settings.search.arch_share)
+    trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress)
+    trainer.fit(
+        module,
+        TrainingBatches(dataset, length, chosen.batch_size, settings.mode, settings.seed, settings.history == "newest"),
+        EvaluationBatches(dataset, "valid", length, evaluation_batch_size(dataset.n_items), select_rows),
+        ckpt_path=folder.checkpoint,
+        weights_only=True,
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _metrics(
+    architecture: Architecture,
+    network: EASRecSpace,
+    dataset: Dataset,
+    settings: TrialSettings,
+    record: EpochRecord,
+    inherited: bool,
+) -> dict[str, Any]:
+    _, select_rows = validation_rows(dataset, settings.search.arch_share)
+    valid = rank_users(network, dataset, "valid")
+    selection = {name: ranks[select_rows] for name, ranks in valid.items()}
+    return {
+        "test": evaluate(network, dataset, "test"),
+        "valid": metrics_of(valid),
+        "valid_selection_users": metrics_of(selection)
+        | {f"{MONITOR}_standard_error": ndcg_standard_error(selection["full"], k=10)},
+        "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
+        "inference": measure_inference(network, dataset),
+        "training": {
+            "epochs": len(record.history),
+            "best_epoch": record.best_epoch,
+            "seconds": sum(row["seconds"] for row in record.history),
+            "threads": torch.get_num_threads(),
+            "weights": "inherited" if inherited else "scratch",
+        },
+        "choices": architecture.choices.model_dump(mode="json"),
+        "dataset": dataset_identity(dataset),
+        "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        "command": command_line(),
+        "commit": commit(),
+        "versions": package_versions(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }

@@ -1,0 +1,248 @@
+"""The search stage: from interactions and settings to an architecture and its supernet."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easrec_nni.architecture import Architecture
+from easrec_nni.batches import ArchitectureBatches, EvaluationBatches, TrainingBatches
+from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.cost import architecture_cost, cost_table
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.split import split_validation_users
+from easrec_nni.errors import UserError
+from easrec_nni.evaluation import evaluation_batch_size
+from easrec_nni.networks import LOGITS, read_weights
+from easrec_nni.nni_one_shot import run_strategy
+from easrec_nni.settings import TrialSettings
+from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
+from easrec_nni.versions import package_versions
+from search_spaces import EASRecSpace, SpaceConfig, candidate_label
+from strategies import EASRec, Selection, TemperatureSchedule
+
+__all__ = ["MONITOR", "SearchResult", "search", "validation_rows"]
+
+_logger = logging.getLogger(__name__)
+
+MONITOR = "ndcg@10_full"
+# One partition for all runs on a dataset, so that all are selected by the same users.
+PARTITION_SEED = 0
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes
+    ----------
+    architecture
+        The argmax architecture of the best epoch.
+    supernet
+        File with that epoch's weights, alpha and beta.
+    history
+        A row for each epoch.
+    """
+
+    architecture: Architecture
+    supernet: Path
+    history: list[dict[str, float]]
+
+
+def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Evaluated users in two disjoint parts: those whose validation targets train alpha and beta, and the rest.
+
+    The rest alone selects: the best epoch of a search, the best epoch of a retraining, and what a tuner is told.
+    """
+    return split_validation_users(len(dataset.split.eval_users), arch_share, PARTITION_SEED)
+
+
+def search(
+    data: Dataset | str | Path,
+    settings: TrialSettings,
+    out: str | Path,
+    *,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> SearchResult:
+    """Search an architecture; a run that was killed goes on where its last epoch ended.
+
+    Parameters
+    ----------
+    data
+        A dataset, or what :func:`~easrec_nni.data.load_dataset` takes.
+    settings
+        Space and search; the retraining's part is not used.
+    out
+        Folder for ``architecture.json``, ``supernet.safetensors``, ``history.csv`` and the run's state.
+    progress
+        Whether to draw a progress bar.
+    on_epoch
+        Told every epoch's row.
+    restart
+        Begin anew in a folder that holds another run.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from easrec_nni import TrialSettings, load_dataset, search
+    >>> from easrec_nni.data import prepare
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> rows = [f"{user},{(user + t) % 9},{t}" for user in range(8) for t in range(6)]
+    >>> _ = (folder / "log.csv").write_text("user,item,time" + chr(10) + chr(10).join(rows))
+    >>> dataset = prepare(folder / "log.csv", out=folder / "prepared")
+    >>> space = {"max_length": 4, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
+    >>> settings = TrialSettings(data="log", space=space, search={"epochs": 1})
+    >>> result = search(dataset, settings, folder / "searched")
+    >>> result.architecture.choices.depth in (1, 2)
+    True
+    """
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    config = settings.space_config(dataset.n_items)
+    if config.is_fixed:
+        raise UserError(
+            "the space has one architecture: give it several pruning ratios or depths, or retrain it directly"
+        )
+    request = {
+        "dataset": dataset.fingerprint,
+        "space": config.model_dump(mode="json"),
+        "search": settings.search.model_dump(mode="json"),
+        "mode": settings.mode,
+        "history": settings.history,
+        "seed": settings.seed,
+    }
+    folder = RunFolder(out, request, restart)
+    architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
+    seed_everything(settings.seed)
+    space = EASRecSpace(config)
+    strategy = make_strategy(config, settings)
+    record = EpochRecord(
+        folder.state,
+        MONITOR,
+        settings.search.patience,
+        weights=lambda: {**space.weights(), **_logits(strategy.selection)},
+        extra=lambda: _describe(strategy, config),
+        on_epoch=on_epoch,
+    )
+    if not architecture_file.is_file():
+        _run(dataset, settings, config, space, strategy, record, folder, progress)
+        best = read_weights(folder.state / "best.safetensors")
+        architecture = _architecture(dataset, settings, config, best, record.best_row)
+        save_weights(best, supernet_file)
+        architecture.write(architecture_file)  # last: its presence says that the search is complete
+    else:
+        _logger.info("%s is complete: taken as it is", folder.path)
+    return SearchResult(Architecture.read(architecture_file), supernet_file, record.history)
+
+
+def make_strategy(config: SpaceConfig, settings: TrialSettings) -> EASRec:
+    """The strategy that settings describe."""
+    chosen = settings.search
+    return EASRec(
+        cost_table(config, chosen.constraint),
+        lambda_=chosen.lambda_,
+        arch_learning_rate=chosen.arch_learning_rate,
+        arch_every=chosen.arch_every,
+        temperature=TemperatureSchedule(**chosen.temperature.model_dump()),
+        dynamic=chosen.dynamic,
+        noise=chosen.noise,
+    )
+
+
+def _run(
+    dataset: Dataset,
+    settings: TrialSettings,
+    config: SpaceConfig,
+    space: EASRecSpace,
+    strategy: EASRec,
+    record: EpochRecord,
+    folder: RunFolder,
+    progress: bool,
+) -> None:
+    chosen, length = settings.search, config.max_length
+    arch_rows, select_rows = validation_rows(dataset, chosen.arch_share)
+    run_strategy(
+        strategy,
+        space,
+        SequenceModule(dataset, chosen.learning_rate),
+        make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress),
+        train_batches=TrainingBatches(
+            dataset, length, chosen.batch_size, settings.mode, settings.seed, settings.history == "newest"
+        ),
+        validation_batches={
+            "architecture": ArchitectureBatches(dataset, length, chosen.arch_batch_size, arch_rows, settings.seed),
+            "selection": EvaluationBatches(
+                dataset, "valid", length, evaluation_batch_size(dataset.n_items), select_rows
+            ),
+        },
+        checkpoint=folder.checkpoint,
+    )
+
+
+def _logits(selection: Selection | None) -> dict[str, Tensor]:
+    assert selection is not None
+    return {f"{LOGITS}{label}": logits for label, logits in selection.logits.items()}
+
+
+def _describe(strategy: EASRec, config: SpaceConfig) -> dict[str, float]:
+    """Columns of an epoch's row that tell where the search stands."""
+    selection = strategy.selection
+    assert selection is not None
+    probabilities = selection.probabilities()
+    choice = config.choice(selection.sample())
+    constraint = strategy.oneshot_module.constraint
+    return {
+        "hidden_pruning": choice.hidden_pruning,
+        "inner_pruning": choice.inner_pruning,
+        "depth": choice.depth,
+        "expected_cost": float(constraint.expected(probabilities)),
+        "argmax_cost": architecture_cost(config, choice).madds_per_user
+        / architecture_cost(config, config.largest).madds_per_user,
+        "temperature": selection.temperature,
+        **{f"entropy_{label}": float(torch.special.entr(p).sum()) for label, p in probabilities.items()},
+    }
+
+
+def _architecture(
+    dataset: Dataset, settings: TrialSettings, config: SpaceConfig, best: dict[str, Tensor], row: dict[str, float]
+) -> Architecture:
+    options = {
+        "pruning": [candidate_label(*candidate) for candidate in config.candidates],
+        "depth": [str(depth) for depth in config.depths],
+    }
+    probabilities = {
+        label: dict(zip(names, best[f"{LOGITS}{label}"].double().softmax(-1).tolist(), strict=True))
+        for label, names in options.items()
+    }
+    choice = config.choice(
+        {key: row[key] for key in ("hidden_pruning", "inner_pruning")} | {"depth": int(row["depth"])}
+    )
+    return Architecture(
+        choices=choice,
+        space=config,
+        dataset=dataset_identity(dataset),
+        cost=architecture_cost(config, choice).as_dict(),
+        probabilities=probabilities,
+        metrics={f"search_valid_{name}": value for name, value in row.items() if "@" in name},
+        versions=package_versions(),
+        seed=settings.seed,
+        **{"lambda": settings.search.lambda_},
+    )
+
+
+def dataset_identity(dataset: Dataset) -> dict[str, Any]:
+    """What an architecture says of the data it was searched on."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "n_users": dataset.n_users,
+        "n_items": dataset.n_items,
+    }

@@ -1,0 +1,190 @@
+"""Settings of a trial: one YAML file, checked whole, every key of which changes something."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from easrec_nni.errors import UserError
+from search_spaces import SpaceConfig
+
+__all__ = ["RetrainSettings", "SearchSettings", "TemperatureSettings", "TrialSettings", "describe_validation_error"]
+
+LARGEST_FILE_BYTES = 1 << 20
+LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
+# YAML's aliases let a file of a kilobyte stand for gigabytes: what is quoted is cut at every level.
+_QUOTE = reprlib.Repr()
+_QUOTE.maxlevel, _QUOTE.maxdict, _QUOTE.maxlist, _QUOTE.maxother = 2, 3, 4, 80
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+
+class TemperatureSettings(_Settings):
+    """tau = max(end, start - decay * iteration), Table II."""
+
+    start: float = Field(1.0, gt=0)
+    end: float = Field(0.01, gt=0)
+    decay: float = Field(0.00005, ge=0, description="per iteration; the paper's suits 1,000 iterations an epoch")
+
+
+class SearchSettings(_Settings):
+    """The search stage."""
+
+    epochs: int = Field(100, ge=1, description="largest number of epochs")
+    patience: int = Field(10, ge=1, description="epochs without gain of the argmax network before the search stops")
+    batch_size: int = Field(32, ge=1, description="sequences in a training batch")
+    arch_batch_size: int = Field(64, ge=1, description="users in a batch that trains alpha and beta")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam, network weights")
+    arch_learning_rate: float = Field(1e-3, gt=0, description="Adam, alpha and beta")
+    arch_every: int = Field(1, ge=1, description="f: iterations between two steps of alpha and beta")
+    arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
+    lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off of Eq. 16")
+    constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
+    dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
+    noise: bool = Field(True, description="Gumbel noise in the draws")
+    temperature: TemperatureSettings = TemperatureSettings()
+
+
+class RetrainSettings(_Settings):
+    """The retraining stage."""
+
+    epochs: int = Field(200, ge=1, description="largest number of epochs")
+    patience: int = Field(10, ge=1, description="epochs without gain before the training stops")
+    batch_size: int = Field(32, ge=1, description="sequences in a batch")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam")
+    weights: Literal["inherit", "scratch"] = Field("inherit", description="start from the supernet's weights or anew")
+
+
+class TrialSettings(_Settings):
+    """Everything that a trial does: search, freeze, retrain.
+
+    A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` (short for ``search.lambda``), ``seed``,
+    ``search.arch_every``, ``space.dropout`` …
+    """
+
+    data: str = Field(description="name of a prepared dataset, or path of its folder")
+    space: dict[str, Any] = Field(default_factory=dict, description="fields of SpaceConfig but n_items")
+    mode: Literal["causal", "augmented"] = Field(
+        "causal", description="a loss at every position, or every prefix a sample"
+    )
+    history: Literal["all", "newest"] = Field(
+        "all",
+        description="causal: train on whole histories, cut into pieces of N, or on the newest N interactions alone",
+    )
+    seed: int = Field(0, ge=0)
+    search: SearchSettings = SearchSettings()
+    retrain: RetrainSettings = RetrainSettings()
+
+    def space_config(self, n_items: int) -> SpaceConfig:
+        """The search space over a dataset's items.
+
+        Raises
+        ------
+        UserError
+            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, or a direction that the training
+            mode cannot use.
+        """
+        if "n_items" in self.space:
+            raise UserError("settings, space: n_items is the dataset's; leave the key out")
+        try:
+            config = SpaceConfig(n_items=n_items, **self.space)
+        except (ValidationError, TypeError) as error:
+            raise UserError(
+                f"settings, space: {describe_validation_error(error, list(SpaceConfig.model_fields))}"
+            ) from None
+        if self.mode == "causal" and config.direction != "causal":
+            raise UserError(
+                "settings: mode: causal puts a loss on every position, so that space.direction must be causal too "
+                "(a bidirectional network would see the items it predicts); or set mode: augmented"
+            )
+        return config
+
+    def with_parameters(self, parameters: dict[str, Any]) -> TrialSettings:
+        """Copy with sampled hyper-parameters put in, validated like a file."""
+        document = self.model_dump(by_alias=True)
+        for name, value in parameters.items():
+            path = (f"search.{name}" if name == "lambda" else name).split(".")
+            target = document
+            for part in path[:-1]:
+                if not isinstance(target.get(part), dict):
+                    raise UserError(f"hyper-parameter {name!r}: the settings have no section {part!r}")
+                target = target[part]
+            known = path[-1] in target or target is document["space"]
+            if not known:
+                keys = [*target, "lambda"] if target is document else list(target)
+                raise UserError(f"hyper-parameter {name!r} is no key of the settings{_hint(path[-1], keys)}")
+            target[path[-1]] = value
+        return self.parse(document, "hyper-parameters")
+
+    @classmethod
+    def read(cls, path: str | Path) -> TrialSettings:
+        """Settings of a YAML file.
+
+        Raises
+        ------
+        UserError
+            One line for a missing file, broken YAML, an unknown key or a value out of range.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise UserError(f"there is no settings file {file}; `easrec init` writes examples")
+        if file.stat().st_size > LARGEST_FILE_BYTES:
+            raise UserError(f"{file} has more than {LARGEST_FILE_BYTES} bytes: not a settings file")
+        try:
+            document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+            raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
+        if not isinstance(document, dict):
+            raise UserError(f"{file} must hold keys and values, such as `data: ml-100k`")
+        return cls.parse(document, str(file))
+
+    @classmethod
+    def parse(cls, document: dict[str, Any], origin: str) -> TrialSettings:
+        """Settings of a dictionary; ``origin`` says in messages where it comes from."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise UserError(f"{origin}: {describe_validation_error(error, _known_keys(cls))}") from None
+
+
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys.extend(_known_keys(field.annotation))
+    return keys
+
+
+def _hint(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def describe_validation_error(error: Exception, known: list[str]) -> str:
+    """First problem of a pydantic error in one line, with the key and, for a mistyped one, the likely key.
+
+    Parameters
+    ----------
+    error
+        A ``ValidationError``, or another exception whose text is taken.
+    known
+        Keys to suggest.
+    """
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_hint(str(problem['loc'][-1]), known)}"
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[:LONGEST_QUOTE]} (got {_QUOTE.repr(problem['input'])})" if key else message

@@ -1,0 +1,174 @@
+"""Training of any network of a space, soft or frozen: one module and one trainer for search and retraining."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import random
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nni.nas.evaluator.pytorch import LightningModule, Trainer
+from pytorch_lightning import Callback
+from torch import Tensor
+
+from easrec_nni.batches import EvaluationBatch, TrainingBatch
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.errors import UserError
+from easrec_nni.evaluation import PROTOCOLS, Ranker
+from easrec_nni.files import write_text
+from easrec_nni.loss import next_item_loss
+
+__all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
+
+_logger = logging.getLogger(__name__)
+
+
+class SequenceModule(LightningModule):
+    """Next-item training and validation of the network that :meth:`set_model` gives it.
+
+    Parameters
+    ----------
+    dataset
+        Whose validation targets are ranked.
+    learning_rate
+        Adam's step.
+    protocols
+        Rankings to validate by.
+
+    Attributes
+    ----------
+    metrics
+        Of the last validation.
+    """
+
+    def __init__(self, dataset: Dataset, learning_rate: float, protocols: Sequence[str] = PROTOCOLS) -> None:
+        super().__init__()
+        self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
+        self.metrics: dict[str, float] = {}
+        self._ranker: Ranker | None = None
+
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch."""
+        return next_item_loss(self.model, batch)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to collect ranks."""
+        self._ranker = Ranker(self.dataset, "valid", self.protocols)
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
+        """Collect ranks."""
+        assert self._ranker is not None
+        self._ranker.add(self.model(batch.ids), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Make metrics of the ranks."""
+        assert self._ranker is not None
+        self.metrics = self._ranker.metrics()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over the network's weights; those of the architecture belong to the strategy."""
+        return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
+
+
+def make_trainer(epochs: int, callbacks: list[Callback], progress: bool) -> Any:
+    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
+    warnings.filterwarnings("ignore", message=".*num_workers.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    if progress:
+        from pytorch_lightning.callbacks import RichProgressBar
+
+        callbacks = [*callbacks, RichProgressBar(leave=False)]
+    return Trainer(
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=False,
+        accelerator="auto",
+        devices=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        use_distributed_sampler=False,
+        barebones=False,
+    )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every source of random numbers that is used."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def use_threads(threads: int | None) -> int:
+    """Limit torch to a number of threads (default: the cores there are); returns the number in use.
+
+    Two processes with as many threads as cores each slow each other down a hundredfold.
+    """
+    wanted = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, wanted))
+    return torch.get_num_threads()
+
+
+class RunFolder:
+    """Output folder of a run that can be resumed: what it was asked for, its state, its results.
+
+    Parameters
+    ----------
+    path
+        The folder, made if it is not there.
+    request
+        Everything that decides the result. A folder that holds a run with another request is refused.
+    restart
+        Forget a run that is there.
+
+    Raises
+    ------
+    UserError
+        The folder holds a run with other settings.
+    """
+
+    def __init__(self, path: str | Path, request: dict[str, Any], restart: bool = False) -> None:
+        self.path = Path(path)
+        self.state = self.path / "state"
+        text = json.dumps(request, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        note = self.state / "request.json"
+        if note.is_file() and not restart:
+            known = json.loads(note.read_text(encoding="utf-8"))
+            if known["sha256"] != digest:
+                changed = sorted(
+                    key
+                    for key in known["request"].keys() | request.keys()
+                    if json.dumps(known["request"].get(key), sort_keys=True, default=str)
+                    != json.dumps(request.get(key), sort_keys=True, default=str)
+                )
+                raise UserError(
+                    f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
+                    "or --restart to begin anew there"
+                )
+            return
+        self.state.mkdir(parents=True, exist_ok=True)
+        for stale in [*self.state.glob("*"), *(self.path / name for name in ("metrics.json", "architecture.json"))]:
+            if stale.is_file():
+                stale.unlink()
+        write_json(note, {"sha256": digest, "request": json.loads(text)})
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Checkpoint to resume from, if there is one."""
+        path = self.state / "last.ckpt"
+        return path if path.is_file() else None
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")

@@ -1,0 +1,135 @@
+"""A trial: search, freeze, retrain, under NNI (``python -m easrec_nni.trial``) or without it (``easrec search``)."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.data.dataset import load_dataset
+from easrec_nni.errors import UserError
+from easrec_nni.nni_trial_io import (
+    output_dir,
+    report_final,
+    report_intermediate,
+    trial_parameters,
+    trial_threads,
+)
+from easrec_nni.settings import TrialSettings
+
+__all__ = ["TrialResult", "final_result", "run_trial"]
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """Where a trial's files are and what it reports."""
+
+    folder: Path
+    report: dict[str, Any]
+
+
+def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, restart: bool = False) -> TrialResult:
+    """Search, freeze and retrain; every epoch and the end are reported to NNI where this is one of its trials.
+
+    Parameters
+    ----------
+    settings
+        With the sampled hyper-parameters put in.
+    out
+        Folder for ``architecture.json``, ``supernet.safetensors``, ``retrained/`` and ``trial.log``.
+    progress
+        Whether to draw a progress bar.
+    restart
+        Begin anew in a folder that holds another run.
+    """
+    dataset = load_dataset(settings.data)
+    settings.space_config(dataset.n_items)  # a mistake in the space should end the trial now, not after the imports
+    from easrec_nni.retraining import retrain
+    from easrec_nni.searching import search
+
+    began = time.perf_counter()
+    found = search(
+        dataset, settings, out, progress=progress, on_epoch=lambda row: _report_epoch("search", row), restart=restart
+    )
+    searched = time.perf_counter()
+    retrained = retrain(
+        found.architecture,
+        dataset,
+        out / "retrained",
+        weights=found.supernet if settings.retrain.weights == "inherit" else None,
+        settings=settings,
+        progress=progress,
+        on_epoch=lambda row: _report_epoch("retrain", row),
+        restart=restart,
+    )
+    report = final_result(retrained.metrics, settings)
+    report |= {"search_seconds": searched - began, "retrain_seconds": time.perf_counter() - searched}
+    report_final(report)
+    return TrialResult(out, report)
+
+
+def _report_epoch(phase: str, row: dict[str, float]) -> None:
+    names = ("expected_cost", "entropy_pruning", "entropy_depth", "train_loss", "temperature", "depth")
+    report: dict[str, Any] = {"phase": phase, "default": row["ndcg@10_full"], "epoch": int(row["epoch"])}
+    report |= {name: value for name, value in row.items() if name in names or "@" in name}
+    report_intermediate(report)
+
+
+def final_result(metrics: dict[str, Any], settings: TrialSettings) -> dict[str, Any]:
+    """What NNI is told at the end.
+
+    ``default``, which the tuner maximises, is the validation NDCG@10 (full ranking) over the users whose validation
+    targets trained no architecture parameter. Figures of the test set have keys of their own and decide nothing. The
+    architecture travels along, so that it can be rebuilt where the trial's files cannot be reached.
+    """
+    return {
+        "default": metrics["valid_selection_users"]["ndcg@10_full"],
+        "default_standard_error": metrics["valid_selection_users"]["ndcg@10_full_standard_error"],
+        **{f"valid_{name}": value for name, value in metrics["valid"].items()},
+        **{f"test_{name}": value for name, value in metrics["test"].items()},
+        **metrics["cost"],
+        "inference_ms_per_user": metrics["inference"]["inference_ms_per_user"],
+        **metrics["choices"],
+        "lambda": settings.search.lambda_,
+        "seed": settings.seed,
+        "dataset": metrics["dataset"]["name"],
+        "dataset_fingerprint": metrics["dataset"]["fingerprint"],
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as an NNI trial; return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if len(words) != 2 or words[0] != "--settings":
+        print(
+            "usage: python -m easrec_nni.trial --settings FILE   (as trialCommand of an NNI experiment)",
+            file=sys.stderr,
+        )
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    try:
+        # The parameters come first: without asking for them NNI takes the trial for one that never began.
+        parameters = trial_parameters()
+        settings = TrialSettings.read(words[1]).with_parameters(parameters)
+        from easrec_nni.training import use_threads
+
+        threads = use_threads(trial_threads())
+        _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)
+        out = output_dir("trial")
+        out.mkdir(parents=True, exist_ok=True)
+        result = run_trial(settings, out)
+    except UserError as error:
+        # NNI shows the end of stderr as the reason why a trial failed.
+        print(f"error: {error.message}", file=sys.stderr)
+        return 2
+    _logger.info("done: %s", result.report)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

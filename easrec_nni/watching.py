@@ -1,0 +1,148 @@
+"""Watching an experiment in the terminal until its trials end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from easrec_nni.errors import UserError
+from easrec_nni.nni_client import ExperimentStatus, experiment_status
+from easrec_nni.nni_records import Experiment, Trial, list_trials
+from easrec_nni.readable import readable_seconds
+
+__all__ = ["trials_table", "watch"]
+
+SECONDS_BETWEEN_LOOKS = 1.0
+# The manager answers nothing while it starts a trial on a busy machine: one silence is no end.
+SILENT_LOOKS = 10
+
+_COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": "red"}
+
+
+def _parameters(trial: Trial) -> str:
+    names = {"lambda": "λ"}
+    return ", ".join(f"{names.get(name, name)} {value}" for name, value in trial.parameters.items())
+
+
+def _doing(trial: Trial) -> str:
+    """What the newest report says: its phase and how many reports there were."""
+    if trial.status == "FAILED":
+        return trial.last_error()[:80]
+    if trial.is_over or not trial.intermediate:
+        return ""
+    phase = str(trial.intermediate[-1].get("phase", ""))
+    epochs = sum(str(report.get("phase", "")) == phase for report in trial.intermediate)
+    return f"{phase} epoch {epochs}".strip()
+
+
+def _score(trial: Trial) -> str:
+    """Final result, or the newest in brackets."""
+    if trial.score is not None:
+        return f"{trial.score:.4f}"
+    value = trial.intermediate[-1].get("default") if trial.intermediate else None
+    return f"({value:.4f})" if isinstance(value, int | float) else ""
+
+
+def _cost(trial: Trial) -> str:
+    """Multiply-adds of the found network in the unit of the final result, once there is one."""
+    value = (trial.final or {}).get("madds_per_user")
+    return f"{value / 1e6:.2f} M" if isinstance(value, int | float) else ""
+
+
+def _duration(trial: Trial) -> str:
+    if trial.started is None:
+        return ""
+    return readable_seconds((trial.ended or time.time()) - trial.started)
+
+
+def trials_table(trials: Sequence[Trial]) -> Table:
+    """Table of trials: parameters, status, phase, score."""
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    for title in ("trial", "parameters", "status", "now"):
+        table.add_column(title)
+    for title in ("NDCG@10 valid", "multiply-adds", "time"):
+        table.add_column(title, justify="right")
+    for trial in trials:
+        status = Text(trial.status.lower(), style=_COLOURS.get(trial.status, ""))
+        cells = (_parameters(trial), status, Text(_doing(trial)), _score(trial), _cost(trial), _duration(trial))
+        table.add_row(str(trial.number), *cells)
+    return table
+
+
+def _picture(trials: Sequence[Trial], expected: int | None, url: str) -> RenderableType:
+    over = sum(trial.is_over for trial in trials)
+    of = f" of {expected}" if expected else ""
+    return Group(Spinner("dots", Text(f"{over}{of} trials ended; web UI: {url}")), trials_table(trials))
+
+
+def _report_changes(console: Console) -> Callable[[Sequence[Trial]], None]:
+    """Printer of a line whenever a trial's status or phase changes, for output that is no terminal."""
+    seen: dict[str, tuple[str, str]] = {}
+
+    def report(trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            phase = str(trial.intermediate[-1].get("phase", "")) if trial.intermediate else ""
+            state = (trial.status, "" if trial.is_over else phase)
+            if seen.get(trial.id) != state:
+                seen[trial.id] = state
+                parts = [f"trial {trial.number}", _parameters(trial), trial.status.lower(), state[1], _score(trial)]
+                parts += [trial.last_error()] if trial.status == "FAILED" else []
+                console.print(" · ".join(filter(None, parts)), markup=False, highlight=False, soft_wrap=True)
+
+    return report
+
+
+def watch(experiment: Experiment, console: Console, expected: int | None = None) -> list[Trial]:
+    """Show the trials of an experiment until no more will come.
+
+    Parameters
+    ----------
+    experiment
+        A running experiment.
+    console
+        Where to show them: a moving picture in a terminal, else a line for each change.
+    expected
+        Number of trials that are to come, to show.
+
+    Returns
+    -------
+    list of Trial
+        All trials.
+
+    Raises
+    ------
+    UserError
+        The manager or the tuner failed or was stopped by somebody else.
+    """
+    if not console.is_terminal:
+        return _look(experiment, _report_changes(console))
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        trials = _look(experiment, lambda seen: live.update(_picture(seen, expected, experiment.url)))
+    console.print(trials_table(trials))
+    return trials
+
+
+def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
+    silent = 0
+    while True:
+        status = experiment_status(experiment)
+        silent = silent + 1 if status.name == "STOPPED" else 0
+        if not silent:
+            trials = list_trials(experiment)
+            show(trials)
+            if status.name == "DONE":
+                return trials
+        if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
+            raise UserError(_failure(experiment, status))
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def _failure(experiment: Experiment, status: ExperimentStatus) -> str:
+    reason = "; ".join(status.errors) or "its manager was stopped"
+    return f"experiment {experiment.id} ended early: {reason}; see {experiment.folder / 'log'}"

@@ -1,0 +1,157 @@
+"""The transformer block of Eq. 9, computed at any width up to its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from search_spaces.attention import ATTENTIONS
+from search_spaces.config import SpaceConfig
+from search_spaces.dropout import dropout
+from search_spaces.embedding import Batch
+from search_spaces.gates import DataAwareGate
+
+__all__ = ["Block"]
+
+
+class Block(nn.Module):
+    """Post-norm block: attention, add & LayerNorm, gated feed-forward network, add & LayerNorm (Eq. 9).
+
+    A block can be run on the first dimensions of its weights, which is how the shared supernet's candidates are made
+    and how a candidate of the same width as the block is: nothing is computed for pruned dimensions, and LayerNorm
+    runs over kept ones. A head keeps its first dimensions, so that heads stay what they are.
+
+    Parameters
+    ----------
+    config
+        Heads, attention, gates and dropout.
+    layer
+        Number of the layer, from 1: decides whether the block has gates (Eq. 8).
+    hidden, inner
+        Widths of the block.
+    """
+
+    def __init__(self, config: SpaceConfig, layer: int, hidden: int, inner: int) -> None:
+        super().__init__()
+        if config.attention not in ATTENTIONS:
+            raise ValueError(f"attention={config.attention!r} is unknown; choose from {', '.join(ATTENTIONS)}")
+        self.attention = ATTENTIONS[config.attention]
+        self.heads, self.hidden, self.inner = config.heads, hidden, inner
+        self.causal, self.key_norm = config.direction == "causal", config.key_norm
+        self.dropout = config.dropout
+        self.qkv = nn.Linear(hidden, 3 * hidden)
+        self.out = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden)
+        self.expand = nn.Linear(hidden, inner)
+        self.contract = nn.Linear(inner, hidden)
+        self.output_norm = nn.LayerNorm(hidden)
+        gated = config.gate_layers > 0 and layer >= config.gates_from
+        self.hidden_gate, self.inner_gate = (
+            DataAwareGate(hidden, width, config.gate_layers, config.gate_scale) if gated else None
+            for width in (hidden, inner)
+        )
+
+    def forward(
+        self, states: Tensor | None, batch: Batch, hidden: int | None = None, inner: int | None = None
+    ) -> Tensor:
+        """Run the block at one pair of widths (default: its own).
+
+        Parameters
+        ----------
+        states
+            ``[B, N, >= hidden]`` output of the layer before, of which the first dimensions are read; None in layer 1.
+        batch
+            What the embedding layer made of the input.
+
+        Returns
+        -------
+        Tensor
+            ``[B, N, hidden]``, or ``[B, 1, hidden]`` if the batch asks for the last position only.
+        """
+        return self.at_widths(states, batch, hidden or self.hidden, [inner or self.inner])[0]
+
+    def at_widths(self, states: Tensor | None, batch: Batch, hidden: int, inners: Sequence[int]) -> list[Tensor]:
+        """Outputs at one hidden and several inner widths; attention and the first dense layer are computed once.
+
+        Inner widths are prefixes of each other, so that the second dense layer's outputs are running sums over the
+        segments between them.
+        """
+        source = batch.input(hidden) if states is None else states[..., :hidden]
+        gate_input = batch.input(hidden)
+        residual = batch.newest(source) if batch.last_only else source
+        mixed = self._attend(residual, source, batch.mask, hidden)
+        attended = self._norm(self.attention_norm, residual + self._drop(mixed), hidden)
+        if self.hidden_gate is not None and batch.last_only:
+            gate_input = batch.newest(gate_input)
+        feed = attended if self.hidden_gate is None else attended * self.hidden_gate(gate_input, hidden)
+        widest = max(inners)
+        expanded = F.gelu(F.linear(feed, self.expand.weight[:widest, :hidden], self.expand.bias[:widest]))
+        if self.inner_gate is not None:
+            expanded = expanded * self.inner_gate(gate_input, widest)
+        contracted: dict[int, Tensor] = {}
+        running, done = self.contract.bias[:hidden], 0
+        for width in sorted(set(inners)):
+            segment = F.linear(expanded[..., done:width], self.contract.weight[:hidden, done:width])
+            running, done = running + segment, width
+            contracted[width] = self._norm(self.output_norm, attended + self._drop(running), hidden)
+        return [contracted[width] for width in inners]
+
+    def _attend(self, residual: Tensor, source: Tensor, mask: Tensor, hidden: int) -> Tensor:
+        """Multi-head attention and W_O; queries come from ``residual``: all positions, or the newest."""
+        weight, bias = self._qkv_slice(hidden)
+        if residual is source:
+            query, key, value = self._split(F.linear(source, weight, bias), 3)
+        else:
+            (query,) = self._split(F.linear(residual, weight[:hidden], bias[:hidden]), 1)
+            key, value = self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
+        dropout = self.dropout if self.training else 0.0
+        heads = self.attention(query, key, value, mask, self.causal, self.key_norm, dropout)
+        joined = heads.transpose(1, 2).flatten(2)  # [B, M, hidden]
+        return F.linear(joined, self._out_slice(hidden), self.out.bias[:hidden])
+
+    def _split(self, projected: Tensor, parts: int) -> list[Tensor]:
+        """``[B, M, parts * hidden]`` to ``parts`` tensors of ``[B, heads, M, d_h]``."""
+        batch, length, width = projected.shape
+        shaped = projected.view(batch, length, parts, self.heads, width // parts // self.heads)
+        return list(shaped.permute(2, 0, 3, 1, 4).unbind(0))
+
+    def _qkv_slice(self, hidden: int) -> tuple[Tensor, Tensor]:
+        if hidden == self.hidden:
+            return self.qkv.weight, self.qkv.bias
+        kept = hidden // self.heads
+        weight = self.qkv.weight.view(3, self.heads, -1, self.hidden)[:, :, :kept, :hidden].reshape(3 * hidden, hidden)
+        return weight, self.qkv.bias.view(3, self.heads, -1)[:, :, :kept].reshape(3 * hidden)
+
+    def _out_slice(self, hidden: int) -> Tensor:
+        if hidden == self.hidden:
+            return self.out.weight
+        weight = self.out.weight.view(self.hidden, self.heads, -1)[:hidden, :, : hidden // self.heads]
+        return weight.reshape(hidden, hidden)
+
+    def _norm(self, norm: nn.LayerNorm, states: Tensor, width: int) -> Tensor:
+        return F.layer_norm(states, (width,), norm.weight[:width], norm.bias[:width], norm.eps)
+
+    def _drop(self, states: Tensor) -> Tensor:
+        return dropout(states, self.dropout, self.training)
+
+    def sliced_state(self, hidden: int, inner: int) -> dict[str, Tensor]:
+        """Weights of the compact block that is left when the first dimensions are kept."""
+        qkv_weight, qkv_bias = self._qkv_slice(hidden)
+        state = {
+            "qkv.weight": qkv_weight,
+            "qkv.bias": qkv_bias,
+            "out.weight": self._out_slice(hidden),
+            "out.bias": self.out.bias[:hidden],
+            "expand.weight": self.expand.weight[:inner, :hidden],
+            "expand.bias": self.expand.bias[:inner],
+            "contract.weight": self.contract.weight[:hidden, :inner],
+            "contract.bias": self.contract.bias[:hidden],
+        }
+        for name, norm in (("attention_norm", self.attention_norm), ("output_norm", self.output_norm)):
+            state |= {f"{name}.weight": norm.weight[:hidden], f"{name}.bias": norm.bias[:hidden]}
+        for name, gate, width in (("hidden_gate", self.hidden_gate, hidden), ("inner_gate", self.inner_gate, inner)):
+            if gate is not None:
+                state |= {f"{name}.{key}": weight for key, weight in gate.sliced_state(hidden, width).items()}
+        return state

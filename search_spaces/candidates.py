@@ -1,0 +1,123 @@
+"""The choice among candidate transformers of one layer, with weights of their own or shared (Section II-C2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from nni.nas.nn.pytorch import LayerChoice
+from torch import Tensor, nn
+
+from search_spaces.block import Block
+from search_spaces.config import SpaceConfig, candidate_label
+from search_spaces.embedding import Batch
+
+__all__ = ["Candidates", "SharedCandidates", "make_candidates"]
+
+# A candidate with less weight than this cannot move the mixture: its output is normalised, of order 1.
+NEGLIGIBLE_WEIGHT = 1e-9
+
+
+class Candidates(LayerChoice):
+    """m candidate transformers whose outputs are padded with zeros to one width and mixed by weight (Eq. 11).
+
+    Each candidate is a block of its own, as in the paper. All layers carry the label ``pruning``, so that one choice
+    holds for all of them.
+    """
+
+    def __init__(self, config: SpaceConfig, modules: dict[str, nn.Module]) -> None:
+        super().__init__(modules, label="pruning")
+        self.width = config.hidden
+        self.widths = [(config.hidden_width(hidden), config.inner_width(inner)) for hidden, inner in config.candidates]
+
+    def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
+        """Dry run: the largest candidate."""
+        return self.run(0, states, batch)
+
+    def run(self, index: int, states: Tensor | None, batch: Batch) -> Tensor:
+        """One candidate alone, ``[B, N, d]``: what the mixture is at a one-hot choice."""
+        return self._pad(self._outputs([index], states, batch)[0])
+
+    def mix(self, weights: Tensor, states: Tensor | None, batch: Batch) -> Tensor:
+        """Sum of all candidates' outputs, each times its weight.
+
+        Parameters
+        ----------
+        weights
+            ``[m]`` p of Eq. 10.
+        states
+            ``[B, N, d]``, or None in layer 1.
+
+        Returns
+        -------
+        Tensor
+            ``[B, N, d]``.
+        """
+        keep = [i for i, weight in enumerate(weights.detach().tolist()) if weight > NEGLIGIBLE_WEIGHT]
+        by_width: dict[int, Tensor] = {}
+        for index, output in zip(keep, self._outputs(keep, states, batch), strict=True):
+            width, term = output.shape[-1], weights[index] * output
+            by_width[width] = by_width[width] + term if width in by_width else term
+        return torch.stack([self._pad(total) for total in by_width.values()]).sum(0)
+
+    def _outputs(self, indices: Sequence[int], states: Tensor | None, batch: Batch) -> list[Tensor]:
+        return [self[self.names[index]](states, batch) for index in indices]
+
+    def _pad(self, output: Tensor) -> Tensor:
+        return F.pad(output, (0, self.width - output.shape[-1]))
+
+    def sliced_state(self, index: int) -> dict[str, Tensor]:
+        """Weights of one candidate's compact block."""
+        block = self[self.names[index]]
+        return dict(block.state_dict(keep_vars=True))
+
+
+class _Slice(nn.Module):
+    """A candidate that owns no weights; keeps NNI's names and lets a person see what there is to choose."""
+
+    def __init__(self, hidden: int, inner: int) -> None:
+        super().__init__()
+        self.hidden, self.inner = hidden, inner
+
+    def extra_repr(self) -> str:
+        return f"hidden={self.hidden}, inner={self.inner}"
+
+
+class SharedCandidates(Candidates):
+    """Candidates that are slices of one largest block.
+
+    Candidates of equal hidden width share attention, gates and the first dense layer, and the second dense layer's
+    outputs are running sums: the exact mixture of nine candidates costs about two blocks instead of nine.
+    """
+
+    def __init__(self, config: SpaceConfig, layer: int) -> None:
+        slices: dict[str, nn.Module] = {
+            candidate_label(hidden, inner): _Slice(config.hidden_width(hidden), config.inner_width(inner))
+            for hidden, inner in config.candidates
+        }
+        super().__init__(config, slices)
+        self.block = Block(config, layer, *self.widths[0])
+
+    def _outputs(self, indices: Sequence[int], states: Tensor | None, batch: Batch) -> list[Tensor]:
+        outputs: dict[int, Tensor] = {}
+        for hidden in dict.fromkeys(self.widths[index][0] for index in indices):
+            same = [index for index in indices if self.widths[index][0] == hidden]
+            inners = [self.widths[index][1] for index in same]
+            outputs.update(zip(same, self.block.at_widths(states, batch, hidden, inners), strict=True))
+        return [outputs[index] for index in indices]
+
+    def sliced_state(self, index: int) -> dict[str, Tensor]:
+        """Weights of one candidate's compact block."""
+        return self.block.sliced_state(*self.widths[index])
+
+
+def make_candidates(config: SpaceConfig, layer: int) -> Candidates:
+    """Candidates of one layer (from 1), as ``config.supernet`` asks for."""
+    if config.supernet == "shared":
+        return SharedCandidates(config, layer)
+    blocks: dict[str, nn.Module] = {
+        candidate_label(hidden, inner): Block(config, layer, config.hidden_width(hidden), config.inner_width(inner))
+        for hidden, inner in config.candidates
+    }
+    return Candidates(config, blocks)

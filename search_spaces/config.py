@@ -1,0 +1,203 @@
+"""What a search space contains: sizes, candidates and the fixed choices around them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+__all__ = ["Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
+
+
+def _percent(ratio: float) -> str:
+    """``0.25`` as ``"25"``, ``0.125`` as ``"12p5"``: NNI's labels may not contain a dot."""
+    return f"{100 * ratio:g}".replace(".", "p")
+
+
+def candidate_label(hidden_pruning: float, inner_pruning: float) -> str:
+    """Label of a candidate transformer, as the web UI and the JSON files show it.
+
+    Examples
+    --------
+    >>> candidate_label(0.25, 0.5)
+    'hidden25_inner50'
+    """
+    return f"hidden{_percent(hidden_pruning)}_inner{_percent(inner_pruning)}"
+
+
+def parse_candidate_label(label: str) -> tuple[float, float]:
+    """Inverse of :func:`candidate_label`.
+
+    Examples
+    --------
+    >>> parse_candidate_label("hidden25_inner12p5")
+    (0.25, 0.125)
+    """
+    hidden, separator, inner = label.partition("_")
+    if not (separator and hidden.startswith("hidden") and inner.startswith("inner")):
+        raise ValueError(f"{label!r} is not a candidate label; one looks like 'hidden25_inner50'")
+    ratios = [part.replace("p", ".") for part in (hidden.removeprefix("hidden"), inner.removeprefix("inner"))]
+    try:
+        return float(ratios[0]) / 100, float(ratios[1]) / 100
+    except ValueError:
+        raise ValueError(f"{label!r} is not a candidate label; one looks like 'hidden25_inner50'") from None
+
+
+class Choice(BaseModel):
+    """One architecture of a space: how much is pruned away and how many layers are stacked (Eq. 18)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    hidden_pruning: float = Field(ge=0, lt=1, description="share of the hidden dimensions d that is cut away")
+    inner_pruning: float = Field(ge=0, lt=1, description="share of the inner dimensions D that is cut away")
+    depth: int = Field(ge=1, description="number of transformer layers")
+
+    @property
+    def label(self) -> str:
+        """Label of the candidate that is stacked."""
+        return candidate_label(self.hidden_pruning, self.inner_pruning)
+
+
+class SpaceConfig(BaseModel):
+    """Sizes and candidates of a search space; defaults are MovieLens-1M's of Table II.
+
+    A configuration with one candidate and one depth is a plain network: see :meth:`compact`.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        A ``ValueError``; for unknown keys, widths that the heads do not divide, or empty choices.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
+    max_length: int = Field(200, ge=1, description="N, interactions that the network looks back on")
+    hidden: int = Field(128, ge=1, description="d, hidden width of the largest candidate")
+    inner: int = Field(256, ge=1, description="D, inner width of the largest candidate")
+    heads: int = Field(4, ge=1, description="attention heads of every candidate")
+    layers: int = Field(4, ge=1, description="L, largest number of transformer layers")
+    min_depth: int = Field(1, ge=1, description="smallest number of transformer layers")
+    hidden_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of d")
+    inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
+    attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
+    direction: Literal["causal", "bidirectional"] = Field("causal", description="what a position may look at")
+    key_norm: Literal["row", "column"] = Field("row", description="LinRec: keys normalised per position or feature")
+    gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
+    gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")
+    gate_scale: float = Field(2.0, gt=0, description="gamma of Eq. 7")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    positions: Literal["from_end", "from_start", "none"] = Field(
+        "from_end", description="position embeddings counted from the newest interaction, the oldest, or left out"
+    )
+    embedding_norm: bool = Field(True, description="LayerNorm over the kept dimensions of the embedding")
+    supernet: Literal["independent", "shared"] = Field(
+        "independent", description="candidates with weights of their own (the paper), or slices of one largest block"
+    )
+
+    @field_validator("hidden_pruning", "inner_pruning")
+    @classmethod
+    def _check_ratios(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
+        if not ratios or any(not 0 <= ratio < 1 for ratio in ratios) or len(set(ratios)) != len(ratios):
+            raise ValueError(f"pruning ratios must be distinct numbers from 0 up to, not including, 1; got {ratios}")
+        return tuple(sorted(ratios))
+
+    @model_validator(mode="after")
+    def _check_widths(self) -> SpaceConfig:
+        if self.min_depth > self.layers:
+            raise ValueError(f"min_depth={self.min_depth} is larger than layers={self.layers}")
+        for ratio in self.hidden_pruning:
+            kept = (1 - ratio) * self.hidden
+            if abs(kept - round(kept)) > 1e-6 or round(kept) < 1 or round(kept) % self.heads:
+                raise ValueError(
+                    f"hidden_pruning={ratio} keeps {kept:g} of hidden={self.hidden} dimensions, which heads="
+                    f"{self.heads} do not divide; choose another ratio, hidden or heads"
+                )
+        for ratio in self.inner_pruning:
+            kept = (1 - ratio) * self.inner
+            if abs(kept - round(kept)) > 1e-6 or round(kept) < 1:
+                raise ValueError(f"inner_pruning={ratio} keeps {kept:g} of inner={self.inner} dimensions: not whole")
+        return self
+
+    @property
+    def candidates(self) -> tuple[tuple[float, float], ...]:
+        """All pairs (hidden_pruning, inner_pruning), largest candidate first; m of the paper is their number."""
+        return tuple((hidden, inner) for hidden in self.hidden_pruning for inner in self.inner_pruning)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Numbers of layers to choose from, smallest first."""
+        return tuple(range(self.min_depth, self.layers + 1))
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether nothing is left to choose."""
+        return len(self.candidates) == 1 and len(self.depths) == 1
+
+    @property
+    def largest(self) -> Choice:
+        """The unpruned architecture with all layers."""
+        return Choice(hidden_pruning=self.hidden_pruning[0], inner_pruning=self.inner_pruning[0], depth=self.layers)
+
+    def architectures(self) -> list[Choice]:
+        """Every architecture of the space, largest candidate first, depths ascending."""
+        return [
+            Choice(hidden_pruning=hidden, inner_pruning=inner, depth=depth)
+            for hidden, inner in self.candidates
+            for depth in self.depths
+        ]
+
+    def hidden_width(self, hidden_pruning: float) -> int:
+        """Hidden dimensions that are kept, (1 - gamma_i) d."""
+        return round((1 - hidden_pruning) * self.hidden)
+
+    def inner_width(self, inner_pruning: float) -> int:
+        """Inner dimensions that are kept, (1 - gamma'_i) D."""
+        return round((1 - inner_pruning) * self.inner)
+
+    def choice(self, architecture: Choice | dict[str, Any]) -> Choice:
+        """Check that an architecture belongs to this space.
+
+        Parameters
+        ----------
+        architecture
+            A :class:`Choice`, the same as a dictionary of numbers, or NNI's sample ``{"pruning": label, "depth": n}``.
+
+        Raises
+        ------
+        ValueError
+            Names the value that is not among the space's choices, and the choices.
+        """
+        if isinstance(architecture, dict):
+            if "pruning" in architecture:
+                label = str(architecture["pruning"])
+                # By name first: a label has six digits of a ratio such as 1/3.
+                named = {candidate_label(*candidate): candidate for candidate in self.candidates}
+                hidden, inner = named[label] if label in named else parse_candidate_label(label)
+                rest = {name: value for name, value in architecture.items() if name != "pruning"}
+                architecture = {"hidden_pruning": hidden, "inner_pruning": inner} | rest
+            architecture = Choice.model_validate(architecture)
+        for name, allowed in (
+            ("hidden_pruning", self.hidden_pruning),
+            ("inner_pruning", self.inner_pruning),
+            ("depth", self.depths),
+        ):
+            value = getattr(architecture, name)
+            if not any(abs(value - option) < 1e-9 for option in allowed):
+                raise ValueError(f"{name}={value} is not in this space; choose from {', '.join(map(str, allowed))}")
+        return architecture
+
+    def compact(self, architecture: Choice | dict[str, Any]) -> SpaceConfig:
+        """Configuration of the network that one architecture stands for: a fixed point of the space."""
+        choice = self.choice(architecture)
+        return self.model_copy(
+            update={
+                "hidden": self.hidden_width(choice.hidden_pruning),
+                "inner": self.inner_width(choice.inner_pruning),
+                "layers": choice.depth,
+                "min_depth": choice.depth,
+                "hidden_pruning": (0.0,),
+                "inner_pruning": (0.0,),
+                "supernet": "independent",
+            }
+        )

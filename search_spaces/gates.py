@@ -1,0 +1,71 @@
+"""Data-aware gates: what the input sequence tells the feed-forward networks of deep layers (Eq. 6, 7)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["DataAwareGate"]
+
+
+class DataAwareGate(nn.Module):
+    r"""Gate :math:`\delta = \gamma \, sigmoid(ReLU(X W_1 + b_1) W_2 + b_2)`, between 0 and :math:`\gamma`.
+
+    Table V's ablation has one dense layer (:math:`\gamma\,sigmoid(X W + b)`) or no gate at all. The first layer
+    keeps the width of its input; the paper does not give it.
+
+    Parameters
+    ----------
+    width
+        Width of the embedding X that the gate looks at.
+    out_width
+        Width of what it multiplies: hidden for gate 1, inner for gate 2.
+    layers
+        Dense layers, 1 or 2.
+    scale
+        gamma of Eq. 7.
+    """
+
+    def __init__(self, width: int, out_width: int, layers: int, scale: float) -> None:
+        super().__init__()
+        if layers not in (1, 2):
+            raise ValueError(f"a gate has 1 or 2 dense layers, not {layers}")
+        self.scale = scale
+        self.crossing = nn.Linear(width, width) if layers == 2 else None
+        self.perception = nn.Linear(width, out_width)
+
+    def forward(self, embedding: Tensor, out_width: int) -> Tensor:
+        """Gate values from the first columns of the weights.
+
+        Parameters
+        ----------
+        embedding
+            ``[B, N, h]``, h up to the gate's width.
+        out_width
+            Outputs to compute, up to the gate's own.
+
+        Returns
+        -------
+        Tensor
+            ``[B, N, out_width]``.
+        """
+        width = embedding.shape[-1]
+        if self.crossing is not None:
+            weight, bias = self.crossing.weight[:width, :width], self.crossing.bias[:width]
+            embedding = F.linear(embedding, weight, bias).relu()
+        weight, bias = self.perception.weight[:out_width, :width], self.perception.bias[:out_width]
+        return self.scale * torch.sigmoid(F.linear(embedding, weight, bias))
+
+    def sliced_state(self, width: int, out_width: int) -> dict[str, Tensor]:
+        """Weights of the gate that is left when only the first columns are kept."""
+        state = {
+            "perception.weight": self.perception.weight[:out_width, :width],
+            "perception.bias": self.perception.bias[:out_width],
+        }
+        if self.crossing is not None:
+            state |= {
+                "crossing.weight": self.crossing.weight[:width, :width],
+                "crossing.bias": self.crossing.bias[:width],
+            }
+        return state

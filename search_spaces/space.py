@@ -1,0 +1,178 @@
+"""EASRec's search space; frozen, it is the compact network and every baseline that is a fixed point of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from nni.nas.nn.pytorch import ModelSpace, Repeat
+from torch import Tensor, nn
+
+from search_spaces.block import Block
+from search_spaces.candidates import Candidates, make_candidates
+from search_spaces.config import Choice, SpaceConfig
+from search_spaces.embedding import Batch, SequenceEmbedding
+
+__all__ = ["EASRecSpace", "Layers"]
+
+
+class Layers(Repeat):
+    """Layers of the space, of which the first ``depth`` are taken (label ``depth``, Section II-D2)."""
+
+    def __init__(self, config: SpaceConfig) -> None:
+        super().__init__(
+            lambda index: make_candidates(config, index + 1), (config.min_depth, config.layers), label="depth"
+        )
+
+    def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
+        """Dry run: all layers, each with its largest candidate."""
+        for block in self.blocks:
+            states = block(states, batch)
+        assert states is not None
+        return states
+
+
+class _Stack(nn.Module):
+    """Layers of a network that has nothing left to choose."""
+
+    def __init__(self, config: SpaceConfig) -> None:
+        super().__init__()
+        blocks = (Block(config, layer, config.hidden, config.inner) for layer in range(1, config.layers + 1))
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
+        for block in self.blocks[:-1]:
+            states = block(states, batch)
+        # Of the last block a reader of the newest position needs that position only.
+        output: Tensor = self.blocks[-1](states, batch)
+        return output
+
+
+class EASRecSpace(ModelSpace):
+    """Supernet of candidate transformers over LinRec with data-aware gates, as an NNI model space.
+
+    Labels of its two choices are ``pruning`` (one alpha for all layers) and ``depth`` (beta). Where the configuration
+    leaves nothing to choose, it is an ordinary network: :meth:`freeze` returns such a one, and so do the baselines.
+
+    Parameters
+    ----------
+    config
+        Sizes and candidates.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from search_spaces import EASRecSpace, SpaceConfig
+    >>> config = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=2)
+    >>> space = EASRecSpace(config)
+    >>> network = space.freeze({"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}).eval()
+    >>> network(torch.tensor([[0, 0, 3, 7], [1, 2, 3, 4]])).shape
+    torch.Size([2, 51])
+    """
+
+    def __init__(self, config: SpaceConfig) -> None:
+        super().__init__()
+        self.config = config
+        built = config.compact(config.largest) if config.is_fixed else config
+        self.embedding = SequenceEmbedding(built)
+        self.layers: nn.Module = _Stack(built) if config.is_fixed else Layers(built)
+        self.apply(_initialise)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Scores of all items as the next one (Eq. 12).
+
+        Parameters
+        ----------
+        ids
+            ``[B, N]`` item numbers from 1, 0 = padding, N of any size; the newest ``max_length`` are looked at.
+
+        Returns
+        -------
+        Tensor
+            ``[B, n_items + 1]``; column i is item i, column 0 (padding) is minus infinity.
+        """
+        return self.score(self.newest_state(ids))
+
+    def states(self, ids: Tensor) -> Tensor:
+        """Y of Eq. 11 at every position, ``[B, N, d]``; at padded positions without meaning."""
+        output: Tensor = self.layers(None, self.embedding.begin(ids))
+        return output
+
+    def newest_state(self, ids: Tensor) -> Tensor:
+        """Y at each sequence's newest interaction, ``[B, d]``.
+
+        A fixed network computes queries, W_O and the feed-forward network of its last layer there alone.
+        """
+        batch = self.embedding.begin(ids)
+        if not isinstance(self.layers, _Stack):
+            return batch.newest(self.layers(None, batch))[:, 0]
+        states: Tensor | None = None
+        for block in self.layers.blocks[:-1]:
+            states = block(states, batch)
+        newest: Tensor = self.layers.blocks[-1](states, replace(batch, last_only=True))
+        return newest[:, 0]
+
+    def score(self, states: Tensor) -> Tensor:
+        """Z of Eq. 12 for states ``[..., d]``: ``[..., n_items + 1]``, minus infinity for padding."""
+        scores = states @ self.embedding.items.weight.T
+        return torch.cat([torch.full_like(scores[..., :1], -torch.inf), scores[..., 1:]], dim=-1)
+
+    def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecSpace:
+        """Compact network of one architecture, with the weights that it has in this supernet (Eq. 18).
+
+        Only kept dimensions are stored, the item embedding's columns included.
+
+        Parameters
+        ----------
+        architecture
+            Numbers (``{"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}``), a :class:`Choice`, or NNI's
+            sample (``{"pruning": "hidden25_inner50", "depth": 2}``).
+
+        Raises
+        ------
+        ValueError
+            The architecture is not of this space.
+        """
+        choice = self.config.choice(architecture)
+        with torch.random.fork_rng(devices=[]):  # building a network must not disturb the search's random numbers
+            network = EASRecSpace(self.config.compact(choice))
+        network.load_state_dict({name: weight.detach().clone() for name, weight in self._kept(choice)})
+        reference = self.embedding.items.weight
+        return network.to(device=reference.device, dtype=reference.dtype).train(self.training)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights by name, the same whether or not a strategy has wrapped the layers; to be saved and loaded."""
+        return {name.replace("origin.", ""): weight for name, weight in self.state_dict().items()}
+
+    def blocks(self) -> list[nn.Module]:
+        """Blocks, or candidates of each layer, without the wrappers of a strategy."""
+        layers: Any = getattr(self.layers, "origin", self.layers)
+        return [getattr(block, "origin", block) for block in layers.blocks]
+
+    def _kept(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
+        width = self.config.hidden_width(choice.hidden_pruning)
+        for name, weight in self.embedding.sliced_state(width).items():
+            yield f"embedding.{name}", weight
+        labels = [(hidden, inner) for hidden, inner in self.config.candidates]
+        index = min(
+            range(len(labels)),
+            key=lambda i: abs(labels[i][0] - choice.hidden_pruning) + abs(labels[i][1] - choice.inner_pruning),
+        )
+        for layer, block in enumerate(self.blocks()[: choice.depth]):
+            state = block.sliced_state(index) if isinstance(block, Candidates) else block.state_dict(keep_vars=True)
+            for name, weight in state.items():
+                yield f"layers.blocks.{layer}.{name}", weight
+
+
+def _initialise(module: nn.Module) -> None:
+    """Xavier for dense layers (Glorot and Bengio 2010, the paper's [45]), N(0, 0.02) for embeddings."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()

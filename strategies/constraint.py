@@ -1,0 +1,77 @@
+"""The dynamic resource constraint of Eq. 15, on live tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from strategies.selection import Selection
+
+__all__ = ["CostTable", "ResourceConstraint"]
+
+# Cost of stacking a candidate to a depth: table[label of the candidate][depth].
+CostTable = Mapping[str, Mapping[int, float]]
+
+
+class ResourceConstraint:
+    r""":math:`L_{RC} = \frac{L_t}{L} \sum_j \sum_i p_i q_j \, cost_{ij}` (Eq. 15).
+
+    NNI's penalty takes probabilities as plain numbers and so has no gradient; this one is computed from the tensors
+    that also mix the network's outputs.
+
+    Parameters
+    ----------
+    table
+        Normalised cost by candidate label and depth (largest architecture = 1). With costs that accumulate over the
+        layers beta learns from it; with one block's cost per depth (the equation as printed) and equal blocks the sum
+        over j is constant and beta gets no gradient.
+    selection
+        Whose options the table must cover.
+    width_label, depth_label
+        The two choices.
+    dynamic
+        Whether the factor L_t / L is applied.
+
+    Raises
+    ------
+    ValueError
+        The table lacks an architecture of the space, or has a cost that is negative or not finite.
+    """
+
+    def __init__(
+        self,
+        table: CostTable,
+        selection: Selection,
+        width_label: str = "pruning",
+        depth_label: str = "depth",
+        dynamic: bool = True,
+    ) -> None:
+        self.width_label, self.depth_label, self.dynamic = width_label, depth_label, dynamic
+        candidates, self.depths = selection.options[width_label], [int(str(d)) for d in selection.options[depth_label]]
+        try:
+            rows = [[float(table[str(candidate)][depth]) for depth in self.depths] for candidate in candidates]
+        except KeyError as missing:
+            raise ValueError(f"the cost table has no entry for {missing} of the space") from None
+        self.table = torch.tensor(rows)  # [m, depths]
+        if not (self.table.isfinite().all() and (self.table >= 0).all()):
+            raise ValueError("the cost table has entries that are negative or not finite")
+
+    def expected(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """Expected cost under drawn weights, a scalar: ``p^T table q``."""
+        p, q = weights[self.width_label], weights[self.depth_label]
+        return p @ self.table.to(p.device, p.dtype) @ q
+
+    def __call__(self, weights: Mapping[str, Tensor], depth: int) -> Tensor:
+        """Value of Eq. 15.
+
+        Parameters
+        ----------
+        weights
+            p and q by label, as drawn.
+        depth
+            L_t, the depth that the strongest beta stands for.
+        """
+        factor = depth / max(self.depths) if self.dynamic else 1.0
+        return factor * self.expected(weights)

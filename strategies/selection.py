@@ -1,0 +1,101 @@
+"""The soft selection that all layers and the constraint of one update share (Eq. 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Selection", "TemperatureSchedule"]
+
+
+@dataclass(frozen=True)
+class TemperatureSchedule:
+    r"""Temperature :math:`\tau = \max(end, start - decay \cdot t)`, t counted in iterations (Table II).
+
+    The paper's decay suits its ~10^3 iterations an epoch; training on whole sequences has ~10^2 and wants a larger one.
+
+    Examples
+    --------
+    >>> round(TemperatureSchedule()(10_000), 6)
+    0.5
+    """
+
+    start: float = 1.0
+    end: float = 0.01
+    decay: float = 0.00005
+
+    def __post_init__(self) -> None:
+        if not (self.start >= self.end > 0 and self.decay >= 0):
+            raise ValueError(f"a temperature falls from start to end > 0; got {self}")
+
+    def __call__(self, iteration: int) -> float:
+        """Temperature at iteration t."""
+        return max(self.end, self.start - self.decay * iteration)
+
+
+class Selection:
+    """Architecture parameters by label, and the weights that were drawn from them last.
+
+    The paper draws noise per controller. The parameters are shared by all layers, so one draw serves them all, and the
+    same p and q enter the network's output and the resource constraint.
+
+    Parameters
+    ----------
+    options
+        Label of each choice with its options, in the order of the parameters.
+    noise
+        Whether draws carry Gumbel noise; without, they are a softmax at the temperature (DARTS, Eq. 1).
+
+    Attributes
+    ----------
+    logits
+        Unconstrained ``log alpha`` and ``log beta`` by label, zero at first.
+    weights
+        What was drawn last, by label, each summing to one.
+    hard
+        While true the network runs the argmax architecture alone.
+    """
+
+    def __init__(self, options: dict[str, list[Any]], noise: bool = True) -> None:
+        self.options = options
+        self.noise = noise
+        self.logits = nn.ParameterDict(
+            {label: nn.Parameter(torch.zeros(len(names))) for label, names in options.items()}
+        )
+        self.temperature = 1.0
+        self.hard = False
+        self.weights: dict[str, Tensor] = self.probabilities()
+
+    def draw(self, differentiable: bool = True) -> dict[str, Tensor]:
+        r"""Draw all weights anew: :math:`softmax((\log\alpha + g) / \tau)`, :math:`g = -\log(-\log u)`.
+
+        The paper prints ``-log(-u)``, which is not defined for u in (0, 1).
+
+        Parameters
+        ----------
+        differentiable
+            Whether gradients flow back to the logits; a step of the network's weights does not need them.
+        """
+        with torch.set_grad_enabled(differentiable):
+            self.weights = {label: self._soften(logits) for label, logits in self.logits.items()}
+        return self.weights
+
+    def _soften(self, logits: Tensor) -> Tensor:
+        if self.noise:
+            logits = logits - torch.empty_like(logits).exponential_().log()  # -log of Exp(1) is Gumbel's distribution
+        return (logits / self.temperature).softmax(dim=-1)
+
+    def probabilities(self) -> dict[str, Tensor]:
+        """Softmax of the logits without noise and temperature, detached."""
+        return {label: logits.detach().softmax(dim=-1) for label, logits in self.logits.items()}
+
+    def argmax(self, label: str) -> int:
+        """Index of the strongest option (Eq. 18)."""
+        return int(self.logits[label].detach().argmax())
+
+    def sample(self) -> dict[str, Any]:
+        """The argmax architecture, as NNI writes a sample."""
+        return {label: names[self.argmax(label)] for label, names in self.options.items()}

@@ -1,0 +1,121 @@
+"""Turns the choices of an NNI model space into soft ones that share a :class:`~strategies.selection.Selection`.
+
+NNI's own mixed modules each call their softmax by themselves, so that every layer draws its own noise, and its
+resource penalty has no gradient. These wrappers read the weights that were drawn for the whole update.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from nni.mutable import Categorical
+from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
+from nni.nas.oneshot.pytorch.supermodule.base import BaseSuperNetModule
+from torch import Tensor, nn
+
+from strategies.selection import Selection
+
+__all__ = ["MixedChoice", "MixedDepth", "choices_of", "wrap"]
+
+# Layers behind a depth whose remaining weight is below this are not run.
+NEGLIGIBLE_WEIGHT = 1e-9
+
+
+class _Mixed(BaseSuperNetModule):
+    """A module of the space and the selection that it obeys; the space finds its module under ``origin``."""
+
+    origin: Any  # LayerChoice or Repeat; nn.Module would say that it has neither label nor blocks
+
+    def __init__(self, origin: nn.Module, selection: Selection) -> None:
+        super().__init__()
+        self.origin = origin
+        self._selection = (selection,)  # in a tuple: parameters belong to the strategy, not to the network
+
+    @property
+    def selection(self) -> Selection:
+        """What was drawn for this update."""
+        return self._selection[0]
+
+    def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
+        """Nothing to do: the strategy draws once for all modules."""
+        return {}
+
+    def export(self, memo: dict[str, Any]) -> dict[str, Any]:
+        """Strongest option of this module's choice."""
+        label = self.origin.label
+        return {} if label in memo else {label: self.selection.sample()[label]}
+
+    def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:
+        """Probability of each option."""
+        label = self.origin.label
+        if label in memo:
+            return {}
+        options, values = self.selection.options[label], self.selection.probabilities()[label].tolist()
+        return {label: dict(zip(options, values, strict=True))}
+
+
+class MixedChoice(_Mixed):
+    """Weighted sum of a layer's candidates (Eq. 11, over i)."""
+
+    def forward(self, *inputs: Any) -> Tensor:
+        """``sum_i p_i T_i``; the strongest candidate alone while the selection is hard."""
+        label, origin = self.origin.label, self.origin
+        if self.selection.hard:
+            index = self.selection.argmax(label)
+            return origin.run(index, *inputs) if hasattr(origin, "run") else origin[origin.names[index]](*inputs)
+        weights = self.selection.weights[label]
+        if hasattr(origin, "mix"):  # spaces that can do better than to add up full outputs
+            return origin.mix(weights, *inputs)
+        outputs = [weight * origin[name](*inputs) for weight, name in zip(weights, origin.names, strict=True)]
+        return torch.stack(outputs).sum(0)
+
+
+class MixedDepth(_Mixed):
+    """Weighted sum of the outputs after each allowed depth (Eq. 11, over j)."""
+
+    def forward(self, states: Any, *context: Any) -> Tensor:
+        """``sum_j q_j T^(j)``; the output after the strongest depth alone while the selection is hard."""
+        depths = self.selection.options[self.origin.label]
+        if self.selection.hard:
+            for block in self.origin.blocks[: depths[self.selection.argmax(self.origin.label)]]:
+                states = block(states, *context)
+            return states
+        weights = dict(zip(depths, self.selection.weights[self.origin.label].unbind(), strict=True))
+        total: Any = 0
+        for depth, block in enumerate(self.origin.blocks, start=1):
+            if sum(float(weight.detach()) for later, weight in weights.items() if later >= depth) < NEGLIGIBLE_WEIGHT:
+                break
+            states = block(states, *context)
+            if depth in weights:
+                total = total + weights[depth] * states
+        return total
+
+
+def choices_of(space: ModelSpace) -> dict[str, list[Any]]:
+    """Labels and options of a space, each label once.
+
+    Raises
+    ------
+    TypeError
+        A choice is neither a ``LayerChoice`` nor the depth of a ``Repeat``: it could not be searched.
+    """
+    choices = {}
+    for label, mutable in space.simplify().items():
+        if not isinstance(mutable, Categorical):
+            raise TypeError(
+                f"the choice {label!r} is a {type(mutable).__name__}; only categorical choices can be mixed"
+            )
+        choices[label] = list(mutable.values)
+    return choices
+
+
+def wrap(module: nn.Module, memo: dict[str, Any], selection: Selection) -> nn.Module | bool | None:
+    """NNI's mutation hook: the soft form of a choice, True to leave the module as it is, None to go on."""
+    wrapped = memo.setdefault("wrapped", set())
+    if id(module) in wrapped:
+        return True
+    if isinstance(module, LayerChoice | Repeat):
+        wrapped.add(id(module))
+        return (MixedChoice if isinstance(module, LayerChoice) else MixedDepth)(module, selection)
+    return None

@@ -1,0 +1,36 @@
+"""Datasets for the tests, prepared by the product itself, and the threads that tests take."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from easrec_nni.data import Dataset, prepare
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Networks of the tests are tiny: dividing them among threads costs more than it saves."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def ml100k() -> Dataset:
+    """MovieLens 100K in the user's own cache, so that only the first run of the tests downloads it."""
+    return prepare("ml-100k")
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """40 users with 3 to 20 interactions over 30 items, with seeded random choices."""
+    folder = tmp_path_factory.mktemp("tiny")
+    rng = np.random.default_rng(7)
+    lines = ["user,item,time"]
+    for user in range(40):
+        # The first items of the users cover the catalogue, so that it always has all 30.
+        chosen = [user % 30, *rng.integers(0, 30, size=2 + user % 18)]
+        lines += [f"u{user},i{item},{1000 + step}" for step, item in enumerate(chosen)]
+    log = folder / "tiny.csv"
+    log.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return prepare(log, folder / "prepared")

@@ -1,0 +1,79 @@
+"""The leave-one-out split and the partition of validation users."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from easrec_nni.data import Dataset, leave_one_out, split_validation_users
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
+def test_split_matches_plain_loop(lengths: list[int]) -> None:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    split = leave_one_out(offsets)
+    users, ends, valid, test = [], [], [], []
+    for user, length in enumerate(lengths):
+        history = list(range(int(offsets[user]), int(offsets[user + 1])))
+        if length >= 3:
+            users.append(user)
+            test.append(history.pop())
+            valid.append(history.pop())
+        ends.append(int(offsets[user]) + len(history))
+    assert split.eval_users.tolist() == users
+    assert split.train_end.tolist() == ends
+    assert split.valid_target_index.tolist() == valid
+    assert split.test_target_index.tolist() == test
+    assert split.users_train_only == len(lengths) - len(users)
+    assert split.eval_users.dtype == split.train_end.dtype == split.test_target_index.dtype == np.int64
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
+def test_every_interaction_has_one_role(lengths: list[int]) -> None:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    split = leave_one_out(offsets)
+    roles = np.zeros(offsets[-1], dtype=int)
+    for user in range(len(lengths)):
+        roles[offsets[user] : split.train_end[user]] += 1
+    np.add.at(roles, split.valid_target_index, 1)
+    np.add.at(roles, split.test_target_index, 1)
+    assert (roles == 1).all()
+
+
+@pytest.mark.parametrize("offsets", [[], [1, 2], [0, 3, 2], [[0, 1]]])
+def test_bad_offsets_are_refused(offsets: list[int]) -> None:
+    with pytest.raises(ValueError, match="offsets"):
+        leave_one_out(np.array(offsets, dtype=np.int64))
+
+
+def test_targets_are_the_latest_interactions(ml100k: Dataset) -> None:
+    split = ml100k.split
+    times = np.asarray(ml100k.times)
+    for row, user in enumerate(split.eval_users.tolist()):
+        own = times[ml100k.offsets[user] : ml100k.offsets[user + 1]]
+        assert times[split.test_target_index[row]] == own.max()
+        assert times[split.valid_target_index[row]] == np.sort(own)[-2]
+    assert ml100k.split is split, "computed once"
+
+
+@given(st.integers(0, 200), st.floats(0, 1), st.integers(0, 5))
+def test_validation_users_are_partitioned(n_eval: int, share: float, seed: int) -> None:
+    arch, select = split_validation_users(n_eval, share, seed)
+    assert sorted([*arch.tolist(), *select.tolist()]) == list(range(n_eval))
+    assert arch.tolist() == sorted(arch) and select.tolist() == sorted(select)
+    assert abs(len(arch) - n_eval * share) <= 1
+    if 0 < share < 1 and n_eval >= 2:
+        assert len(arch) and len(select)
+
+
+def test_partition_depends_on_the_seed_only() -> None:
+    first, again, other = (split_validation_users(100, 0.5, seed)[0].tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_bad_share_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="share"):
+        split_validation_users(10, share, 0)

@@ -1,0 +1,221 @@
+"""Evaluation against a loop that ranks one user at a time."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from easrec_nni import evaluation as evaluation_module
+from easrec_nni.data import Dataset
+from easrec_nni.errors import UserError
+from easrec_nni.evaluation import evaluate, evaluation_batch_size, measure_inference, rank_users
+from search_spaces import EASRecSpace, SpaceConfig
+
+PROTOCOLS = ("full", "unseen", "pop100", "uni100")
+
+
+def network_for(dataset: Dataset, **options: Any) -> EASRecSpace:
+    torch.manual_seed(0)
+    sizes: dict[str, Any] = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
+    config = SpaceConfig(n_items=dataset.n_items, **sizes | options)
+    network = EASRecSpace(config).freeze(config.largest)
+    with torch.no_grad():
+        network.embedding.items.weight[1:].normal_(0, 1)
+    return network
+
+
+class Coarse(nn.Module):
+    """Scores with many ties, a function of the last item."""
+
+    def __init__(self, n_items: int) -> None:
+        super().__init__()
+        self.n_items = n_items
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return ((torch.arange(self.n_items + 1) * (1 + ids[:, -1:] % 3)) % 4).float()
+
+
+@torch.no_grad()
+def brute_force(network: nn.Module, dataset: Dataset, part: str, protocol: str, max_length: int) -> list[int]:
+    """Rank of each evaluated user's target, one user and one item at a time."""
+    network.eval()
+    ranks = []
+    for row, user in enumerate(dataset.split.eval_users):
+        log = dataset.items[dataset.offsets[user] : dataset.offsets[user + 1]].tolist()
+        target = log.pop() if part == "test" else log[-2]
+        history = log if part == "test" else log[:-2]
+        scores = network(torch.tensor([history[-max_length:]]))[0].tolist()
+        if protocol in ("pop100", "uni100"):
+            others = [item for item in dataset.negatives(protocol, part)[row].tolist() if item]
+            assert len(set(others)) == len(others) and target not in others
+        else:
+            others = [item for item in range(1, dataset.n_items + 1) if item != target]
+            if protocol == "unseen":
+                others = [item for item in others if item not in history]
+        ranks.append(1 + sum(scores[item] >= scores[target] for item in others))
+    return ranks
+
+
+def metrics_of(ranks: list[int], k: int, protocol: str) -> dict[str, float]:
+    users = len(ranks)
+    return {
+        f"recall@{k}_{protocol}": sum(rank <= k for rank in ranks) / users,
+        f"mrr@{k}_{protocol}": sum(1 / rank for rank in ranks if rank <= k) / users,
+        f"ndcg@{k}_{protocol}": sum(1 / math.log2(1 + rank) for rank in ranks if rank <= k) / users,
+    }
+
+
+@pytest.mark.parametrize("kind", ["network", "ties"])
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_evaluation_is_the_loop_over_users(tiny_dataset: Dataset, part: str, kind: str) -> None:
+    network = network_for(tiny_dataset) if kind == "network" else Coarse(tiny_dataset.n_items)
+    expected: dict[str, float] = {}
+    ranks = rank_users(network, tiny_dataset, part, max_length=6, protocols=PROTOCOLS)
+    for protocol in PROTOCOLS:
+        one_by_one = brute_force(network, tiny_dataset, part, protocol, 6)
+        assert ranks[protocol].tolist() == one_by_one
+        expected |= metrics_of(one_by_one, 5, protocol)
+    found = evaluate(network, tiny_dataset, part, max_length=6, k=5, protocols=PROTOCOLS)
+    assert found == pytest.approx(expected)
+    assert ranks["full"].tolist() != ranks["unseen"].tolist()
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_sampled_protocols_rank_against_their_own_negatives(ml100k: Dataset, part: str) -> None:
+    # Where the catalogue is larger than the negatives are many, the two protocols differ, and so do the parts.
+    network = Coarse(ml100k.n_items)
+    ranks = rank_users(network, ml100k, part, protocols=("uni100", "pop100"))
+    for protocol in ("pop100", "uni100"):
+        assert ranks[protocol].tolist() == brute_force(network, ml100k, part, protocol, 1)
+    assert ranks["pop100"].tolist() != ranks["uni100"].tolist()
+
+
+def test_full_and_pop100_of_the_test_set_are_the_default(tiny_dataset: Dataset) -> None:
+    network = network_for(tiny_dataset)
+    found = evaluate(network, tiny_dataset)
+    assert list(found) == [
+        f"{name}@10_{protocol}" for protocol in ("full", "pop100") for name in ("recall", "mrr", "ndcg")
+    ]
+    assert found == evaluate(network, tiny_dataset, "test", max_length=6, k=10, protocols=("full", "pop100"))
+    assert found != evaluate(network, tiny_dataset, "valid")
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 1000])
+def test_batch_size_does_not_matter(tiny_dataset: Dataset, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_for(tiny_dataset)
+    expected = rank_users(network, tiny_dataset, "test", protocols=PROTOCOLS)
+    monkeypatch.setattr(evaluation_module, "evaluation_batch_size", lambda n_items: batch_size)
+    found = rank_users(network, tiny_dataset, "test", protocols=PROTOCOLS)
+    for protocol in PROTOCOLS:
+        assert found[protocol].tolist() == expected[protocol].tolist()
+
+
+@pytest.mark.parametrize("n_items", [1, 28, 3706, 164_532, 10**7, 10**9])
+def test_scores_of_a_batch_stay_small(n_items: int) -> None:
+    size = evaluation_batch_size(n_items)
+    assert 1 <= size <= 256
+    assert size == 1 or size * (n_items + 1) <= 2**24
+    assert n_items > 3706 or size == 256
+
+
+def test_the_network_looks_back_on_its_own_length(tiny_dataset: Dataset) -> None:
+    seen: list[int] = []
+    network = network_for(tiny_dataset, max_length=3)
+    network.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape[1]))
+    evaluate(network, tiny_dataset)
+    assert max(seen) == 3
+    seen.clear()
+    evaluate(network, tiny_dataset, max_length=5)
+    assert max(seen) == 5
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_runs_in_eval_mode_and_leaves_the_mode_as_it_was(tiny_dataset: Dataset, training: bool) -> None:
+    network = network_for(tiny_dataset, dropout=0.5).train(training)
+    modes: list[tuple[bool, bool]] = []
+    network.register_forward_hook(lambda module, *_: modes.append((module.training, torch.is_grad_enabled())))
+    assert evaluate(network, tiny_dataset) == evaluate(network, tiny_dataset)
+    assert set(modes) == {(False, False)}
+    assert network.training is training
+
+
+def test_the_mode_is_restored_when_a_network_fails(tiny_dataset: Dataset) -> None:
+    class Diverged(nn.Module):
+        def forward(self, ids: Tensor) -> Tensor:
+            return torch.full((len(ids), 31), torch.nan)
+
+    network = Diverged().train()
+    with pytest.raises(ValueError, match="NaN among the scores"):
+        evaluate(network, tiny_dataset, protocols=["full"])
+    assert network.training
+
+
+@pytest.mark.parametrize("part", ["train", "validation", ""])
+def test_other_parts_are_refused(tiny_dataset: Dataset, part: str) -> None:
+    with pytest.raises(UserError, match="evaluate on valid or test"):
+        evaluate(network_for(tiny_dataset), tiny_dataset, part)
+
+
+def test_other_protocols_are_refused(tiny_dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="protocol must be one of .*pop200"):
+        evaluate(network_for(tiny_dataset), tiny_dataset, protocols=["pop200"])
+
+
+def test_a_protocol_named_twice_is_ranked_once(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation_module, "evaluation_batch_size", lambda n_items: 3)
+    network = network_for(tiny_dataset)
+    once = rank_users(network, tiny_dataset, "test", protocols=["full"])["full"]
+    assert rank_users(network, tiny_dataset, "test", protocols=["full", "full"])["full"].tolist() == once.tolist()
+
+
+def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
+    class Oracle(nn.Module):
+        """Knows the test target from the history."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.answers: dict[tuple[int, ...], int] = {}
+            for user in tiny_dataset.split.eval_users:
+                log = tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist()
+                self.answers[tuple(log[:-1])] = log[-1]
+
+        def forward(self, ids: Tensor) -> Tensor:
+            scores = torch.zeros(len(ids), tiny_dataset.n_items + 1)
+            for row, history in enumerate(ids.tolist()):
+                scores[row, self.answers[tuple(item for item in history if item)]] = 1
+            return scores
+
+    found = evaluate(Oracle(), tiny_dataset, max_length=100, protocols=PROTOCOLS)
+    assert set(found.values()) == {1.0}
+
+
+@pytest.mark.parametrize("repeats", [1, 4])
+def test_inference_time_is_positive_and_ordered(tiny_dataset: Dataset, repeats: int) -> None:
+    network = network_for(tiny_dataset).train()
+    figures = measure_inference(network, tiny_dataset, repeats=repeats)
+    assert set(figures) == {"inference_ms_per_user", "inference_ms_per_user_min", "inference_ms_per_user_max"}
+    assert all(np.isfinite(value) and value > 0 for value in figures.values())
+    low, middle, high = (figures[f"inference_ms_per_user{name}"] for name in ("_min", "", "_max"))
+    assert low <= middle <= high
+    assert network.training
+
+
+def test_inference_time_is_that_of_one_user(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The clock is read when the warm-up begins, and at the begin and the end of each pass that counts.
+    readings = iter([0.0, 100.0, 101.0, 200.0, 203.0, 300.0, 302.0])
+    monkeypatch.setattr(evaluation_module.time, "perf_counter", lambda: next(readings))
+    network = Coarse(tiny_dataset.n_items)
+    figures = measure_inference(network, tiny_dataset, repeats=3)
+    users = len(tiny_dataset.split.eval_users)
+    assert figures == pytest.approx(
+        {
+            "inference_ms_per_user": 2000 / users,
+            "inference_ms_per_user_min": 1000 / users,
+            "inference_ms_per_user_max": 3000 / users,
+        }
+    )

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from easrec_nni.cli.main import app
+from easrec_nni.errors import UserError
+from easrec_nni.examples_folder import copy_examples, examples_folder
+
+FILES = {file.relative_to(examples_folder()).as_posix() for file in examples_folder().rglob("*.yml")}
+
+
+def names(folder: Path) -> set[str]:
+    return {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_init_copies_all_examples(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "new")])
+    assert result.exit_code == 0
+    assert "ml100k.yml" in result.output
+    assert names(tmp_path / "new") == FILES
+    assert {"ml100k.yml", "settings/ml100k.yml"} <= FILES
+
+
+def test_init_takes_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["init"]).exit_code == 0
+    assert names(tmp_path) == FILES
+
+
+def test_init_does_not_overwrite_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / "ml1m.yml").write_text("mine")
+    result = CliRunner().invoke(app, ["init", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "ml1m.yml" in result.output and "--force" in result.output
+    assert names(tmp_path) == {"ml1m.yml"}
+    assert (tmp_path / "ml1m.yml").read_text() == "mine"
+    assert CliRunner().invoke(app, ["init", str(tmp_path), "--force"]).exit_code == 0
+    assert (tmp_path / "ml1m.yml").read_text() != "mine"
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="is a file"):
+        copy_examples(tmp_path / "file")

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from search_spaces.dropout import dropout
+
+
+@pytest.mark.parametrize("probability", [0.05, 0.2, 0.5, 0.9])
+def test_share_and_expectation(probability: float) -> None:
+    torch.manual_seed(0)
+    out = dropout(torch.ones(400, 1001), probability, training=True)
+    rounded = round(256 * probability) / 256
+    # 400,400 draws: five standard errors are below 0.004.
+    assert (out == 0).float().mean().item() == pytest.approx(rounded, abs=0.004)
+    assert out[out != 0].unique().tolist() == pytest.approx([1 / (1 - rounded)])
+    assert abs(rounded - probability) <= 1 / 512
+
+
+def test_draws_are_independent_of_their_place() -> None:
+    """Every byte of a random word is as random as the others, the one with the sign bit too."""
+    torch.manual_seed(0)
+    kept = dropout(torch.ones(200_000, 8), 0.5, training=True) != 0
+    assert kept.float().mean(dim=0).tolist() == pytest.approx([0.5] * 8, abs=0.006)
+    correlation = torch.corrcoef(kept.float().T) - torch.eye(8)
+    assert correlation.abs().max().item() < 0.012
+
+
+def test_gradient_passes_through_what_is_kept() -> None:
+    torch.manual_seed(0)
+    states = torch.randn(50, 7, requires_grad=True)
+    out = dropout(states, 0.3, training=True)
+    out.sum().backward()
+    assert states.grad is not None
+    torch.testing.assert_close(states.grad * states.detach(), out.detach())
+
+
+@pytest.mark.parametrize(("probability", "training"), [(0.3, False), (0.0, True)])
+def test_nothing_happens(probability: float, training: bool) -> None:
+    states = torch.randn(3, 4)
+    assert dropout(states, probability, training) is states
+
+
+def test_the_seed_decides() -> None:
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(dropout(torch.ones(64), 0.5, training=True))
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
