@@ -192,12 +192,14 @@ def best_trial(trials: Iterable[Trial]) -> Trial | None:
     return max(scored, key=lambda entry: entry[:2])[2] if scored else None
 
 
-def _parameters(text: str | None) -> dict[str, Any]:
+def _sampled(text: str | None) -> dict[str, Any]:
+    """``parameters`` and ``parameter_id`` of what the tuner sampled, as NNI writes it; empty where there is none."""
     try:
-        parameters = json.loads(text or "{}").get("parameters")
+        record = json.loads(text or "{}")
+        parameters, number = record.get("parameters"), record.get("parameter_id")
     except (ValueError, AttributeError):
         return {}
-    return parameters if isinstance(parameters, dict) else {}
+    return {"parameters": parameters, "parameter_id": number} if isinstance(parameters, dict) else {}
 
 
 def _result(text: str) -> dict[str, Any]:
@@ -219,7 +221,8 @@ def _from_job(job: dict[str, Any]) -> dict[str, Any]:
         "id": str(job["trialJobId"]),
         "number": int(job.get("sequenceId", 0)),
         "status": str(job.get("status", "UNKNOWN")),
-        "parameters": _parameters(sampled[0]),
+        "parameters": {},
+        **_sampled(sampled[0]),
         "started": job.get("startTime"),
         "ended": job.get("endTime"),
     }
@@ -233,7 +236,7 @@ def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
                 "select timestamp, trialJobId, event, data, sequenceId from TrialJobEvent order by timestamp, rowid"
             ).fetchall()
             rows = database.execute(
-                "select trialJobId, type, sequence, data from MetricData order by timestamp, rowid"
+                "select trialJobId, parameterId, type, sequence, data from MetricData order by timestamp, rowid"
             ).fetchall()
     except sqlite3.Error as error:
         raise UserError(f"cannot read NNI's records {file}: {error}") from None
@@ -242,19 +245,23 @@ def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         trial = trials.setdefault(str(trial_id), {"id": str(trial_id), "parameters": {}, "started": None})
         trial["status"], trial["ended"] = str(event), time if event in _OVER else None
         trial["number"] = int(number or trial.get("number") or 0)
-        trial["parameters"] = _parameters(data) or trial["parameters"]
+        trial |= _sampled(data)
         if event == "RUNNING" and trial["started"] is None:
             trial["started"] = time
     for trial in trials.values():
         if trial["status"] not in _OVER:  # nobody is left to finish it
             trial["status"] = "STOPPED"
-    names = ("trialJobId", "type", "sequence", "data")
+    names = ("trialJobId", "parameterId", "type", "sequence", "data")
     return list(trials.values()), [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> list[Trial]:
     intermediate: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     final: dict[str, dict[str, Any]] = {}
+    # Of two trials that start together NNI may give each the other's parameters: where a trial could not see that for
+    # itself (see nni_trial_io), the number under which it reports tells which ones it really had.
+    sampled = {str(row["parameter_id"]): row["parameters"] for row in rows if "parameter_id" in row}
+    had = {metric["trialJobId"]: sampled.get(str(metric.get("parameterId"))) for metric in metrics}
     for metric in metrics:
         result = _result(metric["data"])
         if metric["type"] == "FINAL":
@@ -272,7 +279,7 @@ def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[
                 row["id"],
                 row["number"],
                 row["status"],
-                row["parameters"],
+                had.get(row["id"]) or row["parameters"],
                 folder,
                 results,
                 final.get(row["id"]),

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 REPORT_SECONDS = 30.0
+RECORD_SECONDS = 10.0
 _logger = logging.getLogger(__name__)
 
 
@@ -44,8 +46,33 @@ def trial_parameters() -> dict[str, Any]:
     if not in_trial():
         return {}
     import nni
+    import nni.trial
 
-    return dict(nni.get_next_parameter() or {})
+    nni.get_next_parameter()
+    recorded = _recorded_parameters()
+    if recorded is not None:
+        # NNI's manager hands parameters out in the order in which trials ask: of two that start together, each may
+        # get the other's, and the web UI would show results beside parameters that did not lead to them.
+        nni.trial._params = recorded
+    return dict(nni.get_current_parameter() or {})
+
+
+def _recorded_parameters() -> Any:
+    """NNI's parameter record that the manager shows for this trial; None where it cannot be asked."""
+    deadline = time.monotonic() + RECORD_SECONDS
+    while True:
+        try:
+            job = _ask_manager(f"trial-jobs/{os.environ['NNI_TRIAL_JOB_ID']}")
+            record = json.loads(job["hyperParameters"][0])
+            if isinstance(record, dict) and "parameter_id" in record and "parameters" in record:
+                return record
+            problem: object = "its answer holds no parameters"
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            problem = error  # a trial can be faster than the manager's note of it
+        if time.monotonic() > deadline:
+            _logger.warning("the parameters in NNI's records cannot be compared with the ones received: %s", problem)
+            return None
+        time.sleep(0.2)
 
 
 def report_intermediate(metrics: dict[str, Any]) -> None:
@@ -111,13 +138,21 @@ def trial_threads(concurrency: int | None = None) -> int:
 
 def _concurrency() -> int:
     """``trialConcurrency`` as the manager knows it; 1 if nobody answers."""
-    channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
-    if not in_trial() or not channel.netloc:
+    if not in_trial():
         return 1
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"http://{channel.netloc}/api/v1/nni/experiment", timeout=5) as answer:
-            return int(json.load(answer)["params"]["trialConcurrency"])
+        return int(_ask_manager("experiment")["params"]["trialConcurrency"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         _logger.warning("the experiment's concurrency is not known, 1 is assumed: %s", error)
         return 1
+
+
+def _ask_manager(api: str) -> Any:
+    """Answer of the manager's REST API, which is where the trial's channel leads on the manager's own machine."""
+    channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
+    if not channel.netloc:
+        raise OSError("the trial has no channel to a manager")
+    # Never through a proxy of the environment.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f"http://{channel.netloc}/api/v1/nni/{api}", timeout=5) as answer:
+        return json.load(answer)

@@ -42,7 +42,8 @@ def record(folder: Path, trials: list[tuple[str, str, float, float | None]]) -> 
             for kind, sequence, value in metrics:
                 text = json.dumps(json.dumps(value))  # JSON within JSON, as NNI keeps it
                 database.execute(
-                    "insert into MetricData values (?, ?, '0', ?, ?, ?)", (number, trial, kind, sequence, text)
+                    "insert into MetricData values (?, ?, ?, ?, ?, ?)",
+                    (number, trial, str(number), kind, sequence, text),
                 )
             output = folder / "environments" / "local-env" / "trials" / trial
             output.mkdir(parents=True)
@@ -93,6 +94,15 @@ def test_trials_of_a_stopped_experiment_are_read_from_its_records(recorded: Call
     assert trials[0].folder == folder / "environments" / "local-env" / "trials" / "first"
     assert trials[2].last_error() == "RuntimeError: there is no dataset ml-100k"
     assert all(trial.is_over for trial in trials)
+
+
+def test_a_trial_has_the_parameters_under_which_it_reported(recorded: Callable[..., Path]) -> None:
+    folder = recorded(*THREE)
+    with sqlite3.connect(folder / "db" / "nni.sqlite") as database:  # NNI gave each of the two the other's parameters
+        database.execute("update MetricData set parameterId = '1' where trialJobId = 'first'")
+        database.execute("update MetricData set parameterId = '0' where trialJobId = 'better'")
+    trials = list_trials(find_experiment(ID))
+    assert [trial.parameters["lambda"] for trial in trials] == [0.1, 0.0, 1.0, 2.0]
 
 
 def trial(number: int, score: object) -> Trial:

@@ -34,6 +34,8 @@ spec = importlib.util.spec_from_file_location("trial_io", {nni_trial_io.__file__
 io = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(io)
 logging.basicConfig(filename=io.output_dir() / "warnings.log", level=logging.WARNING)
+if io.trial_number() == 0:
+    time.sleep(3)  # NNI then gives this trial's parameters to the next one
 kind = io.trial_parameters()["kind"]
 (io.output_dir() / "interpreter.txt").write_text(sys.executable)
 (io.output_dir() / "threads.txt").write_text(str(io.trial_threads()))
@@ -113,7 +115,7 @@ def test_an_experiment_from_start_to_stop(make_config: Callable[..., Path], take
 
         def reported() -> bool:
             trials = list_trials(experiment)
-            return len(trials) == 3 and len(trials[2].intermediate) > 3 and trials[1].is_over
+            return len(trials) == 3 and len(trials[2].intermediate) > 3 and trials[0].is_over and trials[1].is_over
 
         wait_for(reported)
         first, failed, running = list_trials(find_experiment(experiment.id))
