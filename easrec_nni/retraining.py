@@ -13,16 +13,16 @@ from typing import Any
 import torch
 
 from easrec_nni.architecture import Architecture, DatasetReference
-from easrec_nni.batches import EvaluationBatches, TrainingBatches
 from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
 from easrec_nni.cost import architecture_cost
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluate, evaluation_batch_size, measure_inference, metrics_of, rank_users
+from easrec_nni.evaluation import evaluate, measure_inference, metrics_of, rank_users
 from easrec_nni.metrics import ndcg_standard_error
 from easrec_nni.networks import load_network, read_weights
-from easrec_nni.searching import MONITOR, dataset_identity, validation_rows
+from easrec_nni.protocol import MONITOR, selection_batches, training_batches, validation_rows
+from easrec_nni.searching import dataset_identity
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
 from easrec_nni.versions import command_line, commit, package_versions
@@ -195,12 +195,11 @@ def _fit(
     chosen, length = settings.retrain, network.config.max_length
     module = SequenceModule(dataset, chosen.learning_rate)
     module.set_model(network)
-    _, select_rows = validation_rows(dataset, settings.search.arch_share)
     trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress)
     trainer.fit(
         module,
-        TrainingBatches(dataset, length, chosen.batch_size, settings.mode, settings.seed, settings.history == "newest"),
-        EvaluationBatches(dataset, "valid", length, evaluation_batch_size(dataset.n_items), select_rows),
+        training_batches(dataset, settings, length, chosen.batch_size),
+        selection_batches(dataset, settings, length),
         ckpt_path=folder.checkpoint,
         weights_only=True,
     )

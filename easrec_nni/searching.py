@@ -9,32 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.architecture import Architecture
-from easrec_nni.batches import ArchitectureBatches, EvaluationBatches, TrainingBatches
+from easrec_nni.batches import ArchitectureBatches
 from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
-from easrec_nni.data.split import split_validation_users
 from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluation_batch_size
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
+from easrec_nni.protocol import MONITOR, selection_batches, training_batches, validation_rows
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
-from strategies import EASRec, Selection, TemperatureSchedule
+from strategies import STRATEGIES, EASRec, Selection, TemperatureSchedule
 
-__all__ = ["MONITOR", "SearchResult", "search", "validation_rows"]
+__all__ = ["SearchResult", "search"]
 
 _logger = logging.getLogger(__name__)
-
-MONITOR = "ndcg@10_full"
-# One partition for all runs on a dataset, so that all are selected by the same users.
-PARTITION_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -54,14 +48,6 @@ class SearchResult:
     architecture: Architecture
     supernet: Path
     history: list[dict[str, float]]
-
-
-def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Evaluated users in two disjoint parts: those whose validation targets train alpha and beta, and the rest.
-
-    The rest alone selects: the best epoch of a search, the best epoch of a retraining, and what a tuner is told.
-    """
-    return split_validation_users(len(dataset.split.eval_users), arch_share, PARTITION_SEED)
 
 
 def search(
@@ -144,16 +130,27 @@ def search(
 
 
 def make_strategy(config: SpaceConfig, settings: TrialSettings) -> EASRec:
-    """The strategy that settings describe."""
+    """The differentiable strategy that settings describe.
+
+    Raises
+    ------
+    UserError
+        There is no strategy of that name.
+    """
     chosen = settings.search
-    return EASRec(
+    if chosen.strategy not in STRATEGIES:
+        raise UserError(
+            f"settings, search.strategy: {chosen.strategy!r} is unknown; choose from {', '.join(STRATEGIES)}"
+        )
+    # What only EASRec has: the dynamic constraint, and noise that can be switched off.
+    own = {"dynamic": chosen.dynamic, "noise": chosen.noise} if chosen.strategy == "easrec" else {}
+    return STRATEGIES[chosen.strategy](
         cost_table(config, chosen.constraint),
         lambda_=chosen.lambda_,
         arch_learning_rate=chosen.arch_learning_rate,
         arch_every=chosen.arch_every,
         temperature=TemperatureSchedule(**chosen.temperature.model_dump()),
-        dynamic=chosen.dynamic,
-        noise=chosen.noise,
+        **own,
     )
 
 
@@ -168,20 +165,16 @@ def _run(
     progress: bool,
 ) -> None:
     chosen, length = settings.search, config.max_length
-    arch_rows, select_rows = validation_rows(dataset, chosen.arch_share)
+    arch_rows, _ = validation_rows(dataset, chosen.arch_share)
     run_strategy(
         strategy,
         space,
         SequenceModule(dataset, chosen.learning_rate),
         make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress),
-        train_batches=TrainingBatches(
-            dataset, length, chosen.batch_size, settings.mode, settings.seed, settings.history == "newest"
-        ),
+        train_batches=training_batches(dataset, settings, length, chosen.batch_size),
         validation_batches={
             "architecture": ArchitectureBatches(dataset, length, chosen.arch_batch_size, arch_rows, settings.seed),
-            "selection": EvaluationBatches(
-                dataset, "valid", length, evaluation_batch_size(dataset.n_items), select_rows
-            ),
+            "selection": selection_batches(dataset, settings, length),
         },
         checkpoint=folder.checkpoint,
     )

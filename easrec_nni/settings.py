@@ -37,6 +37,7 @@ class TemperatureSettings(_Settings):
 class SearchSettings(_Settings):
     """The search stage."""
 
+    strategy: str = Field("easrec", description="how the space is searched, a name of strategies.STRATEGIES")
     epochs: int = Field(100, ge=1, description="largest number of epochs")
     patience: int = Field(10, ge=1, description="epochs without gain of the argmax network before the search stops")
     batch_size: int = Field(32, ge=1, description="sequences in a training batch")

@@ -9,4 +9,7 @@ from strategies.constraint import ResourceConstraint
 from strategies.easrec import EASRec
 from strategies.selection import Selection, TemperatureSchedule
 
-__all__ = ["EASRec", "ResourceConstraint", "Selection", "TemperatureSchedule"]
+STRATEGIES: dict[str, type[EASRec]] = {"easrec": EASRec}
+"""Differentiable strategies by the name that settings give them."""
+
+__all__ = ["STRATEGIES", "EASRec", "ResourceConstraint", "Selection", "TemperatureSchedule"]

@@ -13,7 +13,8 @@ from easrec_nni.batches import ArchitectureBatches, EvaluationBatches
 from easrec_nni.cost import cost_table
 from easrec_nni.data import Dataset, prepare
 from easrec_nni.networks import LOGITS, read_weights
-from easrec_nni.searching import SearchResult, search, validation_rows
+from easrec_nni.protocol import validation_rows
+from easrec_nni.searching import SearchResult, search
 from easrec_nni.settings import TrialSettings
 from strategies import EASRec, Selection
 from strategies.easrec import EASRecModule
