@@ -16,7 +16,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.metrics import full_ranks, metrics_from_ranks, sampled_ranks
 
-__all__ = ["PROTOCOLS", "Ranker", "evaluate", "measure_inference", "metrics_of", "rank_users"]
+__all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "measure_inference", "metrics_of", "rank_users"]
 
 PROTOCOLS = ("full", "pop100")
 # Scores of a batch are held at once: 2^24 float32 are 64 MiB.
@@ -158,6 +158,14 @@ def evaluate(
     """
     ranks = rank_users(network, dataset, part, max_length=max_length, protocols=protocols)
     return metrics_of(ranks, k)
+
+
+def evaluate_fully(
+    network: Any, dataset: Dataset, part: str = "test", *, k: int = 10, protocols: Sequence[str] = PROTOCOLS
+) -> tuple[dict[str, float], dict[str, NDArray[np.int64]]]:
+    """Metrics and ranks of one pass; parameters as in :func:`evaluate` and :func:`rank_users`."""
+    ranks = rank_users(network, dataset, part, protocols=protocols)
+    return metrics_of(ranks, k), ranks
 
 
 def metrics_of(ranks: dict[str, NDArray[np.int64]], k: int = 10) -> dict[str, float]:

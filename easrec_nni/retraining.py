@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from easrec_nni.architecture import Architecture, DatasetReference
 from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
@@ -18,10 +20,10 @@ from easrec_nni.cost import architecture_cost
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluate, measure_inference, metrics_of, rank_users
-from easrec_nni.metrics import ndcg_standard_error
+from easrec_nni.evaluation import measure_inference
+from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.networks import load_network, read_weights
-from easrec_nni.protocol import MONITOR, selection_batches, training_batches, validation_rows
+from easrec_nni.protocol import MONITOR, selection_batches, training_batches
 from easrec_nni.searching import dataset_identity
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
@@ -135,7 +137,8 @@ def retrain(
     _fit(network, dataset, settings, record, folder, progress)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), weights_file)
-    metrics = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
+    metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
+    write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
     identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
     architecture.model_copy(
@@ -214,15 +217,10 @@ def _metrics(
     settings: TrialSettings,
     record: EpochRecord,
     inherited: bool,
-) -> dict[str, Any]:
-    _, select_rows = validation_rows(dataset, settings.search.arch_share)
-    valid = rank_users(network, dataset, "valid")
-    selection = {name: ranks[select_rows] for name, ranks in valid.items()}
-    return {
-        "test": evaluate(network, dataset, "test"),
-        "valid": metrics_of(valid),
-        "valid_selection_users": metrics_of(selection)
-        | {f"{MONITOR}_standard_error": ndcg_standard_error(selection["full"], k=10)},
+) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    metrics = {
+        **figures,
         "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
         "inference": measure_inference(network, dataset),
         "training": {
@@ -240,3 +238,4 @@ def _metrics(
         "versions": package_versions(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    return metrics, ranks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from easrec_nni.nni_trial_io import (
 )
 from easrec_nni.settings import TrialSettings
 
-__all__ = ["TrialResult", "final_result", "run_trial"]
+__all__ = ["TrialResult", "final_result", "report_epoch", "run_program", "run_trial"]
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
 
     began = time.perf_counter()
     found = search(
-        dataset, settings, out, progress=progress, on_epoch=lambda row: _report_epoch("search", row), restart=restart
+        dataset, settings, out, progress=progress, on_epoch=lambda row: report_epoch("search", row), restart=restart
     )
     searched = time.perf_counter()
     retrained = retrain(
@@ -64,7 +65,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         weights=found.supernet if settings.retrain.weights == "inherit" else None,
         settings=settings,
         progress=progress,
-        on_epoch=lambda row: _report_epoch("retrain", row),
+        on_epoch=lambda row: report_epoch("retrain", row),
         restart=restart,
     )
     report = final_result(retrained.metrics, settings)
@@ -73,7 +74,8 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     return TrialResult(out, report)
 
 
-def _report_epoch(phase: str, row: dict[str, float]) -> None:
+def report_epoch(phase: str, row: dict[str, float]) -> None:
+    """Show an epoch's figures in the web UI; ``default`` is the validation NDCG@10 of the selecting users."""
     names = ("expected_cost", "entropy_pruning", "entropy_depth", "train_loss", "temperature", "depth")
     report: dict[str, Any] = {"phase": phase, "default": row["ndcg@10_full"], "epoch": int(row["epoch"])}
     report |= {name: value for name, value in row.items() if name in names or "@" in name}
@@ -102,6 +104,30 @@ def final_result(metrics: dict[str, Any], settings: TrialSettings) -> dict[str, 
     }
 
 
+def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
+    """Body of a trial's program: sampled parameters, threads and messages; returns the exit code.
+
+    Parameters
+    ----------
+    run
+        Does the work with the sampled hyper-parameters, and returns what is to be logged.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    try:
+        # The parameters come first: without asking for them NNI takes the trial for one that never began.
+        parameters = trial_parameters()
+        from easrec_nni.training import use_threads
+
+        threads = use_threads(trial_threads())
+        _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)
+        _logger.info("done: %s", run(parameters))
+    except UserError as error:
+        # NNI shows the end of stderr as the reason why a trial failed.
+        print(f"error: {error.message}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run as an NNI trial; return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -111,24 +137,14 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    try:
-        # The parameters come first: without asking for them NNI takes the trial for one that never began.
-        parameters = trial_parameters()
-        settings = TrialSettings.read(words[1]).with_parameters(parameters)
-        from easrec_nni.training import use_threads
 
-        threads = use_threads(trial_threads())
-        _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)
+    def run(parameters: dict[str, Any]) -> dict[str, Any]:
+        settings = TrialSettings.read(words[1]).with_parameters(parameters)
         out = output_dir("trial")
         out.mkdir(parents=True, exist_ok=True)
-        result = run_trial(settings, out)
-    except UserError as error:
-        # NNI shows the end of stderr as the reason why a trial failed.
-        print(f"error: {error.message}", file=sys.stderr)
-        return 2
-    _logger.info("done: %s", result.report)
-    return 0
+        return run_trial(settings, out).report
+
+    return run_program(run)
 
 
 if __name__ == "__main__":

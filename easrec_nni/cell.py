@@ -1,0 +1,260 @@
+"""One cell of a table: one system with one seed, searched, retrained, evaluated once on the test set.
+
+A cell's folder tells all: what is complete there is not done again, and a run that was killed goes on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.errors import UserError
+from easrec_nni.settings import TrialSettings
+from easrec_nni.systems import SYSTEMS, System, find_systems
+
+__all__ = ["RESULT_FILE", "Cell", "cell_settings", "read_result", "run_cell"]
+
+SCHEMA_VERSION = 1
+RESULT_FILE = "result.json"
+_logger = logging.getLogger(__name__)
+
+EpochReport = Callable[[str, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Which system with which seed and, in a sweep, which further settings.
+
+    Examples
+    --------
+    >>> Cell("easrec", 3, {"lambda": 0.5}).path.as_posix()
+    'easrec--lambda=0.5/seed3'
+    """
+
+    system: str
+    seed: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> Path:
+        """Folder of the cell below the study's ``cells``."""
+        parts = [self.system, *(f"{name}={value}" for name, value in sorted(self.parameters.items()))]
+        return Path("--".join(parts)) / f"seed{self.seed}"
+
+    @classmethod
+    def sampled(cls, parameters: Mapping[str, Any]) -> Cell:
+        """Cell of a sample that NNI's tuner drew: ``system``, ``seed`` and further dotted settings.
+
+        Raises
+        ------
+        UserError
+            ``system`` or ``seed`` is missing or unknown.
+        """
+        rest = dict(parameters)
+        try:
+            system, seed = str(rest.pop("system")), int(rest.pop("seed"))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"a cell has a system and a seed; got {dict(parameters)}") from None
+        find_systems([system])
+        return cls(system, seed, rest)
+
+
+def cell_settings(cell: Cell, base: TrialSettings) -> TrialSettings:
+    """Settings of a cell: the study's, the system's changes, the cell's parameters and seed."""
+    return SYSTEMS[cell.system].settings(base, {**cell.parameters, "seed": cell.seed})
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Result of a cell, or None while it is not complete."""
+    try:
+        document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and document.get("schema_version") == SCHEMA_VERSION else None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder: a trial whose manager was killed may still be at work on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _logger.warning("another process works on %s: waiting for it", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def run_cell(
+    cell: Cell, base: TrialSettings, folder: Path, *, on_epoch: EpochReport | None = None, progress: bool = False
+) -> dict[str, Any]:
+    """Run a cell, or go on with it, or take its result as it is.
+
+    Parameters
+    ----------
+    cell
+        What to run.
+    base
+        Settings that all cells of the study share.
+    folder
+        The cell's own folder.
+    on_epoch
+        Told the phase (``search``, ``retrain``) and the row of every epoch.
+    progress
+        Whether to draw a progress bar.
+
+    Returns
+    -------
+    dict
+        The contents of ``result.json``.
+
+    Raises
+    ------
+    UserError
+        The settings do not fit, or the folder holds a run with other settings.
+    """
+    settings = cell_settings(cell, base)
+    dataset = load_dataset(settings.data)
+    with _alone(folder):
+        result = read_result(folder)
+        if result is not None:
+            _check_same(result, settings, dataset, folder)
+            return result
+        system = SYSTEMS[cell.system]
+        if system.floor is not None:
+            figures = _measure_floor(system, settings, dataset, folder)
+        else:
+            figures = _train(system, settings, dataset, folder, on_epoch or _nobody, progress)
+        result = _document(cell, system, settings, dataset, figures)
+        from easrec_nni.training import write_json
+
+        write_json(folder / RESULT_FILE, result)  # last: its presence says that the cell is complete
+    return result
+
+
+def _nobody(phase: str, row: dict[str, float]) -> None:
+    """Nobody wants to know."""
+
+
+def _shared(settings: TrialSettings) -> dict[str, Any]:
+    return settings.model_dump(mode="json", by_alias=True)
+
+
+def _check_same(result: dict[str, Any], settings: TrialSettings, dataset: Dataset, folder: Path) -> None:
+    same_data = result["dataset"]["fingerprint"] == dataset.fingerprint
+    if result["settings"] != _shared(settings) or not same_data:
+        what = "settings" if same_data else "data"
+        raise UserError(f"{folder} holds a result with other {what}: choose another --out, or remove that folder")
+
+
+def _train(
+    system: System, settings: TrialSettings, dataset: Dataset, folder: Path, on_epoch: EpochReport, progress: bool
+) -> dict[str, Any]:
+    """Search if there is anything to choose, retrain; figures of the trained network."""
+    from easrec_nni.architecture import Architecture
+    from easrec_nni.final_evaluation import RANKS_FILE
+    from easrec_nni.retraining import read_metrics, retrain
+    from easrec_nni.searching import search
+
+    config = settings.space_config(dataset.n_items)
+    supernet: Path | None = None
+    searched: dict[str, float] = {"search_seconds": 0.0, "search_epochs_run": 0}
+    if config.is_fixed:
+        architecture = Architecture(choices=config.largest, space=config, seed=settings.seed)
+    else:
+        found = search(
+            dataset, settings, folder / "search", progress=progress, on_epoch=lambda row: on_epoch("search", row)
+        )
+        architecture, supernet = found.architecture, found.supernet
+        # Epochs' own clocks, so that a run that was interrupted counts what it computed and not what it waited.
+        searched = {
+            "search_seconds": sum(row["seconds"] for row in found.history),
+            "search_epochs_run": len(found.history),
+        }
+    done = retrain(
+        architecture,
+        dataset,
+        folder / "retrained",
+        weights=supernet if settings.retrain.weights == "inherit" else None,
+        settings=settings,
+        progress=progress,
+        on_epoch=lambda row: on_epoch("retrain", row),
+    )
+    metrics = read_metrics(done.folder)
+    shutil.copyfile(done.folder / RANKS_FILE, folder / RANKS_FILE)
+    training = metrics["training"]
+    return {
+        **{part: metrics[part] for part in ("test", "valid", "valid_selection_users", "cost")},
+        "bytes_on_disk": (done.folder / "weights.safetensors").stat().st_size,
+        "choices": None if config.is_fixed else metrics["choices"],
+        "training": {
+            **searched,
+            "retrain_seconds": training["seconds"],
+            "retrain_epochs_run": training["epochs"],
+            "best_epoch": training["best_epoch"],
+            "threads": training["threads"],
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        },
+    }
+
+
+def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, folder: Path) -> dict[str, Any]:
+    """Figures of a baseline that needs no training."""
+    from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
+
+    assert system.floor is not None
+    begin = time.perf_counter()
+    network = system.floor(dataset)
+    seconds = time.perf_counter() - begin
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    write_ranks(ranks, folder / RANKS_FILE)
+    return {
+        **figures,
+        "cost": {},
+        "bytes_on_disk": 0,
+        "choices": None,
+        "training": {"retrain_seconds": seconds, "search_seconds": 0.0},
+    }
+
+
+def _document(
+    cell: Cell, system: System, settings: TrialSettings, dataset: Dataset, figures: dict[str, Any]
+) -> dict[str, Any]:
+    from easrec_nni.searching import dataset_identity
+    from easrec_nni.versions import command_line, commit, package_versions
+
+    searches = not system.fixed and system.floor is None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "system": system.name,
+        "title": system.title,
+        "group": system.group,
+        "source": system.source,
+        "seed": cell.seed,
+        "parameters": dict(cell.parameters),
+        "dataset": dataset_identity(dataset),
+        **figures,
+        "budget": {
+            "search_epochs": settings.search.epochs if searches else 0,
+            "retrain_epochs": 0 if system.floor else settings.retrain.epochs,
+            "patience": settings.retrain.patience,
+            "batch_size": settings.retrain.batch_size,
+            "hyperparameter_trials": 1,
+        },
+        "settings": _shared(settings),
+        "command": command_line(),
+        "commit": commit(),
+        "versions": package_versions(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
