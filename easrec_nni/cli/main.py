@@ -14,9 +14,11 @@ from easrec_nni.cli.evaluate import evaluate_command
 from easrec_nni.cli.export import export_command
 from easrec_nni.cli.init import init_command
 from easrec_nni.cli.prepare import prepare_command
+from easrec_nni.cli.reproduce import reproduce_command
 from easrec_nni.cli.retrain import retrain_command
 from easrec_nni.cli.search import search_command
 from easrec_nni.cli.show import show_command
+from easrec_nni.cli.systems import systems_command
 from easrec_nni.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -31,6 +33,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("retrain", retrain_command),
     ("evaluate", evaluate_command),
     ("show", show_command),
+    ("systems", systems_command),
+    ("reproduce", reproduce_command),
 )
 """Name and function of every command. A new command is one file in this folder and one line here."""
 

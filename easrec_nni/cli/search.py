@@ -28,21 +28,11 @@ def search_command(
       easrec search settings/ml100k.yml --out run
       easrec search settings/ml1m.yml --set lambda=0.3 --set search.epochs=20 --set seed=1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    import yaml
-
+    from easrec_nni.cli.assignments import read_assignments
     from easrec_nni.cli.retrain import show_metrics
-    from easrec_nni.errors import UserError
     from easrec_nni.settings import TrialSettings
 
-    parameters = {}
-    for pair in set_ or []:
-        name, separator, value = pair.partition("=")
-        if not separator:
-            raise UserError(f"--set {pair}: write KEY=VALUE, such as --set search.epochs=20")
-        try:
-            parameters[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {pair}: the value is not valid YAML") from None
+    parameters = read_assignments(set_)
     chosen = TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
     from easrec_nni.retraining import read_metrics

@@ -1,0 +1,53 @@
+"""How long everything is trained: the same for all systems of a study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from easrec_nni.errors import UserError
+from easrec_nni.settings import TrialSettings
+
+__all__ = ["BUDGETS", "Budget", "with_budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Largest numbers of epochs, and epochs without gain before a training stops."""
+
+    search_epochs: int
+    retrain_epochs: int
+    patience: int
+
+
+BUDGETS: dict[str, Budget | None] = {
+    "smoke": Budget(1, 1, 1),
+    "small": Budget(8, 16, 6),
+    "settings": None,
+    "paper": Budget(100, 200, 10),
+}
+"""By name; ``settings`` takes the epochs as the settings file has them."""
+
+
+def with_budget(settings: TrialSettings, name: str) -> TrialSettings:
+    """Settings with a budget's epochs; the temperature falls to the same value over however many epochs there are.
+
+    Raises
+    ------
+    UserError
+        There is no budget of that name.
+    """
+    if name not in BUDGETS:
+        raise UserError(f"there is no budget {name!r}; choose from {', '.join(BUDGETS)}")
+    budget = BUDGETS[name]
+    if budget is None:
+        return settings
+    decay = settings.search.temperature.decay * settings.search.epochs / budget.search_epochs
+    return settings.with_parameters(
+        {
+            "search.epochs": budget.search_epochs,
+            "search.patience": max(budget.patience, budget.search_epochs),
+            "search.temperature.decay": decay,
+            "retrain.epochs": budget.retrain_epochs,
+            "retrain.patience": budget.patience,
+        }
+    )

@@ -1,0 +1,174 @@
+"""``easrec reproduce``: the tables of the paper on a dataset, cell by cell under NNI, measured and reported."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from easrec_nni.cell import Cell, cell_settings
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.errors import UserError
+from easrec_nni.examples_folder import examples_folder
+from easrec_nni.nni_client import DEFAULT_PORT
+from easrec_nni.settings import TrialSettings
+from easrec_nni.study.budgets import with_budget
+from easrec_nni.study.folder import Study, open_study
+from easrec_nni.study.running import run_grid
+from easrec_nni.study.tables import TABLES, Grid
+from easrec_nni.systems import find_systems
+
+__all__ = ["Request", "grid_of", "reproduce", "settings_for"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asks for.
+
+    Attributes
+    ----------
+    tables
+        Names of :data:`~easrec_nni.study.tables.TABLES`.
+    dataset
+        Name of a prepared dataset, or path of its folder.
+    systems
+        Systems instead of the tables' own.
+    seeds
+        Number of seeds, from 0; the tables' own by default.
+    budget
+        Name of a budget.
+    settings
+        Settings file; by default the example for the dataset.
+    changes
+        Dotted settings put over the file's.
+    out
+        Folder of the study; ``studies/<dataset>`` by default.
+    jobs
+        Cells at a time.
+    port
+        Wanted port of NNI's web UI.
+    measure, report
+        Whether to measure efficiency, and to write the report, at the end.
+    """
+
+    tables: Sequence[str]
+    dataset: str
+    systems: Sequence[str] = ()
+    seeds: int | None = None
+    budget: str = "settings"
+    settings: Path | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    out: Path | None = None
+    jobs: int | None = None
+    port: int = DEFAULT_PORT
+    measure: bool = True
+    report: bool = True
+
+
+def settings_for(dataset: Dataset, file: Path | None) -> TrialSettings:
+    """Settings of a file, or of the example that is made for a dataset of this name.
+
+    Raises
+    ------
+    UserError
+        There is no example for it.
+    """
+    if file is not None:
+        return TrialSettings.read(file)
+    examples = [TrialSettings.read(path) for path in sorted((examples_folder() / "settings").glob("*.yml"))]
+    for settings in examples:
+        if settings.data == dataset.name:
+            return settings
+    known = ", ".join(settings.data for settings in examples)
+    raise UserError(
+        f"there are no example settings for {dataset.name!r} (only for {known}): copy one with `easrec init` and give "
+        "it with --settings"
+    )
+
+
+def grid_of(table: str, systems: Sequence[str], seeds: int | None) -> Grid:
+    """Cells of a table.
+
+    Raises
+    ------
+    UserError
+        A table or system is unknown, or the table sweeps a setting of other systems than those asked for.
+    """
+    if table not in TABLES:
+        raise UserError(f"there is no table {table!r}; choose from {', '.join(TABLES)}")
+    definition = TABLES[table]
+    chosen = tuple(system.name for system in find_systems(list(systems or definition.systems)))
+    return Grid(chosen, tuple(range(seeds or definition.seeds)), definition.parameters)
+
+
+def reproduce(request: Request, console: Console) -> bool:
+    """Run, measure and report; what is complete is not done again.
+
+    Returns
+    -------
+    bool
+        Whether every cell has a result.
+
+    Raises
+    ------
+    UserError
+        For mistakes in the request, before anything is run or written.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: NNI and its trials are ended first
+        signal.signal(number, _interrupt)
+    dataset = load_dataset(request.dataset)
+    settings = settings_for(dataset, request.settings)
+    # Trials start elsewhere: a relative path would not be found there.
+    data = str(Path(request.dataset).expanduser().resolve()) if os.sep in request.dataset else request.dataset
+    settings = with_budget(settings.with_parameters({**request.changes, "data": data}), request.budget)
+    grids = {table: grid_of(table, request.systems, request.seeds) for table in dict.fromkeys(request.tables)}
+    for grid in grids.values():
+        _check(grid, settings, dataset)
+    out = request.out or Path("studies") / dataset.name
+    missing: list[Cell] = []
+    for table, grid in grids.items():
+        study = open_study(out, dataset, settings, request.budget, table, grid)
+        _say(console, f"{table}: {TABLES[table].title}; {len(grid.cells())} cells in {out}")
+        missing += run_grid(
+            study, grid, jobs=request.jobs, port=request.port, console=console, say=lambda line: _say(console, line)
+        )
+    if request.measure:
+        _measure(study, list(grids.values()), console)
+    if request.report:
+        from easrec_nni.report import write_report
+
+        _say(console, f"report: {write_report([out], out / 'report')}")
+    if missing:
+        names = ", ".join(cell.path.as_posix() for cell in missing[:5]) + (" …" if len(missing) > 5 else "")
+        _say(console, f"{len(missing)} cells have no result ({names}); the same command runs them again")
+    return not missing
+
+
+def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
+    """Find a mistake in the settings of any system now, not in its trial."""
+    for cell in grid.cells():
+        if cell.seed == grid.seeds[0]:
+            cell_settings(cell, settings).space_config(dataset.n_items)
+
+
+def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
+    """Efficiency of one cell of each system, in turns, with nothing else running."""
+    from easrec_nni.efficiency import measure_study
+
+    seed = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
+    folders = [study.cell_folder(cell) for cell in seed.values()]
+    measured = measure_study(study.path, [folder for folder in folders if (folder / "retrained").is_dir()])
+    _say(console, f"efficiency of {len(measured['rows'])} systems measured in turns: {study.path / 'efficiency.json'}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,82 @@
+"""Runs the missing cells of a study as the trials of an NNI experiment."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from easrec_nni.cell import Cell
+from easrec_nni.errors import UserError
+from easrec_nni.files import write_text
+from easrec_nni.nni_client import running_experiment
+from easrec_nni.study.folder import Study
+from easrec_nni.study.tables import Grid
+from easrec_nni.watching import watch
+
+__all__ = ["experiment_document", "run_grid"]
+
+
+def experiment_document(study: Study, grid: Grid, jobs: int) -> dict[str, Any]:
+    """Configuration of NNI's experiment: GridSearch over system, seed and what is swept."""
+    space: dict[str, Any] = {"system": list(grid.systems), "seed": list(grid.seeds)}
+    space |= {name: list(values) for name, values in grid.parameters.items()}
+    folder = shlex.quote(str(study.path.resolve()))
+    return {
+        "experimentName": f"easrec-{study.settings.data.rpartition('/')[2]}",
+        "searchSpace": {name: {"_type": "choice", "_value": values} for name, values in space.items()},
+        "trialCommand": f"python3 -m easrec_nni.study.trial --study {folder}",
+        "trialCodeDirectory": ".",
+        "trialConcurrency": jobs,
+        "maxTrialNumber": len(grid.cells()),
+        "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
+        "trainingService": {"platform": "local"},
+    }
+
+
+def run_grid(
+    study: Study, grid: Grid, *, jobs: int | None, port: int, console: Console, say: Callable[[str], None]
+) -> list[Cell]:
+    """Run what is missing of a grid; return the cells that still have no result.
+
+    Systems that are complete are left out of the experiment; a complete cell of another system ends its trial at once.
+
+    Parameters
+    ----------
+    study
+        Where the cells are.
+    grid
+        What is wanted.
+    jobs
+        Cells at a time, each with its share of the cores; as many as there are cores by default.
+    port
+        Wanted port of NNI's web UI.
+    console, say
+        Where to show the trials, and how to print a line.
+    """
+    missing = study.missing(grid.cells())
+    if not missing:
+        return []
+    rest = Grid(
+        tuple(name for name in grid.systems if any(cell.system == name for cell in missing)),
+        tuple(seed for seed in grid.seeds if any(cell.seed == seed for cell in missing)),
+        grid.parameters,
+    )
+    say(f"{len(missing)} of {len(grid.cells())} cells are to be run")
+    at_once = min(jobs or len(os.sched_getaffinity(0)), len(rest.cells()))
+    config = study.path / "nni" / "experiment.yml"
+    write_text(config, yaml.safe_dump(experiment_document(study, rest, at_once), sort_keys=False))
+    with running_experiment(config, port, say=say) as experiment:
+        say(f"experiment {experiment.id}, web UI while it runs: {experiment.url}")
+        trials = watch(experiment, console, len(rest.cells()))
+    for trial in trials:
+        if trial.score is None:
+            cell = Cell.sampled(trial.parameters)
+            say(f"{cell.path} has no result: {trial.last_error() or trial.status} (see {trial.folder})")
+    if all(trial.score is None for trial in trials):
+        raise UserError("no cell ended with a result; the reasons are above")
+    return study.missing(grid.cells())

@@ -1,0 +1,83 @@
+"""Which cells a table of the paper is made of.
+
+To add a table: one line in :data:`TABLES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from easrec_nni.cell import Cell
+
+__all__ = ["TABLES", "Grid", "TableDefinition"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of systems, seeds and values of further settings: one NNI experiment with GridSearch."""
+
+    systems: tuple[str, ...]
+    seeds: tuple[int, ...]
+    parameters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def cells(self) -> list[Cell]:
+        """Every combination, seeds outermost, so that a study that is cut short has whole rounds."""
+        combinations: list[dict[str, Any]] = [{}]
+        for name, values in self.parameters.items():
+            combinations = [{**known, name: value} for known in combinations for value in values]
+        return [Cell(system, seed, chosen) for seed in self.seeds for system in self.systems for chosen in combinations]
+
+
+@dataclass(frozen=True)
+class TableDefinition:
+    """What a table needs.
+
+    Attributes
+    ----------
+    title
+        In plain words.
+    systems
+        Its rows.
+    parameters
+        Settings that are swept.
+    seeds
+        Seeds unless asked otherwise.
+    """
+
+    title: str
+    systems: tuple[str, ...]
+    parameters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seeds: int = 5
+
+
+_MODELS = ("sasrec", "sasrecf", "fdsa", "sasrec-linrec", "sasrecf-linrec", "fdsa-linrec")
+_SEARCHED = ("easrec", "darts", "proxylessnas", "recnas")
+_CONTROLS = ("gumbeldarts", "random", "evolution", "tpe")
+_FLOORS = ("popularity", "itemknn")
+
+TABLES: dict[str, TableDefinition] = {
+    "table3": TableDefinition("accuracy of every system", (*_SEARCHED, *_MODELS, *_CONTROLS, *_FLOORS)),
+    "table4": TableDefinition("what every system costs", (*_SEARCHED, *_MODELS, *_CONTROLS)),
+    "table5": TableDefinition("data-aware gates of 2, 1 and no layers", ("easrec", "easrec-gates1", "easrec-gates0")),
+    "ablations": TableDefinition(
+        "EASRec with one thing changed each",
+        (
+            "easrec",
+            "easrec-gates-from-1",
+            "easrec-static",
+            "easrec-printed",
+            "easrec-independent",
+            "easrec-scratch",
+            "unpruned",
+        ),
+    ),
+    "fig4": TableDefinition(
+        "accuracy and cost over the trade-off", ("easrec",), {"lambda": (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)}, seeds=3
+    ),
+    "second-tier": TableDefinition(
+        "models that the paper does not have",
+        ("sasrec", "sasrec-elu", "sasrec-efficient", "bert4rec", "bert4rec-linformer", "core"),
+    ),
+}
