@@ -17,7 +17,7 @@ from torch import Tensor
 
 from easrec_nni.files import replacing
 
-__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "save_weights"]
+__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights"]
 
 _logger = logging.getLogger(__name__)
 
@@ -26,6 +26,12 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     """Write weights as safetensors, whole: under a temporary name first."""
     with replacing(path) as temporary:
         save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of a ``history.csv``, one for each epoch."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
 class EpochOrder(Callback):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from easrec_nni.architecture import Architecture
 from easrec_nni.batches import ArchitectureBatches
-from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_history, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
@@ -126,7 +126,8 @@ def search(
         architecture.write(architecture_file)  # last: its presence says that the search is complete
     else:
         _logger.info("%s is complete: taken as it is", folder.path)
-    return SearchResult(Architecture.read(architecture_file), supernet_file, record.history)
+    history = read_history(folder.state / "history.csv")
+    return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
 
 def make_strategy(config: SpaceConfig, settings: TrialSettings) -> EASRec:

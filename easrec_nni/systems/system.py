@@ -10,6 +10,7 @@ from torch import nn
 
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings import TrialSettings
+from search_spaces import SpaceConfig
 
 __all__ = ["GROUPS", "Group", "System"]
 
@@ -61,7 +62,8 @@ class System:
         """
         changes = dict(self.changes)
         if self.fixed:
-            layers = base.with_parameters(changes).space_config(1).layers
+            space = base.with_parameters(changes).space
+            layers = space.get("layers", SpaceConfig.model_fields["layers"].default)
             changes |= {"space.hidden_pruning": [0.0], "space.inner_pruning": [0.0], "space.min_depth": layers}
             changes |= {"retrain.epochs": base.search.epochs + base.retrain.epochs, "retrain.weights": "scratch"}
         return base.with_parameters({**changes, **(parameters or {})})

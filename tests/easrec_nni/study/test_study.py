@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from rich.console import Console
+
+from easrec_nni.cell import Cell
+from easrec_nni.data import Dataset
+from easrec_nni.errors import UserError
+from easrec_nni.settings import TrialSettings
+from easrec_nni.study.budgets import BUDGETS, with_budget
+from easrec_nni.study.folder import open_study, read_settings
+from easrec_nni.study.reproduce import Request, grid_of, reproduce, settings_for
+from easrec_nni.study.running import experiment_document, run_grid
+from easrec_nni.study.tables import TABLES, Grid
+from easrec_nni.systems import SYSTEMS
+
+SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
+
+
+@pytest.fixture
+def settings(tiny_dataset: Dataset) -> TrialSettings:
+    return TrialSettings(data=str(tiny_dataset.path), space=SPACE)
+
+
+def test_every_table_names_systems_that_exist() -> None:
+    for table in TABLES.values():
+        assert set(table.systems) <= SYSTEMS.keys()
+    papers = {"sasrec", "sasrecf", "fdsa", "sasrec-linrec", "sasrecf-linrec", "fdsa-linrec", "easrec", "darts"}
+    assert papers | {"proxylessnas", "recnas"} <= set(TABLES["table3"].systems)
+    assert len(TABLES["fig4"].parameters["lambda"]) >= 6 and TABLES["fig4"].seeds >= 3
+
+
+def test_a_grid_is_all_combinations_seeds_outermost() -> None:
+    cells = Grid(("a", "b"), (0, 1), {"lambda": (0.1, 0.2)}).cells()
+    assert len(cells) == len(set(cell.path for cell in cells)) == 8
+    assert [cell.seed for cell in cells] == [0] * 4 + [1] * 4
+    assert cells[1] == Cell("a", 0, {"lambda": 0.2})
+
+
+def test_a_table_takes_the_systems_and_seeds_that_are_asked_for() -> None:
+    assert len(grid_of("table5", [], None).cells()) == 15
+    assert grid_of("table3", ["sasrec", "easrec"], 2).systems == ("sasrec", "easrec")
+    with pytest.raises(UserError, match="there is no table 'table9'; choose from table3"):
+        grid_of("table9", [], None)
+    with pytest.raises(UserError, match="did you mean"):
+        grid_of("table3", ["sasrce"], None)
+
+
+def test_a_budget_gives_all_the_same_epochs_and_keeps_the_last_temperature() -> None:
+    base = TrialSettings(data="x", search={"epochs": 20, "temperature": {"decay": 0.001}})
+    small = with_budget(base, "small")
+    budget = BUDGETS["small"]
+    assert budget is not None
+    assert (small.search.epochs, small.retrain.epochs) == (budget.search_epochs, budget.retrain_epochs)
+    assert small.search.temperature.decay * small.search.epochs == pytest.approx(0.001 * 20)
+    assert with_budget(base, "settings") == base
+    with pytest.raises(UserError, match="there is no budget 'tiny'"):
+        with_budget(base, "tiny")
+
+
+def test_a_study_grows_by_tables_and_never_changes_its_settings(
+    settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    open_study(out, tiny_dataset, settings, "smoke", "table5", Grid(("easrec",), (0, 1)))
+    open_study(out, tiny_dataset, settings, "smoke", "fig4", Grid(("easrec", "darts"), (2,), {"lambda": (0.1,)}))
+    document = json.loads((out / "study.json").read_text())
+    assert document["tables"] == ["table5", "fig4"]
+    assert document["systems"] == ["easrec", "darts"]
+    assert document["seeds"] == [0, 1, 2]
+    assert document["parameters"] == {"lambda": [0.1]}
+    assert document["dataset"]["fingerprint"] == tiny_dataset.fingerprint
+    assert read_settings(out) == settings
+    with pytest.raises(UserError, match="holds a study with other settings"):
+        open_study(out, tiny_dataset, settings.with_parameters({"lambda": 0.9}), "smoke", "fig4", Grid((), ()))
+
+
+def test_a_folder_that_is_no_study_is_left_alone(
+    settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+    with pytest.raises(UserError, match="is not empty and no study"):
+        open_study(tmp_path, tiny_dataset, settings, "smoke", "table5", Grid((), ()))
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(UserError, match="is no study"):
+        read_settings(tmp_path)
+    (tmp_path / "study.json").write_text("{")
+    with pytest.raises(UserError, match="damaged"):
+        read_settings(tmp_path)
+
+
+def test_the_experiment_is_one_that_nni_takes(settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    from nni.experiment.config import ExperimentConfig
+
+    out = tmp_path / "a study"  # a space in the path must reach the trial
+    grid = Grid(("easrec", "darts"), (0, 1, 2), {"lambda": (0.1, 0.2)})
+    study = open_study(out, tiny_dataset, settings, "smoke", "fig4", grid)
+    document = experiment_document(study, grid, jobs=2)
+    config = tmp_path / "experiment.yml"
+    config.write_text(yaml.safe_dump(document))
+    loaded = ExperimentConfig.load(config)
+    assert (loaded.max_trial_number, loaded.trial_concurrency) == (12, 2)
+    assert document["searchSpace"]["system"] == {"_type": "choice", "_value": ["easrec", "darts"]}
+    assert f"'{out}'" in document["trialCommand"]
+
+
+def test_settings_of_a_dataset_without_an_example_are_asked_for(tiny_dataset: Dataset, ml100k: Dataset) -> None:
+    assert settings_for(ml100k, None).data == "ml-100k"
+    with pytest.raises(UserError, match="there are no example settings for 'tiny'.*--settings"):
+        settings_for(tiny_dataset, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"space.heads": 3}, "heads=3"), ({"serch.epochs": 1}, "serch"), ({"search.lambda": -1}, "lambda")],
+)
+def test_a_mistake_ends_before_anything_is_written(
+    changes: dict, message: str, settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.yml"
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json", by_alias=True)))
+    request = Request(["table5"], str(tiny_dataset.path), settings=file, changes=changes, out=tmp_path / "out")
+    with pytest.raises(UserError, match=message):
+        reproduce(request, Console())
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_started_where_every_cell_is_complete(
+    settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = Grid(("popularity",), (0,))
+    study = open_study(tmp_path / "study", tiny_dataset, settings, "smoke", "table3", grid)
+    from easrec_nni.cell import run_cell
+
+    assert study.missing(grid.cells()) == [Cell("popularity", 0)]
+    run_cell(Cell("popularity", 0), settings, study.cell_folder(Cell("popularity", 0)))
+    monkeypatch.setattr("easrec_nni.study.running.running_experiment", lambda *args, **kwargs: pytest.fail("started"))
+    assert run_grid(study, grid, jobs=1, port=8080, console=Console(), say=print) == []
