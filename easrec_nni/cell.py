@@ -147,13 +147,10 @@ def _nobody(phase: str, row: dict[str, float]) -> None:
     """Nobody wants to know."""
 
 
-def _shared(settings: TrialSettings) -> dict[str, Any]:
-    return settings.model_dump(mode="json", by_alias=True)
-
-
 def _check_same(result: dict[str, Any], settings: TrialSettings, dataset: Dataset, folder: Path) -> None:
     same_data = result["dataset"]["fingerprint"] == dataset.fingerprint
-    if result["settings"] != _shared(settings) or not same_data:
+    # Read again, so that settings which a later version has added count as their defaults.
+    if TrialSettings.parse(result["settings"], str(folder / RESULT_FILE)) != settings or not same_data:
         what = "settings" if same_data else "data"
         raise UserError(f"{folder} holds a result with other {what}: choose another --out, or remove that folder")
 
@@ -252,7 +249,7 @@ def _document(
             "batch_size": settings.retrain.batch_size,
             "hyperparameter_trials": 1,
         },
-        "settings": _shared(settings),
+        "settings": settings.model_dump(mode="json", by_alias=True),
         "command": command_line(),
         "commit": commit(),
         "versions": package_versions(),

@@ -178,8 +178,9 @@ def _request(
     return {
         "dataset": dataset.fingerprint,
         "choices": architecture.choices.model_dump(mode="json"),
-        "space": architecture.space.model_dump(mode="json"),
-        "retrain": settings.retrain.model_dump(mode="json"),
+        # Without defaults: a run stays the same one when a later version knows more settings.
+        "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
+        "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
         "mode": settings.mode,
         "history": settings.history,
         "seed": settings.seed,

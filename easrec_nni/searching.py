@@ -99,8 +99,9 @@ def search(
         )
     request = {
         "dataset": dataset.fingerprint,
-        "space": config.model_dump(mode="json"),
-        "search": settings.search.model_dump(mode="json"),
+        # Without defaults: a run stays the same one when a later version knows more settings.
+        "space": config.model_dump(mode="json", exclude_defaults=True),
+        "search": settings.search.model_dump(mode="json", exclude_defaults=True),
         "mode": settings.mode,
         "history": settings.history,
         "seed": settings.seed,

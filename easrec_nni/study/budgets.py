@@ -21,7 +21,7 @@ class Budget:
 
 BUDGETS: dict[str, Budget | None] = {
     "smoke": Budget(1, 1, 1),
-    "small": Budget(8, 16, 6),
+    "small": Budget(8, 16, 10),
     "settings": None,
     "paper": Budget(100, 200, 10),
 }

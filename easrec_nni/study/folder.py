@@ -72,11 +72,11 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     from easrec_nni.searching import dataset_identity
     from easrec_nni.versions import command_line, commit, package_versions
 
-    shared = settings.model_dump(mode="json", by_alias=True)
     known: dict[str, Any] = _read(path) if (path / STUDY_FILE).is_file() else {}
-    if known and (known["settings"] != shared or known["dataset"]["fingerprint"] != dataset.fingerprint):
-        what = "settings" if known["settings"] != shared else "data"
-        raise UserError(f"{path} holds a study with other {what}: choose another --out")
+    if known:
+        same = read_settings(path) == settings
+        if not same or known["dataset"]["fingerprint"] != dataset.fingerprint:
+            raise UserError(f"{path} holds a study with other {'data' if same else 'settings'}: choose another --out")
     if not known and path.exists() and any(path.iterdir()):
         raise UserError(f"{path} is not empty and no study: choose another --out")
     parameters = {**known.get("parameters", {}), **{name: list(values) for name, values in grid.parameters.items()}}
@@ -87,7 +87,7 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
         "systems": _union(known.get("systems", []), grid.systems),
         "seeds": sorted(_union(known.get("seeds", []), grid.seeds)),
         "parameters": parameters,
-        "settings": shared,
+        "settings": settings.model_dump(mode="json", by_alias=True),
         "budget": budget,
         "command": command_line(),
         "commit": commit(),
