@@ -77,6 +77,10 @@ class EpochRecord(Callback):
         self._losses: list[Tensor] = []
         self._began = time.perf_counter()
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do not train on where the run had stopped before it was killed."""
+        trainer.should_stop = self.out_of_patience
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._losses, self._began = [], time.perf_counter()

@@ -89,6 +89,17 @@ def test_a_cell_that_was_cut_short_after_its_training_ends_with_the_same_figures
     assert again["training"]["search_seconds"] == pytest.approx(first["training"]["search_seconds"])
 
 
+def test_a_training_that_had_stopped_early_does_not_go_on(base: TrialSettings, tmp_path: Path) -> None:
+    settings = base.with_parameters({"retrain.epochs": 30, "retrain.patience": 1, "retrain.learning_rate": 0.3})
+    first = run_cell(Cell("sasrec-linrec", 0), settings, tmp_path)
+    assert first["training"]["retrain_epochs_run"] < 30
+    for file in ("result.json", "retrained/metrics.json", "retrained/weights.safetensors"):  # killed just before
+        (tmp_path / file).unlink()
+    again = run_cell(Cell("sasrec-linrec", 0), settings, tmp_path)
+    assert again["training"]["retrain_epochs_run"] == first["training"]["retrain_epochs_run"]
+    assert again["test"] == first["test"]
+
+
 def test_a_floor_needs_no_training(base: TrialSettings, tiny_dataset: Dataset, tmp_path: Path) -> None:
     result = run_cell(Cell("popularity", 0), base, tmp_path)
     check_schema(result, tiny_dataset)
