@@ -94,6 +94,12 @@ class SpaceConfig(BaseModel):
     supernet: Literal["independent", "shared"] = Field(
         "independent", description="candidates with weights of their own (the paper), or slices of one largest block"
     )
+    features: Literal["none", "fused", "stream"] = Field(
+        "none", description="item features: none, fused with the items (SASRecF), or a stream of their own (FDSA)"
+    )
+    feature_names: tuple[str, ...] = Field((), description="the dataset's item features that are used")
+    feature_sizes: tuple[int, ...] = Field((), description="of each feature, the number of values, padding not counted")
+    feature_values: tuple[int, ...] = Field((), description="of each feature, the most values that an item has")
 
     @field_validator("hidden_pruning", "inner_pruning")
     @classmethod
@@ -117,6 +123,27 @@ class SpaceConfig(BaseModel):
             kept = (1 - ratio) * self.inner
             if abs(kept - round(kept)) > 1e-6 or round(kept) < 1:
                 raise ValueError(f"inner_pruning={ratio} keeps {kept:g} of inner={self.inner} dimensions: not whole")
+        return self
+
+    @model_validator(mode="after")
+    def _check_features(self) -> SpaceConfig:
+        sizes, values, names = self.feature_sizes, self.feature_values, self.feature_names
+        if self.features == "none":
+            if sizes or values or names:
+                raise ValueError("feature_names, feature_sizes and feature_values need features='fused' or 'stream'")
+            return self
+        if not self.is_fixed:
+            raise ValueError(
+                f"features={self.features!r} needs a space with nothing to choose: give one hidden_pruning, one "
+                "inner_pruning, and min_depth equal to layers"
+            )
+        if not sizes or len(sizes) != len(values) or len(names) not in (0, len(sizes)):
+            raise ValueError(
+                f"features={self.features!r} needs feature_sizes and feature_values (and feature_names, if given) "
+                f"with one number for each feature; got {len(sizes)}, {len(values)} (and {len(names)})"
+            )
+        if min(*sizes, *values) < 1:
+            raise ValueError(f"feature_sizes={sizes} and feature_values={values} must be 1 or more")
         return self
 
     @property

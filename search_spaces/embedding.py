@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from search_spaces.config import SpaceConfig
 from search_spaces.dropout import dropout
+from search_spaces.features import FusedFeatures, StreamFeatures, make_features
 
 __all__ = ["Batch", "SequenceEmbedding"]
 
@@ -28,6 +29,7 @@ class SequenceEmbedding(nn.Module):
         self.items = nn.Embedding(config.n_items + 1, config.hidden, padding_idx=0)
         self.positions = nn.Embedding(config.max_length, config.hidden) if config.positions != "none" else None
         self.norm = nn.LayerNorm(config.hidden) if config.embedding_norm else None
+        self.features = make_features(config)
 
     def begin(self, ids: Tensor) -> Batch:
         """Look a batch up.
@@ -41,11 +43,16 @@ class SequenceEmbedding(nn.Module):
         after = real.long().flip(1).cumsum(1).flip(1)  # interactions from here to the end, this one included
         mask = real & (after <= self.config.max_length)
         embedding = self.items(ids)  # [B, N, d]
+        if isinstance(self.features, FusedFeatures):
+            embedding = self.features(embedding, ids)
+        features = self.features(ids) if isinstance(self.features, StreamFeatures) else None  # [B, N, d]
         if self.positions is not None:
             index = after - 1 if self.config.positions == "from_end" else mask.long().cumsum(1) - 1
-            embedding = embedding + self.positions(index.clamp(0, self.config.max_length - 1))
+            positions = self.positions(index.clamp(0, self.config.max_length - 1))
+            embedding = embedding + positions
+            features = features + positions if features is not None else None
         last = (mask.long() * torch.arange(1, ids.shape[1] + 1, device=ids.device)).argmax(dim=1)
-        return Batch(self, embedding, mask, last)
+        return Batch(self, embedding, mask, last, features=features)
 
     def normalised(self, embedding: Tensor, width: int) -> Tensor:
         """First ``width`` dimensions of an embedding, normalised over themselves."""
@@ -57,7 +64,7 @@ class SequenceEmbedding(nn.Module):
         return dropout(embedding, self.config.dropout, self.training)
 
     def sliced_state(self, width: int) -> dict[str, Tensor]:
-        """Weights when only the first ``width`` columns are kept and stored."""
+        """Weights when only the first ``width`` columns are kept and stored; a space to cut from has no features."""
         return {name: weight[..., :width] for name, weight in self.state_dict(keep_vars=True).items()}
 
 
@@ -75,6 +82,8 @@ class Batch:
         ``[B]``, index of each sequence's newest interaction (0 where there is none).
     last_only
         Whether the layer that runs needs to compute the newest position only.
+    features
+        ``[B, N, d]``, features plus positions before normalisation, if they are a stream of their own.
     """
 
     source: SequenceEmbedding
@@ -82,6 +91,7 @@ class Batch:
     mask: Tensor
     last: Tensor
     last_only: bool = False
+    features: Tensor | None = None
     _by_width: dict[int, Tensor] = field(default_factory=dict)
 
     def input(self, width: int) -> Tensor:
@@ -89,6 +99,11 @@ class Batch:
         if width not in self._by_width:
             self._by_width[width] = self.source.normalised(self.embedding, width)
         return self._by_width[width]
+
+    def of_features(self) -> Batch:
+        """The same sequences with their feature stream as the embedding."""
+        assert self.features is not None
+        return replace(self, embedding=self.features, features=None, _by_width={})
 
     def newest(self, states: Tensor) -> Tensor:
         """Pick each sequence's newest position: ``[B, N, w]`` to ``[B, 1, w]``."""

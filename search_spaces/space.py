@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from nni.nas.nn.pytorch import ModelSpace, Repeat
 from torch import Tensor, nn
 
-from search_spaces.block import Block
 from search_spaces.candidates import Candidates, make_candidates
 from search_spaces.config import Choice, SpaceConfig
 from search_spaces.embedding import Batch, SequenceEmbedding
+from search_spaces.stack import Stack, make_stack
 
 __all__ = ["EASRecSpace", "Layers"]
 
@@ -32,22 +31,6 @@ class Layers(Repeat):
             states = block(states, batch)
         assert states is not None
         return states
-
-
-class _Stack(nn.Module):
-    """Layers of a network that has nothing left to choose."""
-
-    def __init__(self, config: SpaceConfig) -> None:
-        super().__init__()
-        blocks = (Block(config, layer, config.hidden, config.inner) for layer in range(1, config.layers + 1))
-        self.blocks = nn.ModuleList(blocks)
-
-    def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
-        for block in self.blocks[:-1]:
-            states = block(states, batch)
-        # Of the last block a reader of the newest position needs that position only.
-        output: Tensor = self.blocks[-1](states, batch)
-        return output
 
 
 class EASRecSpace(ModelSpace):
@@ -77,7 +60,7 @@ class EASRecSpace(ModelSpace):
         self.config = config
         built = config.compact(config.largest) if config.is_fixed else config
         self.embedding = SequenceEmbedding(built)
-        self.layers: nn.Module = _Stack(built) if config.is_fixed else Layers(built)
+        self.layers: nn.Module = make_stack(built) if config.is_fixed else Layers(built)
         self.apply(_initialise)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -106,12 +89,10 @@ class EASRecSpace(ModelSpace):
         A fixed network computes queries, W_O and the feed-forward network of its last layer there alone.
         """
         batch = self.embedding.begin(ids)
-        if not isinstance(self.layers, _Stack):
-            return batch.newest(self.layers(None, batch))[:, 0]
-        states: Tensor | None = None
-        for block in self.layers.blocks[:-1]:
-            states = block(states, batch)
-        newest: Tensor = self.layers.blocks[-1](states, replace(batch, last_only=True))
+        if isinstance(self.layers, Stack):
+            newest: Tensor = self.layers(None, batch, last_only=True)
+        else:
+            newest = batch.newest(self.layers(None, batch))
         return newest[:, 0]
 
     def score(self, states: Tensor) -> Tensor:
@@ -142,6 +123,24 @@ class EASRecSpace(ModelSpace):
         reference = self.embedding.items.weight
         return network.to(device=reference.device, dtype=reference.dtype).train(self.training)
 
+    def set_feature_tables(self, tables: Sequence[Tensor]) -> None:
+        """Tell which feature values each item has; the tables are then saved and loaded with the weights.
+
+        Parameters
+        ----------
+        tables
+            For each feature of the configuration ``[n_items + 1, feature_values]``: value numbers from 1, 0 = none;
+            row 0 (padding) has none.
+
+        Raises
+        ------
+        ValueError
+            The network has no features, or a table does not fit it.
+        """
+        if self.embedding.features is None:
+            raise ValueError("this network has no item features: set features='fused' or 'stream' in its configuration")
+        self.embedding.features.set_tables(tables)
+
     def weights(self) -> dict[str, Tensor]:
         """Weights by name, the same whether or not a strategy has wrapped the layers; to be saved and loaded."""
         return {name.replace("origin.", ""): weight for name, weight in self.state_dict().items()}
@@ -152,6 +151,9 @@ class EASRecSpace(ModelSpace):
         return [getattr(block, "origin", block) for block in layers.blocks]
 
     def _kept(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
+        if self.config.is_fixed:
+            yield from self.state_dict(keep_vars=True).items()
+            return
         width = self.config.hidden_width(choice.hidden_pruning)
         for name, weight in self.embedding.sliced_state(width).items():
             yield f"embedding.{name}", weight
@@ -161,8 +163,8 @@ class EASRecSpace(ModelSpace):
             key=lambda i: abs(labels[i][0] - choice.hidden_pruning) + abs(labels[i][1] - choice.inner_pruning),
         )
         for layer, block in enumerate(self.blocks()[: choice.depth]):
-            state = block.sliced_state(index) if isinstance(block, Candidates) else block.state_dict(keep_vars=True)
-            for name, weight in state.items():
+            assert isinstance(block, Candidates)
+            for name, weight in block.sliced_state(index).items():
                 yield f"layers.blocks.{layer}.{name}", weight
 
 
