@@ -13,5 +13,10 @@ EXAMPLES = {"easrec_nni.examples": "examples", "easrec_nni.examples.settings": "
 setup(
     packages=[*find_packages(include=CODE), *EXAMPLES],
     package_dir=EXAMPLES,
-    package_data={"easrec_nni": ["*.cjs"], **{name: ["*.yml"] for name in EXAMPLES}},
+    package_data={
+        "easrec_nni": ["*.cjs", "py.typed"],
+        "search_spaces": ["py.typed"],
+        "strategies": ["py.typed"],
+        **{name: ["*.yml"] for name in EXAMPLES},
+    },
 )

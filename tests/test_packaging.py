@@ -33,6 +33,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_all_modules_and_examples(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for package in PACKAGES:
+        assert f"{package}/py.typed" in names
         for file in (ROOT / package).rglob("*.py"):
             assert file.relative_to(ROOT).as_posix() in names
     for file in (ROOT / "examples").rglob("*.yml"):
