@@ -17,7 +17,7 @@ from torch import Tensor
 
 from easrec_nni.files import replacing
 
-__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights"]
+__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
 
 _logger = logging.getLogger(__name__)
 
@@ -32,6 +32,14 @@ def read_history(path: Path) -> list[dict[str, float]]:
     """Rows of a ``history.csv``, one for each epoch."""
     with path.open(newline="", encoding="utf-8") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def write_history(rows: list[dict[str, float]], path: Path) -> None:
+    """Write rows, which all have the columns of the first, as CSV."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class EpochOrder(Callback):
@@ -104,7 +112,7 @@ class EpochRecord(Callback):
         if row[self.monitor] > self.best_score:
             self.best_score, self.best_epoch = row[self.monitor], trainer.current_epoch
             save_weights(self.weights(), self.folder / "best.safetensors")
-        self._write_history()
+        write_history(self.history, self.folder / "history.csv")
         _logger.info(
             "epoch %d: loss %.4f, %s %.4f (best %.4f in epoch %d), %.1f s",
             row["epoch"],
@@ -129,12 +137,6 @@ class EpochRecord(Callback):
     def best_row(self) -> dict[str, float]:
         """The best epoch's row."""
         return next(row for row in self.history if row["epoch"] == self.best_epoch)
-
-    def _write_history(self) -> None:
-        with replacing(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.history[0]))
-            writer.writeheader()
-            writer.writerows(self.history)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""

@@ -37,7 +37,9 @@ class TemperatureSettings(_Settings):
 class SearchSettings(_Settings):
     """The search stage."""
 
-    strategy: str = Field("easrec", description="how the space is searched, a name of strategies.STRATEGIES")
+    strategy: str = Field(
+        "easrec", description="how the space is searched: a name of STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies"
+    )
     epochs: int = Field(100, ge=1, description="largest number of epochs")
     patience: int = Field(10, ge=1, description="epochs without gain of the argmax network before the search stops")
     batch_size: int = Field(32, ge=1, description="sequences in a training batch")
@@ -51,6 +53,7 @@ class SearchSettings(_Settings):
     dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
     noise: bool = Field(True, description="Gumbel noise in the draws")
     temperature: TemperatureSettings = TemperatureSettings()
+    candidate_epochs: int = Field(2, ge=1, description="strategies that train candidates: epochs of each of them")
 
 
 class RetrainSettings(_Settings):

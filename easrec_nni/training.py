@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from nni.nas.evaluator.pytorch import LightningModule, Trainer
 from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from easrec_nni.batches import EvaluationBatch, TrainingBatch
@@ -94,6 +95,8 @@ def make_trainer(epochs: int, callbacks: list[Callback], progress: bool) -> Any:
         accelerator="auto",
         devices=1,
         num_sanity_val_steps=0,
+        # Where nobody saves, Lightning would, and leave a folder where the process was started.
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
         enable_progress_bar=progress,
         use_distributed_sampler=False,
