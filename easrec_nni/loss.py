@@ -29,6 +29,5 @@ def next_item_loss(network: Any, batch: TrainingBatch) -> Tensor:
     else:
         real = batch.targets != 0
         states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
-    # Row 0 is padding: left out instead of masked, and so nothing is computed for it.
-    scores = states @ network.embedding.items.weight[1:].T
-    return F.cross_entropy(scores, targets - 1)
+    # Padding has no vector: left out instead of masked, and so nothing is computed for it.
+    return F.cross_entropy(states @ network.item_vectors().T, targets - 1)

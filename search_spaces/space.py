@@ -97,8 +97,16 @@ class EASRecSpace(ModelSpace):
 
     def score(self, states: Tensor) -> Tensor:
         """Z of Eq. 12 for states ``[..., d]``: ``[..., n_items + 1]``, minus infinity for padding."""
-        scores = states @ self.embedding.items.weight.T
+        scores = states @ self._item_table().T
         return torch.cat([torch.full_like(scores[..., :1], -torch.inf), scores[..., 1:]], dim=-1)
+
+    def item_vectors(self) -> Tensor:
+        """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss."""
+        return self._item_table()[1:]
+
+    def _item_table(self) -> Tensor:
+        """Vectors of padding and all items, ``[n_items + 1, d]``."""
+        return self.embedding.items.weight
 
     def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecSpace:
         """Compact network of one architecture, with the weights that it has in this supernet (Eq. 18).
