@@ -1,15 +1,37 @@
 """How a space is searched.
 
-To add a strategy: one file with a subclass of :class:`~strategies.easrec.EASRec` (or of NNI's ``OneShotStrategy``) that
-changes what differs, and its name here. Costs come in as a table; nothing here imports ``easrec_nni`` or
+To add a strategy: one file with a subclass of :class:`~strategies.differentiable.DifferentiableStrategy` that changes
+what differs, and its name here. Costs come in as a table; nothing here imports ``easrec_nni`` or
 ``search_spaces``, so a strategy works on any NNI space made of ``LayerChoice`` and ``Repeat``.
 """
 
 from strategies.constraint import ResourceConstraint
+from strategies.darts import DARTS
+from strategies.differentiable import DifferentiableStrategy
 from strategies.easrec import EASRec
+from strategies.gumbeldarts import GumbelDARTS
+from strategies.proxylessnas import ProxylessNAS
+from strategies.recnas import RecNAS
 from strategies.selection import Selection, TemperatureSchedule
 
-STRATEGIES: dict[str, type[EASRec]] = {"easrec": EASRec}
+STRATEGIES: dict[str, type[DifferentiableStrategy]] = {
+    "easrec": EASRec,
+    "darts": DARTS,
+    "gumbeldarts": GumbelDARTS,
+    "proxylessnas": ProxylessNAS,
+    "recnas": RecNAS,
+}
 """Differentiable strategies by the name that settings give them."""
 
-__all__ = ["STRATEGIES", "EASRec", "ResourceConstraint", "Selection", "TemperatureSchedule"]
+__all__ = [
+    "DARTS",
+    "STRATEGIES",
+    "DifferentiableStrategy",
+    "EASRec",
+    "GumbelDARTS",
+    "ProxylessNAS",
+    "RecNAS",
+    "ResourceConstraint",
+    "Selection",
+    "TemperatureSchedule",
+]

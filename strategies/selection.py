@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Selection", "TemperatureSchedule"]
+__all__ = ["NO_TEMPERATURE", "Selection", "TemperatureSchedule"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class TemperatureSchedule:
     def __call__(self, iteration: int) -> float:
         """Temperature at iteration t."""
         return max(self.end, self.start - self.decay * iteration)
+
+
+NO_TEMPERATURE = TemperatureSchedule(start=1.0, end=1.0)
+"""For methods that have none: a softmax at temperature 1."""
 
 
 class Selection:

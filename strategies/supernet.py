@@ -18,7 +18,7 @@ from strategies.selection import Selection
 
 __all__ = ["MixedChoice", "MixedDepth", "choices_of", "wrap"]
 
-# Layers behind a depth whose remaining weight is below this are not run.
+# Candidates of less weight are not run, nor layers behind which less than this remains.
 NEGLIGIBLE_WEIGHT = 1e-9
 
 
@@ -36,6 +36,11 @@ class _Mixed(BaseSuperNetModule):
     def selection(self) -> Selection:
         """What was drawn for this update."""
         return self._selection[0]
+
+    @property
+    def weights(self) -> Tensor:
+        """Weights of this module's options in this update, ``[options]``."""
+        return self.selection.weights[self.origin.label]
 
     def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
         """Nothing to do: the strategy draws once for all modules."""
@@ -60,15 +65,17 @@ class MixedChoice(_Mixed):
 
     def forward(self, *inputs: Any) -> Tensor:
         """``sum_i p_i T_i``; the strongest candidate alone while the selection is hard."""
-        label, origin = self.origin.label, self.origin
         if self.selection.hard:
-            index = self.selection.argmax(label)
-            return origin.run(index, *inputs) if hasattr(origin, "run") else origin[origin.names[index]](*inputs)
-        weights = self.selection.weights[label]
-        if hasattr(origin, "mix"):  # spaces that can do better than to add up full outputs
-            return origin.mix(weights, *inputs)
-        outputs = [weight * origin[name](*inputs) for weight, name in zip(weights, origin.names, strict=True)]
-        return torch.stack(outputs).sum(0)
+            return self.run(self.selection.argmax(self.origin.label), *inputs)
+        if hasattr(self.origin, "mix"):  # spaces that can do better than to add up full outputs
+            return self.origin.mix(self.weights, *inputs)
+        kept = [(i, weight) for i, weight in enumerate(self.weights) if float(weight.detach()) > NEGLIGIBLE_WEIGHT]
+        return torch.stack([weight * self.run(i, *inputs) for i, weight in kept]).sum(0)
+
+    def run(self, index: int, *inputs: Any) -> Tensor:
+        """One candidate alone."""
+        origin = self.origin
+        return origin.run(index, *inputs) if hasattr(origin, "run") else origin[origin.names[index]](*inputs)
 
 
 class MixedDepth(_Mixed):
@@ -81,7 +88,7 @@ class MixedDepth(_Mixed):
             for block in self.origin.blocks[: depths[self.selection.argmax(self.origin.label)]]:
                 states = block(states, *context)
             return states
-        weights = dict(zip(depths, self.selection.weights[self.origin.label].unbind(), strict=True))
+        weights = dict(zip(depths, self.weights.unbind(), strict=True))
         total: Any = 0
         for depth, block in enumerate(self.origin.blocks, start=1):
             if sum(float(weight.detach()) for later, weight in weights.items() if later >= depth) < NEGLIGIBLE_WEIGHT:
@@ -110,12 +117,18 @@ def choices_of(space: ModelSpace) -> dict[str, list[Any]]:
     return choices
 
 
-def wrap(module: nn.Module, memo: dict[str, Any], selection: Selection) -> nn.Module | bool | None:
+def wrap(
+    module: nn.Module,
+    memo: dict[str, Any],
+    selection: Selection,
+    choice_type: type[MixedChoice] = MixedChoice,
+    depth_type: type[MixedDepth] = MixedDepth,
+) -> nn.Module | bool | None:
     """NNI's mutation hook: the soft form of a choice, True to leave the module as it is, None to go on."""
     wrapped = memo.setdefault("wrapped", set())
     if id(module) in wrapped:
         return True
     if isinstance(module, LayerChoice | Repeat):
         wrapped.add(id(module))
-        return (MixedChoice if isinstance(module, LayerChoice) else MixedDepth)(module, selection)
+        return (choice_type if isinstance(module, LayerChoice) else depth_type)(module, selection)
     return None

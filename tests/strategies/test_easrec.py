@@ -130,8 +130,8 @@ class Record:
             self.events.append("architecture")
             before = self._state(module)[0]
             strongest = module.selection.options["depth"][int(module.selection.logits["depth"].argmax())]
-            self.depths.append((module.depth_now, int(str(strongest))))
             original_arch(module, *arguments)
+            self.depths.append((module.depth_now, int(str(strongest))))
             assert torch.equal(before, self._state(module)[0])  # and the other way round
 
         def draw(selection: Selection, differentiable: bool = True) -> dict[str, Tensor]:

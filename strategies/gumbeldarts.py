@@ -1,0 +1,99 @@
+"""GumbelDARTS: Gumbel-softmax draws that every layer makes for itself (SNAS, FBNet)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from strategies.differentiable import DifferentiableStrategy
+from strategies.selection import Selection
+from strategies.supernet import MixedChoice
+
+__all__ = ["GumbelDARTS", "LayerwiseChoice", "LayerwiseSelection"]
+
+
+class LayerwiseSelection(Selection):
+    """Architecture parameters that all layers share, and draws of which each layer has its own.
+
+    Attributes
+    ----------
+    by_layer
+        ``[layers, options]`` by label: what each layer's candidates are mixed with. A label that no layer joined (the
+        depth) has one row.
+    weights
+        Mean of a label's rows.
+    """
+
+    def __init__(self, options: dict[str, list[Any]]) -> None:
+        super().__init__(options, noise=True)
+        self.layers = dict.fromkeys(options, 0)
+        self.by_layer = {label: weights[None] for label, weights in self.weights.items()}
+
+    def add_layer(self, label: str) -> int:
+        """A layer joins and learns its row; until the first draw it holds the probabilities."""
+        layer = self.layers[label]
+        self.layers[label] += 1
+        self.by_layer[label] = self.weights[label].expand(self.layers[label], -1)
+        return layer
+
+    def draw(self, differentiable: bool = True) -> dict[str, Tensor]:
+        """Draw anew for every layer; returns the means, which the constraint gets."""
+        with torch.set_grad_enabled(differentiable):
+            self.by_layer = {
+                label: torch.stack([self._soften(logits) for _ in range(max(1, self.layers[label]))])
+                for label, logits in self.logits.items()
+            }
+            self.weights = {label: rows.mean(0) for label, rows in self.by_layer.items()}
+        return self.weights
+
+
+class LayerwiseChoice(MixedChoice):
+    """A layer's candidates, mixed with the layer's own draw."""
+
+    def __init__(self, origin: nn.Module, selection: LayerwiseSelection) -> None:
+        super().__init__(origin, selection)
+        self.layer = selection.add_layer(self.origin.label)
+
+    @property
+    def weights(self) -> Tensor:
+        """The layer's own draw, ``[options]``."""
+        selection = self.selection
+        assert isinstance(selection, LayerwiseSelection)
+        return selection.by_layer[self.origin.label][self.layer]
+
+
+class GumbelDARTS(DifferentiableStrategy):
+    r"""Gumbel-softmax search whose layers draw independently of each other.
+
+    Sources: SNAS (Xie et al., ICLR 2019) and FBNet (Wu et al., CVPR 2019). As in both, and in NNI's ``GumbelDARTS``,
+    every mixed module draws its own noise, the temperature falls, and the constraint is static: no L_t / L. Alpha is
+    one vector for all layers, as the space has it (the widths of the network that is built must match); two layers can
+    still draw different candidates in the same update. The depth is one module and has one draw.
+
+    The expected cost is taken under the draws that mix the network, as FBNet does (its latency is a sum over layers of
+    ``mask * latency``): with alpha shared, that sum is the cost under the mean of the layers' draws,
+    :math:`\sum_j q_j \sum_i \bar p_i cost_{ij}` with :math:`\bar p = \frac{1}{L} \sum_l p^{(l)}`. The cost under
+    :math:`softmax(\alpha)` would have less noise than EASRec's, and this control would differ in one more thing.
+
+    Differs from the publications: cost is added with weight lambda, as SNAS has it (FBNet multiplies the loss with a
+    power of the latency's logarithm); weights learn on training batches and alpha and beta on validation ones, as in
+    FBNet and EASRec (SNAS trains all on one); weights are drawn softly at every temperature.
+
+    Parameters
+    ----------
+    cost_table, lambda_, arch_learning_rate, arch_every, temperature, gradient_clip
+        See :class:`~strategies.differentiable.DifferentiableStrategy`.
+
+    Examples
+    --------
+    >>> GumbelDARTS(cost_table={}, lambda_=0.1)
+    GumbelDARTS(lambda=0.1, arch_every=1)
+    """
+
+    choice_type = LayerwiseChoice
+
+    def make_selection(self, options: dict[str, list[Any]]) -> Selection:
+        """Draws per layer."""
+        return LayerwiseSelection(options)
