@@ -23,6 +23,8 @@ SCHEMA_VERSION: Final = 1
 LARGEST_FILE_BYTES = 1 << 20
 # A hostile number may not fill the memory: lists of depths are built while checking, tensors soon after.
 LARGEST_SIZES = {"layers": 1000, "hidden": 1 << 20, "inner": 1 << 20, "max_length": 1 << 20, "n_items": 1 << 31}
+LARGEST_LISTS = {"feature_sizes": 1 << 31, "feature_values": 1 << 20}  # largest entry
+MOST_FEATURES = 1000
 LARGEST_MESSAGE = 300  # characters: a message quotes what it refuses
 LARGEST_SUM_ERROR = 1e-3  # of probabilities, which a person may have rounded
 
@@ -81,6 +83,10 @@ class Architecture(_Part):
         for name, largest in LARGEST_SIZES.items():
             if getattr(self.space, name) > largest:
                 raise ValueError(f"space.{name} is more than {largest}")
+        for name, largest in LARGEST_LISTS.items():
+            entries = getattr(self.space, name)
+            if len(entries) > MOST_FEATURES or max(entries, default=0) > largest:
+                raise ValueError(f"space.{name} has more than {MOST_FEATURES} entries or one above {largest}")
         if self.space.attention not in ATTENTIONS:
             raise ValueError(
                 f"unknown space.attention {self.space.attention[:40]!r}{_hint(self.space.attention, list(ATTENTIONS))}"

@@ -164,7 +164,7 @@ def _train(
     from easrec_nni.retraining import read_metrics, retrain
     from easrec_nni.searching import search
 
-    config = settings.space_config(dataset.n_items)
+    config = settings.space_for(dataset)
     supernet: Path | None = None
     searched: dict[str, float] = {"search_seconds": 0.0, "search_epochs_run": 0}
     if config.is_fixed:

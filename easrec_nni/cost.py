@@ -35,11 +35,15 @@ NEGLIGIBLE = frozenset(
         # reductions over one axis, O(B N d)
         "sum cumsum linalg_vector_norm norm any argmax max flip "
         # lookups, copies and shapes
-        "embedding gather index index_select ones ones_like zeros zeros_like eye full full_like tril arange expand "
-        "expand_as repeat pad cat stack numpy_T"
+        "embedding embedding_bag gather index index_select ones ones_like zeros zeros_like eye full full_like tril arange expand "
+        "expand_as repeat pad cat stack numpy_T numel"
     ).split()
 )
 """Operators that are left out of the count on purpose."""
+
+# Where a network's blocks are, those of a feature stream included, and what else it does with item features.
+STACKS = ("network.layers.blocks", "network.layers.features.blocks")
+FEATURE_MODULES = ("network.embedding.features", "network.layers.join")
 
 
 class UncountedOperatorError(RuntimeError):
@@ -88,20 +92,23 @@ class Cost:
     ----------
     block_madds_per_user, gate_madds_per_user
         Multiply-adds of all layers at all positions, without and of the gates.
+    feature_madds_per_user
+        Multiply-adds of bringing item features and items together, before or after the layers.
     scoring_madds_per_user
         Multiply-adds of scoring all items from the newest position.
     madds_per_user
-        The three together: the nominal figure, which the constraint uses.
+        The four together: the nominal figure, which the constraint uses.
     executed_madds_per_user
         What inference really executes: the last layer computes the newest position only.
     parameters
         All weights.
     embedding_bytes
-        Item and position embeddings in float32.
+        Item, position and feature embeddings in float32.
     """
 
     block_madds_per_user: int
     gate_madds_per_user: int
+    feature_madds_per_user: int
     scoring_madds_per_user: int
     madds_per_user: int
     executed_madds_per_user: int
@@ -142,13 +149,15 @@ def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
         ids = torch.ones(1, config.max_length, dtype=torch.long)
     counts = _count(network, ids, _nominal)
     gates = sum(count for name, count in counts.items() if name.endswith(("hidden_gate", "inner_gate")))
-    layers = sum(count for name, count in counts.items() if name.rpartition(".")[0] == "network.layers.blocks")
-    lookups = ("embedding.items.", "embedding.positions.")
+    layers = sum(count for name, count in counts.items() if name.rpartition(".")[0] in STACKS)
+    features = sum(counts.get(name, 0) for name in FEATURE_MODULES)
+    lookups = ("embedding.items.", "embedding.positions.", "embedding.features.fields.")
     embeddings = sum(weight.numel() * 4 for name, weight in network.named_parameters() if name.startswith(lookups))
     return Cost(
         block_madds_per_user=layers - gates,
         gate_madds_per_user=gates,
-        scoring_madds_per_user=counts[""] - layers,
+        feature_madds_per_user=features,
+        scoring_madds_per_user=counts[""] - layers - features,
         madds_per_user=counts[""],
         executed_madds_per_user=_count(network, ids, _executed)[""],
         parameters=sum(weight.numel() for weight in network.parameters()),

@@ -72,9 +72,24 @@ def _stack(architecture: Architecture) -> list[RenderableType]:
         parts += [_ARROW, _layer(architecture, number)]
     positions = {"none": "no positions"}.get(space.positions, f"{space.max_length} positions")
     embedding = Group(
-        _note("", f"{space.n_items:,} items, {positions}"), _width_line("hidden", small.hidden, space.hidden)
+        _note("", f"{space.n_items:,} items, {positions}"),
+        *_features(architecture),
+        _width_line("hidden", small.hidden, space.hidden),
     )
     return [*parts, _ARROW, _boxed(embedding, "embedding"), Text("history".center(_WIDTH), style="bright_black")]
+
+
+def _features(architecture: Architecture) -> list[Text]:
+    """Lines on the item features: how they are used, and which."""
+    space = architecture.space
+    use = {"fused": "fused with the items", "stream": "a stream with layers of its own"}.get(space.features)
+    if use is None:
+        return []
+    names = space.feature_names or tuple(f"feature {number}" for number in range(1, len(space.feature_sizes) + 1))
+    rows = [_note("item features", use)]
+    for name, size in list(zip(names, space.feature_sizes, strict=True))[:LARGEST_ROWS]:
+        rows.append(_note("", f"{name}: {size:,} values"))
+    return rows
 
 
 def _boxed(content: RenderableType, title: str) -> Panel:
@@ -98,6 +113,7 @@ _COSTS = (
     ("madds_per_user", "multiply-adds per user", 0),
     ("block_madds_per_user", "layers", 1),
     ("gate_madds_per_user", "gates", 1),
+    ("feature_madds_per_user", "item features", 1),
     ("scoring_madds_per_user", "scoring", 1),
     ("executed_madds_per_user", "really executed", 1),
     ("parameters", "parameters", 0),
@@ -114,7 +130,9 @@ def _costs(cost: dict[str, float], unpruned: dict[str, float] | None) -> Rendera
         table.add_column("share", justify="right")
         table.add_column("", min_width=BAR)
     known = [name for name, _, _ in _COSTS]
-    rows = [row for row in _COSTS if row[0] in cost] + [(name, name, 0) for name in cost if name not in known]
+    # Parts that a network does not have are left out.
+    rows = [row for row in _COSTS if row[0] in cost and (cost[row[0]] or row[2] == 0)]
+    rows += [(name, name, 0) for name in cost if name not in known]
     for name, title, depth in rows:
         show = readable_bytes if name.endswith("bytes") else readable_count
         cells: list[RenderableType] = [Text("  " * depth + title), show(cost[name])]

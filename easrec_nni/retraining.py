@@ -22,6 +22,7 @@ from easrec_nni.data.download import file_digest
 from easrec_nni.errors import UserError
 from easrec_nni.evaluation import measure_inference
 from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
+from easrec_nni.item_features import set_features
 from easrec_nni.networks import load_network, read_weights
 from easrec_nni.protocol import MONITOR, selection_batches, training_batches
 from easrec_nni.searching import dataset_identity
@@ -125,6 +126,7 @@ def retrain(
     _check_mode(architecture, settings)
     seed_everything(settings.seed)
     network = load_network(architecture, weights)
+    set_features(network, dataset)
     folder = RunFolder(out, _request(architecture, dataset, settings, weights), restart)
     metrics_file, weights_file = folder.path / "metrics.json", folder.path / "weights.safetensors"
     if metrics_file.is_file():

@@ -10,7 +10,9 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
+from easrec_nni.item_features import feature_space_fields
 from search_spaces import SpaceConfig
 
 __all__ = ["RetrainSettings", "SearchSettings", "TemperatureSettings", "TrialSettings", "describe_validation_error"]
@@ -74,7 +76,9 @@ class TrialSettings(_Settings):
     """
 
     data: str = Field(description="name of a prepared dataset, or path of its folder")
-    space: dict[str, Any] = Field(default_factory=dict, description="fields of SpaceConfig but n_items")
+    space: dict[str, Any] = Field(
+        default_factory=dict, description="fields of SpaceConfig but those that the dataset decides"
+    )
     mode: Literal["causal", "augmented"] = Field(
         "causal", description="a loss at every position, or every prefix a sample"
     )
@@ -95,10 +99,31 @@ class TrialSettings(_Settings):
             For keys and values that are not of :class:`~search_spaces.SpaceConfig`, or a direction that the training
             mode cannot use.
         """
-        if "n_items" in self.space:
-            raise UserError("settings, space: n_items is the dataset's; leave the key out")
+        return self._space_config({"n_items": n_items})
+
+    def space_for(self, dataset: Dataset) -> SpaceConfig:
+        """The search space over a dataset: its number of items and, if asked for, its item features.
+
+        Raises
+        ------
+        UserError
+            As for :meth:`space_config`, and if the dataset has no item features that the settings could mean.
+        """
+        sizes: dict[str, Any] = {"n_items": dataset.n_items}
+        if self.space.get("features", "none") != "none":
+            names = self.space.get("feature_names") or ()
+            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+                raise UserError("settings, space.feature_names: must be a list of names, such as [genre]")
+            sizes |= feature_space_fields(dataset, names)
+        return self._space_config(sizes)
+
+    def _space_config(self, sizes: dict[str, Any]) -> SpaceConfig:
+        for name in ("n_items", "feature_sizes", "feature_values"):
+            if name in self.space:
+                verb = "is" if name == "n_items" else "are"
+                raise UserError(f"settings, space: {name} {verb} the dataset's; leave the key out")
         try:
-            config = SpaceConfig(n_items=n_items, **self.space)
+            config = SpaceConfig(**{**self.space, **sizes})
         except (ValidationError, TypeError) as error:
             raise UserError(
                 f"settings, space: {describe_validation_error(error, list(SpaceConfig.model_fields))}"

@@ -49,7 +49,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         Begin anew in a folder that holds another run.
     """
     dataset = load_dataset(settings.data)
-    settings.space_config(dataset.n_items)  # a mistake in the space should end the trial now, not after the imports
+    settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import search
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -10,15 +11,65 @@ from torch import Tensor, nn
 
 from search_spaces.config import SpaceConfig
 
-__all__ = ["FusedFeatures", "ItemFeatures", "StreamFeatures", "make_features"]
+__all__ = ["Feature", "FusedFeatures", "ItemFeatures", "StreamFeatures", "make_features"]
+
+
+class Feature(nn.Module):
+    """One feature: which values each item has, and an embedding for each value.
+
+    As in RecBole 1.2.1 (``FeatureSeqEmbLayer``, mean pooling), an item with several values has the mean of their
+    embeddings, zeros where it has none. Where no item has more than one value, row 0 is learned and stands for "none".
+
+    Parameters
+    ----------
+    n_items
+        Items of the catalogue, padding not counted.
+    size
+        Number of values, padding not counted.
+    most
+        Largest number of values that an item has.
+    width
+        Of the embeddings.
+    """
+
+    table: Tensor
+
+    def __init__(self, n_items: int, size: int, most: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("table", torch.zeros(n_items + 1, most, dtype=torch.int64))
+        self.values = nn.Embedding(size + 1, width, padding_idx=0 if most > 1 else None)
+
+    def check(self, table: Tensor) -> None:
+        """Refuse a table that is not of this feature.
+
+        Raises
+        ------
+        ValueError
+            It has another shape, values that have no embedding, or values of padding.
+        """
+        largest = self.values.num_embeddings - 1
+        if table.shape != self.table.shape:
+            raise ValueError(f"the table has shape {list(table.shape)} instead of {list(self.table.shape)}")
+        if table.is_floating_point() or table.min() < 0 or table.max() > largest:
+            raise ValueError(f"the table's entries must be whole numbers from 0 to {largest}")
+        if table[0].any():
+            raise ValueError("row 0 of the table stands for padding, which has no values")
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Item numbers ``[B, N]`` to ``[B, N, width]``."""
+        values = self.table[ids]  # [B, N, most]
+        if self.values.padding_idx is None:
+            single: Tensor = self.values(values[..., 0])
+            return single
+        bags = values.flatten(0, 1)  # [B * N, most]
+        mean = F.embedding_bag(bags, self.values.weight, mode="mean", padding_idx=self.values.padding_idx)
+        return mean.view(*ids.shape, -1)
 
 
 class ItemFeatures(nn.Module):
-    """Tables of the items' feature values, and an embedding for each value.
+    """All features of a configuration; what is done with them is the subclasses' matter.
 
-    The tables are buffers: they travel with the weights, so that a saved network needs no dataset. As in RecBole 1.2.1
-    (``FeatureSeqEmbLayer``), an item with several values of a feature has the mean of their embeddings, zeros where it
-    has none; where no item has more than one value, row 0 is learned and stands for "none".
+    The tables are buffers: they travel with the weights, so that a saved network needs no dataset.
 
     Parameters
     ----------
@@ -28,42 +79,32 @@ class ItemFeatures(nn.Module):
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
-        self.width = config.hidden
-        self.embeddings = nn.ModuleList()
-        for number, (size, values) in enumerate(zip(config.feature_sizes, config.feature_values, strict=True)):
-            self.register_buffer(f"table{number}", torch.zeros(config.n_items + 1, values, dtype=torch.int64))
-            self.embeddings.append(nn.Embedding(size + 1, config.hidden, padding_idx=0 if values > 1 else None))
+        sizes = zip(config.feature_sizes, config.feature_values, strict=True)
+        self.fields = nn.ModuleList(Feature(config.n_items, size, most, config.hidden) for size, most in sizes)
         self._known_to_be_filled = False
 
-    @property
-    def tables(self) -> list[Tensor]:
-        """Value numbers of each feature, ``[n_items + 1, most values]``, 0 = none; row 0 (padding) has none."""
-        return [self.get_buffer(f"table{number}") for number in range(len(self.embeddings))]
-
     def set_tables(self, tables: Sequence[Tensor]) -> None:
-        """Put the value numbers in.
+        """Put the items' values in.
 
         Parameters
         ----------
         tables
-            For each feature ``[n_items + 1, most values]``, from 1, 0 = none; row 0 (padding) has none.
+            For each feature ``[n_items + 1, most]``: value numbers from 1, 0 = none; row 0 (padding) has none.
 
         Raises
         ------
         ValueError
-            A table has another shape, values that have no embedding, or values of padding.
+            Their number or one of them does not fit; then none is put in.
         """
-        if len(tables) != len(self.embeddings):
-            raise ValueError(f"the network has {len(self.embeddings)} item features, not {len(tables)}")
-        for number, (own, given) in enumerate(zip(self.tables, tables, strict=True)):
-            largest = self.embeddings[number].num_embeddings - 1
-            if given.shape != own.shape:
-                raise ValueError(f"feature {number}: the table is {list(given.shape)} instead of {list(own.shape)}")
-            if given.is_floating_point() or given.min() < 0 or given.max() > largest:
-                raise ValueError(f"feature {number}: values must be whole numbers from 0 to {largest}")
-            if given[0].any():
-                raise ValueError(f"feature {number}: row 0 stands for padding, which has no values")
-            own.copy_(given)
+        if len(tables) != len(self.fields):
+            raise ValueError(f"the network has {len(self.fields)} item features, not {len(tables)}")
+        for number, (feature, table) in enumerate(zip(self._features(), tables, strict=True)):
+            try:
+                feature.check(table)
+            except ValueError as error:
+                raise ValueError(f"item feature {number}: {error}") from None
+        for feature, table in zip(self._features(), tables, strict=True):
+            feature.table.copy_(table)
 
     def look_up(self, ids: Tensor) -> Tensor:
         """Embeddings of the items' features: ``[B, N]`` to ``[B, N, features, d]``.
@@ -74,21 +115,17 @@ class ItemFeatures(nn.Module):
             The tables were never put in.
         """
         self._check_filled()
-        vectors = []
-        for table, embedding in zip(self.tables, self.embeddings, strict=True):
-            values = table[ids].flatten(0, 1)  # [B * N, most values]
-            if embedding.padding_idx is None:
-                mean = embedding(values[:, 0])
-            else:
-                mean = F.embedding_bag(values, embedding.weight, mode="mean", padding_idx=embedding.padding_idx)
-            vectors.append(mean)
-        return torch.stack(vectors, dim=1).view(*ids.shape, len(vectors), self.width)
+        return torch.stack([feature(ids) for feature in self.fields], dim=2)
+
+    def _features(self) -> list[Feature]:
+        return [cast(Feature, feature) for feature in self.fields]
 
     def _check_filled(self) -> None:
         """Without its tables a network would train as if no item had features, and nobody would see it."""
-        if self._known_to_be_filled or self.tables[0].is_meta:
+        tables = [feature.table for feature in self._features()]
+        if self._known_to_be_filled or tables[0].is_meta:
             return
-        if not any(table.any() for table in self.tables):
+        if not any(table.any() for table in tables):
             raise ValueError("the items' features are not known: call set_feature_tables, or load weights with tables")
         self._known_to_be_filled = True
 
@@ -98,7 +135,7 @@ class FusedFeatures(ItemFeatures):
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__(config)
-        self.fuse = nn.Linear((1 + len(self.embeddings)) * config.hidden, config.hidden)
+        self.fuse = nn.Linear((1 + len(self.fields)) * config.hidden, config.hidden)
 
     def forward(self, items: Tensor, ids: Tensor) -> Tensor:
         """Item embeddings ``[B, N, d]`` and item numbers ``[B, N]`` to ``[B, N, d]``."""
@@ -115,7 +152,7 @@ class StreamFeatures(ItemFeatures):
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__(config)
         width = config.hidden
-        several = len(self.embeddings) > 1
+        several = len(self.fields) > 1
         self.energy = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)) if several else None
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -153,7 +153,7 @@ def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
     """Find a mistake in the settings of any system now, not in its trial."""
     for cell in grid.cells():
         if cell.seed == grid.seeds[0]:
-            cell_settings(cell, settings).space_config(dataset.n_items)
+            cell_settings(cell, settings).space_for(dataset)
 
 
 def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
