@@ -1,0 +1,230 @@
+"""What every differentiable strategy must do, whatever its method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from easrec_nni.data import Dataset
+from easrec_nni.networks import LOGITS, read_weights
+from easrec_nni.searching import SearchResult, search
+from easrec_nni.settings import TrialSettings
+from strategies import STRATEGIES, DifferentiableStrategy, TemperatureSchedule
+
+SPACE: dict[str, Any] = {
+    "max_length": 6,
+    "hidden": 8,
+    "inner": 16,
+    "heads": 2,
+    "layers": 2,
+    "hidden_pruning": [0, 0.5],
+    "inner_pruning": [0, 0.5],
+    "supernet": "shared",
+}
+# tau falls fast enough that RecNAS drops options before the kill.
+SEARCH: dict[str, Any] = {"epochs": 3, "batch_size": 8, "arch_learning_rate": 0.1, "arch_batch_size": 8, "lambda": 0.5}
+SEARCH |= {"temperature": {"decay": 0.05, "end": 0.05}}
+
+ALPHA, BETA = [0.3, -0.8, 0.5], [0.7, -0.4, 0.2]
+
+
+@pytest.fixture(params=STRATEGIES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def set_logits(strategy: DifferentiableStrategy, alpha: list[float], beta: list[float]) -> None:
+    assert strategy.selection is not None
+    with torch.no_grad():
+        for label, values in (("pruning", alpha), ("depth", beta)):
+            strategy.selection.logits[label].copy_(torch.tensor(values))
+
+
+def test_a_huge_lambda_ends_at_the_smallest_architecture_and_none_at_the_best_one(
+    name: str, cost_table: Any, search_sums: Any
+) -> None:
+    ends, costs = {}, {}
+    for lambda_ in (0.0, 1000.0):
+        strategy = STRATEGIES[name](
+            cost_table, lambda_=lambda_, arch_learning_rate=0.25, temperature=TemperatureSchedule(decay=0.012, end=0.05)
+        )
+        search_sums(strategy, 80)
+        assert strategy.selection is not None
+        ends[lambda_] = strategy.selection.sample()
+        probabilities = strategy.selection.probabilities()
+        costs[lambda_] = float(strategy.oneshot_module.constraint.expected(probabilities))
+        assert all(float(each.sum()) == pytest.approx(1) for each in probabilities.values())
+    assert ends == {0.0: {"pruning": "wide", "depth": 3}, 1000.0: {"pruning": "narrow", "depth": 1}}
+    # The expectation over the architectures is on its way there too: it began at the table's mean.
+    assert costs[0.0] > 0.6 > 0.36 > 0.2 > costs[1000.0]
+
+
+@pytest.mark.parametrize("tau", [1.0, 0.4])
+def test_gradient_of_the_resource_term_is_that_of_finite_differences(
+    name: str, tau: float, cost_table: Any, sums: Any, soften: Any
+) -> None:
+    strategy = STRATEGIES[name](cost_table)
+    module = soften(strategy, sums())
+    set_logits(strategy, ALPHA, BETA)
+    selection = module.selection
+    selection.logits.double()
+    selection.temperature = tau
+
+    def resource(seed: int) -> Tensor:
+        torch.manual_seed(seed)  # the same noise or path every time
+        return module.resource(selection.draw())
+
+    total = 0.0
+    for seed in range(3):
+        gradients = torch.autograd.grad(resource(seed), list(selection.logits.values()))
+        for logits, gradient in zip(selection.logits.values(), gradients, strict=True):
+            for index in range(len(logits)):
+                sides = []
+                for sign in (1, -1):
+                    with torch.no_grad():
+                        logits[index] += sign * 1e-6
+                        sides.append(resource(seed).item())
+                        logits[index] -= sign * 1e-6
+                expected = (sides[0] - sides[1]) / 2e-6
+                assert gradient[index].item() == pytest.approx(expected, rel=1e-5, abs=1e-8)
+                total += abs(expected)
+    assert total > 0.1
+
+
+def test_the_constraint_is_static_unless_it_is_easrecs(name: str, cost_table: Any, sums: Any, soften: Any) -> None:
+    # The strongest depth is 1 of 3: EASRec's L_t / L makes a third of the constraint, and nobody else's changes.
+    values = []
+    for beta in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
+        module = soften(STRATEGIES[name](cost_table), sums())
+        set_logits(module.settings, ALPHA, beta)
+        if name == "easrec":
+            module.depth_now = module._strongest_depth()
+        uniform = {"pruning": torch.full((3,), 1 / 3), "depth": torch.full((3,), 1 / 3)}
+        module.selection.among_paths = uniform  # what ProxylessNAS reads instead
+        values.append(float(module.resource(uniform)))
+    mean = sum(cost for row in cost_table.values() for cost in row.values()) / 9
+    assert values == pytest.approx([mean / 3, mean] if name == "easrec" else [mean, mean])
+
+
+@pytest.mark.parametrize("candidate", [0, 2])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_while_it_validates_the_strongest_network_runs_alone(
+    name: str, candidate: int, depth: int, cost_table: Any, sums: Any, soften: Any
+) -> None:
+    space = sums()
+    module = soften(STRATEGIES[name](cost_table), space)
+    set_logits(module.settings, [float(i == candidate) for i in range(3)], [float(i + 1 == depth) for i in range(3)])
+    module.selection.draw()
+    module.on_validation_epoch_start()
+    module.validation_step(torch.zeros(1), 0)
+    assert module.training_module.validated == pytest.approx([depth * (0.1, 0.5, 1.0)[candidate]])
+    calls = [[sum(add.calls) for add in layer.values()] for layer in space.adds()]
+    assert calls == [[int(layer < depth and index == candidate) for index in range(3)] for layer in range(3)]
+    module.on_validation_epoch_end()
+    assert not module.selection.hard
+
+
+@pytest.mark.parametrize("options", [{"depth": (2, 2)}, {"names": ("wide",)}, {"depth": (2, 3)}], ids=str)
+def test_a_choice_may_have_one_option_and_depths_may_begin_late(
+    name: str, options: dict[str, Any], cost_table: Any, sums: Any, search_sums: Any
+) -> None:
+    space = sums(**options)
+    strategy = STRATEGIES[name](cost_table, lambda_=0.0, arch_learning_rate=0.25)
+    search_sums(strategy, 25, space)
+    assert strategy.selection is not None
+    sample = strategy.selection.sample()
+    assert sample["pruning"] == "wide"
+    assert sample.get("depth", 2) == options.get("depth", (1, 3))[1]
+
+
+def test_alpha_and_beta_step_every_f_iterations(
+    name: str, cost_table: Any, search_sums: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cls = STRATEGIES[name].module_type
+    original, steps = cls._architecture_step, []
+
+    def step(module: Any, *arguments: Any) -> None:
+        before = torch.cat([logits.detach().clone() for logits in module.logits.values()])
+        original(module, *arguments)
+        after = torch.cat([logits.detach() for logits in module.logits.values()])
+        steps.append((module.iteration, not torch.equal(before, after)))
+
+    monkeypatch.setattr(cls, "_architecture_step", step)
+    search_sums(STRATEGIES[name](cost_table, arch_every=3, arch_learning_rate=0.01), 8, epochs=2)
+    assert steps == [(0, True), (3, True), (6, True)]
+
+
+class Killed(Exception):
+    """Ends a run in the middle of an epoch's end, before the epoch is saved."""
+
+
+def run(dataset: Dataset, folder: Path, name: str, kill_in: int | None = None) -> SearchResult:
+    document = {"data": str(dataset.path), "space": SPACE, "search": SEARCH | {"strategy": name}}
+
+    def kill(row: dict[str, float]) -> None:
+        if row["epoch"] == kill_in:
+            raise Killed
+
+    return search(dataset, TrialSettings.parse(document, "test"), folder, on_epoch=kill)
+
+
+@pytest.mark.slow
+def test_a_killed_search_ends_as_an_unbroken_one_and_exports_what_its_logits_say(
+    tiny_dataset: Dataset, tmp_path: Path, name: str
+) -> None:
+    unbroken = run(tiny_dataset, tmp_path / "unbroken", name)
+    with pytest.raises(Killed):
+        run(tiny_dataset, tmp_path / "broken", name, kill_in=1)
+    # Lightning reads it again without executing anything that it holds.
+    state = torch.load(tmp_path / "broken" / "state" / "last.ckpt", weights_only=True)
+    dropped = sum(int((state["state_dict"][f"logits.{label}"] == -math.inf).sum()) for label in ("pruning", "depth"))
+    assert (dropped > 0) == (name == "recnas")
+    assert state["easrec"]["iteration"] > 0
+    resumed = run(tiny_dataset, tmp_path / "broken", name)
+    assert resumed.architecture == unbroken.architecture
+    ends = [
+        torch.load(tmp_path / folder / "state" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in ("unbroken", "broken")
+    ]
+    assert ends[0].keys() == ends[1].keys()
+    for key, weight in ends[0].items():
+        torch.testing.assert_close(ends[1][key], weight, rtol=0, atol=0)
+    expected, found = read_weights(unbroken.supernet), read_weights(resumed.supernet)
+    for key in expected:
+        torch.testing.assert_close(found[key], expected[key], rtol=0, atol=0)
+    for label, probabilities in resumed.architecture.probabilities.items():
+        assert list(probabilities.values()) == pytest.approx(found[f"{LOGITS}{label}"].double().softmax(-1).tolist())
+        assert sum(probabilities.values()) == pytest.approx(1)
+    assert all(math.isfinite(value) for row in resumed.history for value in row.values())
+    rows = [[{**row, "seconds": 0.0} for row in result.history] for result in (unbroken, resumed)]
+    assert rows[0] == rows[1] and len(rows[0]) == 3
+
+
+@pytest.mark.parametrize(
+    "name, text",
+    [
+        ("easrec", "EASRec(lambda=0.5, arch_every=2, dynamic=True, noise=True)"),
+        ("darts", "DARTS(lambda=0.5, arch_every=2)"),
+        ("gumbeldarts", "GumbelDARTS(lambda=0.5, arch_every=2)"),
+        ("proxylessnas", "ProxylessNAS(lambda=0.5, arch_every=2)"),
+        ("recnas", "RecNAS(lambda=0.5, arch_every=2, drop_below=0.1)"),
+    ],
+)
+def test_strategies_print_themselves_readably(name: str, text: str) -> None:
+    assert repr(STRATEGIES[name]({}, lambda_=0.5, arch_every=2)) == text
+
+
+def test_impossible_and_unknown_options_are_refused(name: str) -> None:
+    make: Callable[..., DifferentiableStrategy] = STRATEGIES[name]
+    with pytest.raises(ValueError, match="arch_every must be 1 or more, got 0"):
+        make({}, arch_every=0)
+    with pytest.raises(ValueError, match="lambda_ must be 0 or more, got -1"):
+        make({}, lambda_=-1.0)
+    with pytest.raises(TypeError, match="lamda"):
+        make({}, lamda=1.0)
