@@ -109,6 +109,50 @@ def test_one_block_of_table_2_costs_what_was_worked_out_by_hand(attention: str, 
     assert exact / 1e6 == pytest.approx(millions, rel=5e-3)
 
 
+FIXED: dict[str, Any] = {"min_depth": 2, "layers": 2, "hidden_pruning": [0], "inner_pruning": [0], "gate_layers": 0}
+# For each feature its values and the most that an item has.
+FEATURE_SIZES = {"genres": ((19,), (6,)), "two": ((19, 5), (6, 1))}
+MODELS = {"SASRec": "none", "SASRecF": "fused", "FDSA": "stream"}
+
+
+@pytest.mark.parametrize("attention", ["softmax", "linrec"])
+@pytest.mark.parametrize(
+    "model, sizes", [("SASRec", None), *((m, s) for m in ("SASRecF", "FDSA") for s in FEATURE_SIZES)]
+)
+def test_sequence_models_are_their_closed_formulas(model: str, sizes: str | None, attention: str) -> None:
+    options: dict[str, Any] = {**SPACE, **FIXED, "attention": attention}
+    n, d, inner, layers = 10, 16, 32, 2
+    number, values = 0, 0
+    if sizes is not None:
+        entries, most = FEATURE_SIZES[sizes]
+        options |= {"features": MODELS[model], "feature_sizes": entries, "feature_values": most}
+        number, values = len(entries), sum(entries) + len(entries)  # one row each for padding
+    config = SpaceConfig(**options)
+    cost = architecture_cost(config, config.largest)
+    # Multiply-adds: of a block, and of one whose queries are the newest position alone.
+    block = 4 * n * d * d + 2 * n * d * inner + attention_madds(config, d, newest_only=False)
+    newest_block = 2 * n * d * d + 2 * d * d + 2 * d * inner + attention_madds(config, d, newest_only=True)
+    streams = 2 if model == "FDSA" else 1
+    before = {"SASRec": 0, "SASRecF": n * (1 + number) * d * d, "FDSA": n * number * (d * d + d)}[model]
+    if model == "FDSA" and number == 1:
+        before = 0  # nothing to weigh
+    join = 2 * d * d if model == "FDSA" else 0  # of one position
+    scoring = d * (N_ITEMS + 1)
+    assert cost.block_madds_per_user == streams * layers * block
+    assert cost.feature_madds_per_user == before + n * join
+    assert (cost.gate_madds_per_user, cost.scoring_madds_per_user) == (0, scoring)
+    assert cost.madds_per_user == streams * layers * block + before + n * join + scoring
+    executed = streams * ((layers - 1) * block + newest_block) + before + join + scoring
+    assert cost.executed_madds_per_user == executed
+    # Parameters: both forms of attention have the same.
+    tables = (N_ITEMS + 1 + n + values) * d
+    of_block = 4 * d * (d + 1) + inner * (d + 1) + d * (inner + 1) + 4 * d
+    fusing = {"SASRec": 0, "SASRecF": (1 + number) * d * d + d, "FDSA": 2 * d * d + d}[model]
+    weighing = d * (d + 1) + d + 1 if model == "FDSA" and number > 1 else 0
+    assert cost.parameters == tables + 2 * d + streams * layers * of_block + fusing + weighing
+    assert cost.embedding_bytes == 4 * tables
+
+
 @pytest.mark.parametrize("options", SPACES.values(), ids=SPACES)
 def test_parameters_and_bytes_are_those_of_a_real_network(options: dict[str, Any]) -> None:
     config = SpaceConfig(**SPACE | options)
