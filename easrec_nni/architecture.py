@@ -22,7 +22,14 @@ SCHEMA_VERSION: Final = 1
 
 LARGEST_FILE_BYTES = 1 << 20
 # A hostile number may not fill the memory: lists of depths are built while checking, tensors soon after.
-LARGEST_SIZES = {"layers": 1000, "hidden": 1 << 20, "inner": 1 << 20, "max_length": 1 << 20, "n_items": 1 << 31}
+LARGEST_SIZES = {
+    "layers": 1000,
+    "hidden": 1 << 20,
+    "inner": 1 << 20,
+    "max_length": 1 << 20,
+    "linformer_rank": 1 << 20,
+    "n_items": 1 << 31,
+}
 LARGEST_LISTS = {"feature_sizes": 1 << 31, "feature_values": 1 << 20}  # largest entry
 MOST_FEATURES = 1000
 LARGEST_MESSAGE = 300  # characters: a message quotes what it refuses

@@ -1,6 +1,6 @@
 """What can be built: attention, gates, blocks, and the search space that they make up.
 
-To add a form of attention: one function in ``attention.py`` and its name in ``ATTENTIONS``. To add another choice:
+To add a form of attention: a file in ``attention/`` and its name in ``ATTENTIONS``. To add another choice:
 a field of ``SpaceConfig``, its use in ``block.py`` or ``embedding.py``, and its slice in ``sliced_state``; the test
 that freezes every architecture of a small space then tells whether the slices are right. Nothing here imports
 ``easrec_nni`` or ``strategies``.

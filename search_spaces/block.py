@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.attention import ATTENTIONS
+from search_spaces.attention import make_attention
 from search_spaces.config import SpaceConfig
 from search_spaces.dropout import dropout
 from search_spaces.embedding import Batch
@@ -35,9 +35,7 @@ class Block(nn.Module):
 
     def __init__(self, config: SpaceConfig, layer: int, hidden: int, inner: int) -> None:
         super().__init__()
-        if config.attention not in ATTENTIONS:
-            raise ValueError(f"attention={config.attention!r} is unknown; choose from {', '.join(ATTENTIONS)}")
-        self.attention = ATTENTIONS[config.attention]
+        self.attention = make_attention(config)
         self.heads, self.hidden, self.inner = config.heads, hidden, inner
         self.causal, self.key_norm = config.direction == "causal", config.key_norm
         self.dropout = config.dropout
@@ -149,6 +147,8 @@ class Block(nn.Module):
             "contract.weight": self.contract.weight[:hidden, :inner],
             "contract.bias": self.contract.bias[:hidden],
         }
+        if isinstance(self.attention, nn.Module):  # a form with weights: they do not depend on the width
+            state |= {f"attention.{name}": weight for name, weight in self.attention.state_dict(keep_vars=True).items()}
         for name, norm in (("attention_norm", self.attention_norm), ("output_norm", self.output_norm)):
             state |= {f"{name}.weight": norm.weight[:hidden], f"{name}.bias": norm.bias[:hidden]}
         for name, gate, width in (("hidden_gate", self.hidden_gate, hidden), ("inner_gate", self.inner_gate, inner)):

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from search_spaces.attention import BIDIRECTIONAL_ONLY
+
 __all__ = ["Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
 
@@ -83,6 +85,7 @@ class SpaceConfig(BaseModel):
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="what a position may look at")
     key_norm: Literal["row", "column"] = Field("row", description="LinRec: keys normalised per position or feature")
+    linformer_rank: int = Field(32, ge=1, description="linformer: mixtures of positions that a query sees, k")
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
     gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")
     gate_scale: float = Field(2.0, gt=0, description="gamma of Eq. 7")
@@ -126,6 +129,15 @@ class SpaceConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_direction(self) -> SpaceConfig:
+        if self.direction == "causal" and self.attention in BIDIRECTIONAL_ONLY:
+            raise ValueError(
+                f"attention={self.attention!r} mixes all positions before it looks at them, so that it has no causal "
+                "form: set direction='bidirectional', or choose another attention"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_features(self) -> SpaceConfig:
         sizes, values, names = self.feature_sizes, self.feature_values, self.feature_names
         if self.features == "none":
@@ -155,6 +167,11 @@ class SpaceConfig(BaseModel):
     def depths(self) -> tuple[int, ...]:
         """Numbers of layers to choose from, smallest first."""
         return tuple(range(self.min_depth, self.layers + 1))
+
+    @property
+    def window(self) -> int:
+        """Positions that the network computes at most."""
+        return self.max_length
 
     @property
     def is_fixed(self) -> bool:

@@ -30,6 +30,14 @@ SPACES: dict[str, dict[str, Any]] = {
     "softmax, bidirectional": {"attention": "softmax", "direction": "bidirectional", "gate_layers": 0},
     "longer than a chunk": {"max_length": 2 * CHUNK + 3},
     "longer than a chunk, column": {"max_length": CHUNK + 1, "key_norm": "column", "positions": "none"},
+    "elu": {"attention": "elu"},
+    "elu, longer than a chunk": {"attention": "elu", "max_length": 2 * CHUNK + 3, "gate_layers": 0},
+    "elu, bidirectional": {"attention": "elu", "direction": "bidirectional"},
+    "efficient": {"attention": "efficient", "gate_layers": 1},
+    "efficient, longer than a chunk": {"attention": "efficient", "max_length": CHUNK + 1},
+    "efficient, bidirectional": {"attention": "efficient", "direction": "bidirectional"},
+    "linformer": {"attention": "linformer", "direction": "bidirectional", "linformer_rank": 4},
+    "linformer of full rank": {"attention": "linformer", "direction": "bidirectional", "gate_layers": 0},
     "softmax, longer than a chunk": {"max_length": CHUNK + 1, "attention": "softmax", "embedding_norm": False},
 }
 SPACES = FULL | {name: FEW | options for name, options in SPACES.items()}
@@ -41,6 +49,9 @@ def attention_madds(config: SpaceConfig, hidden: int, newest_only: bool) -> int:
     queries = 1 if newest_only else length
     if config.attention == "softmax":
         return 2 * queries * length * hidden
+    if config.attention == "linformer":
+        mixtures = min(config.linformer_rank, length)
+        return 2 * (length + queries) * mixtures * hidden  # E K and F V, then Q times the one and that times the other
     if config.direction == "bidirectional" or newest_only:
         return (length + queries) * hidden * width  # K^T V, then Q times it
     if length <= CHUNK:
@@ -168,6 +179,8 @@ def test_parameters_and_bytes_are_those_of_a_real_network(options: dict[str, Any
         tables = (config.n_items + 1) * hidden + (config.max_length * hidden if config.positions != "none" else 0)
         tables += 2 * hidden if config.embedding_norm else 0
         block = 4 * hidden * (hidden + 1) + inner * (hidden + 1) + hidden * (inner + 1) + 4 * hidden
+        if config.attention == "linformer":
+            block += 2 * config.max_length * min(config.linformer_rank, config.max_length)
         gate = (hidden + inner) * (hidden + 1) + (2 * hidden * (hidden + 1) if config.gate_layers == 2 else 0)
         gated = max(0, choice.depth - config.gates_from + 1) if config.gate_layers else 0
         assert cost.parameters == tables + choice.depth * block + gated * gate

@@ -8,15 +8,33 @@ import pytest
 import torch
 from torch import Tensor
 
+from search_spaces import SpaceConfig
 from search_spaces.attention import (
     ATTENTIONS,
+    BIDIRECTIONAL_ONLY,
     CHUNK,
+    AttentionCore,
+    LinformerAttention,
     causal_linear_attention,
+    efficient_attention,
+    elu_attention,
     linrec_attention,
+    make_attention,
     softmax_attention,
 )
+from search_spaces.exponent import LARGEST_EXPONENT
 
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 6, 4
+RANK = 3
+NAMES = [("linrec", "column"), ("linrec", "row"), *((name, "row") for name in ATTENTIONS if name != "linrec")]
+CASES = [
+    (name, key_norm, causal)
+    for name, key_norm in NAMES
+    for causal in (False, True)
+    if not (causal and name in BIDIRECTIONAL_ONLY)
+]
+EVERY = pytest.mark.parametrize("name, key_norm, causal", CASES)
+CAUSAL = pytest.mark.parametrize("name, key_norm", [(name, key_norm) for name, key_norm, causal in CASES if causal])
 # Padding on the left, in the middle, at the end, and none.
 MASKS = {
     "none": [[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]],
@@ -33,6 +51,14 @@ def make_inputs(
     generator = torch.Generator().manual_seed(seed)
     query, key, value = torch.randn(3, batch, HEADS, length, width, generator=generator, dtype=torch.float64).unbind(0)
     return query, key, value
+
+
+def make_form(name: str, window: int = LENGTH) -> AttentionCore:
+    """A form of attention; in float64, and with random weights, if it has any."""
+    torch.manual_seed(11)
+    config = SpaceConfig(n_items=1, max_length=window, attention=name, direction="bidirectional", linformer_rank=RANK)
+    form = make_attention(config)
+    return form.double() if isinstance(form, torch.nn.Module) else form
 
 
 def elu(x: float) -> float:
@@ -67,7 +93,42 @@ def softmax_at(query: list[float], keys: list[list[float]], values: list[list[fl
     ]
 
 
-def by_loops(name: str, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str) -> Tensor:
+def elu_at(query: list[float], keys: list[list[float]], values: list[list[float]]) -> list[float]:
+    """Katharopoulos et al., Eq. 4: weights are similarities phi(q) phi(k) over their sum."""
+    similar = [sum((elu(q) + 1) * (elu(k) + 1) for q, k in zip(query, key, strict=True)) for key in keys]
+    return [
+        sum(s * value[j] for s, value in zip(similar, values, strict=True)) / sum(similar) for j in range(len(query))
+    ]
+
+
+def efficient_at(query: list[float], keys: list[list[float]], values: list[list[float]]) -> list[float]:
+    """Shen et al.: the query's softmax over features chooses among maps, each a softmax over positions."""
+    out = [0.0] * len(query)
+    for j in range(len(query)):
+        chosen = math.exp(query[j]) / sum(math.exp(q) for q in query)
+        total = sum(math.exp(key[j]) for key in keys)
+        for key, value in zip(keys, values, strict=True):
+            out = [o + chosen * math.exp(key[j]) / total * v for o, v in zip(out, value, strict=True)]
+    return out
+
+
+def linformer_at(
+    query: list[float], keys: list[list[float]], values: list[list[float]], form: LinformerAttention
+) -> list[float]:
+    """Wang et al., Eq. 7: a softmax over mixtures of the positions; the newest position has the first row."""
+    mixtures = []
+    for tensors, weight in ((keys, form.keys.tolist()), (values, form.values.tolist())):
+        rows = [
+            [sum(weight[age][r] * row[j] for age, row in enumerate(reversed(tensors))) for j in range(len(query))]
+            for r in range(RANK)
+        ]
+        mixtures.append(rows)
+    return softmax_at(query, mixtures[0], mixtures[1])
+
+
+def by_loops(
+    name: str, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str, form: AttentionCore
+) -> Tensor:
     """Reference for every position that holds an interaction; NaN elsewhere."""
     out = torch.full_like(query, torch.nan)
     for b in range(query.shape[0]):
@@ -78,7 +139,14 @@ def by_loops(name: str, query: Tensor, key: Tensor, value: Tensor, mask: Tensor,
                     continue
                 keys, values = key[b, h, seen].tolist(), value[b, h, seen].tolist()
                 one = query[b, h, t].tolist()
-                result = linrec_at(one, keys, values, key_norm) if name == "linrec" else softmax_at(one, keys, values)
+                if name == "linrec":
+                    result = linrec_at(one, keys, values, key_norm)
+                elif name == "linformer":
+                    assert isinstance(form, LinformerAttention)
+                    result = linformer_at(one, keys, values, form)
+                else:
+                    reference = {"softmax": softmax_at, "elu": elu_at, "efficient": efficient_at}[name]
+                    result = reference(one, keys, values)
                 out[b, h, t] = torch.tensor(result, dtype=out.dtype)
     return out
 
@@ -89,32 +157,53 @@ def real(tensor: Tensor, mask: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("padding", MASKS)
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("name, key_norm", [("linrec", "column"), ("linrec", "row"), ("softmax", "row")])
+@EVERY
 def test_attention_is_what_plain_loops_give(name: str, key_norm: str, causal: bool, padding: str) -> None:
     query, key, value = make_inputs()
     mask = torch.tensor(MASKS[padding]).bool()
-    result = ATTENTIONS[name](query, key, value, mask, causal, key_norm, 0.0)
-    expected = by_loops(name, query, key, value, mask, causal, key_norm)
+    form = make_form(name)
+    result = form(query, key, value, mask, causal, key_norm, 0.0)
+    expected = by_loops(name, query, key, value, mask, causal, key_norm, form)
     torch.testing.assert_close(real(result, mask), real(expected, mask), rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("key_norm", ["column", "row"])
 @pytest.mark.parametrize("length", [1, 7, CHUNK + 3])
-def test_causal_linrec_at_t_is_bidirectional_linrec_on_the_prefix(length: int, key_norm: str) -> None:
+@CAUSAL
+def test_causal_attention_at_t_is_bidirectional_attention_on_the_prefix(name: str, key_norm: str, length: int) -> None:
+    form = make_form(name)
     query, key, value = make_inputs(1, length)
     # Some padding on the left of one row and in the middle of another.
     mask = torch.ones(BATCH, length, dtype=torch.bool)
     mask[1, : length // 3] = False
     mask[2, length // 2 : length - 1] = False
-    causal = linrec_attention(query, key, value, mask, True, key_norm, 0.0)
+    causal = form(query, key, value, mask, True, key_norm, 0.0)
     for t in range(length):
         prefix = slice(0, t + 1)
-        alone = linrec_attention(
-            query[:, :, prefix], key[:, :, prefix], value[:, :, prefix], mask[:, prefix], False, key_norm, 0.0
-        )
+        alone = form(query[:, :, prefix], key[:, :, prefix], value[:, :, prefix], mask[:, prefix], False, key_norm, 0.0)
         rows = mask[:, t]
         torch.testing.assert_close(causal[rows][:, :, t], alone[rows][:, :, -1], rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("length", [7, 2 * CHUNK + 3])
+@CAUSAL
+def test_no_future_however_large_changes_the_past(name: str, key_norm: str, length: int) -> None:
+    # In float32, where a shift by the largest key of the future would leave nothing of the past.
+    query, key, value = (tensor.float() for tensor in make_inputs(8, length))
+    mask = torch.ones(BATCH, length, dtype=torch.bool)
+    mask[1, :2] = False
+    form, half = make_form(name), length // 2
+    before = form(query, key, value, mask, True, key_norm, 0.0)
+    later = [tensor.clone() for tensor in (query, key, value)]
+    for tensor in later:
+        tensor[:, :, half:] = 200 * torch.randn(tensor[:, :, half:].shape, generator=torch.Generator().manual_seed(9))
+    after = form(*later, mask, True, key_norm, 0.0)
+    torch.testing.assert_close(after[:, :, :half], before[:, :, :half], rtol=1e-5, atol=1e-6)
+    assert (after[:, :, half:] - before[:, :, half:]).abs().max() > 0.1
+    assert after.isfinite().all()
+    # And the past counts: without it the result is another one.
+    key[:, :, 0] += 1
+    changed = form(query, key, value, mask, True, key_norm, 0.0)
+    assert (changed - before)[0, :, 1:half].abs().max() > 1e-3
 
 
 def test_the_two_key_norms_differ() -> None:
@@ -138,12 +227,11 @@ def test_chunked_causal_attention_is_the_running_sum(length: int, chunk: int) ->
 
 
 @pytest.mark.parametrize("padding", ["left", "right", "scattered", "empty"])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("name, key_norm", [("linrec", "column"), ("linrec", "row"), ("softmax", "row")])
+@EVERY
 def test_gradients_are_finite_and_masked_keys_get_none(name: str, key_norm: str, causal: bool, padding: str) -> None:
     tensors = [tensor.requires_grad_() for tensor in make_inputs(3)]
     mask = torch.tensor(MASKS.get(padding, [[0] * LENGTH] * BATCH)).bool()
-    result = ATTENTIONS[name](*tensors, mask, causal, key_norm, 0.0)
+    result = make_form(name)(*tensors, mask, causal, key_norm, 0.0)
     assert result.isfinite().all()
     weights = torch.linspace(-1, 1, result.numel(), dtype=result.dtype).view_as(result)
     # A loss reads real positions only; what padded ones hold has no meaning.
@@ -159,35 +247,32 @@ def test_gradients_are_finite_and_masked_keys_get_none(name: str, key_norm: str,
         assert (real(tensors[2].grad, mask) != 0).any()
 
 
-@pytest.mark.parametrize("name, key_norm", [("linrec", "column"), ("linrec", "row"), ("softmax", "row")])
-@pytest.mark.parametrize("causal", [False, True])
+@EVERY
 def test_gradients_are_those_of_finite_differences(name: str, key_norm: str, causal: bool) -> None:
     tensors = [tensor.requires_grad_() for tensor in make_inputs(4, length=3, width=2, batch=1)]
     mask = torch.tensor([[True, False, True]])
 
     def function(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        out: Tensor = ATTENTIONS[name](query, key, value, mask, causal, key_norm, 0.0)
+        out: Tensor = make_form(name)(query, key, value, mask, causal, key_norm, 0.0)
         return out[:, :, [0, 2]]
 
     assert torch.autograd.gradcheck(function, tensors)
 
 
 @pytest.mark.parametrize("padding", ["none", "left"])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("name, key_norm", [("linrec", "column"), ("linrec", "row"), ("softmax", "row")])
+@EVERY
 def test_a_single_query_is_the_last_row_of_the_full_form(name: str, key_norm: str, causal: bool, padding: str) -> None:
     query, key, value = make_inputs(5)
     mask = torch.tensor(MASKS[padding]).bool()
-    full = ATTENTIONS[name](query, key, value, mask, causal, key_norm, 0.0)
-    single = ATTENTIONS[name](query[:, :, -1:], key, value, mask, causal, key_norm, 0.0)
+    full = make_form(name)(query, key, value, mask, causal, key_norm, 0.0)
+    single = make_form(name)(query[:, :, -1:], key, value, mask, causal, key_norm, 0.0)
     assert single.shape == (BATCH, HEADS, 1, WIDTH)
     torch.testing.assert_close(single, full[:, :, -1:], rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("length", [1, 4])
 @pytest.mark.parametrize("queries", ["all", "newest"])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("name, key_norm", [("linrec", "column"), ("linrec", "row"), ("softmax", "row")])
+@EVERY
 def test_a_row_without_any_key_does_not_become_nan(
     name: str, key_norm: str, causal: bool, queries: str, length: int
 ) -> None:
@@ -195,9 +280,9 @@ def test_a_row_without_any_key_does_not_become_nan(
     mask = torch.ones(BATCH, length, dtype=torch.bool)
     mask[1] = False
     query = query if queries == "all" else query[:, :, -1:]
-    result = ATTENTIONS[name](query, key, value, mask, causal, key_norm, 0.0)
+    result = make_form(name)(query, key, value, mask, causal, key_norm, 0.0)
     assert result.isfinite().all()
-    without = ATTENTIONS[name](query[[0, 2]], key[[0, 2]], value[[0, 2]], mask[[0, 2]], causal, key_norm, 0.0)
+    without = make_form(name)(query[[0, 2]], key[[0, 2]], value[[0, 2]], mask[[0, 2]], causal, key_norm, 0.0)
     torch.testing.assert_close(result[[0, 2]], without, rtol=1e-12, atol=1e-14)
 
 
@@ -224,3 +309,92 @@ def test_softmax_attention_drops_weights_only_when_asked_to() -> None:
     # Weights sum to one, and so each output is one unless some were dropped.
     torch.testing.assert_close(kept, torch.ones_like(kept))
     assert (dropped != 1).any()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("form", [elu_attention, efficient_attention], ids=["elu", "efficient"])
+def test_weights_of_all_keys_sum_to_one(form: AttentionCore, causal: bool) -> None:
+    query, key, _ = make_inputs(12, 9)
+    mask = torch.ones(BATCH, 9, dtype=torch.bool)
+    mask[0, :3] = False
+    result = form(query, key, torch.ones_like(key), mask, causal, "row", 0.0)
+    torch.testing.assert_close(real(result, mask), torch.ones_like(real(result, mask)), rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("size", [-500.0, -50.0, 50.0, 500.0])
+@pytest.mark.parametrize("form", [elu_attention, efficient_attention], ids=["elu", "efficient"])
+def test_extreme_logits_give_numbers_and_gradients(form: AttentionCore, size: float, causal: bool) -> None:
+    tensors = [tensor.float().mul(size).requires_grad_() for tensor in make_inputs(13)]
+    mask = torch.tensor(MASKS["left"]).bool()
+    result = form(*tensors, mask, causal, "row", 0.0)
+    assert result.isfinite().all()
+    for gradient in torch.autograd.grad(result.sum(), tensors):
+        assert gradient.isfinite().all()
+
+
+@torch.no_grad()
+def test_efficient_attention_is_exact_up_to_where_it_clips() -> None:
+    query, _, value = make_inputs(14, 3, width=2, batch=1)
+    mask = torch.ones(1, 3, dtype=torch.bool)
+    key = torch.tensor([LARGEST_EXPONENT, LARGEST_EXPONENT - 1, -LARGEST_EXPONENT], dtype=torch.float64)
+    key = key[:, None].expand(1, HEADS, 3, 2)
+    weights = key.softmax(dim=-2)[..., :1]
+    for inputs in ((query, key, value), (query.float(), key.float(), value.float())):
+        found = efficient_attention(*inputs, mask, False, "row", 0.0).double()
+        torch.testing.assert_close(
+            found, (weights * value).sum(-2, keepdim=True).expand_as(found), rtol=1e-5, atol=1e-6
+        )
+    beyond = efficient_attention(query, key + 1, value, mask, False, "row", 0.0)
+    assert (beyond - efficient_attention(query, key, value, mask, False, "row", 0.0)).abs().max() > 0.01
+
+
+def test_linformer_has_no_causal_form() -> None:
+    query, key, value = make_inputs(15)
+    with pytest.raises(ValueError, match="no causal form: set direction='bidirectional'"):
+        make_form("linformer")(query, key, value, torch.ones(BATCH, LENGTH, dtype=torch.bool), True, "row", 0.0)
+
+
+def test_linformer_owns_weights_of_a_rank_that_is_at_most_the_window() -> None:
+    for window, rank in ((LENGTH, RANK), (2, 2)):
+        form = make_form("linformer", window)
+        assert isinstance(form, LinformerAttention)
+        assert {name: tuple(weight.shape) for name, weight in form.named_parameters()} == {
+            "keys": (window, rank),
+            "values": (window, rank),
+        }
+        assert (form.keys - form.values).abs().max() > 0.1  # projections of their own
+
+
+def test_gradients_of_linformers_own_weights_are_those_of_finite_differences() -> None:
+    form = make_form("linformer")
+    assert isinstance(form, LinformerAttention)
+    query, key, value = make_inputs(16, length=4, width=2, batch=2)
+    mask = torch.tensor([[False, True, True, True], [True, False, True, False]])
+
+    def function(keys: Tensor, values: Tensor) -> Tensor:
+        inputs = (query, key, value, mask, False, "row", 0.0)
+        return torch.func.functional_call(form, {"keys": keys, "values": values}, inputs)
+
+    weights = [weight.detach().clone().requires_grad_() for weight in (form.keys, form.values)]
+    assert torch.autograd.gradcheck(function, weights)
+    # Rows of positions that no sequence has are not touched.
+    for gradient in torch.autograd.grad(function(*weights).sum(), weights):
+        assert (gradient[:3] != 0).any(dim=1).all()
+        assert (gradient[3:] == 0).all()
+
+
+def test_linformer_drops_weights_only_when_asked_to() -> None:
+    form = make_form("linformer")
+    query, key, value = make_inputs(17)
+    mask = torch.ones(BATCH, LENGTH, dtype=torch.bool)
+    torch.manual_seed(0)
+    kept = form(query, key, value, mask, False, "row", 0.0)
+    assert torch.equal(form(query, key, value, mask, False, "row", 0.0), kept)
+    assert not torch.equal(form(query, key, value, mask, False, "row", 0.5), kept)
+
+
+def test_an_unknown_form_is_refused_with_the_known_ones() -> None:
+    config = SpaceConfig(n_items=1, attention="linreg")
+    with pytest.raises(ValueError, match="attention='linreg' is unknown; choose from linrec, softmax, elu, eff"):
+        make_attention(config)

@@ -15,7 +15,7 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor
 
 from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label
-from search_spaces.attention import CHUNK
+from search_spaces.attention import ATTENTIONS, BIDIRECTIONAL_ONLY, CHUNK
 from search_spaces.block import Block
 from search_spaces.candidates import Candidates
 from strategies import EASRec, Selection
@@ -41,6 +41,18 @@ COVERING: dict[str, dict[str, Any]] = {
         "gate_layers": 0,
         "supernet": "shared",
         "embedding_norm": False,
+    },
+    "elu": {"attention": "elu", "gates_from": 1, "positions": "from_start"},
+    "elu, bidirectional, shared": {"attention": "elu", "direction": "bidirectional", "supernet": "shared"},
+    "efficient, shared": {"attention": "efficient", "supernet": "shared"},
+    "efficient, bidirectional": {"attention": "efficient", "direction": "bidirectional", "gate_layers": 0},
+    "linformer": {"attention": "linformer", "direction": "bidirectional", "linformer_rank": 4},
+    "linformer, shared": {
+        "attention": "linformer",
+        "direction": "bidirectional",
+        "supernet": "shared",
+        "positions": "none",
+        "gate_layers": 1,
     },
 }
 COVER = pytest.mark.parametrize("options", COVERING.values(), ids=COVERING)
@@ -228,8 +240,15 @@ def test_future_items_change_earlier_positions_only_if_bidirectional(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("direction", ["causal", "bidirectional"])
-@pytest.mark.parametrize("attention", ["linrec", "softmax"])
+@pytest.mark.parametrize(
+    "attention, direction",
+    [
+        (attention, direction)
+        for attention in ATTENTIONS
+        for direction in ("causal", "bidirectional")
+        if not (direction == "causal" and attention in BIDIRECTIONAL_ONLY)
+    ],
+)
 def test_items_after_the_newest_interaction_are_not_part_of_a_score(attention: str, direction: str) -> None:
     # The history as it was before the last item is scored without it, whatever the direction.
     network = make_space(attention=attention, direction=direction).freeze(SpaceConfig(**SMALL).largest)

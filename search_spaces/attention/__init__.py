@@ -1,0 +1,65 @@
+"""Forms of attention: each is a function of projected queries, keys and values.
+
+To add one, write a file with a function of the signature of :data:`AttentionCore` and name it in :data:`ATTENTIONS`. It
+must ignore masked keys, must not let a causal query see a later key (or be in :data:`BIDIRECTIONAL_ONLY`), and must
+accept a single query per sequence that stands for the last position. Every operator it uses must be countable: see
+``easrec_nni.cost``. A form that has weights is a module with such a function as its ``forward``, made from the
+configuration; its weights may not depend on the width of a block, because all candidates keep them whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from search_spaces.attention.efficient import efficient_attention
+from search_spaces.attention.elu import elu_attention
+from search_spaces.attention.linear import CHUNK, causal_linear_attention
+from search_spaces.attention.linformer import LinformerAttention
+from search_spaces.attention.linrec import linrec_attention
+from search_spaces.attention.softmax import softmax_attention
+
+if TYPE_CHECKING:
+    from search_spaces.config import SpaceConfig
+
+__all__ = [
+    "ATTENTIONS",
+    "BIDIRECTIONAL_ONLY",
+    "CHUNK",
+    "AttentionCore",
+    "LinformerAttention",
+    "causal_linear_attention",
+    "efficient_attention",
+    "elu_attention",
+    "linrec_attention",
+    "make_attention",
+    "softmax_attention",
+]
+
+AttentionCore = Callable[[Tensor, Tensor, Tensor, Tensor, bool, str, float], Tensor]
+
+ATTENTIONS: dict[str, AttentionCore | type[LinformerAttention]] = {
+    "linrec": linrec_attention,
+    "softmax": softmax_attention,
+    "elu": elu_attention,
+    "efficient": efficient_attention,
+    "linformer": LinformerAttention,
+}
+BIDIRECTIONAL_ONLY = frozenset({"linformer"})
+"""Forms in which every position has a part in all others."""
+
+
+def make_attention(config: SpaceConfig) -> AttentionCore:
+    """The configuration's form of attention; a module if it has weights, new in each layer.
+
+    Raises
+    ------
+    ValueError
+        There is no form of that name.
+    """
+    if config.attention not in ATTENTIONS:
+        raise ValueError(f"attention={config.attention!r} is unknown; choose from {', '.join(ATTENTIONS)}")
+    form = ATTENTIONS[config.attention]
+    return form(config) if isinstance(form, type) else form

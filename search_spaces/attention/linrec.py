@@ -1,0 +1,57 @@
+"""LinRec's attention, the paper's (Eq. 5)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from search_spaces.attention.linear import is_causal_over_all, linear_attention
+
+__all__ = ["linrec_attention"]
+
+# Norms below this are those of masked positions or of vectors that are zero anyway.
+SMALLEST_NORM = 1e-6
+
+
+def linrec_attention(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str, dropout: float
+) -> Tensor:
+    r"""LinRec's linear attention, Eq. 5: :math:`A_1(elu(Q)) (A_2(elu(K))^T V)` per head.
+
+    :math:`A_1` divides each query row by its L2 norm and :math:`\sqrt{d_h}`. :math:`A_2` does the same with each key
+    column (``key_norm="column"``, as printed) or each key row (``"row"``, as the published code of LinRec does).
+    In causal form a column's norm runs over the positions up to the query's, so that no future item is seen; it then
+    depends on the query's position alone and is moved over to the query. The published code has no causal and no
+    padding mask: masked keys are left out here.
+
+    Parameters
+    ----------
+    query
+        ``[B, heads, M, d_h]``, M = N, or M = 1 for the last position alone.
+    key, value
+        ``[B, heads, N, d_h]``.
+    mask
+        ``[B, N]``, true where an interaction is.
+    causal
+        Whether position t sees positions up to t only.
+    key_norm
+        ``"row"`` or ``"column"``.
+    dropout
+        Not used: linear attention has no attention matrix to drop from.
+
+    Returns
+    -------
+    Tensor
+        ``[B, heads, M, d_h]``.
+    """
+    scale = query.shape[-1] ** -0.5
+    query = F.elu(query)
+    query = query * (scale / query.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
+    key = F.elu(key) * mask[:, None, :, None].to(key.dtype)
+    if key_norm == "row":
+        key = key * (scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
+    elif is_causal_over_all(query, key, causal):
+        query = query * (scale / key.square().cumsum(dim=-2).clamp_min(SMALLEST_NORM**2).sqrt())
+    else:
+        query = query * (scale / key.norm(dim=-2, keepdim=True).clamp_min(SMALLEST_NORM))
+    return linear_attention(query, key, value, causal)
