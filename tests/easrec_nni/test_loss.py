@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
+from easrec_nni import loss as loss_module
 from easrec_nni.batches import TrainingBatch
-from easrec_nni.loss import next_item_loss
+from easrec_nni.loss import item_cross_entropy, next_item_loss
 from search_spaces import EASRecSpace, SpaceConfig
 
 SIZES: dict[str, Any] = {"n_items": 9, "max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
@@ -103,3 +106,80 @@ def test_an_untrained_network_is_as_good_as_guessing() -> None:
     ids, targets = torch.arange(1, 61).view(10, 6), torch.arange(101, 161).view(10, 6)
     loss = next_item_loss(network.freeze(network.config.largest), TrainingBatch(ids, targets)).item()
     assert loss == pytest.approx(math.log(5000), rel=0.01)
+
+
+@pytest.fixture
+def chunked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make 40 items a large catalogue: chunks of 3 positions."""
+    monkeypatch.setattr(loss_module, "LARGEST_SCORES", 0)
+    monkeypatch.setattr(loss_module, "CHUNK_SCORES", 3 * 40 + 5)
+
+
+def large_catalogue(positions: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(1)
+    states = torch.randn(positions, 6, dtype=dtype, requires_grad=True)
+    items = torch.randn(40, 6, dtype=dtype, requires_grad=True)
+    return states, items, torch.randint(0, 40, (positions,))
+
+
+@pytest.mark.parametrize("positions", [1, 3, 7, 9])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+def test_chunks_give_the_loss_and_gradients_of_the_plain_way(
+    positions: int, dtype: torch.dtype, tolerance: float, chunked: None
+) -> None:
+    states, items, targets = large_catalogue(positions, dtype)
+    plain = F.cross_entropy(states @ items.T, targets)
+    expected = torch.autograd.grad(0.3 * plain, (states, items))
+    loss = item_cross_entropy(states, items, targets)
+    assert "chunked" in type(loss.grad_fn).__name__
+    for _ in range(2):  # a graph that is kept gives the same again
+        found = torch.autograd.grad(0.3 * loss, (states, items), retain_graph=True)
+        for ours, theirs in zip((loss, *found), (plain, *expected), strict=True):
+            assert torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance)
+    with torch.no_grad():
+        assert item_cross_entropy(states, items, targets).item() == pytest.approx(plain.item(), rel=tolerance)
+
+
+def test_gradients_of_chunks_are_those_of_finite_differences(chunked: None) -> None:
+    states, items, targets = large_catalogue(7, torch.float64)
+    assert torch.autograd.gradcheck(lambda s, i: item_cross_entropy(s, i, targets), (states, items))
+
+
+def test_a_network_trains_alike_in_chunks(network: EASRecSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids, targets = torch.tensor([[0, 0, 4, 1, 9], [3, 3, 2, 5, 7]]), torch.tensor([[0, 0, 1, 9, 8], [3, 2, 5, 7, 1]])
+    gradients = []
+    for largest in (loss_module.LARGEST_SCORES, 0):
+        monkeypatch.setattr(loss_module, "LARGEST_SCORES", largest)
+        monkeypatch.setattr(loss_module, "CHUNK_SCORES", 20)
+        network.zero_grad()
+        next_item_loss(network, TrainingBatch(ids, targets)).backward()
+        gradients.append([weight.grad for weight in network.parameters()])
+    assert len(gradients[0]) > 10
+    for plain, chunks in zip(*gradients, strict=True):
+        assert plain is not None and torch.allclose(plain, chunks, rtol=1e-9, atol=1e-12)
+
+
+def largest_allocation(positions: int, n_items: int) -> int:
+    """Bytes of the largest block that any operator of a loss and its gradients takes."""
+    torch.manual_seed(0)
+    states, items = (torch.randn(rows, 4, requires_grad=True) for rows in (positions, n_items))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        item_cross_entropy(states, items, torch.randint(0, n_items, (positions,))).backward()
+    operators = [event for event in profile.events() if event.name in ("aten::empty", "aten::empty_strided", "aten::mm")]
+    return max(event.cpu_memory_usage for event in operators)
+
+
+def test_memory_does_not_grow_with_the_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = 4 * 600 * 2000
+    assert largest_allocation(600, 2000) >= matrix, "the plain way holds all scores"
+    monkeypatch.setattr(loss_module, "LARGEST_SCORES", 600 * 2000 - 1)
+    monkeypatch.setattr(loss_module, "CHUNK_SCORES", 10 * 2000)
+    assert largest_allocation(600, 2000) <= 10 * 2000 * 4 + 64
+    assert largest_allocation(599, 2000) > matrix / 2, "one position less is small enough for the plain way"
+
+
+def test_small_catalogues_take_the_plain_way_to_the_last_bit() -> None:
+    assert 64 * 200 * 3706 < loss_module.LARGEST_SCORES, "the shipped settings for MovieLens-1M"
+    assert loss_module.CHUNK_SCORES <= loss_module.LARGEST_SCORES
+    states, items, targets = large_catalogue(50, torch.float32)
+    assert item_cross_entropy(states, items, targets).item() == F.cross_entropy(states @ items.T, targets).item()
