@@ -165,7 +165,9 @@ def largest_allocation(positions: int, n_items: int) -> int:
     states, items = (torch.randn(rows, 4, requires_grad=True) for rows in (positions, n_items))
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         item_cross_entropy(states, items, torch.randint(0, n_items, (positions,))).backward()
-    operators = [event for event in profile.events() if event.name in ("aten::empty", "aten::empty_strided", "aten::mm")]
+    operators = [
+        event for event in profile.events() if event.name in ("aten::empty", "aten::empty_strided", "aten::mm")
+    ]
     return max(event.cpu_memory_usage for event in operators)
 
 
