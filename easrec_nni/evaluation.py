@@ -1,9 +1,12 @@
-"""Evaluation: one pass over the scores of each user gives every protocol's ranks."""
+"""Evaluation: one pass over the scores of each user gives every protocol's ranks, and what would be recommended.
+
+Users come in batches that are as small as the catalogue is large: scores of all users and all items are never held.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.batches import EvaluationBatch, EvaluationBatches
+from easrec_nni.beyond_accuracy import Recommended
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.metrics import full_ranks, metrics_from_ranks, sampled_ranks
+from easrec_nni.metrics import cut_offs
+from easrec_nni.popularity import training_counts
+from easrec_nni.ranking import PROTOCOLS, Ranker, metrics_of
 
 __all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "measure_inference", "metrics_of", "rank_users"]
 
-PROTOCOLS = ("full", "pop100")
 # Scores of a batch are held at once: 2^24 float32 are 64 MiB.
 LARGEST_SCORES = 1 << 24
 LARGEST_BATCH = 256
@@ -29,57 +33,26 @@ def evaluation_batch_size(n_items: int) -> int:
     return max(1, min(LARGEST_BATCH, LARGEST_SCORES // (n_items + 1)))
 
 
-class Ranker:
-    """Turns batches of scores into ranks by protocol, for one dataset and part.
-
-    Parameters
-    ----------
-    dataset
-        Whose negatives are ranked against.
-    part
-        ``valid`` or ``test``.
-    protocols
-        Any of ``full``, ``unseen``, ``pop100``, ``uni100``.
-    """
-
-    def __init__(self, dataset: Dataset, part: str, protocols: Sequence[str] = PROTOCOLS) -> None:
-        self.protocols = tuple(dict.fromkeys(protocols))
-        self.negatives = {name: dataset.negatives(name, part) for name in protocols if name not in ("full", "unseen")}
-        self.dataset, self.part = dataset, part
-        self.collected: dict[str, list[Tensor]] = {name: [] for name in protocols}
-
-    def add(self, scores: Tensor, batch: EvaluationBatch) -> None:
-        """Take the ranks of a batch."""
-        for name in self.protocols:
-            if name == "full":
-                ranks = full_ranks(scores, batch.targets)
-            elif name == "unseen":
-                ranks = full_ranks(scores, batch.targets, self._histories(batch).to(scores.device))
-            else:
-                chosen = torch.from_numpy(np.asarray(self.negatives[name][batch.rows.cpu().numpy()], dtype=np.int64))
-                ranks = sampled_ranks(scores, batch.targets, chosen.to(scores.device))
-            self.collected[name].append(ranks.cpu())
-
-    def _histories(self, batch: EvaluationBatch) -> Tensor:
-        """All interactions before the targets, however many; 0 where the target itself was seen before."""
-        split, rows = self.dataset.split, batch.rows.cpu().numpy()
-        places = split.valid_target_index if self.part == "valid" else split.test_target_index
-        begins, ends = self.dataset.offsets[split.eval_users[rows]], places[rows]
-        longest = int((ends - begins).max())
-        index = begins[:, None] + np.arange(longest)
-        seen = np.where(index < ends[:, None], self.dataset.items[np.minimum(index, ends[:, None] - 1)], 0)
-        return torch.from_numpy(np.where(seen == batch.targets.cpu().numpy()[:, None], 0, seen).astype(np.int64))
-
-    def ranks(self) -> dict[str, NDArray[np.int64]]:
-        """Ranks of all users that were added, in that order, by protocol."""
-        return {name: torch.cat(parts).numpy() for name, parts in self.collected.items()}
-
-    def metrics(self, k: int = 10) -> dict[str, float]:
-        """All metrics of all protocols over the users that were added."""
-        return metrics_of(self.ranks(), k)
-
-
 @torch.no_grad()
+def _score_users(
+    network: Any, dataset: Dataset, part: str, max_length: int | None, take: Callable[[Tensor, EvaluationBatch], None]
+) -> NDArray[np.int64]:
+    """Hand the scores of all evaluated users to a function, batch by batch; return what sorts them by user."""
+    length = max_length or _look_back(network)
+    batches = EvaluationBatches(dataset, part, length, evaluation_batch_size(dataset.n_items))
+    device, rows = _device(network), []
+    was_training = network.training
+    network.eval()
+    try:
+        for batch in batches:
+            moved = EvaluationBatch(*(tensor.to(device) for tensor in batch))
+            take(network(moved.ids), moved)
+            rows.append(batch.rows)
+    finally:
+        network.train(was_training)
+    return torch.cat(rows).argsort().numpy()
+
+
 def rank_users(
     network: Any,
     dataset: Dataset,
@@ -99,25 +72,19 @@ def rank_users(
     part
         ``valid`` or ``test``.
     max_length
-        Newest interactions to hand to the network; its own ``config.max_length`` by default.
+        Newest interactions to hand to the network; its own ``config.max_length`` or ``max_length`` by default.
     protocols
         See :mod:`easrec_nni.metrics`.
+
+    Raises
+    ------
+    UserError
+        There is no such part.
+    ValueError
+        A score is NaN, or there is no such protocol.
     """
-    if part not in ("valid", "test"):
-        raise UserError(f"part={part!r}: evaluate on valid or test")
-    length = max_length or _look_back(network)
-    batches = EvaluationBatches(dataset, part, length, evaluation_batch_size(dataset.n_items))
-    ranker, device, rows = Ranker(dataset, part, protocols), _device(network), []
-    was_training = network.training
-    network.eval()
-    try:
-        for batch in batches:
-            moved = EvaluationBatch(*(tensor.to(device) for tensor in batch))
-            ranker.add(network(moved.ids), moved)
-            rows.append(batch.rows)
-    finally:
-        network.train(was_training)
-    order = torch.cat(rows).argsort().numpy()
+    ranker = Ranker(dataset, part, protocols)
+    order = _score_users(network, dataset, part, max_length, ranker.add)
     return {name: ranks[order] for name, ranks in ranker.ranks().items()}
 
 
@@ -127,17 +94,17 @@ def evaluate(
     part: str = "test",
     *,
     max_length: int | None = None,
-    k: int = 10,
+    k: int | Sequence[int] = 10,
     protocols: Sequence[str] = PROTOCOLS,
 ) -> dict[str, float]:
-    """Metrics of a network on a part of a dataset, over all evaluated users.
+    """Accuracy of a network on a part of a dataset, over all evaluated users.
 
     Parameters
     ----------
     network, dataset, part, max_length, protocols
         As in :func:`rank_users`.
     k
-        Cut-off.
+        Cut-off or cut-offs.
 
     Returns
     -------
@@ -161,24 +128,49 @@ def evaluate(
 
 
 def evaluate_fully(
-    network: Any, dataset: Dataset, part: str = "test", *, k: int = 10, protocols: Sequence[str] = PROTOCOLS
+    network: Any,
+    dataset: Dataset,
+    part: str = "test",
+    ks: int | Sequence[int] = 10,
+    protocols: Sequence[str] = PROTOCOLS,
+    *,
+    max_length: int | None = None,
 ) -> tuple[dict[str, float], dict[str, NDArray[np.int64]]]:
-    """Metrics and ranks of one pass; parameters as in :func:`evaluate` and :func:`rank_users`."""
-    ranks = rank_users(network, dataset, part, protocols=protocols)
-    return metrics_of(ranks, k), ranks
+    """Accuracy, coverage, popularity and ranks of one pass over the scores.
 
+    Parameters
+    ----------
+    network, dataset, part, protocols, max_length
+        As in :func:`rank_users`.
+    ks
+        Cut-off or cut-offs.
 
-def metrics_of(ranks: dict[str, NDArray[np.int64]], k: int = 10) -> dict[str, float]:
-    """All metrics of all protocols."""
-    result: dict[str, float] = {}
-    for name, values in ranks.items():
-        result |= metrics_from_ranks(values, k, name)
-    return result
+    Returns
+    -------
+    metrics : dict
+        ``recall@k``, ``mrr@k``, ``ndcg@k`` of every protocol and k, and where ``full`` is among the protocols
+        ``coverage@k_full`` and ``mean_popularity@k_full`` (:mod:`easrec_nni.beyond_accuracy`).
+    ranks : dict
+        As from :func:`rank_users`.
+    """
+    ranker, recommended = Ranker(dataset, part, protocols), Recommended(dataset.n_items, cut_offs(ks))
+
+    def take(scores: Tensor, batch: EvaluationBatch) -> None:
+        ranker.add(scores, batch)
+        if "full" in ranker.protocols:
+            recommended.add(scores)
+
+    order = _score_users(network, dataset, part, max_length, take)
+    ranks = {name: values[order] for name, values in ranker.ranks().items()}
+    metrics = metrics_of(ranks, ks)
+    if "full" in ranks:
+        metrics |= recommended.metrics(training_counts(dataset))
+    return metrics, ranks
 
 
 def _look_back(network: Any) -> int:
     """Interactions that a network looks back on; one where it does not say, as for popularity."""
-    return int(network.config.max_length) if hasattr(network, "config") else 1
+    return int(getattr(getattr(network, "config", network), "max_length", 1))
 
 
 def _device(network: torch.nn.Module) -> torch.device:

@@ -7,15 +7,35 @@ scores all items alike ranks the target last.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["full_ranks", "metrics_from_ranks", "ndcg_standard_error", "sampled_ranks"]
+__all__ = [
+    "METRICS",
+    "checked_scores",
+    "cut_offs",
+    "full_ranks",
+    "metrics_from_ranks",
+    "ndcg_standard_error",
+    "sampled_ranks",
+    "standard_error",
+    "user_gains",
+]
+
+METRICS = ("recall", "mrr", "ndcg")
 
 
-def _checked(scores: Tensor) -> Tensor:
+def checked_scores(scores: Tensor) -> Tensor:
+    """The scores, if none is NaN.
+
+    Raises
+    ------
+    ValueError
+        A score is NaN.
+    """
     if scores.isnan().any():
         raise ValueError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
     return scores
@@ -43,7 +63,7 @@ def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None) -
     ValueError
         A score is NaN.
     """
-    wanted = _checked(scores).gather(1, targets[:, None])
+    wanted = checked_scores(scores).gather(1, targets[:, None])
     above = scores >= wanted
     above[:, 0] = False
     if history is not None:
@@ -63,34 +83,123 @@ def sampled_ranks(scores: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
     negatives
         ``[B, K]`` item numbers, 0 = none.
     """
-    wanted = _checked(scores).gather(1, targets[:, None])
+    wanted = checked_scores(scores).gather(1, targets[:, None])
     above = (scores.gather(1, negatives) >= wanted) & (negatives != 0)
     return 1 + above.sum(dim=1)
 
 
-def metrics_from_ranks(ranks: NDArray[np.int64] | Tensor, k: int, protocol: str) -> dict[str, float]:
-    """Means over users: with one relevant item, Recall@k = [rank <= k], MRR@k = 1/rank, NDCG@k = 1/log2(rank + 1).
+def cut_offs(k: int | Sequence[int]) -> tuple[int, ...]:
+    """One cut-off or several, each once, in the order given.
+
+    Raises
+    ------
+    ValueError
+        There is none, or one is below 1.
+
+    Examples
+    --------
+    >>> cut_offs(10), cut_offs([20, 5, 20])
+    ((10,), (20, 5))
+    """
+    ks = (k,) if isinstance(k, int) else tuple(dict.fromkeys(k))
+    if not ks or min(ks) < 1:
+        raise ValueError(f"cut-offs are whole numbers from 1, not {k!r}")
+    return ks
+
+
+def user_gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.float64]:
+    """What each user adds to a metric's mean: with one relevant item, ``0`` where its rank is above k, else a gain.
+
+    Recall@k gains 1, MRR@k ``1 / rank``, NDCG@k ``1 / log2(rank + 1)``: the ideal DCG of one relevant item is 1.
+
+    Parameters
+    ----------
+    ranks
+        Ranks of targets, 1 = best, of any shape.
+    metric
+        One of :data:`METRICS`.
+    k
+        Cut-off.
+
+    Returns
+    -------
+    ndarray
+        Gains between 0 and 1, of the ranks' shape.
+
+    Raises
+    ------
+    ValueError
+        The metric is unknown, or a rank is below 1.
+
+    Examples
+    --------
+    >>> user_gains(np.array([1, 3, 11]), "ndcg", 10).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    if metric not in METRICS:
+        raise ValueError(f"there is no metric {metric!r}; choose from {', '.join(METRICS)}")
+    ranks = np.asarray(ranks, dtype=np.float64)
+    if ranks.size and not ranks.min() >= 1:  # so that NaN is refused, too
+        raise ValueError("ranks are whole numbers from 1")
+    gain = {"recall": np.ones_like, "mrr": np.reciprocal, "ndcg": lambda rank: 1 / np.log2(rank + 1)}[metric]
+    return np.where(ranks <= k, gain(ranks), 0.0)
+
+
+def metrics_from_ranks(ranks: NDArray[np.int64] | Tensor, k: int | Sequence[int], protocol: str) -> dict[str, float]:
+    """Recall, MRR and NDCG at one k or several: means over users of :func:`user_gains`.
+
+    Parameters
+    ----------
+    ranks
+        ``[users]``, 1 = best.
+    k
+        Cut-off or cut-offs.
+    protocol
+        What the ranks are among; it becomes part of the names.
+
+    Raises
+    ------
+    ValueError
+        There are no ranks.
 
     Examples
     --------
     >>> metrics_from_ranks(np.array([1, 3, 11]), k=10, protocol="full")
     {'recall@10_full': 0.6666666666666666, 'mrr@10_full': 0.4444444444444444, 'ndcg@10_full': 0.5}
     """
-    ranks = torch.as_tensor(ranks).double()
+    ranks = np.asarray(ranks)
     if len(ranks) == 0:
         raise ValueError("there are no ranks: no user was evaluated")
-    hit = (ranks <= k).double()
-    values = {"recall": hit, "mrr": hit / ranks, "ndcg": hit / torch.log2(ranks + 1)}
-    return {f"{name}@{k}_{protocol}": float(value.mean()) for name, value in values.items()}
+    return {
+        f"{metric}@{cut}_{protocol}": float(user_gains(ranks, metric, cut).mean())
+        for cut in cut_offs(k)
+        for metric in METRICS
+    }
+
+
+def standard_error(gains: NDArray[np.float64]) -> float | None:
+    """Standard error of a mean over users: their sample standard deviation divided by the root of their number.
+
+    Parameters
+    ----------
+    gains
+        ``[users]``, or ``[seeds, users]``, whose mean over seeds is taken for each user first.
+
+    Returns
+    -------
+    float or None
+        None for fewer than two users, who have no spread that could be estimated.
+    """
+    per_user = np.atleast_2d(gains).mean(axis=0)
+    return float(per_user.std(ddof=1) / np.sqrt(len(per_user))) if len(per_user) > 1 else None
 
 
 def ndcg_standard_error(ranks: NDArray[np.int64], k: int) -> float:
-    """Standard error of NDCG@k over users: their sample standard deviation divided by the root of their number.
+    """Standard error of NDCG@k over users; 0 for a single user.
 
     Examples
     --------
     >>> round(ndcg_standard_error(np.array([1, 1, 100, 100]), k=10), 4)
     0.2887
     """
-    gains = np.where(ranks <= k, 1 / np.log2(ranks + 1), 0.0)
-    return float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else 0.0
+    return standard_error(user_gains(ranks, "ndcg", k)) or 0.0

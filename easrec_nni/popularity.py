@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.negatives import training_items
 
-__all__ = ["Popularity"]
+__all__ = ["Popularity", "training_counts"]
+
+
+def training_counts(dataset: Dataset) -> NDArray[np.int64]:
+    """Training interactions of each item: ``[n_items + 1]``, entry 0 (padding) is 0."""
+    training = training_items(dataset.items, dataset.offsets, dataset.split)
+    return np.bincount(training, minlength=dataset.n_items + 1).astype(np.int64)
 
 
 class Popularity(nn.Module):
@@ -18,10 +26,7 @@ class Popularity(nn.Module):
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__()
-        ends = np.repeat(dataset.split.train_end, np.diff(dataset.offsets))
-        training = np.arange(len(dataset.items)) < ends
-        counts = np.bincount(np.asarray(dataset.items)[training], minlength=dataset.n_items + 1)
-        scores = torch.from_numpy(counts).float()
+        scores = torch.from_numpy(training_counts(dataset)).float()
         scores[0] = -torch.inf
         self.register_buffer("scores", scores)
 

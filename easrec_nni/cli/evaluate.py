@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,42 +15,71 @@ def evaluate_command(
     run: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `easrec retrain` wrote.")],
     data: Annotated[str | None, typer.Option("--data", help="Prepared dataset, by default the run's.")] = None,
     part: Annotated[str, typer.Option(help="valid or test.")] = "test",
-    k: Annotated[int, typer.Option("--k", help="Cut-off of the metrics.", min=1)] = 10,
+    k: Annotated[
+        list[str] | None, typer.Option("--k", metavar="K,…", help="Cut-offs of the metrics; can be repeated [10].")
+    ] = None,
     protocol: Annotated[
-        list[str] | None, typer.Option(help="full, unseen, pop100 or uni100; can be repeated [full, pop100].")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,…", help="full, unseen, pop100 or uni100; can be repeated [all of these but unseen]."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
 ) -> None:
-    """Evaluate saved weights: the same figures as in the run's metrics.json.
+    """Evaluate saved weights: the same figures as in the run's metrics.json, at other cut-offs if wanted.
+
+    Everything comes from one pass over the scores. With the full ranking, coverage@K is the share of the catalogue
+    that is among some user's first K items, and mean_popularity@K how many training interactions such an item has.
 
     \b
     Examples:
       easrec evaluate retrained
-      easrec evaluate retrained --part valid --k 20 --protocol full --protocol uni100
+      easrec evaluate retrained --k 5,10,20
+      easrec evaluate retrained --part valid --k 20 --protocol full,uni100 --out figures.json
+      easrec evaluate retrained --protocol unseen    # without the items that a user already had
     """  # noqa: D301 (the command line's formatter asks for this character)
+    ks = _cut_offs(k or ["10"])
+    names = _split(protocol or [])
     begin_training_command(threads)
     from easrec_nni.architecture import Architecture
     from easrec_nni.data import load_dataset
     from easrec_nni.errors import UserError
-    from easrec_nni.evaluation import PROTOCOLS, evaluate
+    from easrec_nni.evaluation import evaluate_fully
+    from easrec_nni.final_evaluation import PROTOCOLS
     from easrec_nni.networks import load_network
+    from easrec_nni.ranking import KNOWN_PROTOCOLS
     from easrec_nni.retraining import check_dataset
     from easrec_nni.training import write_json
 
+    for each in names:
+        if each not in KNOWN_PROTOCOLS:
+            raise UserError(f"--protocol {each} is not known; choose from {', '.join(KNOWN_PROTOCOLS)}")
     architecture = Architecture.read(run / "architecture.json")
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
-    known = ("full", "unseen", "pop100", "uni100")
-    for each in protocol or ():
-        if each not in known:
-            raise UserError(f"--protocol {each} is not known; choose from {', '.join(known)}")
     dataset = load_dataset(name)
     check_dataset(architecture, dataset)
     network = load_network(architecture, run / "weights.safetensors")
-    figures = evaluate(network, dataset, part, k=k, protocols=tuple(protocol or PROTOCOLS))
+    figures, _ = evaluate_fully(network, dataset, part, ks, tuple(names) or PROTOCOLS)
     for metric, value in figures.items():
         print(f"{metric}: {value!r}")
     if out is not None:
         write_json(out, figures)
+
+
+def _split(texts: Sequence[str]) -> list[str]:
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+def _cut_offs(texts: Sequence[str]) -> tuple[int, ...]:
+    from easrec_nni.errors import UserError
+
+    try:
+        ks = tuple(int(part) for part in _split(texts))
+    except ValueError:
+        ks = ()
+    if not ks or min(ks) < 1:
+        raise UserError(f"--k {','.join(texts)}: write whole numbers from 1, such as --k 5,10,20")
+    return ks

@@ -15,6 +15,8 @@ import torch
 
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, evaluate, retrain, search
 from easrec_nni.errors import UserError
+from easrec_nni.evaluation import evaluate_fully
+from easrec_nni.final_evaluation import PROTOCOLS
 from easrec_nni.networks import load_network, read_weights
 from easrec_nni.trial import run_trial
 
@@ -109,8 +111,8 @@ def test_a_trial_writes_all_its_files_and_evaluation_repeats_its_figures(tiny_da
     metrics = json.loads((tmp_path / "retrained" / "metrics.json").read_text())
     architecture = Architecture.read(tmp_path / "retrained" / "architecture.json")
     network = load_network(architecture, tmp_path / "retrained" / "weights.safetensors")
-    assert evaluate(network, tiny_dataset, "test") == metrics["test"]
-    assert evaluate(network, tiny_dataset, "valid") == metrics["valid"]
+    for part in ("test", "valid"):
+        assert evaluate_fully(network, tiny_dataset, part, 10, PROTOCOLS)[0] == metrics[part]
     report = result.report
     assert report["default"] == metrics["valid_selection_users"]["ndcg@10_full"]
     for key in ("test_ndcg@10_full", "valid_recall@10_pop100", "madds_per_user", "parameters", "inference_ms_per_user"):
@@ -131,6 +133,7 @@ def test_the_command_evaluate_prints_the_same_figures(tiny_dataset: Dataset, tmp
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "figures.json").read_text()) == metrics["test"]
+    assert done.stdout.splitlines() == [f"{name}: {value!r}" for name, value in metrics["test"].items()]
 
 
 def test_inherited_weights_are_the_supernets(tiny_dataset: Dataset, tmp_path: Path) -> None:

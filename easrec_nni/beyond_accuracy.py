@@ -1,0 +1,112 @@
+"""Beyond accuracy: how much of the catalogue is recommended at all, and how popular it is.
+
+A system that shows everybody the same ten hits may be accurate and of no use. Both figures are of each user's first k
+items of the full ranking, items of the history included, as in the accuracy figures named ``full``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easrec_nni.metrics import checked_scores, cut_offs
+
+__all__ = ["Recommended", "top_items"]
+
+
+def top_items(scores: Tensor, k: int) -> Tensor:
+    """The k items with the highest scores, best first; of equals, the one with the smaller number comes first.
+
+    ``torch.topk`` breaks ties as it likes, on another machine perhaps differently: it only finds the k-th best score
+    here. (Ranks of targets are pessimistic among equals. A list of recommendations has k places, and some of the
+    equals must have them.)
+
+    Parameters
+    ----------
+    scores
+        ``[B, n_items + 1]``, column 0 = padding, which is never recommended.
+    k
+        Items wanted; all there are where the catalogue is smaller.
+
+    Returns
+    -------
+    Tensor
+        ``[B, min(k, n_items)]`` int64 item numbers.
+
+    Raises
+    ------
+    ValueError
+        A score is NaN.
+
+    Examples
+    --------
+    >>> top_items(torch.tensor([[9.0, 1.0, 3.0, 2.0, 3.0, 2.0]]), 3).tolist()
+    [[2, 4, 3]]
+    """
+    scores = checked_scores(scores)[:, 1:]
+    k = min(k, scores.shape[1])
+    lowest = scores.topk(k, dim=1).values[:, -1:]  # [B, 1]
+    taken, tied = scores > lowest, scores == lowest
+    free = k - taken.sum(dim=1, keepdim=True)
+    crowded = (tied.sum(dim=1, keepdim=True) > free)[:, 0]
+    if crowded.any():
+        tied[crowded] &= tied[crowded].cumsum(dim=1, dtype=torch.int32) <= free[crowded]
+    chosen = (taken | tied).nonzero()[:, 1].view(len(scores), k)  # ascending in each row
+    order = scores.gather(1, chosen).argsort(dim=1, descending=True, stable=True)
+    return chosen.gather(1, order) + 1
+
+
+class Recommended:
+    """How often each item is among the first k of a user's full ranking.
+
+    Memory is one number for each item and cut-off, however many users are added.
+
+    Parameters
+    ----------
+    n_items
+        Items of the catalogue, without padding.
+    k
+        Cut-off or cut-offs.
+    """
+
+    def __init__(self, n_items: int, k: int | Sequence[int] = 10) -> None:
+        self.n_items = n_items
+        self.counts = {cut: np.zeros(n_items + 1, dtype=np.int64) for cut in cut_offs(k)}
+
+    def add(self, scores: Tensor) -> None:
+        """Count what these users are recommended: scores ``[B, n_items + 1]``."""
+        best = top_items(scores, max(self.counts)).cpu().numpy()
+        for cut, counts in self.counts.items():
+            counts += np.bincount(best[:, :cut].ravel(), minlength=len(counts))
+
+    def metrics(self, training_counts: NDArray[np.int64]) -> dict[str, float]:
+        """Figures over the users that were added.
+
+        Parameters
+        ----------
+        training_counts
+            ``[n_items + 1]`` training interactions of each item.
+
+        Returns
+        -------
+        dict
+            For every cut-off k, ``coverage@k_full``: the share, 0 to 1, of the catalogue that is among some user's
+            first k; and ``mean_popularity@k_full``: training interactions of a recommended item, the mean over all
+            users' first k.
+
+        Raises
+        ------
+        ValueError
+            No user was added.
+        """
+        result: dict[str, float] = {}
+        for cut, counts in self.counts.items():
+            if not counts.any():
+                raise ValueError("nothing was recommended: no user was evaluated")
+            result[f"coverage@{cut}_full"] = float(np.count_nonzero(counts) / self.n_items)
+            result[f"mean_popularity@{cut}_full"] = float(counts @ training_counts / counts.sum())
+        return result
