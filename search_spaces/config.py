@@ -97,6 +97,13 @@ class SpaceConfig(BaseModel):
     supernet: Literal["independent", "shared"] = Field(
         "independent", description="candidates with weights of their own (the paper), or slices of one largest block"
     )
+    objective: Literal["next", "masked"] = Field(
+        "next", description="what a position is trained to tell: the item after it, or the item that is masked there"
+    )
+    head: Literal["state", "core"] = Field(
+        "state", description="what items are scored with: the newest state, or CORE's weighted sum of the history"
+    )
+    core_temperature: float = Field(0.07, gt=0, description="core: cosines are divided by it, tau")
     features: Literal["none", "fused", "stream"] = Field(
         "none", description="item features: none, fused with the items (SASRecF), or a stream of their own (FDSA)"
     )
@@ -135,6 +142,19 @@ class SpaceConfig(BaseModel):
                 f"attention={self.attention!r} mixes all positions before it looks at them, so that it has no causal "
                 "form: set direction='bidirectional', or choose another attention"
             )
+        if self.direction == "causal" and self.objective == "masked":
+            raise ValueError("objective='masked' looks at both sides of a masked item: set direction='bidirectional'")
+        return self
+
+    @model_validator(mode="after")
+    def _check_objective(self) -> SpaceConfig:
+        if self.objective == "masked" and self.head == "core":
+            raise ValueError(
+                "head='core' adds up the history's own items, among which a mask is none: set objective='next'"
+            )
+        for name, value in (("objective", self.objective), ("head", self.head)):
+            if value in ("masked", "core") and self.features != "none":
+                raise ValueError(f"{name}={value!r} knows no item features: set features='none'")
         return self
 
     @model_validator(mode="after")
@@ -170,8 +190,13 @@ class SpaceConfig(BaseModel):
 
     @property
     def window(self) -> int:
-        """Positions that the network computes at most."""
-        return self.max_length
+        """Positions that the network computes at most: N, and one for the mask where items are masked."""
+        return self.max_length + (self.objective == "masked")
+
+    @property
+    def mask_token(self) -> int:
+        """Item number that stands for a masked item: the one after the last; never scored."""
+        return self.n_items + 1
 
     @property
     def is_fixed(self) -> bool:

@@ -18,7 +18,8 @@ __all__ = ["Batch", "SequenceEmbedding"]
 class SequenceEmbedding(nn.Module):
     """Item plus position embeddings; padding is found anywhere and never enters a result.
 
-    Only the newest ``max_length`` interactions are looked at. The LayerNorm (not in Eq. 4, but without it the
+    Only the newest ``window`` of them are looked at: ``max_length`` interactions, and a mask where items are masked,
+    which has an embedding of its own, the last. The LayerNorm (not in Eq. 4, but without it the
     post-norm blocks see vectors of norm 0.02) runs over the kept dimensions, so that a narrow candidate sees what
     the compact network will see.
     """
@@ -26,8 +27,9 @@ class SequenceEmbedding(nn.Module):
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
         self.config = config
-        self.items = nn.Embedding(config.n_items + 1, config.hidden, padding_idx=0)
-        self.positions = nn.Embedding(config.max_length, config.hidden) if config.positions != "none" else None
+        rows = config.n_items + (2 if config.objective == "masked" else 1)
+        self.items = nn.Embedding(rows, config.hidden, padding_idx=0)
+        self.positions = nn.Embedding(config.window, config.hidden) if config.positions != "none" else None
         self.norm = nn.LayerNorm(config.hidden) if config.embedding_norm else None
         self.features = make_features(config)
 
@@ -41,18 +43,21 @@ class SequenceEmbedding(nn.Module):
         """
         real = ids != 0
         after = real.long().flip(1).cumsum(1).flip(1)  # interactions from here to the end, this one included
-        mask = real & (after <= self.config.max_length)
-        embedding = self.items(ids)  # [B, N, d]
+        mask = real & (after <= self.config.window)
+        items = self.items(ids)  # [B, N, d]
+        if self.config.head == "core":
+            items = dropout(items, self.config.dropout, self.training)  # one draw for the encoder and for the sum
+        embedding = items
         if isinstance(self.features, FusedFeatures):
             embedding = self.features(embedding, ids)
         features = self.features(ids) if isinstance(self.features, StreamFeatures) else None  # [B, N, d]
         if self.positions is not None:
             index = after - 1 if self.config.positions == "from_end" else mask.long().cumsum(1) - 1
-            positions = self.positions(index.clamp(0, self.config.max_length - 1))
+            positions = self.positions(index.clamp(0, self.config.window - 1))
             embedding = embedding + positions
             features = features + positions if features is not None else None
         last = (mask.long() * torch.arange(1, ids.shape[1] + 1, device=ids.device)).argmax(dim=1)
-        return Batch(self, embedding, mask, last, features=features)
+        return Batch(self, items, embedding, mask, last, features=features)
 
     def normalised(self, embedding: Tensor, width: int) -> Tensor:
         """First ``width`` dimensions of an embedding, normalised over themselves."""
@@ -74,6 +79,8 @@ class Batch:
 
     Attributes
     ----------
+    items
+        ``[B, N, d]``, items without positions.
     embedding
         ``[B, N, d]``, items plus positions before normalisation.
     mask
@@ -87,6 +94,7 @@ class Batch:
     """
 
     source: SequenceEmbedding
+    items: Tensor
     embedding: Tensor
     mask: Tensor
     last: Tensor

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from nni.nas.nn.pytorch import ModelSpace, Repeat
 from torch import Tensor, nn
 
 from search_spaces.candidates import Candidates, make_candidates
 from search_spaces.config import Choice, SpaceConfig
+from search_spaces.core import CoreHead
 from search_spaces.embedding import Batch, SequenceEmbedding
 from search_spaces.stack import Stack, make_stack
 
@@ -61,6 +63,7 @@ class EASRecSpace(ModelSpace):
         built = config.compact(config.largest) if config.is_fixed else config
         self.embedding = SequenceEmbedding(built)
         self.layers: nn.Module = make_stack(built) if config.is_fixed else Layers(built)
+        self.head = CoreHead(built) if config.head == "core" else None
         self.apply(_initialise)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -79,21 +82,32 @@ class EASRecSpace(ModelSpace):
         return self.score(self.newest_state(ids))
 
     def states(self, ids: Tensor) -> Tensor:
-        """Y of Eq. 11 at every position, ``[B, N, d]``; at padded positions without meaning."""
-        output: Tensor = self.layers(None, self.embedding.begin(ids))
-        return output
+        """Y of Eq. 11 at every position, ``[B, N, d]``; at padded positions without meaning.
 
-    def newest_state(self, ids: Tensor) -> Tensor:
-        """Y at each sequence's newest interaction, ``[B, d]``.
-
-        A fixed network computes queries, W_O and the feed-forward network of its last layer there alone.
+        With CORE's head, what is made of them: see :class:`~search_spaces.core.CoreHead`.
         """
         batch = self.embedding.begin(ids)
-        if isinstance(self.layers, Stack):
-            newest: Tensor = self.layers(None, batch, last_only=True)
+        output: Tensor = self.layers(None, batch)
+        return output if self.head is None else self.head(output, batch, newest_only=False)
+
+    def newest_state(self, ids: Tensor) -> Tensor:
+        """What items are scored with, ``[B, d]``: Y at each sequence's newest interaction, or at the mask after it.
+
+        A fixed network computes queries, W_O and the feed-forward network of its last layer there alone; with CORE's
+        head it needs them all.
+        """
+        batch = self.embedding.begin(self.prompt(ids))
+        if self.head is not None:
+            newest: Tensor = self.head(self.layers(None, batch), batch, newest_only=True)
+        elif isinstance(self.layers, Stack):
+            newest = self.layers(None, batch, last_only=True)
         else:
             newest = batch.newest(self.layers(None, batch))
         return newest[:, 0]
+
+    def prompt(self, ids: Tensor) -> Tensor:
+        """Histories as they are when the next item is asked for: with a masked objective, followed by the mask."""
+        return F.pad(ids, (0, 1), value=self.config.mask_token) if self.config.objective == "masked" else ids
 
     def score(self, states: Tensor) -> Tensor:
         """Z of Eq. 12 for states ``[..., d]``: ``[..., n_items + 1]``, minus infinity for padding."""
@@ -101,12 +115,18 @@ class EASRecSpace(ModelSpace):
         return torch.cat([torch.full_like(scores[..., :1], -torch.inf), scores[..., 1:]], dim=-1)
 
     def item_vectors(self) -> Tensor:
-        """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss."""
+        """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss.
+
+        With CORE's head and while training, every call draws dropout anew.
+        """
         return self._item_table()[1:]
 
     def _item_table(self) -> Tensor:
         """Vectors of padding and all items, ``[n_items + 1, d]``."""
-        return self.embedding.items.weight
+        table: Tensor = self.embedding.items.weight
+        if self.config.objective == "masked":
+            table = table[:-1]
+        return table if self.head is None else self.head.vectors(table)
 
     def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecSpace:
         """Compact network of one architecture, with the weights that it has in this supernet (Eq. 18).
@@ -165,6 +185,9 @@ class EASRecSpace(ModelSpace):
         width = self.config.hidden_width(choice.hidden_pruning)
         for name, weight in self.embedding.sliced_state(width).items():
             yield f"embedding.{name}", weight
+        if self.head is not None:
+            for name, weight in self.head.sliced_state(width).items():
+                yield f"head.{name}", weight
         labels = [(hidden, inner) for hidden, inner in self.config.candidates]
         index = min(
             range(len(labels)),
@@ -180,7 +203,8 @@ def _initialise(module: nn.Module) -> None:
     """Xavier for dense layers (Glorot and Bengio 2010, the paper's [45]), N(0, 0.02) for embeddings."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
         if module.padding_idx is not None:

@@ -54,6 +54,17 @@ COVERING: dict[str, dict[str, Any]] = {
         "positions": "none",
         "gate_layers": 1,
     },
+    "core": {"head": "core", "gate_layers": 0},
+    "core, shared": {"head": "core", "supernet": "shared", "attention": "softmax", "core_temperature": 0.5},
+    "core, bidirectional": {"head": "core", "direction": "bidirectional", "positions": "none"},
+    "masked": {"objective": "masked", "direction": "bidirectional", "attention": "softmax", "gate_layers": 0},
+    "masked, shared": {
+        "objective": "masked",
+        "direction": "bidirectional",
+        "supernet": "shared",
+        "positions": "from_start",
+        "attention": "linformer",
+    },
 }
 COVER = pytest.mark.parametrize("options", COVERING.values(), ids=COVERING)
 # No padding, padding on the left, on the right, in the middle, one item alone, and nothing at all.
@@ -232,7 +243,7 @@ def test_future_items_change_earlier_positions_only_if_bidirectional(
         changed[:, t:] = changed[:, t:] % N_ITEMS + 1
         after = network.states(changed)
         difference = (after - states).abs().amax(-1)
-        assert (difference[:, t:].amax(1) > 0.01).all()
+        assert (difference[:, t:].amax(1) > 1e-3).all()
         if network.config.direction == "causal":
             assert (difference[:, :t] <= 1e-6).all()
         else:
@@ -274,7 +285,24 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
         states = mixed
         if layer in config.depths:
             total = total + weights["depth"][config.depths.index(layer)] * mixed
-    return total
+    return total if space.head is None else naive_sessions(space, total, ids, weights["pruning"])
+
+
+def naive_sessions(space: EASRecSpace, states: Tensor, ids: Tensor, candidates: Tensor) -> Tensor:
+    """CORE's head position by position: a softmax over the interactions that are seen, cut to the mixed width."""
+    assert space.head is not None
+    kept = torch.zeros(space.config.hidden)
+    for weight, (hidden_pruning, _) in zip(candidates, space.config.candidates, strict=True):
+        kept[: space.config.hidden_width(hidden_pruning)] += weight
+    sessions = torch.zeros_like(states)
+    for row in range(len(ids)):
+        for t in ids[row].nonzero().flatten().tolist():
+            seen = ids[row].nonzero().flatten()
+            seen = seen[seen <= t] if space.config.direction == "causal" else seen
+            alpha = (states[row, seen] @ space.head.energy.weight[0]).softmax(0)
+            session = kept * (alpha[:, None] * space.embedding.items.weight[ids[row, seen]]).sum(0)
+            sessions[row, t] = session / session.norm()
+    return sessions
 
 
 @torch.no_grad()
@@ -310,9 +338,10 @@ def test_newest_position_alone_is_what_the_full_computation_has_there(options: d
     space = make_space(**options)
     for depth in (1, 3):
         network = space.freeze({"hidden_pruning": 0.25, "inner_pruning": 0.25, "depth": depth})
-        full = network.states(IDS)
+        prompts = network.prompt(IDS)
+        full = network.states(prompts)
         for row, ids in enumerate(IDS):
-            places = ids.nonzero()
+            places = prompts[row].nonzero()
             if len(places):
                 newest = network.newest_state(ids[None])[0]
                 torch.testing.assert_close(newest, full[row, int(places[-1])], rtol=0, atol=1e-5)
