@@ -5,7 +5,6 @@ Users come in batches that are as small as the catalogue is large: scores of all
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +20,7 @@ from easrec_nni.metrics import cut_offs
 from easrec_nni.popularity import training_counts
 from easrec_nni.ranking import PROTOCOLS, Ranker, metrics_of
 
-__all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "measure_inference", "metrics_of", "rank_users"]
+__all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "metrics_of", "rank_users"]
 
 # Scores of a batch are held at once: 2^24 float32 are 64 MiB.
 LARGEST_SCORES = 1 << 24
@@ -38,9 +37,9 @@ def _score_users(
     network: Any, dataset: Dataset, part: str, max_length: int | None, take: Callable[[Tensor, EvaluationBatch], None]
 ) -> NDArray[np.int64]:
     """Hand the scores of all evaluated users to a function, batch by batch; return what sorts them by user."""
-    length = max_length or _look_back(network)
+    length = max_length or look_back(network)
     batches = EvaluationBatches(dataset, part, length, evaluation_batch_size(dataset.n_items))
-    device, rows = _device(network), []
+    device, rows = network_device(network), []
     was_training = network.training
     network.eval()
     try:
@@ -168,39 +167,11 @@ def evaluate_fully(
     return metrics, ranks
 
 
-def _look_back(network: Any) -> int:
+def look_back(network: Any) -> int:
     """Interactions that a network looks back on; one where it does not say, as for popularity."""
     return int(getattr(getattr(network, "config", network), "max_length", 1))
 
 
-def _device(network: torch.nn.Module) -> torch.device:
+def network_device(network: torch.nn.Module) -> torch.device:
+    """Device that a network's weights are on; the processor for one without weights."""
     return next((weight.device for weight in network.parameters()), torch.device("cpu"))
-
-
-@torch.no_grad()
-def measure_inference(
-    network: Any, dataset: Dataset, *, max_length: int | None = None, repeats: int = 5
-) -> dict[str, float]:
-    """Time to score the test set's users, after a warm-up.
-
-    Returns
-    -------
-    dict
-        ``inference_ms_per_user``: median over the repeats of the pass in evaluation batches divided by the users, with
-        ``…_min`` and ``…_max``.
-    """
-    length = max_length or _look_back(network)
-    batches = list(EvaluationBatches(dataset, "test", length, evaluation_batch_size(dataset.n_items)))
-    was_training, device = network.training, _device(network)
-    network.eval()
-    seconds = []
-    for turn in range(repeats + 1):
-        begin = time.perf_counter()
-        for batch in batches:
-            network(batch.ids.to(device)).max().item()  # the item waits for a device that works asynchronously
-        if turn:
-            seconds.append(time.perf_counter() - begin)
-    network.train(was_training)
-    users = len(dataset.split.eval_users)
-    figures = {"": np.median(seconds), "_min": min(seconds), "_max": max(seconds)}
-    return {f"inference_ms_per_user{name}": 1000 * float(value) / users for name, value in figures.items()}

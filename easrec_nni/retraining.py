@@ -20,11 +20,12 @@ from easrec_nni.cost import architecture_cost
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.errors import UserError
-from easrec_nni.evaluation import measure_inference
 from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
+from easrec_nni.inference import measure_inference
 from easrec_nni.item_features import set_features
+from easrec_nni.modes import check_mode
 from easrec_nni.networks import load_network, read_weights
-from easrec_nni.protocol import MONITOR, selection_batches, training_batches
+from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches
 from easrec_nni.searching import dataset_identity
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
@@ -123,7 +124,7 @@ def retrain(
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     settings = settings or TrialSettings(data=dataset.name)
     check_dataset(architecture, dataset)
-    _check_mode(architecture, settings)
+    check_mode(settings.mode, architecture.space)
     seed_everything(settings.seed)
     network = load_network(architecture, weights)
     set_features(network, dataset)
@@ -166,14 +167,6 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
         raise UserError(f"there is no readable {file}: run the retraining again") from None
 
 
-def _check_mode(architecture: Architecture, settings: TrialSettings) -> None:
-    if settings.mode == "causal" and architecture.space.direction != "causal":
-        raise UserError(
-            "a bidirectional network cannot be trained with a loss at every position (it would see the items it "
-            "predicts): use --mode augmented"
-        )
-
-
 def _request(
     architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
 ) -> dict[str, Any]:
@@ -184,6 +177,7 @@ def _request(
         "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
         "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
         "mode": settings.mode,
+        **masking_request(settings),
         "history": settings.history,
         "seed": settings.seed,
         "inherited": file_digest(Path(weights)) if weights is not None else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from easrec_nni import evaluation as evaluation_module
 from easrec_nni.data import Dataset
 from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluate, evaluation_batch_size, measure_inference, rank_users
+from easrec_nni.evaluation import evaluate, evaluation_batch_size, rank_users
 from search_spaces import EASRecSpace, SpaceConfig
 
 PROTOCOLS = ("full", "unseen", "pop100", "uni100")
@@ -192,30 +191,3 @@ def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
 
     found = evaluate(Oracle(), tiny_dataset, max_length=100, protocols=PROTOCOLS)
     assert set(found.values()) == {1.0}
-
-
-@pytest.mark.parametrize("repeats", [1, 4])
-def test_inference_time_is_positive_and_ordered(tiny_dataset: Dataset, repeats: int) -> None:
-    network = network_for(tiny_dataset).train()
-    figures = measure_inference(network, tiny_dataset, repeats=repeats)
-    assert set(figures) == {"inference_ms_per_user", "inference_ms_per_user_min", "inference_ms_per_user_max"}
-    assert all(np.isfinite(value) and value > 0 for value in figures.values())
-    low, middle, high = (figures[f"inference_ms_per_user{name}"] for name in ("_min", "", "_max"))
-    assert low <= middle <= high
-    assert network.training
-
-
-def test_inference_time_is_that_of_one_user(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The clock is read when the warm-up begins, and at the begin and the end of each pass that counts.
-    readings = iter([0.0, 100.0, 101.0, 200.0, 203.0, 300.0, 302.0])
-    monkeypatch.setattr(evaluation_module.time, "perf_counter", lambda: next(readings))
-    network = Coarse(tiny_dataset.n_items)
-    figures = measure_inference(network, tiny_dataset, repeats=3)
-    users = len(tiny_dataset.split.eval_users)
-    assert figures == pytest.approx(
-        {
-            "inference_ms_per_user": 2000 / users,
-            "inference_ms_per_user_min": 1000 / users,
-            "inference_ms_per_user_max": 3000 / users,
-        }
-    )

@@ -1,0 +1,102 @@
+"""How long a network takes to score users: the one place that decides what is timed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from easrec_nni.batches import EvaluationBatches
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation import evaluation_batch_size, look_back, network_device
+
+__all__ = ["TimedScoring", "measure_inference"]
+
+
+class TimedScoring:
+    """Scores a dataset's test users, in throughput batches or one by one, and tells how long that took.
+
+    What is timed is the way from item numbers to scores of all items. The batches lie ready in memory, as a service
+    would have them; ranking the scores, which costs the same for every network, is left out.
+
+    Parameters
+    ----------
+    network
+        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``; is put into evaluation mode.
+    dataset
+        Whose test users are scored.
+    max_length
+        Newest interactions to hand to the network; its own ``config.max_length`` by default.
+    single_users
+        Users that are scored one by one, or all that there are; spread evenly over short and long histories.
+
+    Attributes
+    ----------
+    users
+        Evaluated users.
+    batch_size
+        Users of a throughput batch.
+    singles
+        Histories ``[1, T]`` without padding of the users that are scored one by one.
+    """
+
+    def __init__(self, network: Any, dataset: Dataset, max_length: int | None = None, single_users: int = 200) -> None:
+        length = max_length or look_back(network)
+        self.network, self.device = network.eval(), network_device(network)
+        self.users, self.batch_size = len(dataset.split.eval_users), evaluation_batch_size(dataset.n_items)
+        batches = EvaluationBatches(dataset, "test", length, self.batch_size)
+        self.batches = [batch.ids.to(self.device) for batch in batches]
+        rows = np.argsort(batches.places - batches.starts, kind="stable")
+        rows = rows[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
+        self.singles = [
+            batch.ids.to(self.device) for batch in EvaluationBatches(dataset, "test", length, 1, np.sort(rows))
+        ]
+
+    def pass_seconds(self) -> float:
+        """Seconds to score all users in throughput batches."""
+        return self._timed(self.batches)
+
+    def latencies_ms(self) -> list[float]:
+        """Milliseconds for each of the single users, in the order of :attr:`singles`."""
+        return [1000 * self._timed([ids]) for ids in self.singles]
+
+    @torch.no_grad()
+    def _timed(self, batches: list[Tensor]) -> float:
+        begin = time.perf_counter()
+        for ids in batches:
+            self.network(ids)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - begin
+
+
+def measure_inference(
+    network: Any, dataset: Dataset, *, max_length: int | None = None, repeats: int = 5
+) -> dict[str, float]:
+    """Time to score the test set's users in this process, after a warm-up.
+
+    To compare systems, use :mod:`easrec_nni.efficiency`: there they take turns, each in a process of its own.
+
+    Parameters
+    ----------
+    network, dataset, max_length
+        As for :class:`TimedScoring`.
+    repeats
+        Passes over the test set.
+
+    Returns
+    -------
+    dict
+        ``inference_ms_per_user``: median over the repeats of the pass in evaluation batches divided by the users, with
+        ``…_min`` and ``…_max``.
+    """
+    was_training = network.training
+    scoring = TimedScoring(network, dataset, max_length, single_users=0)
+    scoring.pass_seconds()
+    seconds = [scoring.pass_seconds() for _ in range(repeats)]
+    network.train(was_training)
+    figures = {"": np.median(seconds), "_min": min(seconds), "_max": max(seconds)}
+    return {f"inference_ms_per_user{name}": 1000 * float(value) / scoring.users for name, value in figures.items()}
