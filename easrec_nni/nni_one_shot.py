@@ -7,23 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from nni.nas.evaluator.pytorch import Lightning
-from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import RawFormatModelSpace
 
+from easrec_nni.nni_engine import InTrialEngine
+
 __all__ = ["run_strategy"]
-
-
-class _InTrialEngine(SequentialExecutionEngine):
-    """Runs a model without touching the trial around it.
-
-    NNI's engine takes over the channel to the manager, so that what a trial reports while it searches never arrives,
-    and replaces the trial's parameters, so that its final result is booked under parameter 0.
-    """
-
-    def submit_models(self, *models: Any) -> None:
-        """Run models one after the other, in this process."""
-        for model in models:
-            model.execute()
 
 
 def run_strategy(
@@ -61,5 +49,5 @@ def run_strategy(
         val_dataloaders=validation_batches,
         fit_kwargs={"ckpt_path": checkpoint, "weights_only": True},
     )
-    strategy.initialize(RawFormatModelSpace(space, evaluator), _InTrialEngine())
+    strategy.initialize(RawFormatModelSpace(space, evaluator), InTrialEngine())
     strategy.run()

@@ -10,6 +10,7 @@ from strategies.darts import DARTS
 from strategies.differentiable import DifferentiableStrategy
 from strategies.easrec import EASRec
 from strategies.gumbeldarts import GumbelDARTS
+from strategies.multi_trial import MULTI_TRIAL_STRATEGIES
 from strategies.proxylessnas import ProxylessNAS
 from strategies.recnas import RecNAS
 from strategies.selection import Selection, TemperatureSchedule
@@ -25,6 +26,7 @@ STRATEGIES: dict[str, type[DifferentiableStrategy]] = {
 
 __all__ = [
     "DARTS",
+    "MULTI_TRIAL_STRATEGIES",
     "STRATEGIES",
     "DifferentiableStrategy",
     "EASRec",
