@@ -141,7 +141,14 @@ class TrainingBatches:
         return math.ceil(len(self.samples.starts) / self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        random = np.random.default_rng((self.seed, self.epoch))
+        for pieces in self._pieces(np.random.default_rng((self.seed, self.epoch))):
+            targets = pieces[:, 1:] if self.every_position else pieces[:, -1]
+            if self.every_position:
+                targets = np.where(pieces[:, :-1] != 0, targets, 0)
+            yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
+
+    def _pieces(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Samples of each batch with their last target, ``[B, T + 1]``."""
         order = random.permutation(len(self.samples.starts))
         lengths = self.samples.ends - self.samples.starts
         pool = POOL_BATCHES * self.batch_size
@@ -152,11 +159,7 @@ class TrainingBatches:
             batches.extend(part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size))
         for number in random.permutation(len(batches)):
             chosen = batches[number]
-            pieces = _padded(self.items, self.samples.starts[chosen], self.samples.ends[chosen])
-            targets = pieces[:, 1:] if self.every_position else pieces[:, -1]
-            if self.every_position:
-                targets = np.where(pieces[:, :-1] != 0, targets, 0)
-            yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
+            yield _padded(self.items, self.samples.starts[chosen], self.samples.ends[chosen])
 
 
 class EvaluationBatches:

@@ -13,9 +13,10 @@ from easrec_nni.batches import EvaluationBatches, TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.split import split_validation_users
 from easrec_nni.evaluation import evaluation_batch_size
+from easrec_nni.masked_batches import MaskedBatches
 from easrec_nni.settings import TrialSettings
 
-__all__ = ["MONITOR", "selection_batches", "training_batches", "validation_rows"]
+__all__ = ["MONITOR", "masking_request", "selection_batches", "training_batches", "validation_rows"]
 
 MONITOR = "ndcg@10_full"
 """Figure of the selecting users that decides: best epoch of a search, best epoch of a retraining, best trial."""
@@ -34,7 +35,16 @@ def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], 
 
 def training_batches(dataset: Dataset, settings: TrialSettings, max_length: int, batch_size: int) -> TrainingBatches:
     """Training batches in the settings' mode and order."""
-    return TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, settings.history == "newest")
+    newest_only = settings.history == "newest"
+    if settings.mode == "masked":
+        masking = settings.masking.model_dump()
+        return MaskedBatches(dataset, max_length, batch_size, settings.seed, newest_only, **masking)
+    return TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, newest_only)
+
+
+def masking_request(settings: TrialSettings) -> dict[str, Any]:
+    """What a run's folder notes of the masks; nothing in other modes, which do not depend on them."""
+    return {"masking": settings.masking.model_dump(mode="json")} if settings.mode == "masked" else {}
 
 
 def selection_batches(dataset: Dataset, settings: TrialSettings, max_length: int) -> EvaluationBatches:

@@ -19,7 +19,7 @@ from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
-from easrec_nni.protocol import MONITOR, selection_batches, training_batches, validation_rows
+from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches, validation_rows
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
@@ -103,6 +103,7 @@ def search(
         "space": config.model_dump(mode="json", exclude_defaults=True),
         "search": settings.search.model_dump(mode="json", exclude_defaults=True),
         "mode": settings.mode,
+        **masking_request(settings),
         "history": settings.history,
         "seed": settings.seed,
     }

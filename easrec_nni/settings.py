@@ -13,9 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
+from easrec_nni.modes import Mode, check_mode
 from search_spaces import SpaceConfig
 
-__all__ = ["RetrainSettings", "SearchSettings", "TemperatureSettings", "TrialSettings", "describe_validation_error"]
+__all__ = [
+    "MaskingSettings",
+    "RetrainSettings",
+    "SearchSettings",
+    "TemperatureSettings",
+    "TrialSettings",
+    "describe_validation_error",
+]
 
 LARGEST_FILE_BYTES = 1 << 20
 LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
@@ -68,6 +76,15 @@ class RetrainSettings(_Settings):
     weights: Literal["inherit", "scratch"] = Field("inherit", description="start from the supernet's weights or anew")
 
 
+class MaskingSettings(_Settings):
+    """What is hidden in the masked mode; see :class:`~easrec_nni.masked_batches.MaskedBatches`."""
+
+    share: float = Field(0.2, gt=0, lt=1, description="share of a sequence's items that is masked, one at least")
+    newest_share: float = Field(
+        0.5, ge=0, le=1, description="share of sequences of which the newest item alone is masked, as if asked for"
+    )
+
+
 class TrialSettings(_Settings):
     """Everything that a trial does: search, freeze, retrain.
 
@@ -79,12 +96,13 @@ class TrialSettings(_Settings):
     space: dict[str, Any] = Field(
         default_factory=dict, description="fields of SpaceConfig but those that the dataset decides"
     )
-    mode: Literal["causal", "augmented"] = Field(
-        "causal", description="a loss at every position, or every prefix a sample"
+    mode: Mode = Field(
+        "causal", description="a loss at every position, every prefix a sample, or masked items (objective: masked)"
     )
+    masking: MaskingSettings = MaskingSettings()
     history: Literal["all", "newest"] = Field(
         "all",
-        description="causal: train on whole histories, cut into pieces of N, or on the newest N interactions alone",
+        description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone",
     )
     seed: int = Field(0, ge=0)
     search: SearchSettings = SearchSettings()
@@ -96,8 +114,8 @@ class TrialSettings(_Settings):
         Raises
         ------
         UserError
-            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, or a direction that the training
-            mode cannot use.
+            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, or a network that the training
+            mode cannot train.
         """
         return self._space_config({"n_items": n_items})
 
@@ -128,11 +146,7 @@ class TrialSettings(_Settings):
             raise UserError(
                 f"settings, space: {describe_validation_error(error, list(SpaceConfig.model_fields))}"
             ) from None
-        if self.mode == "causal" and config.direction != "causal":
-            raise UserError(
-                "settings: mode: causal puts a loss on every position, so that space.direction must be causal too "
-                "(a bidirectional network would see the items it predicts); or set mode: augmented"
-            )
+        check_mode(self.mode, config, "settings: ")
         return config
 
     def with_parameters(self, parameters: dict[str, Any]) -> TrialSettings:

@@ -25,7 +25,7 @@ def retrain_command(
     patience: Annotated[int | None, typer.Option(help="Epochs without gain before it stops.", min=1)] = None,
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.", min=1)] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Step of Adam.")] = None,
-    mode: Annotated[str | None, typer.Option(help="causal or augmented.")] = None,
+    mode: Annotated[str | None, typer.Option(help="causal, augmented or masked.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,

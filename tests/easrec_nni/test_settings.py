@@ -76,7 +76,7 @@ def test_defaults_are_those_of_the_paper() -> None:
         ({"xyzzy": 3}, ["unknown key 'xyzzy'", "known are"]),
         ({"seed": -1}, ["seed: ", "greater than or equal to 0", "(got -1)"]),
         ({"seed": "many"}, ["seed: ", "(got 'many')"]),
-        ({"mode": "both"}, ["mode: ", "'causal' or 'augmented'"]),
+        ({"mode": "both"}, ["mode: ", "'causal', 'augmented' or 'masked'"]),
         ({"search": {"lambda": -0.5}}, ["search.lambda: ", "(got -0.5)"]),
         ({"search": {"lambda": math.nan}}, ["search.lambda: ", "finite"]),
         ({"search": {"learning_rate": math.inf}}, ["search.learning_rate: ", "finite"]),

@@ -1,0 +1,46 @@
+"""Ways to train a sequence, and which networks each of them can train."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from easrec_nni.errors import UserError
+from search_spaces import SpaceConfig
+
+__all__ = ["Mode", "check_mode"]
+
+Mode = Literal["causal", "augmented", "masked"]
+
+
+def check_mode(mode: Mode, config: SpaceConfig, origin: str = "") -> None:
+    """Refuse a mode that would train a network on what it sees, or on what it is never asked.
+
+    Parameters
+    ----------
+    mode
+        How sequences are trained.
+    config
+        The network or space.
+    origin
+        What the message begins with, such as ``settings: ``.
+
+    Raises
+    ------
+    UserError
+        With the ways out.
+    """
+    if mode == "masked" and config.objective != "masked":
+        raise UserError(
+            f"{origin}mode: masked hides items from the network, which must know a mask: set space.objective: masked "
+            "and space.direction: bidirectional, or another mode"
+        )
+    if mode == "causal" and config.objective == "masked":
+        raise UserError(
+            f"{origin}mode: causal predicts the item after every position, and space.objective: masked the item that "
+            "is hidden at one: set mode: masked, or space.objective: next"
+        )
+    if mode == "causal" and config.direction != "causal":
+        raise UserError(
+            f"{origin}mode: causal puts a loss on every position, so that space.direction must be causal too "
+            "(a bidirectional network would see the items it predicts); or set mode: augmented"
+        )
