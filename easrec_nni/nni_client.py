@@ -28,6 +28,7 @@ __all__ = [
     "experiment_processes",
     "experiment_status",
     "free_port",
+    "manager_environment",
     "running_experiment",
     "start_experiment",
     "stop_experiment",
@@ -76,8 +77,14 @@ def free_port(first: int = DEFAULT_PORT) -> int:
     raise UserError(f"no port from {first} on is free; name another one with --port")
 
 
-def _environment(expose: bool) -> dict[str, str]:
-    """Environment of the manager, and through it of the trials."""
+def manager_environment(expose: bool) -> dict[str, str]:
+    """Environment of the manager, and through it of the trials.
+
+    Parameters
+    ----------
+    expose
+        Leave the manager listening on all interfaces, as NNI does.
+    """
     environment = dict(os.environ)
     # `python3` of a trialCommand shall be the interpreter that runs now.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
@@ -121,7 +128,7 @@ def _create(config: Path, port: int, expose: bool) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=_environment(expose),
+        env=manager_environment(expose),
         start_new_session=True,  # Ctrl-C in the terminal does not reach it
     ) as process:
         try:
@@ -269,16 +276,20 @@ def stop_experiment(experiment: Experiment) -> None:
 
 @contextmanager
 def running_experiment(
-    config: str | Path, port: int = DEFAULT_PORT, *, say: Callable[[str], None] = lambda line: None
+    config: str | Path,
+    port: int = DEFAULT_PORT,
+    *,
+    expose: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Experiment]:
     """An experiment that is stopped when the block is left, whatever the reason.
 
     Parameters
     ----------
-    config, port, say
+    config, port, expose, say
         As of :func:`start_experiment`.
     """
-    experiment = start_experiment(config, port, say=say)
+    experiment = start_experiment(config, port, expose=expose, say=say)
     try:
         yield experiment
     except KeyboardInterrupt:

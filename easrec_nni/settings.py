@@ -7,13 +7,13 @@ import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
 from easrec_nni.modes import Mode, check_mode
+from easrec_nni.yaml_files import read_yaml
 from search_spaces import SpaceConfig
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "describe_validation_error",
 ]
 
-LARGEST_FILE_BYTES = 1 << 20
 LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
 # YAML's aliases let a file of a kilobyte stand for gigabytes: what is quoted is cut at every level.
 _QUOTE = reprlib.Repr()
@@ -176,16 +175,7 @@ class TrialSettings(_Settings):
             One line for a missing file, broken YAML, an unknown key or a value out of range.
         """
         file = Path(path)
-        if not file.is_file():
-            raise UserError(f"there is no settings file {file}; `easrec init` writes examples")
-        if file.stat().st_size > LARGEST_FILE_BYTES:
-            raise UserError(f"{file} has more than {LARGEST_FILE_BYTES} bytes: not a settings file")
-        try:
-            document = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-            raise UserError(f"{file} is not valid YAML: {' '.join(str(error).split())}") from None
-        if not isinstance(document, dict):
-            raise UserError(f"{file} must hold keys and values, such as `data: ml-100k`")
+        document = read_yaml(file, "settings file", "`easrec init` writes examples", "data: ml-100k")
         return cls.parse(document, str(file))
 
     @classmethod

@@ -13,6 +13,7 @@ from easrec_nni.cli.demo import demo_command
 from easrec_nni.cli.evaluate import evaluate_command
 from easrec_nni.cli.export import export_command
 from easrec_nni.cli.init import init_command
+from easrec_nni.cli.launch import launch_command
 from easrec_nni.cli.prepare import prepare_command
 from easrec_nni.cli.reproduce import reproduce_command
 from easrec_nni.cli.retrain import retrain_command
@@ -28,6 +29,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("demo", demo_command),
     ("init", init_command),
     ("prepare", prepare_command),
+    ("launch", launch_command),
     ("search", search_command),
     ("export", export_command),
     ("retrain", retrain_command),

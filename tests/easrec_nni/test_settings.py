@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import examples_folder
-from easrec_nni.settings import LARGEST_FILE_BYTES, TrialSettings
+from easrec_nni.settings import TrialSettings
+from easrec_nni.yaml_files import LARGEST_FILE_BYTES
 from search_spaces import SpaceConfig
 
 EXAMPLES = sorted((examples_folder() / "settings").glob("*.yml"))
@@ -274,15 +275,25 @@ def test_any_document_is_settings_or_one_line(document: dict[str, Any]) -> None:
         assert isinstance(config, SpaceConfig)
 
 
-def test_what_is_refused_is_quoted_briefly(tmp_path: Path) -> None:
-    """Aliases that stand for 10^9 entries: the message must not write them out."""
+def bomb() -> str:
+    """Aliases that stand for 10^9 entries."""
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
-    document = "\n".join(["data: x", "seed: *a8"])
-    (tmp_path / "settings.yml").write_text("\n".join([*lines, document]))
+    return "\n".join([*lines, "data: x", "seed: *a8"])
+
+
+def test_what_is_refused_is_quoted_briefly() -> None:
+    """The message must not write out what the aliases stand for."""
     with pytest.raises(UserError) as caught:
-        TrialSettings.read(tmp_path / "settings.yml")
+        TrialSettings.parse(yaml.safe_load(bomb()), "bomb.yml")
     assert len(caught.value.message) < 1000
+
+
+def test_aliases_are_counted_as_what_they_stand_for(tmp_path: Path) -> None:
+    """A copy of such settings, which sampled parameters are put into, would fill the memory."""
+    (tmp_path / "settings.yml").write_text(bomb().replace("seed:", "space:\n  dropout:"))
+    with pytest.raises(UserError, match="stands for more than 100000 entries"):
+        TrialSettings.read(tmp_path / "settings.yml")
 
 
 def test_the_number_of_items_is_the_datasets() -> None:

@@ -1,0 +1,51 @@
+"""``easrec launch``: an NNI experiment, checked first and closed to other machines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easrec_nni.errors import UserError
+
+
+def launch_command(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Experiment; `easrec init` writes examples.")],
+    port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
+    watch: Annotated[
+        bool, typer.Option("--watch", "--foreground", help="Show the trials until they end; Ctrl-C stops everything.")
+    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether everything is ready.")] = False,
+    expose: Annotated[
+        bool,
+        typer.Option("--expose", help="Let other machines reach the web UI: it has no password and runs commands."),
+    ] = False,
+) -> None:
+    """Start an NNI experiment: nnictl create, with a look at everything first and its server closed to other machines.
+
+    Checked are NNI's server on this machine, the Python of trialCommand, its settings, every value of the search
+    space, the prepared dataset, the size of the code directory, and the disk. The trials then run in the background:
+    the web UI, nnictl and `easrec export` find the experiment as usual. Each trial takes its share of the cores.
+
+    \b
+    Examples:
+      easrec launch ml100k.yml
+      easrec launch ml100k.yml --check
+      easrec launch ml100k.yml --port 9000 --watch
+      ssh -L 8080:localhost:8080 SERVER       # then http://localhost:8080 shows a server's web UI here
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    if check and watch:
+        raise UserError("--check starts nothing that --watch could show; give one of them")
+    from rich.console import Console
+
+    from easrec_nni import launching
+
+    console = Console()
+    if check:
+        launching.check(file, console, expose)
+        console.print("ready", highlight=False)
+    elif watch:
+        launching.launch_and_watch(file, console, port, expose=expose)
+    else:
+        launching.launch(file, console, port, expose=expose)

@@ -1,0 +1,62 @@
+"""The settings and the dataset that an experiment's trials will ask for."""
+
+from __future__ import annotations
+
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.errors import UserError
+from easrec_nni.experiment_file import ExperimentFile
+from easrec_nni.settings import TrialSettings
+from search_spaces import SpaceConfig
+
+__all__ = ["check_settings_and_data", "state_bytes"]
+
+# Copies of the weights, four bytes a number, that a trial leaves: search and retraining each keep the best epoch's, the
+# last one's with Adam's two averages, and a result.
+COPIES = 2 * (1 + 3 + 1)
+
+
+def check_settings_and_data(experiment: ExperimentFile) -> str:
+    """The trial's settings, every value that the search space names, and the dataset.
+
+    Raises
+    ------
+    UserError
+        A file is missing or wrong, a hyper-parameter is no key of the settings, or the dataset is not prepared.
+    """
+    file = experiment.settings_file
+    if file is None:
+        return "trialCommand is not this package's trial: not checked"
+    settings = TrialSettings.read(file)
+    for name, values in experiment.samples.items():
+        for value in values:
+            try:
+                settings.with_parameters({name: value})
+            except UserError as error:
+                raise UserError(f"{experiment.path}, searchSpace: {error.message}") from None
+    if experiment.platform != "local":
+        return f"{file} is well; each worker must have the dataset {settings.data!r}, a trial checks it when it starts"
+    dataset, _ = _open(experiment, settings)
+    return f"{dataset.name}: {dataset.n_users} users, {dataset.n_items} items, in {dataset.path}"
+
+
+def state_bytes(experiment: ExperimentFile) -> int:
+    """Bytes that one trial's checkpoints and weights take; 0 where settings or data do not say it."""
+    try:
+        if experiment.settings_file is None or experiment.platform != "local":
+            return 0
+        _, space = _open(experiment, TrialSettings.read(experiment.settings_file))
+    except UserError:
+        return 0
+    embeddings = (space.n_items + 1 + space.max_length) * space.hidden
+    # A block has four square matrices of attention and two of the feed-forward part; gates and norms are small.
+    blocks = space.layers * (4 * space.hidden**2 + 2 * space.hidden * space.inner)
+    candidates = len(space.candidates) if space.supernet == "independent" else 1
+    return 4 * COPIES * (embeddings + candidates * blocks)
+
+
+def _open(experiment: ExperimentFile, settings: TrialSettings) -> tuple[Dataset, SpaceConfig]:
+    """The dataset, looked for from where trials start, and the space over it."""
+    data = settings.data
+    is_relative = "/" in data and not data.startswith(("/", "~"))
+    dataset = load_dataset(experiment.code_directory / data if is_relative else data)
+    return dataset, settings.space_for(dataset)
