@@ -141,8 +141,8 @@ def user_gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.floa
     ranks = np.asarray(ranks, dtype=np.float64)
     if ranks.size and not ranks.min() >= 1:  # so that NaN is refused, too
         raise ValueError("ranks are whole numbers from 1")
-    gain = {"recall": np.ones_like, "mrr": np.reciprocal, "ndcg": lambda rank: 1 / np.log2(rank + 1)}[metric]
-    return np.where(ranks <= k, gain(ranks), 0.0)
+    gains = {"recall": np.ones_like(ranks), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[metric]
+    return np.where(ranks <= k, gains, 0.0)
 
 
 def metrics_from_ranks(ranks: NDArray[np.int64] | Tensor, k: int | Sequence[int], protocol: str) -> dict[str, float]:
