@@ -14,11 +14,11 @@ from search_spaces import Choice, SpaceConfig
 __all__ = ["CandidateRecord", "epoch_cost", "log_linear_reward", "ndcg_of_chance"]
 
 
-def epoch_cost(config: SpaceConfig, choice: Choice, mode: str) -> float:
+def epoch_cost(config: SpaceConfig, choice: Choice, scored_positions: float) -> float:
     """Multiply-adds of an epoch's training, as a share of the largest architecture's.
 
-    Training computes all positions of all layers, and in the causal mode scores the items at every position. The share
-    is that of a full history; backward passes multiply both sides alike. In seconds small networks cost more than their
+    Training computes all positions of all layers, and scores the items wherever there is a loss. The share is that of a
+    full history; backward passes multiply both sides alike. In seconds small networks cost more than their
     share, as a training step has work that no multiply-add is counted for.
 
     Parameters
@@ -27,14 +27,13 @@ def epoch_cost(config: SpaceConfig, choice: Choice, mode: str) -> float:
         The space.
     choice
         One of its architectures.
-    mode
-        ``causal``: a loss at every position; ``augmented``: at the newest one alone.
+    scored_positions
+        Positions of a full history that have a loss, on average.
     """
-    positions = 1 if mode == "augmented" else config.max_length
 
-    def madds(architecture: Choice) -> int:
+    def madds(architecture: Choice) -> float:
         cost = architecture_cost(config, architecture)
-        return cost.block_madds_per_user + cost.gate_madds_per_user + positions * cost.scoring_madds_per_user
+        return cost.block_madds_per_user + cost.gate_madds_per_user + scored_positions * cost.scoring_madds_per_user
 
     return madds(choice) / madds(config.largest)
 

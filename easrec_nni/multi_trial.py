@@ -110,6 +110,7 @@ class _Search:
         # Not more than the one-shot search has, and so every candidate can be paid at least once.
         self.epochs = min(chosen.candidate_epochs, chosen.epochs)
         self.costs = cost_table(self.config)
+        self.scored = _scored_positions(self.settings, self.config.max_length)
 
     def reward(self, sample: dict[str, Any]) -> float:
         """Worth of an architecture, trained unless that was done before."""
@@ -118,7 +119,7 @@ class _Search:
         choice = self.config.choice(sample)
         row = self.record.find(choice)
         if row is None:
-            price = self.epochs * epoch_cost(self.config, choice, self.settings.mode)
+            price = self.epochs * epoch_cost(self.config, choice, self.scored)
             if self.record.spent + price > self.budget + ROUNDING:
                 raise BudgetSpent
             row = self._judge(choice, price)
@@ -193,6 +194,14 @@ class _Search:
                 "every architecture was trained and the budget is not spent: search.candidate_epochs: %d would use it",
                 longer,
             )
+
+
+def _scored_positions(settings: TrialSettings, length: int) -> float:
+    """Positions of a full history that have a loss, on average over an epoch."""
+    if settings.mode == "masked":
+        alone = settings.masking.newest_share
+        return alone + (1 - alone) * max(1.0, settings.masking.share * length)
+    return 1.0 if settings.mode == "augmented" else float(length)
 
 
 class _EpochLoss(Callback):

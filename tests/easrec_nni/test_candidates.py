@@ -48,12 +48,12 @@ def test_an_epoch_costs_the_layers_and_the_scores_of_every_position() -> None:
     small, large = Choice(hidden_pruning=0.5, inner_pruning=0.25, depth=2), CONFIG.largest
     nominal = [architecture_cost(CONFIG, choice).madds_per_user for choice in (small, large)]
     # With one score per user that is what inference costs nominally; the other 19 positions score 300 items of width d.
-    assert epoch_cost(CONFIG, small, "augmented") == pytest.approx(nominal[0] / nominal[1])
+    assert epoch_cost(CONFIG, small, 1) == pytest.approx(nominal[0] / nominal[1])
     scores = [19 * 8 * 301, 19 * 16 * 301]
     share = (nominal[0] + scores[0]) / (nominal[1] + scores[1])
-    assert epoch_cost(CONFIG, small, "causal") == pytest.approx(share)
+    assert epoch_cost(CONFIG, small, 20) == pytest.approx(share)
     assert share > 1.2 * nominal[0] / nominal[1]  # scores shrink with the width alone
-    assert epoch_cost(CONFIG, large, "causal") == epoch_cost(CONFIG, large, "augmented") == 1
+    assert epoch_cost(CONFIG, large, 20) == epoch_cost(CONFIG, large, 1) == 1
 
 
 def row(number: int, choice: Choice, reward: float) -> dict[str, float]:

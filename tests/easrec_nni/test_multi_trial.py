@@ -17,6 +17,7 @@ from easrec_nni.cost import architecture_cost
 from easrec_nni.errors import UserError
 from easrec_nni.networks import load_network, read_weights
 from easrec_nni.searching import SearchResult
+from search_spaces import EASRecSpace
 from strategies import MULTI_TRIAL_STRATEGIES
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]}
@@ -57,7 +58,7 @@ def test_the_budget_is_spent_and_not_more(
     tiny_dataset: Dataset, settings: TrialSettings, unbroken: SearchResult
 ) -> None:
     config, budget = settings.space_config(tiny_dataset.n_items), 3 * 2.8
-    spent = sum(2 * epoch_cost(config, choice_of(row), "causal") for row in unbroken.history)
+    spent = sum(2 * epoch_cost(config, choice_of(row), 6) for row in unbroken.history)
     assert sum(row["price"] for row in unbroken.history) == pytest.approx(spent)
     assert spent <= budget
     drawn: list[Choice] = []
@@ -68,11 +69,9 @@ def test_the_budget_is_spent_and_not_more(
             raise multi_trial.BudgetSpent
         return 0.0
 
-    from search_spaces import EASRecSpace
-
     multi_trial.explore(MULTI_TRIAL_STRATEGIES["random"](settings.seed), EASRecSpace(config), note)
     assert drawn[:-1] == [choice_of(row) for row in unbroken.history]
-    assert spent + 2 * epoch_cost(config, drawn[-1], "causal") > budget  # the first that could not be paid
+    assert spent + 2 * epoch_cost(config, drawn[-1], 6) > budget  # the first that could not be paid
 
 
 def test_the_best_candidate_is_the_result(
@@ -189,11 +188,34 @@ def test_an_architecture_is_trained_once_however_often_it_is_drawn(
     assert "search.candidate_epochs: 9" in caplog.text  # the budget would have allowed as many as the search has
 
 
+@pytest.mark.parametrize(
+    ("mode", "direction", "objective", "scored"),
+    [("causal", "causal", "next", 6), ("augmented", "causal", "next", 1), ("masked", "bidirectional", "masked", 1.25)],
+)
+def test_the_price_counts_the_positions_that_have_a_loss(
+    mode: str, direction: str, objective: str, scored: float, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Masked: the newest position for three quarters of the sequences, a third of six for the others."""
+    settings = settings_for(tiny_dataset, {"direction": direction, "objective": objective}, epochs=1)
+    masking = {"masking.share": 1 / 3, "masking.newest_share": 0.75} if mode == "masked" else {}
+    settings = settings.with_parameters({"mode": mode, **masking})
+
+    def stop(row: dict[str, float]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tiny_dataset, settings, tmp_path, on_epoch=stop)
+    (first,) = read_history(tmp_path / "state" / "history.csv")
+    assert first["price"] == pytest.approx(
+        epoch_cost(settings.space_config(tiny_dataset.n_items), choice_of(first), scored)
+    )
+
+
 def test_candidates_are_trained_no_longer_than_a_search(tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = settings_for(tiny_dataset, epochs=1, candidate_epochs=50)
     config = settings.space_config(tiny_dataset.n_items)
     history = search(tiny_dataset, settings, tmp_path).history
-    assert history[0]["price"] == pytest.approx(epoch_cost(config, choice_of(history[0]), "causal"))
+    assert history[0]["price"] == pytest.approx(epoch_cost(config, choice_of(history[0]), 6))
 
 
 def test_nothing_is_left_where_the_process_was_started(
