@@ -86,6 +86,15 @@ class Architecture(_Part):
         return cost
 
     @model_validator(mode="after")
+    def _check_names(self) -> Architecture:
+        """Names are shown in terminals, which obey some characters."""
+        names = [*self.cost, *self.metrics, *self.versions, *self.versions.values(), *self.space.feature_names]
+        for name in [*names, self.dataset.name if self.dataset else ""]:
+            if not name.isprintable():
+                raise ValueError(f"the name {name[:40]!r} has characters that cannot be printed")
+        return self
+
+    @model_validator(mode="after")
     def _check_space(self) -> Architecture:
         for name, largest in LARGEST_SIZES.items():
             if getattr(self.space, name) > largest:
@@ -146,10 +155,17 @@ class Architecture(_Part):
 
         return draw(self, unpruned_cost)
 
-    def to_json(self) -> str:
-        """The document as it is written: indented, keys in the order of the schema, nothing that is not known."""
+    def to_json(self, indent: int | None = 2) -> str:
+        """The document as it is written: keys in the order of the schema, nothing that is not known.
+
+        Parameters
+        ----------
+        indent
+            Spaces of a level; None writes all on one line, as NNI's records hold it.
+        """
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        end = "" if indent is None else "\n"
+        return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False) + end
 
     def write(self, path: str | Path) -> None:
         """Write the JSON file, whole or not at all.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from easrec_nni.readable import printable
+
 
 class UserError(Exception):
     """A mistake in what the toolkit was given: an option, a file, a folder, a name.
@@ -21,7 +23,8 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        # Messages quote files, which can hold anything: nothing of them may reach the terminal as a command to it.
+        super().__init__(printable(" ".join(message.split())))
 
     @property
     def message(self) -> str:

@@ -1,4 +1,4 @@
-"""Taking a searched architecture out of an NNI experiment."""
+"""Taking a searched architecture out of an NNI experiment, or out of what NNI knows of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from pathlib import Path
 
 from easrec_nni.architecture import Architecture
 from easrec_nni.errors import UserError
+from easrec_nni.exported_trials import read_exported
 from easrec_nni.files import copy_whole
 from easrec_nni.nni_records import Trial, best_trial, find_experiment, list_trials
 
-__all__ = ["ARCHITECTURE_FILE", "WEIGHTS_FILE", "Exported", "choose_trial", "export_architecture"]
+__all__ = [
+    "ARCHITECTURE_FILE",
+    "WEIGHTS_FILE",
+    "Exported",
+    "choose_trial",
+    "export_architecture",
+    "trial_architecture",
+    "trials_of",
+    "weights_place",
+]
 
 ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "supernet.safetensors"
+LONGEST_PLACE = 500  # characters of a machine and a folder
 
 
 @dataclass(frozen=True)
@@ -29,12 +40,31 @@ class Exported:
         The architecture.
     file, weights
         The files; `weights` is None if they were not asked for.
+    rebuilt
+        Whether the trial's files could not be reached, so that the architecture is the one in NNI's records.
     """
 
     trial: Trial
     architecture: Architecture
     file: Path
     weights: Path | None
+    rebuilt: bool = False
+
+
+def trials_of(source: str | Path) -> list[Trial]:
+    """Trials of an experiment by its id, running, stopped or finished; or of a file of results.
+
+    Parameters
+    ----------
+    source
+        NNI's id of an experiment, or what :func:`~easrec_nni.exported_trials.read_exported` reads.
+
+    Raises
+    ------
+    UserError
+        There is no such experiment or file, or it cannot be read.
+    """
+    return read_exported(Path(source)) if Path(source).is_file() else list_trials(find_experiment(str(source)))
 
 
 def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest: bool = False) -> Trial:
@@ -68,14 +98,14 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
 
 
 def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
-    assert best.score is not None and best.final is not None
-    least = best.score - float(best.final.get("default_standard_error", 0.0))
+    assert best.score is not None
+    least = best.score - (best.figure("default_standard_error") or 0.0)
     as_good = [
-        trial
+        (cost, trial.number, trial)
         for trial in trials
-        if trial.score is not None and trial.score >= least and "madds_per_user" in (trial.final or {})
+        if trial.score is not None and trial.score >= least and (cost := trial.figure("madds_per_user")) is not None
     ]
-    return min(as_good, key=lambda trial: (trial.final or {})["madds_per_user"], default=best)
+    return min(as_good, key=lambda entry: entry[:2])[2] if as_good else best
 
 
 def _summary(trials: Sequence[Trial]) -> str:
@@ -87,8 +117,34 @@ def _summary(trials: Sequence[Trial]) -> str:
     return ", ".join(shown) + (" …" if len(trials) > len(shown) else "") + reason
 
 
+def trial_architecture(trial: Trial) -> tuple[Architecture, bool]:
+    """Architecture of a trial, from its folder or else from its final result; and whether it was the latter.
+
+    Raises
+    ------
+    UserError
+        There is neither, or it is not valid.
+    """
+    file = trial.folder / ARCHITECTURE_FILE
+    if file.is_file():
+        return Architecture.read(file), False
+    text = (trial.final or {}).get("architecture")
+    if isinstance(text, str):
+        return Architecture.parse(text, f"the architecture in NNI's records of trial {trial.number}"), True
+    raise _missing(trial, ARCHITECTURE_FILE)
+
+
+def weights_place(trial: Trial) -> str:
+    """Machine and folder where a trial's weights are, as ``scp`` takes them; empty if nobody said."""
+    place = (trial.final or {}).get("files_at")
+    return place if isinstance(place, str) and len(place) <= LONGEST_PLACE else ""
+
+
 def _missing(trial: Trial, name: str) -> UserError:
-    if not trial.folder.is_dir():
+    place = weights_place(trial)
+    if place and not trial.folder.is_dir():
+        where = f"its files stay on the machine that ran it: scp {place}/{name} ."
+    elif not trial.folder.is_dir():
         where = "its folder is not on this machine (a remote training service, or deleted)"
     elif trial.status == "FAILED":
         where = f"it failed: {trial.last_error()[:200] or 'see trial.stderr'}"
@@ -100,18 +156,20 @@ def _missing(trial: Trial, name: str) -> UserError:
 
 
 def export_architecture(
-    experiment_id: str,
+    experiment: str | Path,
     out: str | Path,
     trial_id: str | None = None,
     weights: bool = False,
     smallest: bool = False,
 ) -> Exported:
-    """Write the architecture of a trial of an experiment, running or finished.
+    """Write the architecture of a trial of an experiment, running, stopped or finished.
+
+    Where the trial's folder is not on this machine, the architecture is the one that its final result carries.
 
     Parameters
     ----------
-    experiment_id
-        NNI's id of the experiment.
+    experiment
+        NNI's id of the experiment, or a file as :func:`trials_of` takes it.
     out
         JSON file to write.
     trial_id
@@ -126,15 +184,12 @@ def export_architecture(
     UserError
         There is no such experiment, trial or file, or the file is no valid architecture. Nothing is written then.
     """
-    trial = choose_trial(list_trials(find_experiment(experiment_id)), trial_id, smallest)
-    source, target = trial.folder / ARCHITECTURE_FILE, Path(out)
-    if not source.is_file():
-        raise _missing(trial, ARCHITECTURE_FILE)
-    architecture = Architecture.read(source)
-    supernet = trial.folder / WEIGHTS_FILE
+    trial = choose_trial(trials_of(experiment), trial_id, smallest)
+    architecture, rebuilt = trial_architecture(trial)
+    supernet, target = trial.folder / WEIGHTS_FILE, Path(out)
     if weights and not supernet.is_file():
         raise _missing(trial, WEIGHTS_FILE)
     if weights:  # first: a JSON file without the weights that were asked for would be half an export
         copy_whole(supernet, target.with_name(WEIGHTS_FILE))
     architecture.write(target)
-    return Exported(trial, architecture, target, target.with_name(WEIGHTS_FILE) if weights else None)
+    return Exported(trial, architecture, target, target.with_name(WEIGHTS_FILE) if weights else None, rebuilt)

@@ -15,8 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.errors import UserError
+from easrec_nni.readable import printable
 
-__all__ = ["Experiment", "Trial", "best_trial", "find_experiment", "list_experiments", "list_trials", "request"]
+__all__ = [
+    "DAMAGE",
+    "Experiment",
+    "Trial",
+    "best_trial",
+    "find_experiment",
+    "is_experiment_id",
+    "list_experiments",
+    "list_trials",
+    "parse_result",
+    "request",
+]
+
+DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What comes of reading records that hold something else than NNI writes."""
 
 REQUEST_SECONDS = 10.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -101,8 +116,16 @@ class Trial:
     @property
     def score(self) -> float | None:
         """Final result that the tuner maximises, if there is a finite one."""
-        value = (self.final or {}).get("default")
-        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+        return self.figure("default")
+
+    def figure(self, name: str) -> float | None:
+        """Finite number of that name in the final result, if there is one."""
+        value = (self.final or {}).get(name)
+        try:
+            number = float(value) if isinstance(value, int | float) else math.nan
+        except OverflowError:  # JSON's whole numbers have no limit
+            return None
+        return number if math.isfinite(number) else None
 
     def last_error(self) -> str:
         """Last line that the trial wrote to stderr: the message of its exception."""
@@ -111,7 +134,7 @@ class Trial:
         except OSError:
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return lines[-1] if lines else ""
+        return printable(lines[-1]) if lines else ""
 
 
 def request(port: int, api: str, seconds: float = REQUEST_SECONDS) -> Any:
@@ -141,9 +164,14 @@ def list_experiments() -> dict[str, dict[str, Any]]:
     file = nni_home() / ".experiment"
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {str(key): value for key, value in entries.items() if isinstance(value, dict)}
+    except (OSError, *DAMAGE):
         return {}
-    return {str(key): value for key, value in entries.items() if isinstance(value, dict)}
+
+
+def is_experiment_id(text: str) -> bool:
+    """Whether NNI could name an experiment so; what leads out of its folder is no name."""
+    return _ID.fullmatch(text) is not None
 
 
 def find_experiment(experiment_id: str) -> Experiment:
@@ -156,14 +184,15 @@ def find_experiment(experiment_id: str) -> Experiment:
     """
     entries = list_experiments()
     entry = entries.get(experiment_id, {})
-    folder = Path(entry.get("logDir") or nni_home()) / experiment_id
-    if not _ID.fullmatch(experiment_id) or not (entry or folder.is_dir()):
+    folder = Path(str(entry.get("logDir") or nni_home())) / experiment_id
+    if not is_experiment_id(experiment_id) or not (entry or folder.is_dir()):
         near = difflib.get_close_matches(experiment_id, entries, n=1) or list(entries)[-3:]
         known = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UserError(f"NNI knows no experiment {experiment_id!r} of this user{known}")
     if not folder.is_dir():
         raise UserError(f"the files of experiment {experiment_id} are gone: there is no {folder}")
-    port = int(entry.get("port") or 0)
+    listed = entry.get("port")
+    port = listed if isinstance(listed, int) and 0 < listed < 65536 else 0
     running = entry.get("status") != "STOPPED" and port > 0 and _answers(experiment_id, port)
     return Experiment(experiment_id, str(entry.get("experimentName") or ""), folder, port, running)
 
@@ -180,10 +209,15 @@ def list_trials(experiment: Experiment) -> list[Trial]:
         try:
             jobs, metrics = request(experiment.port, "trial-jobs"), request(experiment.port, "metric-data")
             return _assemble(experiment, [_from_job(job) for job in jobs], metrics)
-        except (OSError, ValueError):
+        except (OSError, *DAMAGE):
             pass  # stopped since: the records tell the rest
-    trials, metrics = _from_records(experiment.folder / "db" / "nni.sqlite")
-    return _assemble(experiment, trials, metrics)
+    file = experiment.folder / "db" / "nni.sqlite"
+    try:
+        return _assemble(experiment, *_from_records(file))
+    except DAMAGE as error:
+        raise UserError(
+            f"cannot read NNI's records {file}: they are damaged ({type(error).__name__}: {error})"
+        ) from None
 
 
 def best_trial(trials: Iterable[Trial]) -> Trial | None:
@@ -197,19 +231,19 @@ def _sampled(text: str | None) -> dict[str, Any]:
     try:
         record = json.loads(text or "{}")
         parameters, number = record.get("parameters"), record.get("parameter_id")
-    except (ValueError, AttributeError):
+    except DAMAGE:
         return {}
     return {"parameters": parameters, "parameter_id": number} if isinstance(parameters, dict) else {}
 
 
-def _result(text: str) -> dict[str, Any]:
+def parse_result(text: Any) -> dict[str, Any]:
     """A reported result; NNI keeps it as JSON within JSON, and a bare number stands for ``default``."""
     value: Any = text
     for _ in range(2):
         if isinstance(value, str):
             try:
                 value = json.loads(value)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
     return value if isinstance(value, dict) else {"default": value}
 
@@ -242,6 +276,8 @@ def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         raise UserError(f"cannot read NNI's records {file}: {error}") from None
     trials: dict[str, dict[str, Any]] = {}
     for time, trial_id, event, data, number in events:
+        if not trial_id:  # results of another experiment that the user imported
+            continue
         trial = trials.setdefault(str(trial_id), {"id": str(trial_id), "parameters": {}, "started": None})
         trial["status"], trial["ended"] = str(event), time if event in _OVER else None
         trial["number"] = int(number or trial.get("number") or 0)
@@ -263,13 +299,15 @@ def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[
     sampled = {str(row["parameter_id"]): row["parameters"] for row in rows if "parameter_id" in row}
     had = {metric["trialJobId"]: sampled.get(str(metric.get("parameterId"))) for metric in metrics}
     for metric in metrics:
-        result = _result(metric["data"])
+        result = parse_result(metric["data"])
         if metric["type"] == "FINAL":
             final[metric["trialJobId"]] = result
         else:
             intermediate.setdefault(metric["trialJobId"], []).append((int(metric["sequence"]), result))
     trials = []
     for row in rows:
+        if not is_experiment_id(row["id"]):  # it becomes a part of a path
+            raise ValueError(f"{row['id'][:80]!r} is no id of a trial")
         reported = sorted(intermediate.get(row["id"], []), key=lambda entry: entry[0])
         times = {name: row[name] / 1000 if row[name] else None for name in ("started", "ended")}
         folder = experiment.folder / "environments" / "local-env" / "trials" / row["id"]

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["readable_bytes", "readable_count", "readable_seconds"]
+__all__ = ["printable", "readable_bytes", "readable_count", "readable_seconds"]
+
+
+def printable(text: str) -> str:
+    r"""Text that does nothing to the terminal which shows it: control characters are written out.
+
+    Examples
+    --------
+    >>> print(printable("caf\u00e9 \x1b[2J"))
+    café \x1b[2J
+    """
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
 
 
 def readable_count(value: float) -> str:

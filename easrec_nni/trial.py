@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -69,6 +70,8 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         restart=restart,
     )
     report = final_result(retrained.metrics, settings)
+    report["architecture"] = found.architecture.to_json(indent=None)
+    report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
     report |= {"search_seconds": searched - began, "retrain_seconds": time.perf_counter() - searched}
     report_final(report)
     return TrialResult(out, report)
@@ -86,8 +89,10 @@ def final_result(metrics: dict[str, Any], settings: TrialSettings) -> dict[str, 
     """What NNI is told at the end.
 
     ``default``, which the tuner maximises, is the validation NDCG@10 (full ranking) over the users whose validation
-    targets trained no architecture parameter. Figures of the test set have keys of their own and decide nothing. The
-    architecture travels along, so that it can be rebuilt where the trial's files cannot be reached.
+    targets trained no architecture parameter. Figures of the test set have keys of their own and decide nothing.
+
+    :func:`run_trial` adds what lets ``easrec export`` do without the trial's files, which stay on the worker:
+    ``architecture``, the whole document on one line, and ``files_at``, the machine and folder that the weights are in.
     """
     return {
         "default": metrics["valid_selection_users"]["ndcg@10_full"],

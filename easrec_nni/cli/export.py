@@ -11,7 +11,9 @@ from easrec_nni.errors import UserError
 
 
 def export_command(
-    experiment: Annotated[str, typer.Option(metavar="ID", help="Experiment, as nnictl and the web UI name it.")],
+    experiment: Annotated[
+        str, typer.Option(metavar="ID|FILE", help="Experiment, or a file that `nnictl experiment export` wrote.")
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")] = Path("architecture.json"),
     trial: Annotated[str | None, typer.Option(metavar="ID", help="Trial, by id or by number in the web UI.")] = None,
     best: Annotated[bool, typer.Option("--best", help="The trial with the best final result; the default.")] = False,
@@ -20,21 +22,32 @@ def export_command(
     ] = False,
     weights: Annotated[bool, typer.Option("--weights", help="Also copy supernet.safetensors beside FILE.")] = False,
 ) -> None:
-    """Write the architecture of an experiment's trial, running or finished.
+    """Write the architecture of an experiment's trial, running, stopped or finished.
+
+    A trial of another machine keeps its files there; its architecture is rebuilt from NNI's records then. So it is from
+    a file of results: JSON or CSV of `nnictl experiment export`, or the summary that the web UI saves.
 
     \b
     Examples:
       easrec export --experiment hx3kq8ay --out architecture.json --weights
       easrec export --experiment hx3kq8ay --smallest
       easrec export --experiment hx3kq8ay --trial 2
+      easrec export --experiment results.json --best
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.export import export_architecture
+    from easrec_nni.export import export_architecture, weights_place
+    from easrec_nni.readable import printable
 
     if (trial is not None) + best + smallest > 1:
         raise UserError("--trial, --best and --smallest each name a trial; give one of them")
     exported = export_architecture(experiment, out, trial, weights, smallest)
     score = "" if exported.trial.score is None else f", validation NDCG@10 {exported.trial.score:.4f}"
     choice = exported.architecture.choices
-    print(f"trial {exported.trial.number} ({exported.trial.id}){score}: {choice.label}, depth {choice.depth}")
+    print(
+        printable(f"trial {exported.trial.number} ({exported.trial.id}){score}: {choice.label}, depth {choice.depth}")
+    )
     for file in filter(None, (exported.file, exported.weights)):
         print(f"wrote {file}")
+    if exported.rebuilt:
+        place = weights_place(exported.trial)
+        where = f"in {place}" if place else "on the machine that ran the trial"
+        print(printable(f"rebuilt from NNI's records; the weights, supernet.safetensors, are {where}"))
