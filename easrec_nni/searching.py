@@ -17,6 +17,7 @@ from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_histor
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
+from easrec_nni.multi_trial import search_by_trials
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
 from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches, validation_rows
@@ -24,7 +25,7 @@ from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
-from strategies import STRATEGIES, EASRec, Selection, TemperatureSchedule
+from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrategy, Selection, TemperatureSchedule
 
 __all__ = ["SearchResult", "search"]
 
@@ -38,11 +39,12 @@ class SearchResult:
     Attributes
     ----------
     architecture
-        The argmax architecture of the best epoch.
+        The argmax architecture of the best epoch, or the best candidate.
     supernet
-        File with that epoch's weights, alpha and beta.
+        File with that epoch's weights, alpha and beta; after a search by trials (:mod:`easrec_nni.multi_trial`), with
+        the weights of the best candidate's own network, which a retraining can inherit alike.
     history
-        A row for each epoch.
+        A row for each epoch, or for each candidate that was trained.
     """
 
     architecture: Architecture
@@ -59,7 +61,7 @@ def search(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> SearchResult:
-    """Search an architecture; a run that was killed goes on where its last epoch ended.
+    """Search an architecture; a run that was killed goes on where its last epoch or candidate ended.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def search(
     True
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
-    config = settings.space_config(dataset.n_items)
+    config = settings.space_for(dataset)
     if config.is_fixed:
         raise UserError(
             "the space has one architecture: give it several pruning ratios or depths, or retrain it directly"
@@ -109,21 +111,11 @@ def search(
     }
     folder = RunFolder(out, request, restart)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
-    seed_everything(settings.seed)
-    space = EASRecSpace(config)
-    strategy = make_strategy(config, settings)
-    record = EpochRecord(
-        folder.state,
-        MONITOR,
-        settings.search.patience,
-        weights=lambda: {**space.weights(), **_logits(strategy.selection)},
-        extra=lambda: _describe(strategy, config),
-        on_epoch=on_epoch,
-    )
     if not architecture_file.is_file():
-        _run(dataset, settings, config, space, strategy, record, folder, progress)
+        run = search_by_trials if settings.search.strategy in MULTI_TRIAL_STRATEGIES else _search_one_shot
+        best_row = run(dataset, settings, config, folder, progress, on_epoch)
         best = read_weights(folder.state / "best.safetensors")
-        architecture = _architecture(dataset, settings, config, best, record.best_row)
+        architecture = _architecture(dataset, settings, config, best, best_row)
         save_weights(best, supernet_file)
         architecture.write(architecture_file)  # last: its presence says that the search is complete
     else:
@@ -132,7 +124,7 @@ def search(
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
 
-def make_strategy(config: SpaceConfig, settings: TrialSettings) -> EASRec:
+def make_strategy(config: SpaceConfig, settings: TrialSettings) -> DifferentiableStrategy:
     """The differentiable strategy that settings describe.
 
     Raises
@@ -143,7 +135,8 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings) -> EASRec:
     chosen = settings.search
     if chosen.strategy not in STRATEGIES:
         raise UserError(
-            f"settings, search.strategy: {chosen.strategy!r} is unknown; choose from {', '.join(STRATEGIES)}"
+            f"settings, search.strategy: {chosen.strategy!r} is unknown; choose from "
+            + ", ".join([*STRATEGIES, *MULTI_TRIAL_STRATEGIES])
         )
     # What only EASRec has: the dynamic constraint, and noise that can be switched off.
     own = {"dynamic": chosen.dynamic, "noise": chosen.noise} if chosen.strategy == "easrec" else {}
@@ -157,16 +150,26 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings) -> EASRec:
     )
 
 
-def _run(
+def _search_one_shot(
     dataset: Dataset,
     settings: TrialSettings,
     config: SpaceConfig,
-    space: EASRecSpace,
-    strategy: EASRec,
-    record: EpochRecord,
     folder: RunFolder,
     progress: bool,
-) -> None:
+    on_epoch: Callable[[dict[str, float]], None] | None,
+) -> dict[str, float]:
+    """Train a supernet with a differentiable strategy; the best epoch's row."""
+    seed_everything(settings.seed)
+    space = EASRecSpace(config)
+    strategy = make_strategy(config, settings)
+    record = EpochRecord(
+        folder.state,
+        MONITOR,
+        settings.search.patience,
+        weights=lambda: {**space.weights(), **_logits(strategy.selection)},
+        extra=lambda: _describe(strategy, config),
+        on_epoch=on_epoch,
+    )
     chosen, length = settings.search, config.max_length
     arch_rows, _ = validation_rows(dataset, chosen.arch_share)
     run_strategy(
@@ -181,6 +184,7 @@ def _run(
         },
         checkpoint=folder.checkpoint,
     )
+    return record.best_row
 
 
 def _logits(selection: Selection | None) -> dict[str, Tensor]:
@@ -188,7 +192,7 @@ def _logits(selection: Selection | None) -> dict[str, Tensor]:
     return {f"{LOGITS}{label}": logits for label, logits in selection.logits.items()}
 
 
-def _describe(strategy: EASRec, config: SpaceConfig) -> dict[str, float]:
+def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str, float]:
     """Columns of an epoch's row that tell where the search stands."""
     selection = strategy.selection
     assert selection is not None
@@ -217,6 +221,7 @@ def _architecture(
     probabilities = {
         label: dict(zip(names, best[f"{LOGITS}{label}"].double().softmax(-1).tolist(), strict=True))
         for label, names in options.items()
+        if f"{LOGITS}{label}" in best  # candidates that were trained by themselves have none
     }
     choice = config.choice(
         {key: row[key] for key in ("hidden_pruning", "inner_pruning")} | {"depth": int(row["depth"])}
