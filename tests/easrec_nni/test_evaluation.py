@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
+import ir_measures
+import numpy as np
 import pytest
 import torch
+from ir_measures import RR, R, nDCG
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from easrec_nni import evaluation as evaluation_module
 from easrec_nni.data import Dataset
 from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluate, evaluation_batch_size, rank_users
+from easrec_nni.evaluation import evaluate, evaluate_fully, evaluation_batch_size, rank_users
+from easrec_nni.item_knn import ItemKNN
 from search_spaces import EASRecSpace, SpaceConfig
 
 PROTOCOLS = ("full", "unseen", "pop100", "uni100")
@@ -112,6 +118,100 @@ def test_batch_size_does_not_matter(tiny_dataset: Dataset, batch_size: int, monk
     found = rank_users(network, tiny_dataset, "test", protocols=PROTOCOLS)
     for protocol in PROTOCOLS:
         assert found[protocol].tolist() == expected[protocol].tolist()
+
+
+@pytest.mark.parametrize("part", ["valid", "test"])
+def test_one_pass_gives_all_cut_offs_and_protocols(tiny_dataset: Dataset, part: str) -> None:
+    network, passes = network_for(tiny_dataset), []
+    expected: dict[str, float] = {}
+    for protocol in PROTOCOLS:
+        one_by_one = brute_force(network, tiny_dataset, part, protocol, 6)
+        for k in (1, 5, 20):
+            expected |= metrics_of(one_by_one, k, protocol)
+    network.register_forward_hook(lambda module, inputs, output: passes.append(len(output)))
+    metrics, ranks = evaluate_fully(network, tiny_dataset, part, (1, 5, 20), PROTOCOLS)
+    assert sum(passes) == len(tiny_dataset.split.eval_users)
+    assert {name: value for name, value in metrics.items() if name in expected} == pytest.approx(expected)
+    more = {f"{name}@{k}_full" for name in ("coverage", "mean_popularity") for k in (1, 5, 20)}
+    assert metrics.keys() == expected.keys() | more
+    assert list(ranks) == list(PROTOCOLS)
+    again = rank_users(network, tiny_dataset, part, protocols=PROTOCOLS)
+    assert all(ranks[protocol].tolist() == again[protocol].tolist() for protocol in PROTOCOLS)
+    assert evaluate(network, tiny_dataset, part, k=(1, 5, 20), protocols=PROTOCOLS) == {
+        name: metrics[name] for name in expected
+    }
+
+
+def test_what_is_recommended_is_counted_on_the_full_ranking_only(tiny_dataset: Dataset) -> None:
+    metrics, ranks = evaluate_fully(network_for(tiny_dataset), tiny_dataset, "test", 10, ("pop100", "unseen"))
+    assert set(ranks) == {"pop100", "unseen"} and len(metrics) == 6
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_real_scores_are_measured_as_by_ir_measures(ml100k: Dataset, protocol: str) -> None:
+    model, cut_offs = ItemKNN(ml100k, leave_out_seen=False), (1, 5, 10, 20)
+    ranks = rank_users(model, ml100k, "test", protocols=(protocol,))[protocol]
+    relevant, run, rows = [], [], []
+    for row, user in enumerate(ml100k.split.eval_users[:200]):
+        log = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1]].tolist()
+        history, target = log[:-1], log[-1]
+        scores = model(torch.tensor([history[-50:]]))[0].tolist()
+        if protocol in ("pop100", "uni100"):
+            items = [target, *(int(item) for item in ml100k.negatives(protocol, "test")[row] if item)]
+        else:
+            known = set(history) if protocol == "unseen" else set()
+            items = [item for item in range(1, ml100k.n_items + 1) if item not in known]
+        if sum(scores[item] == scores[target] for item in items) > 1:
+            continue  # a tie of the target: others break it by name, we against the model
+        rows.append(row)
+        relevant.append(ir_measures.Qrel(str(row), str(target), 1))
+        best = sorted(items, key=lambda item: -scores[item])[:25]  # nothing below the largest cut-off counts
+        run += [ir_measures.ScoredDoc(str(row), str(item), scores[item]) for item in best]
+    assert len(rows) > 100
+    wanted = [measure @ k for measure in (R, RR, nDCG) for k in cut_offs]
+    theirs = ir_measures.calc_aggregate(wanted, relevant, run)
+    ours = evaluation_module.metrics_of({protocol: ranks[rows]}, cut_offs)
+    for name, measure in (("recall", R), ("mrr", RR), ("ndcg", nDCG)):
+        for k in cut_offs:
+            assert ours[f"{name}@{k}_{protocol}"] == pytest.approx(theirs[measure @ k], abs=1e-9)
+    assert 0.02 < ours[f"recall@10_{protocol}"] < 0.9
+
+
+class LargestTensor(TorchDispatchMode):
+    """Remembers the size of the largest tensor that any operation makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for each in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(each, Tensor):
+                self.bytes = max(self.bytes, each.untyped_storage().nbytes())
+        return result
+
+
+def test_scores_of_all_users_and_items_are_never_held_at_once(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Three of tiny_dataset's 40 users have as many scores as may be held here.
+    limit, n_items = 2**16, 2**16 // 3 - 1
+    monkeypatch.setattr(evaluation_module, "LARGEST_SCORES", limit)
+    dataset = dataclasses.replace(tiny_dataset, item_ids=np.broadcast_to(np.str_("i"), n_items + 1))
+    sizes: list[int] = []
+
+    class Wide(nn.Module):
+        def forward(self, ids: Tensor) -> Tensor:
+            sizes.append(len(ids))
+            return torch.zeros(len(ids), n_items + 1)  # all tied: the most work for what is recommended
+
+    with LargestTensor() as largest:
+        metrics, _ = evaluate_fully(Wide(), dataset, "test", 10, ("full", "unseen"))
+    assert sizes == [3] * 13 + [1]
+    assert metrics["coverage@10_full"] == 10 / n_items
+    # At most 8 bytes for each score of a batch; with one for each user and item it would be 13 times as much.
+    assert limit * 4 - n_items * 4 <= largest.bytes <= limit * 8
 
 
 @pytest.mark.parametrize("n_items", [1, 28, 3706, 164_532, 10**7, 10**9])
