@@ -4,7 +4,8 @@
    would be FLOPs. This convention holds everywhere in the project.
 2. Matrix products are counted. Norms, activations, sums, lookups are not: they are on the explicit list
    :data:`NEGLIGIBLE`, and an operator that is neither counted nor on the list is an error, so that nothing costly is
-   silently free. fvcore by itself counts nothing for ``scaled_dot_product_attention``.
+   silently free. fvcore by itself counts nothing for ``scaled_dot_product_attention``. (CORE's normalisation of the
+   items' vectors is elementwise too; it depends on no user.)
 3. fvcore rests on TorchScript tracing and has had no release since 2022: it is used in :func:`_count` alone.
 
 To add a cost: a field of :class:`Cost` with its unit in its name, filled in :func:`architecture_cost`.
@@ -29,14 +30,14 @@ __all__ = ["NEGLIGIBLE", "Cost", "UncountedOperatorError", "architecture_cost", 
 NEGLIGIBLE = frozenset(
     f"aten::{name}"
     for name in (
-        # elementwise, O(B N d)
+        # elementwise, O(B N d), but for CORE's item vectors, O(items d)
         "add add_ sub mul mul_ div neg abs square pow sqrt rsqrt exp sigmoid relu gelu elu dropout clamp clamp_min "
         "bitwise_and __and__ __or__ bitwise_or bitwise_not logical_not ne eq gt lt le ge where masked_fill softmax "
         # reductions over one axis, O(B N d)
         "sum cumsum linalg_vector_norm norm any argmax max flip "
         # lookups, copies and shapes
-        "embedding embedding_bag gather index index_select ones ones_like zeros zeros_like eye full full_like tril arange expand "
-        "expand_as repeat pad cat stack numpy_T numel"
+        "embedding embedding_bag gather index index_select ones ones_like zeros zeros_like eye full full_like tril "
+        "arange expand expand_as repeat pad cat stack numpy_T numel"
     ).split()
 )
 """Operators that are left out of the count on purpose."""
@@ -95,7 +96,7 @@ class Cost:
     feature_madds_per_user
         Multiply-adds of bringing item features and items together, before or after the layers.
     scoring_madds_per_user
-        Multiply-adds of scoring all items from the newest position.
+        Multiply-adds of scoring all items from the newest position, and of CORE's weights of the positions.
     madds_per_user
         The four together: the nominal figure, which the constraint uses.
     executed_madds_per_user
@@ -121,7 +122,7 @@ class Cost:
 
 
 def _nominal(network: EASRecSpace, ids: Tensor) -> Tensor:
-    return network.score(network.states(ids)[:, -1])
+    return network.score(network.states(network.prompt(ids))[:, -1])
 
 
 def _executed(network: EASRecSpace, ids: Tensor) -> Tensor:
