@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from nni.nas.evaluator.pytorch import LightningModule
+from nni.nas.evaluator.pytorch import DataLoader, LightningModule
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
 from torch import Tensor, nn
 
@@ -108,7 +108,7 @@ def search_sums() -> Callable[..., Sums]:
             ThreeIsBest(),
             make_trainer(epochs, [], False),
             train_batches=[batch] * (iterations // epochs),
-            validation_batches={"architecture": [batch], "selection": [batch]},
+            validation_batches={"architecture": [batch], "selection": DataLoader([batch], batch_size=None)},
             checkpoint=None,
         )
         return space
