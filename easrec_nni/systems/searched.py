@@ -11,6 +11,8 @@ from easrec_nni.systems.system import System
 __all__ = ["CONTROLS", "STRATEGIES"]
 
 _WITHOUT_GATES = {"space.gate_layers": 0}
+# On MovieLens-100K a network of the default two epochs cannot be told from popularity: nothing could be selected.
+_TRIALS = {**_WITHOUT_GATES, "search.candidate_epochs": 5}
 
 STRATEGIES = (
     System("easrec", "EASRec", "search strategy", "Zhang et al., the paper", {"search.strategy": "easrec"}),
@@ -50,20 +52,20 @@ CONTROLS = (
         "random search + SASRec",
         "control",
         "random architectures at equal total cost",
-        {**_WITHOUT_GATES, "search.strategy": "random"},
+        {**_TRIALS, "search.strategy": "random"},
     ),
     System(
         "evolution",
         "regularised evolution + SASRec",
         "control",
         "Real et al., AAAI 2019; reward of accuracy and cost as in MONAS, Hsu et al. 2018",
-        {**_WITHOUT_GATES, "search.strategy": "evolution"},
+        {**_TRIALS, "search.strategy": "evolution"},
     ),
     System(
         "tpe",
         "TPE + SASRec",
         "control",
         "Bergstra et al., NeurIPS 2011; reward of accuracy and cost as in MONAS, Hsu et al. 2018",
-        {**_WITHOUT_GATES, "search.strategy": "tpe"},
+        {**_TRIALS, "search.strategy": "tpe"},
     ),
 )
