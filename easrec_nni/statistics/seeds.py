@@ -1,0 +1,164 @@
+"""Over seeds: mean and spread of a system, and two systems seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+__all__ = ["Interval", "PairedTest", "Summary", "paired_test", "summarise"]
+
+# Figures that differ by less than this share of their size differ by rounding.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether both ends are on the same side of zero."""
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A system's figure over seeds.
+
+    Attributes
+    ----------
+    n
+        Seeds.
+    mean
+        Their mean.
+    sd
+        Sample standard deviation (n - 1); None for a single seed.
+    interval
+        Of the mean, by Student's t; None for a single seed.
+    """
+
+    n: int
+    mean: float
+    sd: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Two systems' figures, seed by seed.
+
+    Attributes
+    ----------
+    n
+        Seeds.
+    difference
+        Mean of the differences.
+    interval
+        Of the mean difference, by Student's t.
+    p_value
+        Of the two-sided paired t-test that the mean difference is 0.
+    effect_size
+        Cohen's d_z: the mean difference in units of the differences' sample standard deviation.
+    """
+
+    n: int
+    difference: float
+    interval: Interval | None
+    p_value: float | None
+    effect_size: float | None
+
+
+def summarise(values: Sequence[float], confidence: float = 0.95) -> Summary:
+    """Mean, sample standard deviation and t-interval of a figure over seeds.
+
+    A single seed has no spread: ``sd`` and ``interval`` are None. Of equal values, as a system without randomness has
+    them, ``sd`` is 0 and the interval is the value.
+
+    Parameters
+    ----------
+    values
+        One figure for each seed.
+    confidence
+        Of the interval.
+
+    Raises
+    ------
+    ValueError
+        There is no value, or one is not finite.
+
+    Examples
+    --------
+    >>> summary = summarise([1.0, 2.0, 3.0])
+    >>> summary.mean, summary.sd, round(summary.interval.low, 3)
+    (2.0, 1.0, -0.484)
+    """
+    figures = _finite(values)
+    mean = float(figures.mean())
+    if len(figures) == 1:
+        return Summary(1, mean, None, None)
+    sd = 0.0 if _constant(figures, figures) else float(figures.std(ddof=1))
+    half = float(stats.t.ppf((1 + confidence) / 2, len(figures) - 1)) * sd / np.sqrt(len(figures))
+    return Summary(len(figures), mean, sd, Interval(float(mean - half), float(mean + half)))
+
+
+def paired_test(values: Sequence[float], others: Sequence[float], confidence: float = 0.95) -> PairedTest:
+    """Compare two systems seed by seed: the k-th value of one with the k-th of the other.
+
+    Pairing takes out what a seed does to both alike. Where the seeds cannot tell, nothing is made up:
+
+    * one seed: interval, p-value and effect size are None;
+    * the same figures in each seed: p = 1, effect size 0, the interval is zero;
+    * differences that are all alike but not zero, as of two systems without randomness: no seed says how far the
+      difference could be off, so interval, p-value and effect size are None.
+
+    Parameters
+    ----------
+    values, others
+        Figures of the two systems, seed by seed.
+    confidence
+        Of the interval.
+
+    Raises
+    ------
+    ValueError
+        There are no values, not as many of one as of the other, or one is not finite.
+
+    Examples
+    --------
+    >>> result = paired_test([0.3, 0.5, 0.4], [0.2, 0.3, 0.1])
+    >>> round(result.difference, 3), round(result.p_value, 4), round(result.effect_size, 3)
+    (0.2, 0.0742, 2.0)
+    """
+    one, other = _finite(values), _finite(others)
+    if len(one) != len(other):
+        raise ValueError(f"seeds are compared in pairs, but there are {len(one)} and {len(other)}")
+    differences = one - other
+    n, mean = len(one), float(differences.mean())
+    scale = np.concatenate([one, other])
+    if _constant(np.append(differences, 0.0), scale) and n > 1:
+        return PairedTest(n, mean, Interval(0.0, 0.0), 1.0, 0.0)
+    sd = float(differences.std(ddof=1)) if n > 1 else 0.0
+    if sd == 0 or _constant(differences, scale):
+        return PairedTest(n, mean, None, None, None)
+    test = stats.ttest_rel(one, other)
+    limits = test.confidence_interval(confidence)
+    return PairedTest(n, mean, Interval(float(limits.low), float(limits.high)), float(test.pvalue), mean / sd)
+
+
+def _finite(values: Sequence[float]) -> NDArray[np.float64]:
+    figures = np.asarray(values, dtype=np.float64)
+    if figures.ndim != 1 or not len(figures) or not np.isfinite(figures).all():
+        raise ValueError("figures over seeds must be finite numbers, one or more")
+    return figures
+
+
+def _constant(values: NDArray[np.float64], scale: NDArray[np.float64]) -> bool:
+    """Whether values are the same but for rounding, at the size of the numbers they were computed from."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(scale).max())
