@@ -14,7 +14,15 @@ from ir_measures import RR, R, nDCG
 from scipy.stats import sem
 from torch import Tensor
 
-from easrec_nni.metrics import full_ranks, metrics_from_ranks, ndcg_standard_error, sampled_ranks
+from easrec_nni.metrics import (
+    cut_offs,
+    full_ranks,
+    metrics_from_ranks,
+    ndcg_standard_error,
+    sampled_ranks,
+    standard_error,
+    user_gains,
+)
 
 INF = float("inf")
 
@@ -128,6 +136,42 @@ def test_cut_off_is_in_the_name_and_in_the_value(k: int) -> None:
     assert found[f"mrr@{k}_full"] == pytest.approx(sum(1 / rank for rank in kept) / 4)
 
 
+def test_several_cut_offs_are_each_alone() -> None:
+    ranks = np.random.default_rng(0).integers(1, 30, 50)
+    expected = {k: metrics_from_ranks(ranks, k, "uni100") for k in (20, 1, 5)}
+    assert metrics_from_ranks(ranks, (20, 1, 5), "uni100") == {**expected[20], **expected[1], **expected[5]}
+    assert len({**expected[20], **expected[1], **expected[5]}) == 9
+
+
+@pytest.mark.parametrize("k", [0, -1, [], [5, 0]])
+def test_other_cut_offs_are_refused(k: int | list[int]) -> None:
+    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+        cut_offs(k)
+    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+        metrics_from_ranks(np.array([1]), k, "full")
+
+
+@pytest.mark.parametrize("k", [1, 10])
+@pytest.mark.parametrize("metric", ["recall", "mrr", "ndcg"])
+def test_metrics_are_means_of_the_users_gains(metric: str, k: int) -> None:
+    ranks = np.array([[1, 2, 3, 9], [10, 11, 200, 1]])
+    gain = {"recall": lambda rank: 1.0, "mrr": lambda rank: 1 / rank, "ndcg": lambda rank: 1 / math.log2(rank + 1)}
+    expected = [[gain[metric](rank) if rank <= k else 0.0 for rank in row] for row in ranks.tolist()]
+    assert user_gains(ranks, metric, k) == pytest.approx(np.array(expected))
+    assert metrics_from_ranks(ranks[1], k, "full")[f"{metric}@{k}_full"] == pytest.approx(np.mean(expected[1]))
+
+
+@pytest.mark.parametrize("ranks", [[0, 1], [-1], [1, math.nan]])
+def test_other_ranks_are_refused(ranks: list[float]) -> None:
+    with pytest.raises(ValueError, match="ranks are whole numbers from 1"):
+        user_gains(np.array(ranks), "ndcg", 10)
+
+
+def test_other_metrics_are_refused() -> None:
+    with pytest.raises(ValueError, match="no metric 'map'; choose from recall, mrr, ndcg"):
+        user_gains(np.array([1]), "map", 10)
+
+
 def test_no_ranks_are_an_error() -> None:
     with pytest.raises(ValueError, match="no user was evaluated"):
         metrics_from_ranks(torch.tensor([]), k=10, protocol="full")
@@ -139,6 +183,15 @@ def test_standard_error_is_that_of_the_users_gains(k: int) -> None:
     gains = [1 / math.log2(rank + 1) if rank <= k else 0.0 for rank in ranks]
     assert ndcg_standard_error(ranks, k) == pytest.approx(sem(gains))
     assert ndcg_standard_error(ranks[:1], k) == 0
+
+
+def test_standard_error_of_several_seeds_is_that_of_users_means() -> None:
+    gains = np.random.default_rng(0).random((3, 40))
+    assert standard_error(gains) == pytest.approx(sem(gains.mean(axis=0)))
+    assert standard_error(gains[0]) == pytest.approx(sem(gains[0]))
+    assert standard_error(gains[0]) != pytest.approx(standard_error(gains))
+    assert standard_error(gains[:, :1]) is None and standard_error(gains[0, :1]) is None
+    assert standard_error(np.zeros(5)) == 0
 
 
 def run_of(scores: Tensor, items: list[list[int]]) -> list[ir_measures.ScoredDoc]:
