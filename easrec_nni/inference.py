@@ -13,23 +13,23 @@ from easrec_nni.batches import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation import evaluation_batch_size, look_back, network_device
 
-__all__ = ["TimedScoring", "measure_inference"]
+__all__ = ["ScoringTimer", "measure_inference"]
 
 
-class TimedScoring:
-    """Scores a dataset's test users, in throughput batches or one by one, and tells how long that took.
+class ScoringTimer:
+    """Lets networks score a dataset's test users, in throughput batches or one by one, and tells how long that took.
 
     What is timed is the way from item numbers to scores of all items. The batches lie ready in memory, as a service
     would have them; ranking the scores, which costs the same for every network, is left out.
 
     Parameters
     ----------
-    network
-        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``; is put into evaluation mode.
     dataset
         Whose test users are scored.
     max_length
-        Newest interactions to hand to the network; its own ``config.max_length`` by default.
+        Newest interactions of each that are handed to a network.
+    device
+        Where the networks are.
     single_users
         Users that are scored one by one, or all that there are; spread evenly over short and long histories.
 
@@ -43,32 +43,33 @@ class TimedScoring:
         Histories ``[1, T]`` without padding of the users that are scored one by one.
     """
 
-    def __init__(self, network: Any, dataset: Dataset, max_length: int | None = None, single_users: int = 200) -> None:
-        length = max_length or look_back(network)
-        self.network, self.device = network.eval(), network_device(network)
+    def __init__(
+        self, dataset: Dataset, max_length: int, device: torch.device | None = None, single_users: int = 200
+    ) -> None:
+        self.device = device or torch.device("cpu")
         self.users, self.batch_size = len(dataset.split.eval_users), evaluation_batch_size(dataset.n_items)
-        batches = EvaluationBatches(dataset, "test", length, self.batch_size)
-        self.batches = [batch.ids.to(self.device) for batch in batches]
-        rows = np.argsort(batches.places - batches.starts, kind="stable")
-        rows = rows[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
-        self.singles = [
-            batch.ids.to(self.device) for batch in EvaluationBatches(dataset, "test", length, 1, np.sort(rows))
-        ]
+        everyone = EvaluationBatches(dataset, "test", max_length, self.batch_size)
+        self.batches = [batch.ids.to(self.device) for batch in everyone]
+        by_length = np.argsort(everyone.places - everyone.starts, kind="stable")
+        chosen = by_length[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
+        one_by_one = EvaluationBatches(dataset, "test", max_length, 1, np.sort(chosen))
+        self.singles = [batch.ids.to(self.device) for batch in one_by_one]
 
-    def pass_seconds(self) -> float:
-        """Seconds to score all users in throughput batches."""
-        return self._timed(self.batches)
+    def pass_seconds(self, network: Any) -> float:
+        """Seconds to score all users in throughput batches; the network is put into evaluation mode."""
+        return self._timed(network, self.batches)
 
-    def latencies_ms(self) -> list[float]:
+    def latencies_ms(self, network: Any) -> list[float]:
         """Milliseconds for each of the single users, in the order of :attr:`singles`."""
-        return [1000 * self._timed([ids]) for ids in self.singles]
+        return [1000 * self._timed(network, [ids]) for ids in self.singles]
 
     @torch.no_grad()
-    def _timed(self, batches: list[Tensor]) -> float:
+    def _timed(self, network: Any, batches: list[Tensor]) -> float:
+        network.eval()
         begin = time.perf_counter()
         for ids in batches:
-            self.network(ids)
-        if self.device.type == "cuda":
+            network(ids)
+        if self.device.type == "cuda":  # which works on while the program does
             torch.cuda.synchronize(self.device)
         return time.perf_counter() - begin
 
@@ -82,8 +83,12 @@ def measure_inference(
 
     Parameters
     ----------
-    network, dataset, max_length
-        As for :class:`TimedScoring`.
+    network
+        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
+    dataset
+        Whose test users are scored.
+    max_length
+        Newest interactions to hand to the network; its own ``config.max_length`` by default.
     repeats
         Passes over the test set.
 
@@ -94,9 +99,9 @@ def measure_inference(
         ``…_min`` and ``…_max``.
     """
     was_training = network.training
-    scoring = TimedScoring(network, dataset, max_length, single_users=0)
-    scoring.pass_seconds()
-    seconds = [scoring.pass_seconds() for _ in range(repeats)]
+    timer = ScoringTimer(dataset, max_length or look_back(network), network_device(network), single_users=0)
+    timer.pass_seconds(network)
+    seconds = [timer.pass_seconds(network) for _ in range(repeats)]
     network.train(was_training)
     figures = {"": np.median(seconds), "_min": min(seconds), "_max": max(seconds)}
-    return {f"inference_ms_per_user{name}": 1000 * float(value) / scoring.users for name, value in figures.items()}
+    return {f"inference_ms_per_user{name}": 1000 * float(value) / timer.users for name, value in figures.items()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from easrec_nni import inference as inference_module
 from easrec_nni.data import Dataset
-from easrec_nni.inference import TimedScoring, measure_inference
+from easrec_nni.inference import ScoringTimer, measure_inference
 from search_spaces import EASRecSpace, SpaceConfig
 
 
@@ -56,9 +56,9 @@ def test_a_pass_scores_every_test_user_once_without_training(
 ) -> None:
     monkeypatch.setattr(inference_module, "evaluation_batch_size", lambda n_items: 16)
     network = Watched().train()
-    scoring = TimedScoring(network, tiny_dataset)
-    assert scoring.pass_seconds() > 0
-    assert (scoring.users, scoring.batch_size) == (40, 16)
+    timer = ScoringTimer(tiny_dataset, 5)
+    assert timer.pass_seconds(network) > 0
+    assert (timer.users, timer.batch_size) == (40, 16)
     assert [len(ids) for ids in network.calls] == [16, 16, 8]
     seen = sorted([item for item in row if item] for ids in network.calls for row in ids.tolist())
     assert seen == sorted(newest(tiny_dataset, row, 5) for row in range(40))
@@ -70,8 +70,7 @@ def test_single_users_come_without_padding_and_from_short_and_long_histories(
     tiny_dataset: Dataset, singles: int
 ) -> None:
     network = Watched()
-    scoring = TimedScoring(network, tiny_dataset, max_length=100, single_users=singles)
-    latencies = scoring.latencies_ms()
+    latencies = ScoringTimer(tiny_dataset, 100, single_users=singles).latencies_ms(network)
     assert len(latencies) == len(network.calls) == min(singles, 40) and min(latencies) > 0
     asked = [ids[0].tolist() for ids in network.calls]
     everyone = [newest(tiny_dataset, row, 100) for row in range(40)]
@@ -85,10 +84,10 @@ def test_single_users_come_without_padding_and_from_short_and_long_histories(
 
 
 def test_seconds_and_milliseconds(tiny_dataset: Dataset, clock: list[float]) -> None:
-    scoring = TimedScoring(Watched(), tiny_dataset, single_users=2)
+    timer = ScoringTimer(tiny_dataset, 5, single_users=2)
     clock += [10.0, 12.5, 20.0, 20.25, 30.0, 30.5]
-    assert scoring.pass_seconds() == 2.5
-    assert scoring.latencies_ms() == [250.0, 500.0]
+    assert timer.pass_seconds(Watched()) == 2.5
+    assert timer.latencies_ms(Watched()) == [250.0, 500.0]
 
 
 @pytest.mark.parametrize("repeats", [1, 4])
