@@ -186,7 +186,7 @@ def measure_systems(
             workers.append(start(cell, data, count, allocator))
             stack.callback(workers[-1].close)
         turns = _take_turns(workers, repeats)
-        rows = [_row(results[cell], *measured) for cell, *measured in zip(trained, workers, turns, strict=True)]
+        rows = [_row(results[cell], worker, own) for cell, worker, own in zip(trained, workers, turns, strict=True)]
     document["load_average"]["after"] = load_average()
     document["rows"] = rows
     document["skipped"] = [_identity(results[cell]) for cell in cells if cell not in trained]
