@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -16,6 +17,7 @@ __all__ = ["load_network", "read_weights", "supernet_weights"]
 
 # Names of alpha's and beta's logits in a supernet's file.
 LOGITS = "logits."
+KINDS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # of which each can be taken for another
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -70,5 +72,14 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
                 f"{weights} does not fit the architecture: {name} should be {wanted}, the file has {found}; give the "
                 "weights that were written beside this architecture.json"
             )
+        kinds = {expected[name].dtype, tensors[name].dtype}
+        if len(kinds) > 1 and not kinds <= KINDS:
+            raise UserError(f"{weights} holds {name} as {tensors[name].dtype}: give weights that a training wrote")
     network.load_state_dict(tensors)
+    if network.config.features != "none":
+        tables = [tensor for name, tensor in network.state_dict().items() if name.endswith(".table")]
+        try:
+            network.set_feature_tables(tables)  # refuses values without an embedding, which no look-up would survive
+        except ValueError as error:
+            raise UserError(f"{weights}: {error}; give weights that a training wrote") from None
     return network.freeze(architecture.choices) if is_supernet else network

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, evaluate, prepare, retrain, search
 from easrec_nni.cell import Cell, run_cell
@@ -150,6 +151,24 @@ def test_a_trained_network_needs_no_dataset(features: str, shop: Dataset, tmp_pa
     tables = [feature_table(shop.item_features[name]) for name in ("genre", "decade")]
     network.set_feature_tables([torch.cat([table[:1], table[1:].roll(1, 0)]) for table in tables])
     assert not torch.allclose(network(IDS)[:, 1:], done.network(IDS)[:, 1:], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "value, kind, message",
+    [(9, torch.int64, "item feature 0: .* whole numbers from 0 to 3"), (1, torch.float32, "table as torch.float32")],
+)
+def test_weights_with_impossible_tables_are_refused(
+    value: int, kind: torch.dtype, message: str, shop: Dataset, tmp_path: Path
+) -> None:
+    config = settings_for(shop, features="fused").space_for(shop)
+    network = EASRecSpace(config)
+    set_features(network, shop)
+    weights = network.weights()
+    name = "embedding.features.fields.0.table"
+    weights[name] = weights[name].to(kind).index_fill(0, torch.tensor([4]), value)
+    save_file(weights, tmp_path / "weights.safetensors")
+    with pytest.raises(UserError, match=message):
+        load_network(Architecture(choices=config.largest, space=config), tmp_path / "weights.safetensors")
 
 
 def test_a_network_takes_only_the_features_it_was_made_for(shop: Dataset) -> None:
