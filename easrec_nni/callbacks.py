@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from safetensors.torch import save_file
 from torch import Tensor
 
+from easrec_nni.errors import UserError
 from easrec_nni.files import replacing
 
 __all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
@@ -29,9 +30,18 @@ def save_weights(weights: dict[str, Tensor], path: Path) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of a ``history.csv``, one for each epoch."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    """Rows of a ``history.csv``, one for each epoch.
+
+    Raises
+    ------
+    UserError
+        The file is missing or damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, csv.Error):
+        raise UserError(f"{path} is missing or damaged: choose another --out, or --restart to begin anew") from None
 
 
 def write_history(rows: list[dict[str, float]], path: Path) -> None:

@@ -6,7 +6,6 @@ A cell's folder tells all: what is complete there is not done again, and a run t
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import resource
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
+from easrec_nni.files import read_json
 from easrec_nni.settings import TrialSettings
 from easrec_nni.systems import SYSTEMS, System, find_systems
 
@@ -26,6 +26,7 @@ __all__ = ["RESULT_FILE", "Cell", "cell_settings", "read_result", "run_cell"]
 
 SCHEMA_VERSION = 1
 RESULT_FILE = "result.json"
+LONGEST_NAME = 255  # bytes of a folder's name
 _logger = logging.getLogger(__name__)
 
 EpochReport = Callable[[str, dict[str, float]], None]
@@ -47,9 +48,17 @@ class Cell:
 
     @property
     def path(self) -> Path:
-        """Folder of the cell below the study's ``cells``."""
-        parts = [self.system, *(f"{name}={value}" for name, value in sorted(self.parameters.items()))]
-        return Path("--".join(parts)) / f"seed{self.seed}"
+        """Folder of the cell below the study's ``cells``.
+
+        Raises
+        ------
+        UserError
+            A parameter would lead out of it, or is too long for a folder's name.
+        """
+        name = "--".join([self.system, *(f"{name}={value}" for name, value in sorted(self.parameters.items()))])
+        if "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+            raise UserError(f"the parameters of the cell {name[:100]!r} cannot be the name of a folder: choose others")
+        return Path(name) / f"seed{self.seed}"
 
     @classmethod
     def sampled(cls, parameters: Mapping[str, Any]) -> Cell:
@@ -77,7 +86,7 @@ def cell_settings(cell: Cell, base: TrialSettings) -> TrialSettings:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Result of a cell, or None while it is not complete."""
     try:
-        document = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+        document = read_json(folder / RESULT_FILE)
     except (OSError, ValueError):
         return None
     return document if isinstance(document, dict) and document.get("schema_version") == SCHEMA_VERSION else None

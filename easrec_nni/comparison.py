@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from easrec_nni.errors import UserError
+from easrec_nni.files import read_json
 from easrec_nni.readable import readable_count
 
 __all__ = [
@@ -79,7 +80,7 @@ def read_run(name: str, file: str | Path) -> ComparisonRow:
     """
     path = Path(file)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path)
     except (OSError, ValueError):
         raise UserError(f"there is no readable {path}; run `python -m easrec_nni.retrain` again") from None
     figures: dict[str, float] = {}
@@ -87,10 +88,17 @@ def read_run(name: str, file: str | Path) -> ComparisonRow:
     if isinstance(document, dict):
         for section in (document, *(document.get(part) for part in ("cost", "inference", "test"))):
             if isinstance(section, dict):
-                figures |= {key: float(value) for key, value in section.items() if key in known}
+                figures |= {key: float(value) for key, value in section.items() if key in known and _is_finite(value)}
     if "ndcg@10_full" not in figures:
         raise UserError(f"{path} holds no test figures; run `python -m easrec_nni.retrain` again")
     return ComparisonRow(name, figures)
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # JSON's whole numbers have no limit
+        return False
 
 
 def _shown(rows: Sequence[ComparisonRow]) -> list[Column]:

@@ -25,7 +25,7 @@ from easrec_nni.cost import architecture_cost
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import examples_folder
 from easrec_nni.export import ARCHITECTURE_FILE, WEIGHTS_FILE, export_architecture
-from easrec_nni.files import write_text
+from easrec_nni.files import read_json, write_text
 from easrec_nni.nni_client import DEFAULT_PORT, running_experiment
 from easrec_nni.nni_records import Trial, find_experiment, list_trials
 from easrec_nni.readable import readable_seconds
@@ -115,7 +115,7 @@ class Demo:
     def earlier(self, state_file: Path, made_from: str) -> str | None:
         """Id of a finished experiment on the same data with the same settings whose files are still there."""
         try:
-            state = json.loads(state_file.read_text(encoding="utf-8"))
+            state = read_json(state_file)
             if state["made_from"] != made_from:
                 return None
             trials = list_trials(find_experiment(str(state["id"])))

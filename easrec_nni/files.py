@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from easrec_nni.errors import UserError
 
-__all__ = ["copy_whole", "replacing", "write_text"]
+__all__ = ["copy_whole", "read_json", "replacing", "write_text"]
 
 
 @contextmanager
@@ -66,3 +68,19 @@ def copy_whole(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all."""
     with replacing(target) as temporary:
         shutil.copyfile(source, temporary)
+
+
+def read_json(path: Path) -> Any:
+    """Document of a JSON file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It holds no JSON, or JSON that is nested so deeply that Python gives up.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

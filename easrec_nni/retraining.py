@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from easrec_nni.cost import architecture_cost
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.errors import UserError
+from easrec_nni.files import read_json
 from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.inference import measure_inference
 from easrec_nni.item_features import set_features
@@ -162,8 +162,8 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     """
     file = Path(folder) / "metrics.json"
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return dict(read_json(file))
+    except (OSError, ValueError, TypeError):
         raise UserError(f"there is no readable {file}: run the retraining again") from None
 
 

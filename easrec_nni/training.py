@@ -23,10 +23,12 @@ from easrec_nni.batches import EvaluationBatch, TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
-from easrec_nni.files import write_text
+from easrec_nni.files import read_json, write_text
 from easrec_nni.loss import next_item_loss
 
 __all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
+
+CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
 
 _logger = logging.getLogger(__name__)
 
@@ -146,7 +148,7 @@ class RunFolder:
         digest = hashlib.sha256(text.encode()).hexdigest()
         note = self.state / "request.json"
         if note.is_file() and not restart:
-            known = json.loads(note.read_text(encoding="utf-8"))
+            known = _read_request(note)
             if known["sha256"] != digest:
                 changed = sorted(
                     key
@@ -167,9 +169,34 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path | None:
-        """Checkpoint to resume from, if there is one."""
+        """Checkpoint to resume from, if there is one.
+
+        Raises
+        ------
+        UserError
+            The file is damaged, or no checkpoint; nothing that it holds is executed to find out.
+        """
         path = self.state / "last.ckpt"
-        return path if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            whole = isinstance(state, dict) and CHECKPOINT_PARTS <= state.keys()
+        except Exception:  # torch raises whatever comes of what the file holds
+            whole = False
+        if not whole:
+            raise UserError(f"{path} is damaged or no checkpoint of a run: --restart begins anew there")
+        return path
+
+
+def _read_request(note: Path) -> dict[str, Any]:
+    try:
+        known = read_json(note)
+        if isinstance(known["sha256"], str) and isinstance(known["request"], dict):
+            return dict(known)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"{note} is damaged, so that nobody knows which run is there: choose another --out, or --restart")
 
 
 def write_json(path: Path, document: Any) -> None:

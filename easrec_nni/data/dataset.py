@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from easrec_nni.data.home import dataset_folder
+from easrec_nni.data.integrity import dataset_problem
 from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
 from easrec_nni.data.negatives import PARTS, PROTOCOLS
 from easrec_nni.data.split import LeaveOneOut, leave_one_out
 from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
 from easrec_nni.errors import UserError
+from easrec_nni.files import read_json
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
     }
     features = {each.name: _load_feature(path, each.name) for each in manifest.features}
     dataset = Dataset(manifest.name, path, manifest, **arrays, item_features=features, _negatives=negatives)  # type: ignore[arg-type]
-    problem = _problem(dataset)
+    problem = dataset_problem(dataset)
     if problem is None and verify and fingerprint(dataset.items, dataset.offsets, negatives) != manifest.fingerprint:  # type: ignore[arg-type]
         problem = "its arrays do not have the fingerprint of the manifest"
     if problem is not None:
@@ -193,7 +192,7 @@ def read_manifest(path: Path) -> Manifest:
         If it cannot be read or is of another format version.
     """
     try:
-        raw = json.loads((path / MANIFEST_NAME).read_text(encoding="utf-8"))
+        raw = read_json(path / MANIFEST_NAME)
         version = raw.get("format_version") if isinstance(raw, dict) else None
         if version != FORMAT_VERSION:
             raise UserError(
@@ -201,7 +200,7 @@ def read_manifest(path: Path) -> Manifest:
                 "prepare it again with --force"
             )
         return Manifest.model_validate(raw)
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"the manifest in {path} is damaged: prepare the dataset again with --force") from error
 
 
@@ -222,32 +221,11 @@ def _find(name_or_path: str | Path) -> Path:
 def _load_feature(path: Path, name: str) -> ItemFeature:
     file = path / "features" / f"{name}.vocabulary.json"
     try:
-        vocabulary = tuple(map(str, json.loads(file.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, TypeError) as error:
+        vocabulary = read_json(file)
+        if not isinstance(vocabulary, list) or not all(isinstance(text, str) for text in vocabulary):
+            raise ValueError("not a list of texts")
+    except (OSError, ValueError) as error:
         raise UserError(f"the dataset's file {file} is missing or damaged: prepare it again with --force") from error
     offsets = load_array(path / "features" / f"{name}.offsets.npy")
-    return ItemFeature(offsets, load_array(path / "features" / f"{name}.values.npy"), vocabulary)  # type: ignore[arg-type]
-
-
-def _problem(dataset: Dataset) -> str | None:
-    """What is wrong with the arrays, if anything."""
-    counts, interactions = dataset.manifest.counts, len(dataset.items)
-    expected: dict[str, tuple[NDArray[np.generic], Any, tuple[int, ...]]] = {
-        "items": (dataset.items, np.int32, (counts.interactions,)),
-        "offsets": (dataset.offsets, np.int64, (counts.users + 1,)),
-        "times": (dataset.times, dataset.times.dtype, (counts.interactions,)),
-        "user_ids": (dataset.user_ids, dataset.user_ids.dtype, (counts.users,)),
-        "item_ids": (dataset.item_ids, dataset.item_ids.dtype, (counts.items + 1,)),
-    }
-    rows = (dataset.manifest.split.users_evaluated, dataset.manifest.negatives.k)
-    expected |= {name: (array, np.int32, rows) for name, array in dataset._negatives.items()}
-    for name, feature in dataset.item_features.items():
-        expected[f"feature {name}"] = (feature.offsets, np.int64, (counts.items + 2,))
-    for name, (array, kind, shape) in expected.items():
-        if array.dtype != kind or array.shape != shape:
-            return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
-    if dataset.offsets[0] != 0 or dataset.offsets[-1] != interactions or np.any(np.diff(dataset.offsets) < 0):
-        return "offsets do not divide the interactions"
-    if dataset.items.min() < 1 or dataset.items.max() > counts.items:
-        return "items has numbers outside the catalogue"
-    return None
+    values = load_array(path / "features" / f"{name}.values.npy")
+    return ItemFeature(offsets, values, tuple(vocabulary))  # type: ignore[arg-type]

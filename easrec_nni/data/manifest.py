@@ -12,6 +12,9 @@ FORMAT_VERSION = 1
 
 MANIFEST_NAME = "manifest.json"
 
+DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+"""Name of a dataset, which becomes the name of folders (see `easrec_nni.data.home.check_name`)."""
+
 FeatureName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 """Name of an item feature, which is also the beginning of its files' names."""
 
@@ -143,7 +146,7 @@ class Manifest(_Model):
     """
 
     format_version: Literal[1] = 1
-    name: str
+    name: DatasetName
     counts: Counts
     dropped: dict[str, int]
     settings: PrepareSettings

@@ -122,8 +122,10 @@ def load_array(path: Path) -> NDArray[np.generic]:
         If the file is missing or damaged.
     """
     try:
-        loaded: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(loaded, np.ndarray):  # an archive of arrays under an array's name
+            raise ValueError("not an array")
+    except (OSError, ValueError, EOFError, OverflowError) as error:  # a header can claim any size
         raise UserError(f"the dataset's file {path} is missing or damaged: prepare it again with --force") from error
     return loaded
 

@@ -11,7 +11,7 @@ from typing import Any
 from easrec_nni.cell import Cell, read_result
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
-from easrec_nni.files import write_text
+from easrec_nni.files import read_json, write_text
 from easrec_nni.settings import TrialSettings
 from easrec_nni.study.tables import Grid
 
@@ -51,7 +51,7 @@ def read_settings(path: Path) -> TrialSettings:
 def _read(path: Path) -> dict[str, Any]:
     file = path / STUDY_FILE
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = read_json(file)
         if document["schema_version"] != SCHEMA_VERSION or not isinstance(document["settings"], dict):
             raise ValueError
     except FileNotFoundError:

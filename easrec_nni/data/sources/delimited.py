@@ -20,6 +20,8 @@ from pyarrow import csv as arrow_csv
 from easrec_nni.errors import UserError
 
 _HEADER_LIMIT = 1 << 20
+_LARGEST_MEMBER_BYTES = 4 << 30
+"""A member of an archive is read whole; a small archive can hold one that fills any memory."""
 
 
 def check_encoding(name: str) -> str:
@@ -101,9 +103,13 @@ class TextFile:
 def _member_bytes(archive: Path, name: str) -> bytes:
     with readable(archive.name), zipfile.ZipFile(archive) as opened:
         try:
+            if opened.getinfo(name).file_size > _LARGEST_MEMBER_BYTES:
+                raise UserError(f"{name} in {archive.name} is too large to be read from an archive: unpack it first")
             return opened.read(name)
         except KeyError as error:
             raise UserError(f"{archive.name} has no {name}: get the file from its publisher again") from error
+        except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
+            raise UserError(f"{name} in {archive.name} cannot be unpacked ({error}): unpack it first") from error
 
 
 def read_header(text: TextFile, encoding: str) -> str:

@@ -1,0 +1,59 @@
+"""Whether the arrays of a dataset folder are what its manifest says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from easrec_nni.data.dataset import Dataset
+
+__all__ = ["dataset_problem"]
+
+
+def dataset_problem(dataset: Dataset) -> str | None:
+    """What is wrong with a dataset's arrays, in a few words; None if nothing is.
+
+    Shapes and types must be the manifest's, and no number may point outside of what it counts: the arrays come from
+    files, which may have been damaged or written by somebody else, and are used as indices without a further look.
+    """
+    counts, interactions = dataset.manifest.counts, len(dataset.items)
+    expected: dict[str, tuple[NDArray[np.generic], Any, tuple[int, ...]]] = {
+        "items": (dataset.items, np.int32, (counts.interactions,)),
+        "offsets": (dataset.offsets, np.int64, (counts.users + 1,)),
+        "times": (dataset.times, dataset.times.dtype, (counts.interactions,)),
+        "user_ids": (dataset.user_ids, dataset.user_ids.dtype, (counts.users,)),
+        "item_ids": (dataset.item_ids, dataset.item_ids.dtype, (counts.items + 1,)),
+    }
+    rows = (dataset.manifest.split.users_evaluated, dataset.manifest.negatives.k)
+    expected |= {name: (array, np.int32, rows) for name, array in dataset._negatives.items()}
+    for name, feature in dataset.item_features.items():
+        expected[f"feature {name}"] = (feature.offsets, np.int64, (counts.items + 2,))
+        expected[f"values of feature {name}"] = (feature.values, np.int32, feature.values.shape[:1])
+    for name, (array, kind, shape) in expected.items():
+        if array.dtype != kind or array.shape != shape:
+            return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
+    if not _divide(dataset.offsets, interactions):
+        return "offsets do not divide the interactions"
+    if not _within(dataset.items, 1, counts.items):
+        return "items has numbers outside the catalogue"
+    for name, array in dataset._negatives.items():
+        if not _within(array, 0, counts.items):
+            return f"{name} has numbers outside the catalogue"
+    for name, feature in dataset.item_features.items():
+        if not _divide(feature.offsets, len(feature.values)):
+            return f"the offsets of feature {name} do not divide its values"
+        if not _within(feature.values, 1, len(feature.vocabulary) - 1):
+            return f"feature {name} has values outside its vocabulary"
+    return None
+
+
+def _divide(offsets: NDArray[np.int64], length: int) -> bool:
+    """Whether offsets cut an array of that length into consecutive parts."""
+    return bool(offsets[0] == 0 and offsets[-1] == length and np.all(np.diff(offsets) >= 0))
+
+
+def _within(array: NDArray[np.int32], lowest: int, highest: int) -> bool:
+    return not array.size or bool(array.min() >= lowest and array.max() <= highest)
