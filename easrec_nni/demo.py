@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 from rich.console import Console
@@ -199,10 +197,6 @@ def _digest(*contents: bytes) -> str:
     return hashlib.sha256(b"\0".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
 
 
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def run_demo(out: Path, port: int = DEFAULT_PORT, source: Path | None = None, fresh: bool = False) -> None:
     """Run the demo.
 
@@ -224,8 +218,6 @@ def run_demo(out: Path, port: int = DEFAULT_PORT, source: Path | None = None, fr
     KeyboardInterrupt
         It was interrupted; what is finished is kept, and no process is left.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: clean up first
-        signal.signal(number, _interrupt)
     if fresh:
         _forget(out)
     Demo(out, port, source, Console()).run()

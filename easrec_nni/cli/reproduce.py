@@ -49,11 +49,13 @@ def reproduce_command(
     from rich.console import Console
 
     from easrec_nni.cli.assignments import read_assignments
+    from easrec_nni.cli.signals import end_like_ctrl_c
     from easrec_nni.study.reproduce import Request, reproduce
 
     names = [name.strip() for name in (systems or "").split(",") if name.strip()]
     request = Request(
         tables, dataset, names, seeds, budget, settings, read_assignments(set_), out, jobs, port, measure, report
     )
+    end_like_ctrl_c()  # NNI and its trials are ended first
     if not reproduce(request, Console()):
         raise typer.Exit(1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 
@@ -21,7 +20,7 @@ from easrec_nni.study.budgets import with_budget
 from easrec_nni.study.folder import Study, open_study
 from easrec_nni.study.running import run_grid
 from easrec_nni.study.tables import TABLES, Grid
-from easrec_nni.systems import find_systems
+from easrec_nni.systems import SYSTEMS, find_systems
 
 __all__ = ["Request", "grid_of", "reproduce", "settings_for"]
 
@@ -119,14 +118,15 @@ def reproduce(request: Request, console: Console) -> bool:
     UserError
         For mistakes in the request, before anything is run or written.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: NNI and its trials are ended first
-        signal.signal(number, _interrupt)
     dataset = load_dataset(request.dataset)
     settings = settings_for(dataset, request.settings)
     # Trials start elsewhere: a relative path would not be found there.
     data = str(Path(request.dataset).expanduser().resolve()) if os.sep in request.dataset else request.dataset
     settings = with_budget(settings.with_parameters({**request.changes, "data": data}), request.budget)
     grids = {table: grid_of(table, request.systems, request.seeds) for table in dict.fromkeys(request.tables)}
+    if not request.systems and not dataset.item_features:
+        grids = {table: _without_features(grid, settings) for table, grid in grids.items()}
+        _say(console, f"{dataset.name} has no item features: systems that need them are left out")
     for grid in grids.values():
         _check(grid, settings, dataset)
     out = request.out or Path("studies") / dataset.name
@@ -156,6 +156,12 @@ def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
             cell_settings(cell, settings).space_for(dataset)
 
 
+def _without_features(grid: Grid, settings: TrialSettings) -> Grid:
+    """The grid's systems that look at items alone."""
+    spaces = {name: SYSTEMS[name].settings(settings).space for name in grid.systems}
+    return replace(grid, systems=tuple(name for name in grid.systems if spaces[name].get("features", "none") == "none"))
+
+
 def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
     """Efficiency of one cell of each system, in turns, with nothing else running."""
     from easrec_nni.efficiency import measure_study
@@ -168,7 +174,3 @@ def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
 
 def _say(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def _interrupt(number: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,27 @@ def test_a_mistake_ends_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         reproduce(request, Console())
     assert not (tmp_path / "out").exists()
+
+
+def test_systems_that_need_item_features_are_left_out_where_there_are_none(
+    settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: list[str] = []
+    monkeypatch.setattr(
+        "easrec_nni.study.reproduce.run_grid", lambda study, grid, **rest: run.extend(grid.systems) or []
+    )
+    file = tmp_path / "settings.yml"
+    file.write_text(yaml.safe_dump(settings.model_dump(mode="json", by_alias=True)))
+    console = Console(file=io.StringIO())
+    request = Request(
+        ["table3"], str(tiny_dataset.path), settings=file, out=tmp_path / "out", measure=False, report=False
+    )
+    assert reproduce(request, console)
+    assert "sasrec" in run and "easrec" in run and not {"sasrecf", "fdsa", "fdsa-linrec"} & set(run)
+    assert "no item features" in console.file.getvalue()
+    asked = replace(request, systems=["fdsa"], out=tmp_path / "other")
+    with pytest.raises(UserError, match="feature"):
+        reproduce(asked, console)
 
 
 def test_nothing_is_started_where_every_cell_is_complete(
