@@ -52,7 +52,10 @@ class RichReporter:
 
 def prepare_command(
     source: Annotated[
-        str, typer.Argument(metavar="NAME|PATH", help="ml-100k, ml-1m, gowalla, douban, or a local file or folder.")
+        str,
+        typer.Argument(
+            metavar="NAME|PATH", help="ml-100k, ml-1m, gowalla, douban, synthetic-gowalla, or a local file or folder."
+        ),
     ],
     path: Annotated[
         Path | None,
@@ -67,7 +70,7 @@ def prepare_command(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the result, by default that of the source.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Prepare anew and replace the dataset there.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampled negatives.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the sampled negatives, and of a synthetic log.")] = 0,
     min_user_interactions: Annotated[
         int,
         typer.Option(min=1, help="Drop users with fewer, again and again (k-core)."),

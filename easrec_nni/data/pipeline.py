@@ -48,7 +48,8 @@ def prepare(
     Parameters
     ----------
     source : str or Path
-        Name of a dataset (``ml-100k``, ``ml-1m``, ``gowalla``, ``douban``), or path of local files.
+        Name of a dataset (``ml-100k``, ``ml-1m``, ``gowalla``, ``douban``, ``synthetic-gowalla``), or path of
+        local files.
     out : str, Path or None
         Folder of the result; None is ``<EASREC_HOME>/datasets/<name>``.
     path : str, Path or None

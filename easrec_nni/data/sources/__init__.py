@@ -14,6 +14,7 @@ from easrec_nni.data.sources.base import RawLog, Source
 from easrec_nni.data.sources.douban import DoubanSource
 from easrec_nni.data.sources.gowalla import GowallaSource
 from easrec_nni.data.sources.movielens import ML_1M, ML_100K
+from easrec_nni.data.sources.synthetic import SYNTHETIC_GOWALLA
 from easrec_nni.data.sources.table import TableSource
 from easrec_nni.errors import UserError
 
@@ -22,6 +23,7 @@ NAMED: tuple[Source, ...] = (
     ML_1M,
     GowallaSource(),
     DoubanSource(),
+    SYNTHETIC_GOWALLA,
 )
 """Datasets that the user asks for by name."""
 
