@@ -125,8 +125,7 @@ def draw_log(
     wishes = (rng.random(users)[owner] + walked) % 1.0
     trips = rng.random(interactions) < _TRIPS
     wishes[trips] = rng.random(int(trips.sum()))
-    place = rng.permutation(items)  # of the item of each rank: neighbours are as popular as chance has it
-    stock = np.repeat(np.arange(items), counts[np.argsort(place)])  # items by place, each as often as it is popular
+    stock = np.repeat(np.arange(items), rng.permutation(counts))  # items by place, as popular as chance has it
     visited = np.empty(interactions, dtype=np.int64)
     visited[np.argsort(wishes, kind="stable")] = stock
     pauses = 1 + rng.exponential(_MEAN_PAUSE, interactions).astype(np.int64)

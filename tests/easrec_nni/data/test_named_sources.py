@@ -197,6 +197,22 @@ def test_gowalla(packed: bool, tmp_path: Path) -> None:
     assert dataset.manifest.source.files[0].sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_gowalla_keeps_returns_and_drops_repeated_lines(tmp_path: Path) -> None:
+    again = "1\t2010-10-17T00:00:00Z\t30.2634181234\t-97.7575966669\t22847\n"
+    later = again.replace("2010-10-17T00", "2010-10-17T05")
+    file = tmp_path / "loc-gowalla_totalCheckins.txt"
+    file.write_text(GOWALLA + again + later)
+    dataset = prepare("gowalla", tmp_path / "out", path=file)
+    assert histories(dataset) == {"0": ["420315", "316637", "22847"], "1": ["420315", "22847", "22847"]}
+    assert dataset.manifest.dropped == {"rows that repeat user, item and time of another": 1}
+    core = PrepareSettings(min_user_interactions=3, min_item_interactions=2)
+    with pytest.raises(UserError, match="no interaction is left"):  # without 316637, user 0 has two, and so on
+        prepare("gowalla", tmp_path / "core", path=file, settings=core)
+    pairs = PrepareSettings(min_user_interactions=2, min_item_interactions=2)
+    prepared = prepare("gowalla", tmp_path / "pairs", path=file, settings=pairs)
+    assert prepared.item_ids.tolist() == ["", "22847", "420315"]
+
+
 def test_gowalla_has_no_ratings(tmp_path: Path) -> None:
     file = tmp_path / "checkins.txt"
     file.write_text(GOWALLA)
