@@ -47,13 +47,19 @@ def _layer(architecture: Architecture, number: int) -> RenderableType:
 
 
 _WIDTH = NAMES + BAR + 19
+_SCORED_BY = {
+    "state": "newest state × item embedding",
+    "mask": "state of the mask × item embedding",
+    "core": "cosine with the session's weighted sum",
+}
 _ARROW = Text("▲".center(_WIDTH), style="bright_black")
 
 
 def _stack(architecture: Architecture) -> list[RenderableType]:
     """The network as it is stacked: scoring on top, embedding below, layers that were cut away as shades."""
     space, small = architecture.space, architecture.network
-    scoring = Text(f"scores of {space.n_items:,} items = newest state × item embedding", style="bold")
+    by = _SCORED_BY["mask" if space.objective == "masked" else space.head]
+    scoring = Text(f"scores of {space.n_items:,} items = {by}", style="bold")
     parts: list[RenderableType] = [Text("next item".center(_WIDTH), style="bright_black"), _boxed(scoring, "scoring")]
     cut = space.layers - small.layers
     if cut:
@@ -70,7 +76,7 @@ def _stack(architecture: Architecture) -> list[RenderableType]:
         layers = range(min(2, small.layers), 0, -1)
     for number in layers:
         parts += [_ARROW, _layer(architecture, number)]
-    positions = {"none": "no positions"}.get(space.positions, f"{space.max_length} positions")
+    positions = {"none": "no positions"}.get(space.positions, f"{space.window} positions")
     embedding = Group(
         _note("", f"{space.n_items:,} items, {positions}"),
         *_features(architecture),

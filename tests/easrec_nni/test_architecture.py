@@ -138,6 +138,8 @@ def change(*path: str, to: Any = None, drop: bool = False) -> Callable[[dict[str
         (change("space", "direction", to="sideways"), ["space.direction", "'causal'"]),
         (change("space", "layers", to=10**15), ["space.layers is more than 1000"]),
         (change("space", "n_items", to=10**15), ["space.n_items is more than"]),
+        (change("space", "linformer_rank", to=10**15), ["space.linformer_rank is more than"]),
+        (change("space", "attention", to="linformer"), ["space", "no causal form", "direction='bidirectional'"]),
         (change("dataset", to={"name": "x", "n_users": 1, "n_items": 3}), ["dataset.n_items=3", "space.n_items=1682"]),
         (change("cost", "madds_per_user", to=-1), ["madds_per_user is negative"]),
         (change("cost", "madds_per_user", to="much"), ["cost.madds_per_user", "'much'"]),
@@ -242,6 +244,20 @@ def test_the_smallest_and_the_largest_architecture_can_be_drawn(choice: Choice) 
     text = drawn(Architecture(choices=choice, space=SPACE))
     assert ("cut away" in text) == (choice.depth < 4)
     assert text.count("attention") == choice.depth
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({}, ["newest state × item", "50 positions"]),
+        ({"head": "core"}, ["cosine with the session's", "50 positions"]),
+        ({"objective": "masked", "direction": "bidirectional"}, ["state of the mask × item", "51 positions"]),
+    ],
+)
+def test_the_drawing_says_what_items_are_scored_with(options: dict[str, Any], words: list[str]) -> None:
+    space = SpaceConfig(n_items=1682, max_length=50, **options)
+    text = drawn(Architecture(choices=space.largest, space=space))
+    assert all(part in text for part in words)
 
 
 def test_a_deep_network_is_abbreviated() -> None:
