@@ -15,6 +15,7 @@ setup(
     package_dir=EXAMPLES,
     package_data={
         "easrec_nni": ["*.cjs", "py.typed"],
+        "easrec_nni.report.rendering": ["*.jinja", "*.css", "*.js"],
         "search_spaces": ["py.typed"],
         "strategies": ["py.typed"],
         **{name: ["*.yml"] for name in EXAMPLES},

@@ -15,6 +15,7 @@ from easrec_nni.cli.export import export_command
 from easrec_nni.cli.init import init_command
 from easrec_nni.cli.launch import launch_command
 from easrec_nni.cli.prepare import prepare_command
+from easrec_nni.cli.report import report_command
 from easrec_nni.cli.reproduce import reproduce_command
 from easrec_nni.cli.retrain import retrain_command
 from easrec_nni.cli.search import search_command
@@ -37,6 +38,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("show", show_command),
     ("systems", systems_command),
     ("reproduce", reproduce_command),
+    ("report", report_command),
 )
 """Name and function of every command. A new command is one file in this folder and one line here."""
 

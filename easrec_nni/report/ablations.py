@@ -1,0 +1,172 @@
+"""Table V and the other ablations: EASRec with one thing changed, beside EASRec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from easrec_nni.readable import readable_count
+from easrec_nni.report.comparing import compare
+from easrec_nni.report.content import (
+    Column,
+    Entry,
+    Record,
+    Row,
+    Table,
+    mark_best,
+    mean_entry,
+    number_entry,
+    show_p,
+    signed,
+)
+from easrec_nni.report.documents import METRICS
+from easrec_nni.report.published import PUBLISHED_GATES
+from easrec_nni.report.sections import Section, SystemCells
+
+__all__ = ["GATES", "ablation_records", "ablation_systems", "ablation_table", "gate_records", "gate_table"]
+
+REFERENCE = "easrec"
+GATES = {"easrec": "gates of 2 layers", "easrec-gates1": "gates of 1 layer", "easrec-gates0": "no gates"}
+
+
+def _show(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _figures(section: Section, system: SystemCells) -> Record:
+    """What both tables say of a system; figures of the validation set have names of their own."""
+    record: Record = {
+        "dataset": section.dataset.name,
+        "system": system.name,
+        "title": system.label,
+        "seeds": len(system.cells),
+    }
+    figures = [("valid", f"{metric}@10_{protocol}") for protocol in ("pop100", "full") for metric in METRICS]
+    figures += [
+        ("test", "ndcg@10_pop100"),
+        ("test", "ndcg@10_full"),
+        ("cost", "madds_per_user"),
+        ("cost", "parameters"),
+    ]
+    for part, key in figures:
+        record |= system.record(part, key, key if part == "cost" else f"{part}_{key}")
+    return record
+
+
+def _against_reference(reference: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Record]:
+    """Of each system, what it changes of the test NDCG@10 of full ranking; empty where it cannot be tested."""
+    found = {}
+    for name, comparison in compare(reference, systems, "ndcg", "full").items():
+        found[name] = Record(
+            change=-comparison.difference,
+            change_low=-comparison.high,
+            change_high=-comparison.low,
+            change_p=comparison.p,
+        )
+    return found
+
+
+def gate_records(section: Section) -> list[Record]:
+    """Records of Table V: gates of 2 layers, 1 layer, none; empty if gates were not varied."""
+    systems = [system for name in GATES if (system := section.system(name))]
+    if len(systems) < 2:
+        return []
+    records = _with_changes(section, systems)
+    for record in records:
+        published = PUBLISHED_GATES.get(str(record["system"]), (None, None, None))
+        record["gates"] = GATES[str(record["system"])]
+        for metric, value in zip(METRICS, published, strict=True):
+            record[f"published_{metric}@10"] = value
+    return records
+
+
+def ablation_systems(section: Section) -> list[SystemCells]:
+    """EASRec and what was made of it, but for the gates' layers."""
+    return [
+        system
+        for system in section.systems
+        if system.name == REFERENCE or (system.first.group == "ablation" and system.name not in GATES)
+    ]
+
+
+def ablation_records(section: Section) -> list[Record]:
+    """Records of the ablations; empty if there are none."""
+    systems = ablation_systems(section)
+    return _with_changes(section, systems) if len(systems) > 1 else []
+
+
+def _with_changes(section: Section, systems: Sequence[SystemCells]) -> list[Record]:
+    reference = section.system(REFERENCE)
+    changes = {}
+    if reference:
+        changes = _against_reference(reference, [system for system in systems if system.name != REFERENCE])
+    unknown = dict.fromkeys(("change", "change_low", "change_high", "change_p"))
+    return [_figures(section, system) | changes.get(system.name, unknown) for system in systems]
+
+
+def _change_entry(record: Record) -> Entry:
+    change, low, high, p = (record[key] for key in ("change", "change_low", "change_high", "change_p"))
+    if not (isinstance(change, float) and isinstance(low, float) and isinstance(high, float)):
+        return Entry("–")
+    shown = f", p {show_p(float(p))}" if isinstance(p, float) else ""
+    return Entry(signed(change), change, f"{signed(low)} to {signed(high)}{shown}")
+
+
+CHANGE_NOTE = (
+    "Change: difference to EASRec of the test NDCG@10, full ranking, with its 95 % interval and p (corrected for the "
+    "number of rows). An interval with 0 inside means that the change may as well be none."
+)
+_COST = Column("madds_per_user", "multiply-adds per user", "cost", False)
+_CHANGE = Column("change", "change to EASRec, NDCG@10 full", "test set")
+
+
+def _rows(records: Sequence[Record], columns: Sequence[Column], names: str) -> list[Row]:
+    rows = []
+    for record in records:
+        entries = {}
+        for column in columns:
+            if column.key == "change":
+                entries[column.key] = _change_entry(record)
+            elif column.key == "seeds":
+                entries[column.key] = number_entry(record, "seeds", "{:.0f}".format)
+            else:
+                entries[column.key] = mean_entry(record, column.key, readable_count if column is _COST else _show)
+        rows.append(Row(str(record[names]), entries, hint=str(record["system"])))
+    return mark_best(columns, rows)
+
+
+def gate_table(records: Sequence[Record]) -> Table:
+    """Table V."""
+    titles = ("Recall@10", "MRR@10", "NDCG@10")
+    columns = [
+        *(
+            Column(f"valid_{m}@10_pop100", title, "validation set, pop100", True)
+            for m, title in zip(METRICS, titles, strict=True)
+        ),
+        Column("valid_ndcg@10_full", "NDCG@10", "validation, full", True),
+        _CHANGE,
+        _COST,
+        Column("seeds", "seeds"),
+        *(
+            Column(f"published_{m}@10", title, "published, ml-1m, validation", True, published=True)
+            for m, title in zip(METRICS, titles, strict=True)
+        ),
+    ]
+    note = (
+        "As in the paper, figures of the validation set. Half of its users trained α and β, so test figures decide "
+        "whether gates help."
+    )
+    rows = _rows(records, columns, "gates")
+    return Table("Table V: the data-aware gates", columns, rows, first="EASRec with", notes=[note, CHANGE_NOTE])
+
+
+def ablation_table(records: Sequence[Record]) -> Table:
+    """EASRec with one thing changed each."""
+    columns = [
+        Column("test_ndcg@10_full", "NDCG@10 full", "test set", True),
+        Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test set", True),
+        _CHANGE,
+        _COST,
+        Column("seeds", "seeds"),
+    ]
+    rows = _rows(records, columns, "title")
+    return Table("EASRec with one thing changed", columns, rows, first="variant", notes=[CHANGE_NOTE])

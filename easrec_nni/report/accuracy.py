@@ -1,0 +1,136 @@
+"""Table III: accuracy of all systems, best in bold, a star where it is significantly better than every other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from easrec_nni.report.comparing import Comparison, compare
+from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
+from easrec_nni.report.documents import METRICS, PROTOCOLS
+from easrec_nni.report.published import published_for
+from easrec_nni.report.sections import Section, SystemCells
+
+__all__ = ["accuracy_records", "accuracy_table", "best_of", "compared_systems", "recommended_table"]
+
+TITLES = {"recall": "Recall@10", "mrr": "MRR@10", "ndcg": "NDCG@10"}
+FURTHER = ("coverage@10_full", "mean_popularity@10_full")
+PROTOCOL_TITLES = {
+    "full": "among all items (full)",
+    "pop100": "against 100 popular items (pop100)",
+    "uni100": "against 100 random items (uni100)",
+}
+
+
+def compared_systems(section: Section) -> list[SystemCells]:
+    """Systems of Table III: all but EASRec's ablations, which have a table of their own."""
+    return [system for system in section.systems if system.first.group != "ablation"]
+
+
+def best_of(systems: Sequence[SystemCells], metric: str, protocol: str) -> SystemCells | None:
+    """System with the highest mean of a metric on the test set; the first of equal ones."""
+    key = f"{metric}@10_{protocol}"
+    means = [(system, system.measure("test", key)) for system in systems]
+    known = [(system, measure.mean) for system, measure in means if measure]
+    return max(known, key=lambda pair: pair[1])[0] if known else None
+
+
+def _is_star(best: SystemCells, others: Sequence[SystemCells], metric: str, protocol: str) -> bool:
+    """Whether the best system beats every other one, corrected for their number."""
+    comparisons: dict[str, Comparison] = compare(best, others, metric, protocol)
+    return bool(others) and all(other.name in comparisons and comparisons[other.name].is_better for other in others)
+
+
+def accuracy_records(section: Section) -> list[Record]:
+    """One record for each system, with all digits and the published figures."""
+    systems = compared_systems(section)
+    stars = set()
+    for protocol in PROTOCOLS:
+        for metric in METRICS:
+            best = best_of(systems, metric, protocol)
+            if best and _is_star(best, [system for system in systems if system is not best], metric, protocol):
+                stars.add((best.name, f"{metric}@10_{protocol}"))
+    published_name, published = published_for(section.dataset.name)
+    records = []
+    for system in systems:
+        record: Record = {
+            "dataset": section.dataset.name,
+            "system": system.name,
+            "title": system.label,
+            "group": system.first.group,
+            "seeds": len(system.cells),
+        }
+        for key in (*(f"{metric}@10_{protocol}" for protocol in PROTOCOLS for metric in METRICS), *FURTHER):
+            record |= system.record("test", key)
+            if key not in FURTHER:
+                record[f"{key}_star"] = (system.name, key) in stars
+        record["ndcg@10_full_standard_error_users"] = system.user_error("ndcg", "full")
+        row = published.get(system.name)
+        record["published_dataset"] = published_name if row else None
+        for metric, value in zip(METRICS, row.test if row else (None, None, None), strict=True):
+            record[f"published_{metric}@10"] = value
+        records.append(record)
+    return records
+
+
+def _show(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def accuracy_table(section: Section, records: Sequence[Record]) -> Table:
+    """Table III of a section."""
+    published_name, _ = published_for(section.dataset.name)
+    columns = [
+        *(
+            Column(f"{metric}@10_{protocol}", TITLES[metric], PROTOCOL_TITLES[protocol], True)
+            for protocol in PROTOCOLS
+            for metric in METRICS
+        ),
+        *(
+            Column(f"published_{metric}@10", TITLES[metric], f"published, {published_name}", True, published=True)
+            for metric in METRICS
+        ),
+    ]
+    if not any(record["published_dataset"] for record in records):
+        columns = [column for column in columns if not column.published]
+    rows = [
+        Row(
+            str(record["title"]),
+            {column.key: mean_entry(record, column.key, _show) for column in columns},
+            str(record["group"]),
+            str(record["system"]),
+        )
+        for record in records
+    ]
+    seeds = sorted({int(record["seeds"] or 0) for record in records})
+    number = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    notes = [
+        f"Test set, mean ± standard deviation over {number} seed{'' if seeds == [1] else 's'}. Bold: highest mean of "
+        "the column. ★: better than every other system of the table (corrected for many comparisons, p < 0.05)."
+    ]
+    if len(seeds) > 1:
+        fewer = [f"{record['title']} ({record['seeds']})" for record in records if record["seeds"] != seeds[-1]]
+        notes.append(f"Fewer seeds than {seeds[-1]}: {', '.join(fewer)}.")
+    return Table("Table III: accuracy of every system", columns, mark_best(columns, rows), notes=notes)
+
+
+def recommended_table(records: Sequence[Record]) -> Table | None:
+    """What is recommended beyond hits: coverage and popularity; None if it was not recorded."""
+    if not any(record.get(key) is not None for record in records for key in FURTHER):
+        return None
+    columns = [
+        Column(FURTHER[0], "share of the catalogue that is recommended to anybody"),
+        Column(FURTHER[1], "mean training interactions of a recommended item"),
+        Column("seeds", "seeds"),
+    ]
+    shows = ("{:.1%}".format, "{:,.1f}".format)
+    rows = []
+    for record in records:
+        entries: dict[str, Entry] = {
+            key: mean_entry(record, key, show) for key, show in zip(FURTHER, shows, strict=True)
+        }
+        entries["seeds"] = number_entry(record, "seeds", "{:.0f}".format)
+        rows.append(Row(str(record["title"]), entries, str(record["group"]), str(record["system"])))
+    note = (
+        "Of the ten items that each test user is recommended, full ranking. Neither more nor less is better in itself."
+    )
+    return Table("What is recommended", columns, rows, notes=[note])

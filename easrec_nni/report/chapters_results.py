@@ -1,0 +1,144 @@
+"""Chapters about accuracy and cost: Tables III, IV and V, the ablations, Figure 4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from easrec_nni.report.ablations import ablation_records, ablation_table, gate_records, gate_table
+from easrec_nni.report.accuracy import accuracy_table, recommended_table
+from easrec_nni.report.content import Block, Chapter, Paragraph, Record
+from easrec_nni.report.costs import cost_table
+from easrec_nni.report.differences import Noise, difference_table
+from easrec_nni.report.pareto import tradeoff_records
+from easrec_nni.report.plots.sweep import sweep_plot
+from easrec_nni.report.plots.tradeoff import tradeoff_plot
+from easrec_nni.report.published import NOT_COMPARABLE, published_for
+from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.report.sweep import sweep_records, sweep_table
+
+__all__ = [
+    "ablations_chapter",
+    "accuracy_chapter",
+    "costs_chapter",
+    "differences_chapter",
+    "gates_chapter",
+    "sweep_chapter",
+]
+
+
+def accuracy_chapter(section: Section, records: Sequence[Record], noise: Noise | None) -> Chapter:
+    """Table III."""
+    explained = (
+        "The last item of every user was hidden, and every system ranked the items by how likely it thinks each is the "
+        "next one. Recall@10 is the share of users whose hidden item is among the first ten; MRR@10 and NDCG@10 also "
+        "ask how far up it is. All are from 0 to 1, more is better. “Full” ranks among all items, which is what a "
+        "recommender has to do. “pop100” and “uni100” rank the hidden item among 100 others only, drawn by popularity "
+        "or evenly: far easier, so the figures are higher, and they can put systems into another order. Ties count "
+        "against the system."
+    )
+    blocks: list[Block] = [Paragraph(explained)]
+    if noise:
+        blocks.append(Paragraph(_trust(noise), strong=True))
+    blocks.append(accuracy_table(section, records))
+    name, _ = published_for(section.dataset.name)
+    note = NOT_COMPARABLE
+    if name != section.dataset.name:
+        note = (
+            f"The paper has no figures for {section.dataset.name}; those for {name} stand here as orientation. {note}"
+        )
+    if any(record["published_dataset"] for record in records):
+        blocks.append(Paragraph(note))
+    recommended = recommended_table(records)
+    if recommended:
+        blocks.append(recommended)
+    return Chapter("accuracy", "Table III: accuracy", blocks)
+
+
+def _trust(noise: Noise) -> str:
+    text = (
+        f"How far to trust it: there are {noise.users:,} test users. Had others been drawn, the best system's NDCG@10 "
+        f"of full ranking, {noise.mean:.4f}, would move by ± {noise.error:.4f} (its standard error, {noise.share:.0%} "
+        "of the figure), whichever seed is used."
+    )
+    if noise.interval is not None:
+        text += (
+            f" Two systems on the same users compare more sharply: differences smaller than about {noise.interval:.4f} "
+            "are noise here."
+        )
+    return text
+
+
+def differences_chapter(reference: SystemCells, records: Sequence[Record], notes: Sequence[str]) -> Chapter | None:
+    """The reference against every other system."""
+    if not records:
+        return None
+    explained = (
+        f"For each other system: the NDCG@10 of {reference.label} minus its own, and the interval in which the true "
+        "difference lies with 95 % confidence. Where the interval has 0 inside, or p is not below 0.05, the two cannot "
+        "be told apart: that does not show that they are equal."
+    )
+    table = difference_table(reference, records, notes)
+    return Chapter("differences", f"{reference.label} against the others", [Paragraph(explained), table])
+
+
+def costs_chapter(
+    section: Section, accuracy: Sequence[Record], records: Sequence[Record], prefix: str
+) -> tuple[Chapter, list[Record]]:
+    """Table IV, and accuracy against multiply-adds; also the plot's records."""
+    explained = (
+        "What a system costs once it is trained: time to score all test users, time per user when many are scored at "
+        "once and when one user waits, memory, and size. Multiply-adds and parameters are counted and the same "
+        "everywhere; seconds hold for the machine named below."
+    )
+    shown = [record for record in records if record["group"] != "ablation"]  # these have a table of their own
+    blocks: list[Block] = [Paragraph(explained), cost_table(section, shown)]
+    points = tradeoff_records(accuracy, records)
+    if len(points) > 1:
+        blocks.append(tradeoff_plot(points, f"{prefix}accuracy-cost"))
+    return Chapter("cost", "Table IV: cost", blocks), points
+
+
+def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
+    """Table V."""
+    records = gate_records(section)
+    if not records:
+        return None
+    explained = (
+        "EASRec's layers are scaled by small networks that look at the data, its gates. Here they have two layers "
+        "(EASRec), one, or are left out. If gates help, accuracy falls from the first row to the last."
+    )
+    return Chapter("gates", "Table V: data-aware gates", [Paragraph(explained), gate_table(records)]), records
+
+
+def ablations_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
+    """EASRec with one thing changed each."""
+    records = ablation_records(section)
+    if not records:
+        return None
+    explained = (
+        "What each part of EASRec contributes: everything as in EASRec but for the one thing that the row names."
+    )
+    return Chapter("ablations", "Ablations", [Paragraph(explained), ablation_table(records)]), records
+
+
+def sweep_chapter(section: Section, prefix: str) -> tuple[Chapter, list[Record]] | None:
+    """Figure 4."""
+    records = sweep_records(section)
+    if not records:
+        return None
+    explained = (
+        "λ says how much the search minds cost: 0 not at all. If the constraint works, the chosen networks become "
+        "cheaper to the right while accuracy stays about the same."
+    )
+    blocks: list[Block] = [Paragraph(explained)]
+    for system in dict.fromkeys(str(record["system"]) for record in records):
+        chosen = [record for record in records if record["system"] == system]
+        name = f"{prefix}fig4" if system == "easrec" else f"{prefix}fig4-{_slug(system)}"
+        if len(chosen) > 1:
+            blocks.append(sweep_plot(chosen, name))
+    blocks.append(sweep_table(records))
+    return Chapter("fig4", "Figure 4: the trade-off λ", blocks), records
+
+
+def _slug(text: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in text.lower())

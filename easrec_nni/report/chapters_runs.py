@@ -1,0 +1,151 @@
+"""Chapters about how the figures came about: the searches, the trainings, settings and versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from easrec_nni.report.chosen import budget_table, choices_table, typical_cell
+from easrec_nni.report.content import Block, Chapter, Column, Entry, Listing, Paragraph, Row, Table
+from easrec_nni.report.histories import curves, is_one_shot, searched_architectures
+from easrec_nni.report.plots.network import network_plot
+from easrec_nni.report.plots.searching import cost_plot, entropy_plot, probabilities_plot
+from easrec_nni.report.plots.training import training_plot
+from easrec_nni.report.sections import Section, SystemCells
+
+__all__ = ["provenance_chapter", "search_chapter", "training_chapter"]
+
+SUBJECT = "easrec"
+
+
+def search_chapter(section: Section, systems: Sequence[SystemCells], prefix: str) -> Chapter | None:
+    """What the searches chose, and how sure they were."""
+    choices = choices_table(section)
+    if choices is None:
+        return None
+    explained = (
+        "A search trains all candidate networks at once as one large network, and with it two sets of probabilities: "
+        "α, how much of the width to cut away, and β, how many layers to keep. At its end the most probable network is "
+        "taken out and trained further."
+    )
+    searched = [system for system in systems if typical_cell(system)]
+    blocks: list[Block] = [Paragraph(explained)]
+    subject = next((system for system in searched if system.name == SUBJECT), searched[0] if searched else None)
+    if subject:
+        blocks += _network(subject, prefix)
+    blocks.append(choices)
+    expected = {
+        system.label: found
+        for system in searched
+        if is_one_shot(system.cells[0]) and (found := curves(system, "search", "expected_cost"))
+    }
+    if expected:
+        blocks.append(cost_plot(expected, f"{prefix}search-cost"))
+    if subject:
+        blocks += _probabilities(subject, prefix)
+    return Chapter("search", "The search", blocks)
+
+
+def _network(subject: SystemCells, prefix: str) -> list[Block]:
+    cell = typical_cell(subject)
+    found = searched_architectures([cell]) if cell else {}
+    return [network_plot(each, f"{subject.label} (seed {seed})", f"{prefix}network") for seed, each in found.items()]
+
+
+def _probabilities(subject: SystemCells, prefix: str) -> list[Block]:
+    blocks: list[Block] = []
+    found = searched_architectures(subject.cells)
+    known = {seed: each for seed, each in found.items() if each.probabilities.keys() >= {"pruning", "depth"}}
+    entropies = {
+        name: values
+        for name, key in (("α", "entropy_pruning"), ("β", "entropy_depth"))
+        if (values := curves(subject, "search", key))
+    }
+    if entropies and found:
+        space = next(iter(found.values())).space
+        options = {"α": len(space.candidates), "β": len(space.depths)}
+        shown = {name: values for name, values in entropies.items() if options[name] > 1}
+        if shown:
+            blocks.append(entropy_plot(shown, options, f"{prefix}search-entropy"))
+    if known:
+        blocks.append(probabilities_plot(known, subject.label, f"{prefix}search-probabilities"))
+    return blocks
+
+
+def training_chapter(systems: Sequence[SystemCells], prefix: str) -> Chapter | None:
+    """Curves of the trainings that were evaluated."""
+    blocks: list[Block] = []
+    for key, name, title, unit in (
+        ("ndcg@10_full", "training-ndcg", "Validation NDCG@10 during training", "validation NDCG@10, full ranking"),
+        ("train_loss", "training-loss", "Loss during training", "cross entropy, nats"),
+    ):
+        found = {system.label: (system.first.group, curves(system, "training", key)) for system in systems}
+        known = {label: pair for label, pair in found.items() if pair[1]}
+        if known:
+            blocks.append(training_plot(known, f"{prefix}{name}", title, unit))
+    if not blocks:
+        return None
+    explained = (
+        "Of the users that select: curves that still rise at their right end say that the budget was too short for "
+        "that system, and that more epochs could change the order. Searched networks that inherit weights start higher."
+    )
+    return Chapter("training", "Training", [Paragraph(explained), *blocks])
+
+
+def provenance_chapter(section: Section) -> Chapter:
+    """Budget, settings, versions, commits, commands, and what is not finished."""
+    explained = (
+        "All systems of a study have the same split, negatives, early stopping, batch size and one hyper-parameter "
+        "setting each; the test set was looked at once, at the end."
+    )
+    blocks: list[Block] = [
+        Paragraph(explained),
+        budget_table(section),
+        _studies_table(section),
+        _versions_table(section),
+    ]
+    for study in section.studies:
+        text = json.dumps(study.document.settings, indent=2, ensure_ascii=False)
+        blocks.append(Listing(f"Settings that all systems share ({study.path.name})", text))
+    return Chapter("made", "How this was made", blocks)
+
+
+def _studies_table(section: Section) -> Table:
+    keys = ("tables", "seeds", "budget", "cells", "unfinished", "command", "commit")
+    rows = []
+    for study in section.studies:
+        document = study.document
+        values = (
+            ", ".join(document.tables),
+            ", ".join(str(seed) for seed in document.seeds),
+            document.budget,
+            str(len(study.cells)),
+            str(len(study.unfinished)),
+            document.command,
+            document.commit or "not known",
+        )
+        rows.append(Row(study.path.name, {key: Entry(value) for key, value in zip(keys, values, strict=True)}))
+    titles = ("tables", "seeds", "budget", "complete cells", "unfinished", "command", "commit")
+    columns = [Column(key, title) for key, title in zip(keys, titles, strict=True)]
+    return Table("Studies", columns, rows, first="folder")
+
+
+def _versions_table(section: Section) -> Table:
+    """Each package's versions and each commit, with the number of cells that they made."""
+    counts: dict[tuple[str, str], int] = {}
+    for cell in section.cells:
+        found = {**cell.result.versions, "commit": cell.result.commit or "not known"}
+        for item in found.items():
+            counts[item] = counts.get(item, 0) + 1
+    names = sorted({name for name, _ in counts}, key=lambda name: (name == "commit", name))
+    total = len(section.cells)
+    rows = []
+    for name in names:
+        known = {version: count for (package, version), count in counts.items() if package == name}
+        text = "; ".join(
+            version if count == total else f"{version} ({count} cell{'s' if count > 1 else ''})"
+            for version, count in sorted(known.items())
+        )
+        rows.append(Row(name, {"version": Entry(text)}))
+    note = "“+changes” after a commit: the code had been edited since."
+    return Table("Versions", [Column("version", "version")], rows, first="package", notes=[note])

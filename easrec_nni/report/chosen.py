@@ -1,0 +1,121 @@
+"""What the searches chose, seed by seed, and what each system was given to do it with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from easrec_nni.report.content import Column, Entry, Row, Table
+from easrec_nni.report.reading import CellRecord
+from easrec_nni.report.sections import Section, SystemCells
+
+__all__ = ["budget_table", "budget_warning", "choices_table", "typical_cell"]
+
+
+def _choice_text(cell: CellRecord) -> str:
+    choices = cell.result.choices or {}
+    hidden, inner, depth = (choices.get(key, 0.0) for key in ("hidden_pruning", "inner_pruning", "depth"))
+    layers = f"{depth:.0f} layer{'s' if depth != 1 else ''}"
+    return f"{layers}, {hidden:.0%} / {inner:.0%}"
+
+
+def typical_cell(system: SystemCells) -> CellRecord | None:
+    """Cell of the architecture that most seeds chose, of these the smallest seed; None if nothing was searched."""
+    cells = [cell for cell in system.cells if cell.result.choices]
+    if not cells:
+        return None
+    counts = Counter(_choice_text(cell) for cell in cells)
+    return max(cells, key=lambda cell: (counts[_choice_text(cell)], -cell.result.seed))
+
+
+def choices_table(section: Section) -> Table | None:
+    """Architecture of every searched system and seed; None if nothing was searched."""
+    systems = [system for system in section.all_systems if any(cell.result.choices for cell in system.cells)]
+    if not systems:
+        return None
+    seeds = sorted({seed for system in systems for seed in system.seeds})
+    columns = [Column(f"seed{seed}", f"seed {seed}") for seed in seeds]
+    rows = []
+    for system in systems:
+        texts = {f"seed{cell.result.seed}": Entry(_choice_text(cell)) for cell in system.cells if cell.result.choices}
+        rows.append(Row(system.label, texts, system.first.group, system.name))
+    note = (
+        "Number of layers, share of hidden / of inner dimensions cut away. Where the seeds of a "
+        "system disagree, the search is unsure: single choices are then not worth an explanation."
+    )
+    return Table("What each search chose", columns, rows, notes=[note])
+
+
+@dataclass(frozen=True)
+class _Budget:
+    """What a system was given."""
+
+    search: int
+    retrain: int
+    patience: int
+    batch: int
+    trials: int
+
+    @property
+    def alike(self) -> tuple[int, int, int]:
+        """What all trained systems should have in common: epochs in total, batch size, trials."""
+        return self.search + self.retrain, self.batch, self.trials
+
+
+def _budgets(system: SystemCells) -> list[_Budget]:
+    keys = ("search_epochs", "retrain_epochs", "patience", "batch_size", "hyperparameter_trials")
+    found = (_Budget(*(int(cell.result.budget.get(key, 0)) for key in keys)) for cell in system.cells)
+    return sorted(dict.fromkeys(found), key=lambda budget: (budget.search, budget.retrain))
+
+
+def budget_table(section: Section) -> Table:
+    """Largest numbers of epochs and what was used of them, for every system."""
+    columns = [
+        Column("search", "search epochs, at most", "allowed"),
+        Column("retrain", "training epochs, at most", "allowed"),
+        Column("patience", "patience, epochs", "allowed"),
+        Column("batch", "batch size", "allowed"),
+        Column("trials", "hyper-parameter settings", "allowed"),
+        Column("search_run", "search epochs", "used, mean"),
+        Column("retrain_run", "training epochs", "used, mean"),
+        Column("best", "best epoch", "used, mean"),
+    ]
+    rows = []
+    for system in section.all_systems:
+        budgets = _budgets(system)
+        entries = {
+            key: Entry(" or ".join(dict.fromkeys(str(getattr(budget, key)) for budget in budgets)))
+            for key in ("search", "retrain", "patience", "batch", "trials")
+        }
+        for key, name in (
+            ("search_run", "search_epochs_run"),
+            ("retrain_run", "retrain_epochs_run"),
+            ("best", "best_epoch"),
+        ):
+            measure = system.measure("training", name)
+            entries[key] = Entry(f"{measure.mean:.1f}", measure.mean) if measure else Entry("–")
+        rows.append(Row(system.label, entries, system.first.group, system.name))
+    note = (
+        "A network without a search is allowed the epochs of search and training together. A training ends early when "
+        "the validation NDCG@10 has not risen for as many epochs as the patience says; the best epoch "
+        "(counted from 0) is evaluated."
+    )
+    return Table("What each system was given", columns, rows, notes=[note])
+
+
+def budget_warning(systems: Sequence[SystemCells]) -> str | None:
+    """A sentence if trained systems were not given the same epochs, batch size and trials."""
+    given: dict[tuple[int, int, int], list[str]] = {}
+    for system in systems:
+        for budget in _budgets(system):
+            if budget.alike[0]:  # floors are not trained
+                given.setdefault(budget.alike, []).append(system.label)
+    if len(given) < 2:
+        return None
+    parts = [
+        f"{epochs} epochs, batches of {batch}, {trials} hyper-parameter setting{'s' if trials != 1 else ''}: "
+        + ", ".join(dict.fromkeys(labels))
+        for (epochs, batch, trials), labels in sorted(given.items(), reverse=True)
+    ]
+    return "Not all systems were given the same; a difference may come from that alone. " + "; ".join(parts) + "."

@@ -1,0 +1,125 @@
+"""Makes the content of a report from sections: which chapters, in which order, and the tables as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from easrec_nni.report.accuracy import accuracy_records, compared_systems
+from easrec_nni.report.cells import cell_records
+from easrec_nni.report.chapters_results import (
+    ablations_chapter,
+    accuracy_chapter,
+    costs_chapter,
+    differences_chapter,
+    gates_chapter,
+    sweep_chapter,
+)
+from easrec_nni.report.chapters_runs import provenance_chapter, search_chapter, training_chapter
+from easrec_nni.report.chosen import budget_warning
+from easrec_nni.report.comparing import METHOD
+from easrec_nni.report.content import Chapter, Record
+from easrec_nni.report.costs import cost_records
+from easrec_nni.report.differences import difference_records, noise_of, reference_of
+from easrec_nni.report.sections import Section
+from easrec_nni.report.verdict import verdict
+
+__all__ = ["DATA_FILES", "SectionContent", "compose", "warnings_of"]
+
+DATA_FILES = ("results", "table3", "differences", "table4", "accuracy-cost", "table5", "ablations", "fig4")
+"""CSV files of a report; each has the records of all sections."""
+
+MOST_NAMED = 6  # unfinished cells that are named one by one
+
+
+@dataclass(frozen=True)
+class SectionContent:
+    """A dataset's part of the report.
+
+    Attributes
+    ----------
+    key, title
+        Its anchor and heading.
+    verdict
+        What the figures show, in a sentence or two.
+    warnings
+        What a reader must know before the figures.
+    chapters
+        The rest.
+    data
+        Records of :data:`DATA_FILES` by name.
+    """
+
+    key: str
+    title: str
+    verdict: str
+    warnings: Sequence[str]
+    chapters: Sequence[Chapter]
+    data: dict[str, list[Record]]
+
+
+def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent:
+    """Content of one section.
+
+    Parameters
+    ----------
+    section
+        The dataset's cells.
+    key
+        Put before the chapters' anchors; several sections need different ones.
+    prefix
+        Put before the names of the plots' files.
+    """
+    systems = compared_systems(section)
+    accuracy, costs = accuracy_records(section), cost_records(section)
+    reference = reference_of(systems)
+    differences = difference_records(reference, systems) if reference else []
+    chapters: list[Chapter | None] = []
+    data: dict[str, list[Record]] = {"results": cell_records(section), "table3": accuracy, "table4": costs}
+    if systems:
+        chapters.append(accuracy_chapter(section, accuracy, noise_of(systems, differences)))
+    if reference:
+        dataset: Record = {"dataset": section.dataset.name, "reference": reference.name}
+        data["differences"] = [dataset | record for record in differences]
+        chapters.append(differences_chapter(reference, differences, [METHOD]))
+    chapter, data["accuracy-cost"] = costs_chapter(section, accuracy, costs, prefix)
+    chapters.append(chapter)
+    for name, made in (
+        ("table5", gates_chapter(section)),
+        ("ablations", ablations_chapter(section)),
+        ("fig4", sweep_chapter(section, prefix)),
+    ):
+        if made:
+            chapters.append(made[0])
+            data[name] = made[1]
+    chapters += [
+        search_chapter(section, systems, prefix),
+        training_chapter(systems, prefix),
+        provenance_chapter(section),
+    ]
+    known = [each for each in chapters if each]
+    anchored = [Chapter(f"{key}{each.key}", each.title, each.blocks) for each in known]
+    about = f"{section.dataset.name}: {section.dataset.n_users:,} users, {section.dataset.n_items:,} items"
+    return SectionContent(key, about, verdict(section, systems), warnings_of(section), anchored, data)
+
+
+def warnings_of(section: Section) -> list[str]:
+    """What a reader must know before the figures: unfinished cells, single seeds, unequal budgets."""
+    warnings = []
+    unfinished = section.unfinished
+    if unfinished:
+        total = len(unfinished) + len(section.cells)
+        named = ", ".join(unfinished[:MOST_NAMED])
+        if len(unfinished) > MOST_NAMED:
+            named += f" and {len(unfinished) - MOST_NAMED} more"
+        warnings.append(
+            f"{len(unfinished)} of {total} cells are not finished and not in any figure: {named}. The same “easrec "
+            "reproduce” runs them; this report is preliminary until then."
+        )
+    few = [system.label for system in section.systems if len(system.cells) == 1 and system.first.group != "floor"]
+    if few:
+        warnings.append(f"Only one seed, so nothing is known of its luck: {', '.join(few)}.")
+    budget = budget_warning(section.systems)
+    if budget:
+        warnings.append(budget)
+    return warnings

@@ -1,0 +1,171 @@
+"""Table IV: what every system costs to run and to make."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from easrec_nni.readable import readable_bytes, readable_count, readable_seconds
+from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
+from easrec_nni.report.documents import EfficiencyRow, Spread
+from easrec_nni.report.published import published_for
+from easrec_nni.report.sections import Section
+
+__all__ = ["MEASURED", "cost_records", "cost_table", "show_figure"]
+
+MEASURED = ("inference_seconds_test_set", "inference_ms_per_user", "latency_ms_batch1")
+
+
+def _plain(value: float) -> str:
+    """Three digits that matter."""
+    if value >= 100 or value == 0:
+        return f"{value:,.0f}"
+    return f"{value:#.3g}" if value >= 0.001 else f"{value:.1e}"
+
+
+SHOW: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(MEASURED, _plain),
+    "peak_memory_bytes": readable_bytes,
+    "madds_per_user": readable_count,
+    "executed_madds_per_user": readable_count,
+    "parameters": readable_count,
+    "bytes_on_disk": readable_bytes,
+    "retrain_seconds": readable_seconds,
+    "search_seconds": readable_seconds,
+}
+
+
+def show_figure(key: str, value: float) -> str:
+    """A cost as a person reads it.
+
+    Examples
+    --------
+    >>> show_figure("madds_per_user", 4024512.0), show_figure("inference_ms_per_user", 0.04567)
+    ('4.0 M', '0.0457')
+    """
+    return SHOW[key](value)
+
+
+def cost_records(section: Section) -> list[Record]:
+    """One record for each system, with all digits; what was not measured is None."""
+    _, published = published_for(section.dataset.name)
+    records = []
+    for system in section.systems:
+        record: Record = {
+            "dataset": section.dataset.name,
+            "system": system.name,
+            "title": system.label,
+            "group": system.first.group,
+            "seeds": len(system.cells),
+        }
+        record |= _measured(section.efficiency(system))
+        for part, key in (
+            *(("cost", key) for key in ("madds_per_user", "executed_madds_per_user", "parameters")),
+            *(("training", key) for key in ("retrain_seconds", "search_seconds")),
+        ):
+            record |= system.record(part, key)
+        if not any(cell.result.choices for cell in system.cells):
+            record |= {"search_seconds": None, "search_seconds_sd": None}  # there was none: not a quick one
+        # A baseline that is not trained stores nothing: no size, rather than the smallest.
+        sizes = [cell.result.bytes_on_disk for cell in system.cells if cell.result.bytes_on_disk]
+        record["bytes_on_disk"] = statistics.fmean(sizes) if sizes else None
+        row = published.get(system.name)
+        record |= {
+            "published_inference_seconds": row.inference_seconds if row else None,
+            "published_gpu_gigabytes": row.gpu_gigabytes if row else None,
+        }
+        records.append(record)
+    return records
+
+
+def _measured(rows: Sequence[EfficiencyRow]) -> Record:
+    """Measurements of a system: the median over its measured seeds, and the whole range."""
+    record: Record = {}
+    for key in MEASURED:
+        spreads = [spread for spread in (getattr(row, key) for row in rows) if isinstance(spread, Spread)]
+        record[key] = statistics.median(spread.median for spread in spreads) if spreads else None
+        record[f"{key}_min"] = min((spread.min for spread in spreads), default=None)
+        record[f"{key}_max"] = max((spread.max for spread in spreads), default=None)
+    memory = [row.peak_memory_bytes for row in rows if row.peak_memory_bytes is not None]
+    record["peak_memory_bytes"] = statistics.median(memory) if memory else None
+    batches = {row.throughput_batch for row in rows if row.throughput_batch is not None}
+    record["throughput_batch"] = batches.pop() if len(batches) == 1 else None
+    return record
+
+
+def _columns(records: Sequence[Record], dataset: str) -> list[Column]:
+    batches = {record["throughput_batch"] for record in records} - {None}
+    batch = f"batch of {batches.pop()}" if len(batches) == 1 else "in batches"
+    name, _ = published_for(dataset)
+    published = f"published, {name}"
+    return [
+        Column("inference_seconds_test_set", "test set, s", "inference, measured", False),
+        Column("inference_ms_per_user", f"{batch}, ms per user", "inference, measured", False),
+        Column("latency_ms_batch1", "one user, ms", "inference, measured", False),
+        Column("peak_memory_bytes", "peak memory", "inference, measured", False),
+        Column("madds_per_user", "multiply-adds per user", "size, counted", False),
+        Column("executed_madds_per_user", "of these executed", "size, counted", False),
+        Column("parameters", "parameters", "size, counted", False),
+        Column("bytes_on_disk", "on disk", "size, counted", False),
+        Column("search_seconds", "search", "time to make it"),
+        Column("retrain_seconds", "training", "time to make it"),
+        Column("published_inference_seconds", "test set, s", published, published=True),
+        Column("published_gpu_gigabytes", "GPU memory, GB", published, published=True),
+    ]
+
+
+def _entry(record: Record, key: str) -> Entry:
+    if key.startswith("published_"):
+        return number_entry(record, key, lambda value: f"{value:g}")
+    entry = mean_entry(record, key, SHOW[key])
+    low, high = record.get(f"{key}_min"), record.get(f"{key}_max")
+    if isinstance(low, float) and isinstance(high, float):
+        return replace(entry, spread=f"{_plain(low)} to {_plain(high)}")
+    return replace(entry, spread="") if key.endswith("seconds") else entry
+
+
+def cost_table(section: Section, records: Sequence[Record]) -> Table:
+    """Table IV of a section; columns of which nothing is known are left out."""
+    columns = [
+        column
+        for column in _columns(records, section.dataset.name)
+        if any(record.get(column.key) is not None for record in records)
+    ]
+    rows = [
+        Row(
+            str(record["title"]),
+            {column.key: _entry(record, column.key) for column in columns},
+            str(record["group"]),
+            str(record["system"]),
+        )
+        for record in records
+    ]
+    return Table("Table IV: cost of every system", columns, mark_best(columns, rows), notes=_notes(section, records))
+
+
+def _notes(section: Section, records: Sequence[Record]) -> list[str]:
+    notes = [
+        "A multiply-add is one multiplication and one addition; twice the number would be FLOPs. They are counted for "
+        "one user with a history of full length, scoring of the whole catalogue included. “Of these executed” leaves "
+        "out what the program skips, such as positions of the last layer that nobody asks for.",
+        "Search and training times are wall clock of the cells as they ran, possibly several at a time on one machine: "
+        "they say what a study costs, and are no measurement of speed.",
+    ]
+    measured = [record for record in records if any(record[key] is not None for key in MEASURED)]
+    machines = [study.efficiency for study in section.studies if study.efficiency]
+    if not measured:
+        notes.append(
+            "Inference was not measured: there is no efficiency.json. Run the same “easrec reproduce” again without "
+            "--no-measure, with nothing else running."
+        )
+    elif len(measured) < len(records):
+        missing = ", ".join(str(record["title"]) for record in records if record not in measured)
+        notes.append(f"Inference was not measured for: {missing}.")
+    for document in machines:
+        about = "; ".join(f"{name}: {value}" for name, value in document.machine.items())
+        notes.append(
+            f"Measured after warm-up with nothing else running, median and range of repeats"
+            f"{f', {document.threads} threads' if document.threads else ''}. {about}".strip()
+        )
+    return notes

@@ -1,0 +1,151 @@
+"""Names beside their points, where they cover neither each other nor other points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from easrec_nni.report.plots.style import MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Box", "PointLabel", "free_place", "place_labels"]
+
+DISTANCES = (7.0, 12.0, 18.0, 25.0, 33.0, 43.0, 55.0, 70.0)  # from a point to its name
+DIRECTIONS = (0, 180, 90, 270, 45, 315, 135, 225)
+POINT = 5.0  # half the room that a point takes
+LEADER_FROM = 12.0  # names further away get a line to their point
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle, in points of print."""
+
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+    def shared(self, other: Box) -> float:
+        """Area that both cover."""
+        width = min(self.right, other.right) - max(self.left, other.left)
+        height = min(self.top, other.top) - max(self.bottom, other.bottom)
+        return max(width, 0.0) * max(height, 0.0)
+
+    @property
+    def area(self) -> float:
+        """Its area."""
+        return (self.right - self.left) * (self.top - self.bottom)
+
+
+@dataclass(frozen=True)
+class PointLabel:
+    """A point in the axes' coordinates, and its name."""
+
+    x: float
+    y: float
+    text: str
+    bold: bool = False
+
+
+def _places(x: float, y: float, width: float, height: float) -> Iterator[tuple[Box, float]]:
+    """Boxes around a point, near ones first."""
+    for distance in DISTANCES:
+        for direction in DIRECTIONS:
+            angle = math.radians(direction)
+            dx, dy = math.cos(angle), math.sin(angle)
+            centre_x = x + dx * distance + (width / 2) * (round(dx, 6) > 0) - (width / 2) * (round(dx, 6) < 0)
+            centre_y = y + dy * (distance + height / 2)
+            box = Box(centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
+            yield box, distance
+
+
+def free_place(x: float, y: float, size: tuple[float, float], taken: Sequence[Box], frame: Box) -> tuple[Box, float]:
+    """Nearest place for a name where it covers nothing and stays in the frame; else the one that covers least.
+
+    Parameters
+    ----------
+    x, y
+        The point.
+    size
+        Width and height of the name.
+    taken
+        What may not be covered.
+    frame
+        What it should stay within.
+
+    Returns
+    -------
+    tuple
+        The place and its distance from the point.
+    """
+    best: tuple[float, Box, float] | None = None
+    for box, distance in _places(x, y, *size):
+        covered = sum(box.shared(other) for other in taken) + (box.area - box.shared(frame))
+        if covered < 1e-6:
+            return box, distance
+        if best is None or covered < best[0]:
+            best = covered, box, distance
+    assert best is not None
+    return best[1], best[2]
+
+
+def _thin(x0: float, y0: float, x1: float, y1: float) -> Box:
+    """Box of an upright or level line."""
+    return Box(min(x0, x1) - 0.5, min(y0, y1) - 0.5, max(x0, x1) + 0.5, max(y0, y1) + 0.5)
+
+
+def place_labels(
+    axes: Axes,
+    labels: Sequence[PointLabel],
+    lines: Sequence[Sequence[tuple[float, float]]] = (),
+    size: float = 9.0,
+) -> None:
+    """Write the names of points; call it when all else is drawn.
+
+    Parameters
+    ----------
+    axes
+        Where the points are.
+    labels
+        Points and names; earlier ones choose first.
+    lines
+        Upright and level lines that names should not cover, as their corners.
+    size
+        Of the letters, in points.
+    """
+    figure = axes.figure.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # the layout decides where the axes are
+    figure.set_layout_engine("none")
+    scale = 72 / figure.dpi
+    pixels = [axes.transData.transform((label.x, label.y)) * scale for label in labels]
+    taken = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in pixels]
+    for line in lines:
+        corners = axes.transData.transform(line) * scale
+        taken += [_thin(*begin, *end) for begin, end in pairwise(corners)]
+    bounds = axes.get_window_extent()
+    frame = Box(bounds.x0 * scale, bounds.y0 * scale, bounds.x1 * scale, bounds.y1 * scale)
+    for label, (x, y) in zip(labels, pixels, strict=True):
+        weight = "bold" if label.bold else "normal"
+        text = axes.text(0, 0, label.text, fontsize=size, fontweight=weight)
+        extent = text.get_window_extent()
+        text.remove()
+        box, distance = free_place(x, y, (extent.width * scale + 2, extent.height * scale), taken, frame)
+        taken.append(box)
+        arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
+        axes.annotate(
+            label.text,
+            (label.x, label.y),
+            xytext=((box.left + box.right) / 2 - x, (box.bottom + box.top) / 2 - y),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=size,
+            fontweight=weight,
+            arrowprops=arrow if distance >= LEADER_FROM else None,
+        )

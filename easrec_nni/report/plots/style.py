@@ -1,0 +1,132 @@
+"""How all plots look, and how a figure becomes SVG and PNG without a date or anything else that changes by itself."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from easrec_nni.report.content import Picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "Look", "inline_svg", "look_of", "new_figure", "picture", "tidy"]
+
+INK, MUTED, GRID, PAPER = "#1a1b1c", "#68696a", "#d8d9da", "#fefdfc"
+ACCENT = "#d55e00"
+_VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"}
+"""Colours that a page in dark mode replaces; they are used for nothing else."""
+
+FONT = "DejaVu Sans"  # comes with matplotlib, so that plots are the same everywhere
+DPI = 160
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of a group of systems, told apart without colour too."""
+
+    colour: str
+    marker: str
+
+
+# The palette of Okabe and Ito, which people with colour-blindness can tell apart.
+_LOOKS = {
+    "search strategy": Look(ACCENT, "o"),
+    "sequence model": Look("#0072b2", "s"),
+    "control": Look("#009e73", "^"),
+    "ablation": Look("#cc79a7", "D"),
+    "second tier": Look("#56b4e9", "v"),
+}
+_OTHER = Look("#8a8b8c", "X")
+
+
+def look_of(group: str) -> Look:
+    """Look of a group of systems."""
+    return _LOOKS.get(group, _OTHER)
+
+
+_SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "easrec",
+    "svg.fonttype": "none",  # text stays text: small, searchable
+    "text.parse_math": False,  # a name with dollar signs is a name
+    "font.family": FONT,
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "text.color": INK,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "lines.linewidth": 1.6,
+}
+
+
+@contextmanager
+def new_figure(width: float, height: float) -> Iterator[Figure]:
+    """An empty figure in our style, in inches; draw and :func:`picture` it within the block."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_SETTINGS):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)  # pyplot would keep every figure and ask for a display
+        yield figure
+
+
+def picture(figure: Figure, name: str, title: str, alt: str, caption: str = "") -> Picture:
+    """A figure as SVG and PNG."""
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()  # lays the axes out once; each saving would do it twice again
+        figure.set_layout_engine("none")
+    svg, png = io.StringIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    return Picture(name, title, alt, svg.getvalue(), png.getvalue(), caption)
+
+
+def inline_svg(drawn: Picture) -> str:
+    """SVG to stand inside a page: no addresses, ids of its own, colours that follow light and dark.
+
+    Parameters
+    ----------
+    drawn
+        A picture as matplotlib wrote it.
+    """
+    svg = drawn.svg[drawn.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\sxmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r'(<svg[^>]*?)\s(?:width="[^"]*"\s*)(?:height="[^"]*"\s*)?', r"\1 ", svg, count=1)
+    svg = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{drawn.name}-", svg)
+    for colour, variable in _VARIABLES.items():
+        svg = svg.replace(colour, f"var({variable})")
+    svg = svg.replace(f"'{FONT}'", "system-ui, sans-serif")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(drawn.alt)}"', 1).strip()
+
+
+def tidy(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
+    """Titles of axes and plot."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if title:
+        axes.set_title(title)

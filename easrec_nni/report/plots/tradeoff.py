@@ -1,0 +1,107 @@
+"""Accuracy against multiply-adds, with the Pareto front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from easrec_nni.readable import readable_count
+from easrec_nni.report.content import Picture, Record
+from easrec_nni.report.pareto import ACCURACY, COST, figure_of
+from easrec_nni.report.plots.labels import PointLabel, place_labels
+from easrec_nni.report.plots.style import INK, MUTED, look_of, new_figure, picture, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["tradeoff_plot"]
+
+Corners = list[tuple[float, float]]
+
+ROOM = 0.12  # beside the outermost points, as a share of the range
+
+
+def tradeoff_plot(records: Sequence[Record], name: str) -> Picture:
+    """Scatter of :func:`~easrec_nni.report.pareto.tradeoff_records`, with standard deviations over seeds as bars."""
+    with new_figure(7.6, 5.2) as figure:
+        axes = figure.add_subplot()
+        axes.set_xscale("log")
+        _points(axes, records)
+        front = sorted((record for record in records if record["pareto"]), key=lambda record: figure_of(record, COST))
+        _limits(axes, records)
+        steps_x = [figure_of(record, COST) for record in front] + [axes.get_xlim()[1]]
+        steps_y = [figure_of(record, ACCURACY) for record in front]
+        axes.step(steps_x, [*steps_y, steps_y[-1]], where="post", color=MUTED, linewidth=1.0, linestyle="--", zorder=1)
+        axes.xaxis.set_major_formatter(lambda value, _: readable_count(value))
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
+        _ticks(axes)
+        tidy(axes, x="multiply-adds per user (logarithmic)", y="NDCG@10, full ranking, test")
+        order = sorted(records, key=lambda record: (record["system"] != "easrec", not record["pareto"]))
+        place_labels(axes, [_label(record) for record in order], _lines(records, steps_x, steps_y))
+        names = ", ".join(str(record["title"]) for record in front)
+        title = "Accuracy against cost"
+        alt = f"Scatter plot of NDCG@10 against multiply-adds per user. On the Pareto front: {names}."
+        caption = (
+            "Further left is cheaper, further up is more accurate; bars are ± one standard deviation over seeds. "
+            f"Dashed: the Pareto front, systems that no other beats in both. On it: {names}. A step up that is smaller "
+            "than the bars is no evidence that the upper system is better."
+        )
+        return picture(figure, name, title, alt, caption)
+
+
+def _points(axes: Axes, records: Sequence[Record]) -> None:
+    for record in records:
+        look = look_of(str(record["group"]))
+        ours = record["system"] == "easrec"
+        axes.errorbar(
+            figure_of(record, COST),
+            figure_of(record, ACCURACY),
+            xerr=figure_of(record, f"{COST}_sd") or None,
+            yerr=figure_of(record, f"{ACCURACY}_sd") or None,
+            fmt=look.marker,
+            color=look.colour,
+            markersize=9 if ours else 7,
+            markeredgecolor=INK if ours else look.colour,
+            elinewidth=0.8,
+            zorder=3,
+        )
+    for group in dict.fromkeys(str(record["group"]) for record in records):
+        look = look_of(group)
+        axes.plot([], [], look.marker, color=look.colour, label=group)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, handletextpad=0.1, borderaxespad=0)
+
+
+def _lines(records: Sequence[Record], steps_x: Sequence[float], steps_y: Sequence[float]) -> list[Corners]:
+    """The front's steps and the error bars, as corners."""
+    steps = [(steps_x[0], steps_y[0])]
+    for x, y in zip(steps_x[1:], [*steps_y[1:], steps_y[-1]], strict=True):
+        steps += [(x, steps[-1][1]), (x, y)]
+    bars: list[Corners] = [steps]
+    for record in records:
+        x, y = figure_of(record, COST), figure_of(record, ACCURACY)
+        dx, dy = figure_of(record, f"{COST}_sd"), figure_of(record, f"{ACCURACY}_sd")
+        bars += [[(x, y - dy), (x, y + dy)], [(max(x - dx, x / 10), y), (x + dx, y)]]
+    return bars
+
+
+def _limits(axes: Axes, records: Sequence[Record]) -> None:
+    """Room around the points for their names."""
+    costs = [figure_of(record, COST) for record in records]
+    factor = max((max(costs) / min(costs)) ** ROOM, 1.5)
+    axes.set_xlim(min(costs) / factor, max(costs) * factor)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - (high - low) * ROOM / 2, high + (high - low) * ROOM / 2)
+
+
+def _ticks(axes: Axes) -> None:
+    """At 1, 2 and 5 of every power of ten: a range of less than ten would have one tick or none."""
+    low, high = axes.get_xlim()
+    ticks = [digit * 10.0**power for power in range(0, 15) for digit in (1, 2, 5)]
+    inside = [tick for tick in ticks if low <= tick <= high]
+    axes.set_xticks(inside)
+    axes.set_xlim(low, high)
+
+
+def _label(record: Record) -> PointLabel:
+    ours = record["system"] == "easrec"
+    return PointLabel(figure_of(record, COST), figure_of(record, ACCURACY), str(record["title"]), ours)

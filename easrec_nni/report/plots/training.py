@@ -1,0 +1,60 @@
+"""How the networks were trained: one small panel for each system, all to the same scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from easrec_nni.report.content import Picture
+from easrec_nni.report.histories import Curves, mean_curve
+from easrec_nni.report.plots.style import INK, look_of, new_figure, picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["training_plot"]
+
+ACROSS = 4
+LONGEST_TITLE = 30  # characters of a panel's title
+
+
+def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: str, unit: str) -> Picture:
+    """Curves of every system.
+
+    Parameters
+    ----------
+    systems
+        By label: the group, and the curves of its seeds.
+    name, title
+        Of the picture.
+    unit
+        Title of the vertical axes.
+    """
+    rows = math.ceil(len(systems) / ACROSS)
+    with new_figure(8.4, 0.5 + 1.75 * rows) as figure:
+        panels = figure.subplots(rows, ACROSS, sharex=True, sharey=True, squeeze=False)
+        flat = [axes for row in panels for axes in row]
+        for axes, (label, (group, found)) in zip(flat, systems.items(), strict=False):
+            _panel(axes, found, look_of(group).colour)
+            short = label if len(label) <= LONGEST_TITLE else f"{label[: LONGEST_TITLE - 1]}…"
+            axes.set_title(short, fontsize=8.5, fontweight="normal", color=INK)
+        for axes in flat[len(systems) :]:
+            axes.set_axis_off()
+        for axes in flat[max(len(systems) - ACROSS, 0) : len(systems)]:  # above an empty panel is a last one too
+            axes.tick_params(labelbottom=True)
+        figure.supxlabel("epoch of the training", fontsize=10)
+        figure.supylabel(unit, fontsize=10)
+        alt = f"{title}: one panel for each of {len(systems)} systems, a thin line for each seed."
+        caption = "Thick: mean over the seeds that trained as long; thin: single seeds. All panels have the same axes."
+        return picture(figure, name, title, alt, caption)
+
+
+def _panel(axes: Axes, found: Curves, colour: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    for points in found.values():
+        axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.5)
+    axes.plot(*zip(*mean_curve(found), strict=True), color=colour, linewidth=1.8)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.tick_params(labelsize=8)

@@ -1,0 +1,167 @@
+"""Reads a study's folder: the cells that are complete, those that are not, and what was measured."""
+
+from __future__ import annotations
+
+import csv
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easrec_nni.cell import RESULT_FILE, Cell
+from easrec_nni.errors import UserError
+from easrec_nni.report.documents import (
+    PROTOCOLS,
+    CellResult,
+    EfficiencyDocument,
+    StudyDocument,
+    read_document,
+)
+from easrec_nni.study.tables import TABLES
+
+__all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
+
+STUDY_FILE = "study.json"
+EFFICIENCY_FILE = "efficiency.json"
+RANKS_FILE = "ranks.npz"
+AGREEMENT = 1e-6  # of a figure in result.json and the same figure made from ranks.npz
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A complete cell.
+
+    Attributes
+    ----------
+    result
+        Its figures.
+    folder
+        Where its other files are.
+    ranks
+        Rank of each test user's target by protocol, int64 ``[evaluated users]``; empty if the file is not there.
+    """
+
+    result: CellResult
+    folder: Path
+    ranks: dict[str, NDArray[np.int64]]
+
+    @property
+    def key(self) -> tuple[str, tuple[tuple[str, object], ...], int]:
+        """System, parameters and seed."""
+        return self.result.system, tuple(sorted(self.result.parameters.items())), self.result.seed
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """All that a study's folder holds.
+
+    Attributes
+    ----------
+    unfinished
+        Paths, below ``cells``, of the cells that were asked for or begun and have no result.
+    """
+
+    path: Path
+    document: StudyDocument
+    cells: tuple[CellRecord, ...]
+    unfinished: tuple[str, ...]
+    efficiency: EfficiencyDocument | None
+
+
+def read_study(path: Path) -> StudyRecord:
+    """Read a study's folder.
+
+    Raises
+    ------
+    UserError
+        There is no study, a file is damaged, or no cell is complete.
+    """
+    if not (path / STUDY_FILE).is_file():
+        raise UserError(f"{path} is no study: there is no {STUDY_FILE}; give a folder that `easrec reproduce` wrote")
+    document = read_document(path / STUDY_FILE, StudyDocument, "restore it, or run `easrec reproduce` with a new --out")
+    folders = sorted(folder for folder in (path / "cells").glob("*/seed*") if folder.is_dir())
+    cells = [_read_cell(folder, document) for folder in folders if (folder / RESULT_FILE).is_file()]
+    if not cells:
+        raise UserError(f"{path} has no complete cell yet; run `easrec reproduce` again, it goes on where it was")
+    begun = {folder.relative_to(path / "cells").as_posix() for folder in folders}
+    complete = {cell.folder.relative_to(path / "cells").as_posix() for cell in cells}
+    efficiency = None
+    if (path / EFFICIENCY_FILE).is_file():
+        remedy = "remove it and run the same `easrec reproduce` again: it measures anew"
+        efficiency = read_document(path / EFFICIENCY_FILE, EfficiencyDocument, remedy)
+    unfinished = sorted((begun | _expected(document, cells)) - complete)
+    return StudyRecord(path, document, tuple(cells), tuple(unfinished), efficiency)
+
+
+def _expected(document: StudyDocument, cells: list[CellRecord]) -> set[str]:
+    """Paths of the cells that the study's tables ask for.
+
+    A study's file joins the systems and seeds of all its tables. Of a sweep, the seeds are those that it has begun.
+    """
+    definitions = [TABLES[name] for name in document.tables if name in TABLES]
+    plain = [definition for definition in definitions if not definition.parameters]
+    swept = {system for definition in definitions if definition.parameters for system in definition.systems}
+    wanted = {system for definition in plain for system in definition.systems}
+    systems = [name for name in document.systems if plain and (name in wanted or name not in swept)]
+    expected = {Cell(system, seed).path.as_posix() for system in systems for seed in document.seeds}
+    begun = {(cell.result.system, cell.result.seed) for cell in cells if cell.result.parameters}
+    for name, values in document.parameters.items():
+        expected |= {Cell(system, seed, {name: value}).path.as_posix() for system, seed in begun for value in values}
+    return expected
+
+
+def _read_cell(folder: Path, study: StudyDocument) -> CellRecord:
+    remedy = f"remove {folder} and run the same `easrec reproduce` again"
+    file = folder / RESULT_FILE
+    result = read_document(file, CellResult, remedy)
+    if result.dataset.fingerprint != study.dataset.fingerprint:
+        raise UserError(f"{file} is about other data than its study; {remedy}")
+    ranks = _read_ranks(folder / RANKS_FILE, remedy)
+    if ranks:
+        _check_ranks(ranks, result, folder / RANKS_FILE, remedy)
+    return CellRecord(result, folder, ranks)
+
+
+def _read_ranks(file: Path, remedy: str) -> dict[str, NDArray[np.int64]]:
+    if not file.is_file():
+        return {}
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            ranks = {name: np.asarray(arrays[f"test_{name}"]) for name in PROTOCOLS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} is damaged ({error}); {remedy}") from None
+    if any(array.ndim != 1 or array.dtype.kind != "i" or not array.size or array.min() < 1 for array in ranks.values()):
+        raise UserError(f"{file} is damaged (ranks are whole numbers from 1, in one row); {remedy}")
+    return ranks
+
+
+def _check_ranks(ranks: dict[str, NDArray[np.int64]], result: CellResult, file: Path, remedy: str) -> None:
+    """Ranks of another run would give another run's statistics."""
+    for protocol, array in ranks.items():
+        key = f"ndcg@10_{protocol}"
+        mean = float(np.where(array <= 10, 1 / np.log2(array + 1), 0.0).mean())
+        if not math.isclose(mean, result.test[key], abs_tol=AGREEMENT):
+            raise UserError(f"{file} gives {key}={mean:.6f}, {RESULT_FILE} {result.test[key]:.6f}; {remedy}")
+
+
+def read_history(file: Path) -> list[dict[str, float]]:
+    """Rows of a ``history.csv``, one for each epoch; none if there is no such file.
+
+    Raises
+    ------
+    UserError
+        The file is damaged.
+    """
+    if not file.is_file():
+        return []
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            table = list(csv.DictReader(stream))
+        rows = [{name: float(value) for name, value in row.items() if value != ""} for row in table]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"{file} is damaged ({error}); remove its cell's folder and run it again") from None
+    return [{name: value for name, value in row.items() if math.isfinite(value)} for row in rows]

@@ -1,0 +1,64 @@
+"""``report.html``: one file that needs nothing else, neither files beside it nor a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from easrec_nni.report.composing import SectionContent
+from easrec_nni.report.content import Block, Column, Table
+from easrec_nni.report.plots.style import inline_svg
+
+__all__ = ["html_report"]
+
+FOLDER = Path(__file__).parent
+
+
+def html_report(title: str, sections: Sequence[SectionContent]) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    title
+        Its heading, any text.
+    sections
+        What it shows.
+    """
+    # Everything that templates insert is escaped, whatever it is; pictures are matplotlib's own SVG.
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=select_autoescape(default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.tests["numeric"] = _is_numeric
+    environment.filters["kind"] = _kind
+    environment.filters["svg"] = lambda drawn: Markup(inline_svg(drawn))  # noqa: S704
+    environment.filters["headings"] = _headings
+    environment.filters["parts"] = lambda table: [
+        (name, list(rows)) for name, rows in groupby(table.rows, lambda r: r.group)
+    ]
+    environment.globals["style"] = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
+    environment.globals["script"] = Markup((FOLDER / "sort.js").read_text(encoding="utf-8"))
+    return environment.get_template("report.html.jinja").render(title=title, sections=sections)
+
+
+def _kind(block: Block) -> str:
+    return type(block).__name__
+
+
+def _is_numeric(column: Column, table: Table) -> bool:
+    """Whether a column has numbers, which stand at its right and can be sorted."""
+    entries = (row.entries.get(column.key) for row in table.rows)
+    return any(entry is not None and entry.value is not None for entry in entries)
+
+
+def _headings(table: Table) -> list[tuple[str, int, bool]]:
+    """Headings over several columns: text, number of columns, whether they are published ones."""
+    spans = groupby(table.columns, lambda column: (column.group, column.published))
+    return [(group, len(list(columns)), published) for (group, published), columns in spans]

@@ -1,0 +1,208 @@
+"""Puts studies together: one section for each dataset, its cells grouped into systems."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easrec_nni.errors import UserError
+from easrec_nni.report.content import Record
+from easrec_nni.report.documents import CellResult, DatasetIdentity, EfficiencyRow
+from easrec_nni.report.reading import CellRecord, StudyRecord
+from easrec_nni.systems import GROUPS, SYSTEMS
+
+__all__ = ["Measure", "Section", "SystemCells", "merge_studies", "summarise", "user_gains"]
+
+TOP = 10
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A figure over seeds: mean, sample standard deviation (None for one seed), number of seeds."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+def summarise(values: Iterable[float]) -> Measure | None:
+    """Mean and spread of a figure over seeds; None if there is no value.
+
+    Examples
+    --------
+    >>> summarise([1.0, 2.0, 3.0])
+    Measure(mean=2.0, sd=1.0, n=3)
+    """
+    known = list(values)
+    if not known:
+        return None
+    sd = statistics.stdev(known) if len(known) > 1 else None
+    return Measure(math.fsum(known) / len(known), sd, len(known))
+
+
+def user_gains(ranks: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
+    """What each test user adds to a metric's mean: with one relevant item, ``[users]``.
+
+    Parameters
+    ----------
+    ranks
+        Rank of each user's target.
+    metric
+        ``recall``, ``mrr`` or ``ndcg``, at 10.
+
+    Examples
+    --------
+    >>> user_gains(np.array([1, 3, 11]), "ndcg").tolist()
+    [1.0, 0.5, 0.0]
+    """
+    gain = {"recall": np.ones(len(ranks)), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[metric]
+    return np.where(ranks <= TOP, gain, 0.0)
+
+
+@dataclass(frozen=True)
+class SystemCells:
+    """All seeds of one system with the same further parameters."""
+
+    cells: tuple[CellRecord, ...]
+
+    @property
+    def first(self) -> CellResult:
+        """Result of the smallest seed: names and settings are the same for all."""
+        return self.cells[0].result
+
+    @property
+    def name(self) -> str:
+        """Name of the system."""
+        return self.first.system
+
+    @property
+    def label(self) -> str:
+        """What a table calls it, parameters included."""
+        parts = [f"{'λ' if name == 'lambda' else name} = {value}" for name, value in sorted(self.parameters.items())]
+        return ", ".join([self.first.title, *parts])
+
+    @property
+    def parameters(self) -> dict[str, float | int | str | bool | None]:
+        """What it has beyond system and seed."""
+        return self.first.parameters
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Seeds, ascending."""
+        return tuple(cell.result.seed for cell in self.cells)
+
+    def measure(self, part: str, key: str) -> Measure | None:
+        """A figure of a part of the results (``test``, ``cost``, ``choices``) over seeds; None if it is not known."""
+        parts = [getattr(cell.result, part) for cell in self.cells]
+        return summarise(values[key] for values in parts if values and key in values)
+
+    def record(self, part: str, key: str, name: str | None = None) -> Record:
+        """The same as entries of a record: ``name`` (the key by default) and ``name_sd``, None if it is not known."""
+        measure, name = self.measure(part, key), name or key
+        return {name: measure.mean if measure else None, f"{name}_sd": measure.sd if measure else None}
+
+    def gains(self, metric: str, protocol: str) -> dict[int, NDArray[np.float64]]:
+        """Of each seed whose ranks are known, what each user adds to a metric."""
+        return {
+            cell.result.seed: user_gains(cell.ranks[protocol], metric) for cell in self.cells if protocol in cell.ranks
+        }
+
+    def user_error(self, metric: str, protocol: str) -> float | None:
+        """Standard error over test users of the metric's mean over seeds."""
+        gains = list(self.gains(metric, protocol).values())
+        if not gains or len(gains[0]) < 2:
+            return None
+        per_user = np.mean(gains, axis=0)
+        return float(per_user.std(ddof=1) / math.sqrt(len(per_user)))
+
+
+@dataclass(frozen=True)
+class Section:
+    """All cells on one dataset, from one or several studies."""
+
+    dataset: DatasetIdentity
+    studies: tuple[StudyRecord, ...]
+    cells: tuple[CellRecord, ...]
+
+    @cached_property
+    def all_systems(self) -> tuple[SystemCells, ...]:
+        """Cells by system and parameters, in the registry's order, swept values ascending."""
+        groups: dict[object, list[CellRecord]] = {}
+        for cell in self.cells:
+            groups.setdefault(cell.key[:2], []).append(cell)
+        systems = [SystemCells(tuple(sorted(cells, key=lambda cell: cell.result.seed))) for cells in groups.values()]
+        return tuple(sorted(systems, key=_order))
+
+    @cached_property
+    def systems(self) -> tuple[SystemCells, ...]:
+        """Systems as they are, without those of a sweep."""
+        return tuple(system for system in self.all_systems if not system.parameters)
+
+    def system(self, name: str) -> SystemCells | None:
+        """A system by its name."""
+        return next((system for system in self.systems if system.name == name), None)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """Paths of cells that no study has completed."""
+        complete = {cell.folder.relative_to(cell.folder.parent.parent).as_posix() for cell in self.cells}
+        return tuple(sorted({path for study in self.studies for path in study.unfinished} - complete))
+
+    def efficiency(self, system: SystemCells) -> list[EfficiencyRow]:
+        """What was measured of a system."""
+        rows = [row for study in self.studies if study.efficiency for row in study.efficiency.rows]
+        return [row for row in rows if row.system == system.name and not system.parameters]
+
+
+def _order(system: SystemCells) -> tuple[object, ...]:
+    names, groups = list(SYSTEMS), [str(group) for group in GROUPS]
+    group = groups.index(system.first.group) if system.first.group in groups else len(groups)
+    place = names.index(system.name) if system.name in SYSTEMS else len(names)
+    values = [
+        (name, 0.0 if isinstance(value, str) or value is None else float(value), str(value))
+        for name, value in sorted(system.parameters.items())
+    ]
+    return group, place, system.name, values
+
+
+def merge_studies(studies: Sequence[StudyRecord]) -> list[Section]:
+    """One section for each dataset, in the order of the studies.
+
+    Raises
+    ------
+    UserError
+        Two studies have the same cell with different settings, or cells were evaluated on different users.
+    """
+    sections = []
+    for fingerprint in dict.fromkeys(study.document.dataset.fingerprint for study in studies):
+        chosen = tuple(study for study in studies if study.document.dataset.fingerprint == fingerprint)
+        cells: dict[object, tuple[CellRecord, Path]] = {}
+        for study in chosen:
+            for cell in study.cells:
+                known, origin = cells.get(cell.key, (cell, study.path))
+                if known.result.settings != cell.result.settings:
+                    raise UserError(
+                        f"{origin} and {study.path} both have {cell.result.system} with seed {cell.result.seed}, with "
+                        "different settings: report them one by one"
+                    )
+                cells[cell.key] = (max(known, cell, key=lambda each: each.result.written), study.path)
+        section = Section(chosen[0].document.dataset, chosen, tuple(cell for cell, _ in cells.values()))
+        _check_users(section)
+        sections.append(section)
+    return sections
+
+
+def _check_users(section: Section) -> None:
+    """Users are compared one by one: all cells must have evaluated the same number of them."""
+    numbers = {len(ranks) for cell in section.cells for ranks in cell.ranks.values()}
+    if len(numbers) > 1:
+        raise UserError(
+            f"cells on {section.dataset.name} have ranks of {sorted(numbers)} users: they do not belong together"
+        )

@@ -1,0 +1,306 @@
+"""Studies as `easrec reproduce` leaves them, made up with a seeded generator: no training."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from easrec_nni.architecture import Architecture
+from easrec_nni.cell import Cell
+from easrec_nni.report import write_report
+from easrec_nni.systems import SYSTEMS
+from search_spaces import SpaceConfig
+
+PROTOCOLS = ("full", "pop100", "uni100")
+FACTORS = {"full": 1.0, "pop100": 0.1, "uni100": 0.05}
+SPACE = SpaceConfig(n_items=1682, max_length=50, hidden=64, inner=128, heads=2, layers=4)
+VERSIONS = {"python": "3.11.7", "torch": "2.13.0+cpu", "nni": "3.0"}
+
+
+def ranks_of(system: str, seed: int, users: int, strength: float) -> dict[str, NDArray[np.int64]]:
+    """Ranks whose users are alike for all systems, and move a little with system and seed."""
+    hardness = np.random.default_rng(1).normal(4.2, 1.6, users)
+    own = np.random.default_rng([sum(system.encode()), seed]).normal(-strength, 0.45, users)
+    base = np.exp(hardness + own)
+    return {name: np.maximum(1, np.rint(base * FACTORS[name])).astype(np.int64) for name in PROTOCOLS}
+
+
+def figures_of(ranks: Mapping[str, NDArray[np.int64]]) -> dict[str, float]:
+    """Recall, MRR and NDCG at 10, written down once more."""
+    found = {}
+    for name, array in ranks.items():
+        hit = array <= 10
+        found[f"recall@10_{name}"] = float(hit.mean())
+        found[f"mrr@10_{name}"] = float(np.where(hit, 1 / array, 0).mean())
+        found[f"ndcg@10_{name}"] = float(np.where(hit, 1 / np.log2(array + 1), 0).mean())
+    return found
+
+
+def dataset_document(name: str = "ml-100k", users: int = 60) -> dict[str, Any]:
+    return {"name": name, "fingerprint": f"fingerprint of {name}", "n_users": users, "n_items": 1682}
+
+
+def write_cell(
+    study: Path,
+    system: str,
+    seed: int,
+    *,
+    strength: float = 0.0,
+    parameters: Mapping[str, Any] | None = None,
+    users: int = 60,
+    dataset: str = "ml-100k",
+    madds: float = 4_000_000.0,
+    changes: Mapping[str, Any] | None = None,
+) -> Path:
+    """One complete cell; ``changes`` replace keys of its result."""
+    parameters = dict(parameters or {})
+    folder = study / "cells" / Cell(system, seed, parameters).path
+    folder.mkdir(parents=True)
+    ranks = ranks_of(system, seed, users, strength)
+    np.savez_compressed(folder / "ranks.npz", **{f"test_{name}": array for name, array in ranks.items()})
+    known = SYSTEMS[system]
+    searched, floor = not known.fixed and known.floor is None, known.floor is not None
+    rng = np.random.default_rng([sum(system.encode()), seed, 5])
+    choices = {"hidden_pruning": 0.25 * (seed % 2), "inner_pruning": 0.5, "depth": 2} if searched else None
+    figures = figures_of(ranks)
+    valid = {key: min(1.0, value * 1.03) for key, value in figures.items()}
+    beyond = {"coverage@10_full": 0.4 + strength / 10, "mean_popularity@10_full": 150.0 - 20 * strength}
+    result = {
+        "schema_version": 1,
+        "system": system,
+        "title": known.title,
+        "group": known.group,
+        "source": known.source,
+        "seed": seed,
+        "parameters": parameters,
+        "dataset": dataset_document(dataset, users),
+        "test": {**figures, **beyond},
+        "valid": valid,
+        "valid_selection_users": {**valid, "ndcg@10_full_standard_error": 0.007},
+        "cost": {}
+        if floor
+        else {
+            "madds_per_user": madds,
+            "executed_madds_per_user": madds * 0.6,
+            "block_madds_per_user": madds * 0.9,
+            "gate_madds_per_user": 0.0,
+            "scoring_madds_per_user": madds * 0.1,
+            "parameters": 100_000 + madds / 40,
+            "embedding_bytes": 443_648,
+        },
+        "bytes_on_disk": 0 if floor else int(400_000 + madds / 10),
+        "choices": choices,
+        "budget": {
+            "search_epochs": 8 if searched else 0,
+            "retrain_epochs": 0 if floor else 16 if searched else 24,
+            "patience": 10,
+            "batch_size": 32,
+            "hyperparameter_trials": 1,
+        },
+        "training": {"search_seconds": 0.0, "retrain_seconds": 0.01}
+        if floor
+        else {
+            "search_seconds": 99.5 + seed if searched else 0.0,
+            "search_epochs_run": 8 if searched else 0,
+            "retrain_seconds": 37.0 + seed,
+            "retrain_epochs_run": 16,
+            "best_epoch": 11,
+            "threads": 1,
+            "peak_memory_bytes": 880_000_000,
+        },
+        "settings": {"data": dataset, "seed": seed, "search": {"lambda": parameters.get("lambda", 0.2)}},
+        "versions": VERSIONS,
+        "commit": "af80ed3d9411",
+        "command": "easrec reproduce table3",
+        "written": f"2026-11-24T02:36:{seed:02d}Z",
+        **(changes or {}),
+    }
+    (folder / "result.json").write_text(json.dumps(result))
+    if searched:
+        by_trials = system in ("random", "evolution", "tpe")
+        _write_search(folder / "search", rng, seed, strength, parameters.get("lambda", 0.2), choices or {}, by_trials)
+    if not floor:
+        rise = [figures["ndcg@10_full"] * (1 - 0.6 * 0.8**epoch) + rng.normal(0, 0.002) for epoch in range(16)]
+        rows = [
+            {"epoch": epoch, "train_loss": 5 + 2 * 0.8**epoch, "seconds": 2.1, "ndcg@10_full": max(value, 0)}
+            for epoch, value in enumerate(rise)
+        ]
+        _write_csv(folder / "retrained" / "history.csv", rows)
+    return folder
+
+
+def _write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    file.parent.mkdir(parents=True)
+    with file.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_search(
+    folder: Path,
+    rng: np.random.Generator,
+    seed: int,
+    strength: float,
+    trade_off: float,
+    choices: Mapping[str, Any],
+    by_trials: bool,
+) -> None:
+    level = 0.25 + 0.05 * strength + 0.02 * seed
+    rows = [
+        {
+            "epoch": epoch,
+            "train_loss": 7 - 0.2 * epoch,
+            "seconds": 10.5,
+            "ndcg@10_full": 0.01 + 0.004 * epoch,
+            **choices,
+            "expected_cost": level + 0.3 * 0.7**epoch + rng.normal(0, 0.01),
+            "argmax_cost": level,
+            **(
+                {"reward": 0.03, "price": 1.0}
+                if by_trials
+                else {
+                    "temperature": 1 - 0.1 * epoch,
+                    "entropy_depth": 1.386 * (1 - 0.06 * epoch),
+                    "entropy_pruning": 2.197 * (1 - 0.03 * epoch),
+                }
+            ),
+        }
+        for epoch in range(8)
+    ]
+    _write_csv(folder / "state" / "history.csv", rows)
+    labels = [f"hidden{h}_inner{i}" for h in (0, 25, 50) for i in (0, 25, 50)]
+    pruning = rng.dirichlet(np.where([label == "hidden0_inner50" for label in labels], 12.0, 1.0))
+    depth = rng.dirichlet([2.0, 12.0, 1.0, 1.0])
+    Architecture.model_validate(
+        {
+            "choices": choices,
+            "space": SPACE,
+            "seed": seed,
+            "lambda": trade_off,
+            "probabilities": {
+                "pruning": dict(zip(labels, pruning.tolist(), strict=True)),
+                "depth": {str(number): float(value) for number, value in enumerate(depth, start=1)},
+            },
+        }
+    ).write(folder / "architecture.json")
+
+
+def write_study(
+    path: Path,
+    systems: Mapping[str, float],
+    seeds: Sequence[int] = (0, 1, 2),
+    *,
+    users: int = 60,
+    dataset: str = "ml-100k",
+    tables: Sequence[str] = ("table3",),
+    sweep: Sequence[float] = (),
+    efficiency: bool = True,
+    madds: Mapping[str, float] | None = None,
+) -> Path:
+    """A study of systems with their strengths (0: none; 0.1: visibly better on many users)."""
+    madds = madds or {}
+    for system, strength in systems.items():
+        for seed in seeds:
+            cost = madds.get(system, 4_000_000.0)
+            write_cell(path, system, seed, strength=strength, users=users, dataset=dataset, madds=cost)
+    for value in sweep:
+        for seed in seeds[:3]:
+            write_cell(
+                path,
+                "easrec",
+                seed,
+                strength=systems.get("easrec", 0.0) - value / 10,
+                parameters={"lambda": value},
+                users=users,
+                dataset=dataset,
+                madds=7_000_000.0 - 5_000_000 * value + 300_000 * seed,
+            )
+    document = {
+        "schema_version": 1,
+        "tables": list(tables),
+        "dataset": dataset_document(dataset, users),
+        "systems": list(systems),
+        "seeds": list(seeds),
+        "parameters": {"lambda": list(sweep)} if sweep else {},
+        "settings": {"data": dataset, "search": {"epochs": 8, "lambda": 0.2}, "retrain": {"epochs": 16}},
+        "budget": "small",
+        "command": "easrec reproduce table3 --dataset ml-100k --budget small",
+        "commit": "af80ed3d9411",
+        "versions": VERSIONS,
+    }
+    (path / "study.json").write_text(json.dumps(document))
+    if efficiency:
+        write_efficiency(path, [name for name in systems if SYSTEMS[name].floor is None])
+    return path
+
+
+def write_efficiency(path: Path, systems: Sequence[str]) -> None:
+    rows = []
+    for number, system in enumerate(systems):
+        median = 0.04 + 0.006 * number
+        rows.append(
+            {
+                "system": system,
+                "seed": 0,
+                "inference_seconds_test_set": _spread(median),
+                "inference_ms_per_user": _spread(median * 1.06),
+                "latency_ms_batch1": _spread(1.1 + number / 10),
+                "throughput_batch": 256,
+                "peak_memory_bytes": 310_000_000 + 4_000_000 * number,
+                "bytes_on_disk": 712_345,
+            }
+        )
+    document = {"schema_version": 1, "machine": {"processor": "x86", "cores": 2}, "threads": 2, "rows": rows}
+    (path / "efficiency.json").write_text(json.dumps(document))
+
+
+def _spread(median: float) -> dict[str, float]:
+    return {"median": median, "min": median * 0.93, "max": median * 1.2}
+
+
+@pytest.fixture(name="write_study")
+def _write_study() -> Callable[..., Path]:
+    return write_study
+
+
+@pytest.fixture(name="write_cell")
+def _write_cell() -> Callable[..., Path]:
+    return write_cell
+
+
+@pytest.fixture(scope="session")
+def report(full_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the report of that study."""
+    return write_report([full_study], tmp_path_factory.mktemp("report") / "out").parent
+
+
+@pytest.fixture(scope="session")
+def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study with something for every chapter."""
+    systems = {
+        "sasrec": 0.1,
+        "sasrec-linrec": 0.1,
+        "easrec": 0.3,
+        "darts": 0.2,
+        "random": 0.0,
+        "easrec-gates1": 0.25,
+        "easrec-gates0": 0.1,
+        "easrec-static": 0.3,
+        "popularity": -0.8,
+    }
+    return write_study(
+        tmp_path_factory.mktemp("studies") / "full",
+        systems,
+        users=120,
+        tables=("table3", "table5", "ablations", "fig4"),
+        sweep=(0.0, 0.2, 1.0),
+        madds={"sasrec": 8_000_000.0},
+    )

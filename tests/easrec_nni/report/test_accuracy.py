@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from easrec_nni.report.accuracy import accuracy_records, accuracy_table, best_of, recommended_table
+from easrec_nni.report.content import Row
+from easrec_nni.report.reading import read_study
+from easrec_nni.report.sections import Section, merge_studies
+
+WriteStudy = Callable[..., Path]
+KEYS = [f"{metric}@10_{protocol}" for protocol in ("full", "pop100", "uni100") for metric in ("recall", "mrr", "ndcg")]
+
+
+def _section(path: Path) -> Section:
+    return merge_studies([read_study(path)])[0]
+
+
+def _rows(section: Section) -> dict[str, Row]:
+    return {row.hint: row for row in accuracy_table(section, accuracy_records(section)).rows}
+
+
+def test_figures_are_means_and_deviations_over_seeds(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.2, "sasrec": 0.0})
+    records = accuracy_records(_section(path))
+    assert [record["system"] for record in records] == ["sasrec", "easrec"]
+    for record in records:
+        files = [path / "cells" / str(record["system"]) / f"seed{seed}" / "result.json" for seed in (0, 1, 2)]
+        results = [json.loads(file.read_text())["test"] for file in files]
+        for key in KEYS:
+            values = [result[key] for result in results]
+            assert record[key] == pytest.approx(statistics.fmean(values))
+            assert record[f"{key}_sd"] == pytest.approx(statistics.stdev(values))
+    easrec = _rows(_section(path))["easrec"].entries["ndcg@10_full"]
+    assert (
+        easrec.text == f"{records[1]['ndcg@10_full']:.4f}" and easrec.spread == f"± {records[1]['ndcg@10_full_sd']:.4f}"
+    )
+
+
+def test_a_far_better_system_is_bold_and_has_a_star_in_every_column(write_study: WriteStudy, tmp_path: Path) -> None:
+    rows = _rows(
+        _section(write_study(tmp_path / "s", {"easrec": 1.5, "sasrec": 0.0, "darts": 0.1}, users=400, seeds=range(5)))
+    )
+    for key in KEYS:
+        assert rows["easrec"].entries[key].best and rows["easrec"].entries[key].star
+        for other in ("sasrec", "darts"):
+            assert not rows[other].entries[key].best and not rows[other].entries[key].star
+
+
+def test_a_hardly_better_system_is_bold_without_a_star(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 0.02, "sasrec": 0.0}, users=80))
+    best = best_of(section.systems, "ndcg", "full")
+    assert best is not None
+    entries = {name: row.entries["ndcg@10_full"] for name, row in _rows(section).items()}
+    assert entries[best.name].best and not any(entry.star for entry in entries.values())
+
+
+def test_a_star_needs_all_others_beaten(write_study: WriteStudy, tmp_path: Path) -> None:
+    systems = {"easrec": 1.5, "darts": 1.5, "sasrec": 0.0}
+    rows = _rows(_section(write_study(tmp_path / "s", systems, users=400, seeds=range(5))))
+    assert not any(row.entries[key].star for row in rows.values() for key in KEYS)
+
+
+def test_without_ranks_nothing_is_tested(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 1.5, "sasrec": 0.0}, users=400)
+    for file in path.glob("cells/sasrec/*/ranks.npz"):
+        file.unlink()
+    rows = _rows(_section(path))
+    assert rows["easrec"].entries["ndcg@10_full"].best and not rows["easrec"].entries["ndcg@10_full"].star
+
+
+def test_published_figures_stand_beside_ours(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 0.0, "tpe": 0.0}, dataset="gowalla"))
+    table = accuracy_table(section, accuracy_records(section))
+    published = [column for column in table.columns if column.published]
+    assert [column.group for column in published] == ["published, gowalla"] * 3
+    easrec, tpe = table.rows
+    assert [easrec.entries[column.key].text for column in published] == ["0.9199", "0.6715", "0.7317"]
+    assert [tpe.entries[column.key].text for column in published] == ["–"] * 3
+    unknown = _section(write_study(tmp_path / "t", {"tpe": 0.0, "random": 0.0}))
+    assert not any(column.published for column in accuracy_table(unknown, accuracy_records(unknown)).columns)
+
+
+def test_ablations_and_sweeps_are_not_in_the_table(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 0.1, "easrec-gates0": 0.1}, sweep=(0.5,)))
+    assert _rows(section).keys() == {"easrec"}
+
+
+def test_systems_with_fewer_seeds_are_named(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.1})
+    write_cell(path, "sasrec", 0)
+    section = _section(path)
+    table = accuracy_table(section, accuracy_records(section))
+    assert "over 1 to 3 seeds" in table.notes[0] and table.notes[1] == "Fewer seeds than 3: SASRec (1)."
+    assert table.rows[0].entries["ndcg@10_full"].spread == ""
+
+
+def test_what_is_recommended_is_shown_where_it_was_recorded(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.5, "sasrec": 0.0})
+    table = recommended_table(accuracy_records(_section(path)))
+    assert table is not None
+    assert table.rows[1].entries["coverage@10_full"].text == "45.0%"
+    assert table.rows[1].entries["mean_popularity@10_full"].text == "140.0"
+    records = accuracy_records(_section(path))
+    for record in records:
+        record["coverage@10_full"] = record["mean_popularity@10_full"] = None
+    assert recommended_table(records) is None

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from easrec_nni.report.ablations import ablation_records, gate_records, gate_table
+from easrec_nni.report.accuracy import compared_systems
+from easrec_nni.report.chapters_runs import provenance_chapter
+from easrec_nni.report.chosen import budget_table, budget_warning, choices_table, typical_cell
+from easrec_nni.report.composing import compose, warnings_of
+from easrec_nni.report.content import Listing, Table
+from easrec_nni.report.differences import difference_records, difference_table, noise_of, reference_of
+from easrec_nni.report.histories import curves, is_one_shot, searched_architectures
+from easrec_nni.report.reading import read_study
+from easrec_nni.report.sections import Section, merge_studies
+
+WriteStudy = Callable[..., Path]
+
+
+def _section(path: Path) -> Section:
+    return merge_studies([read_study(path)])[0]
+
+
+def test_table_v_has_the_gates_in_order_and_what_they_change(write_study: WriteStudy, tmp_path: Path) -> None:
+    systems = {"easrec-gates0": -0.5, "easrec": 0.5, "easrec-gates1": 0.5}
+    section = _section(write_study(tmp_path / "s", systems, users=300, seeds=range(5)))
+    records = gate_records(section)
+    assert [record["gates"] for record in records] == ["gates of 2 layers", "gates of 1 layer", "no gates"]
+    easrec, gates0 = section.system("easrec"), section.system("easrec-gates0")
+    assert easrec is not None and gates0 is not None
+    means = [system.measure("test", "ndcg@10_full") for system in (gates0, easrec)]
+    assert records[2]["change"] == pytest.approx(means[0].mean - means[1].mean)  # type: ignore[union-attr]
+    low, high = records[2]["change_low"], records[2]["change_high"]
+    assert isinstance(low, float) and isinstance(high, float) and low < records[2]["change"] < high < 0  # type: ignore[operator]
+    valid = easrec.measure("valid", "ndcg@10_pop100")
+    assert valid is not None and records[0]["valid_ndcg@10_pop100"] == valid.mean
+    assert records[0]["change"] is None and records[1]["published_ndcg@10"] == 0.4771
+    table = gate_table(records)
+    assert table.rows[2].entries["change"].text.startswith("−0.") and table.rows[0].entries["change"].text == "–"
+    assert "p < 0.001" in table.rows[2].entries["change"].spread
+
+
+def test_ablations_need_something_to_compare(write_study: WriteStudy, tmp_path: Path) -> None:
+    alone = _section(write_study(tmp_path / "s", {"easrec": 0.1, "sasrec": 0.0}))
+    assert gate_records(alone) == [] and ablation_records(alone) == []
+    some = _section(write_study(tmp_path / "t", {"easrec": 0.1, "easrec-static": 0.1, "easrec-gates0": 0.1}))
+    assert [record["system"] for record in ablation_records(some)] == ["easrec", "easrec-static"]
+    without = _section(write_study(tmp_path / "u", {"easrec-static": 0.1, "unpruned": 0.1}))
+    assert [record["change"] for record in ablation_records(without)] == [None, None]
+
+
+def test_the_reference_is_easrec_or_else_the_best(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": -0.9, "sasrec": 0.0, "popularity": -1.5}, users=300))
+    systems = compared_systems(section)
+    assert reference_of(systems) is section.system("easrec")
+    assert reference_of([system for system in systems if system.name != "easrec"]) is section.system("sasrec")
+    assert reference_of([]) is None
+
+
+def test_differences_say_who_is_better_and_noise_how_large_chance_is(write_study: WriteStudy, tmp_path: Path) -> None:
+    systems = {"easrec": 1.0, "sasrec": -0.5, "darts": 1.0, "recnas": 2.5}
+    section = _section(write_study(tmp_path / "s", systems, users=300, seeds=range(5)))
+    reference = section.system("easrec")
+    assert reference is not None
+    records = difference_records(reference, compared_systems(section))
+    verdicts = {record["system"]: record["verdict_full"] for record in records}
+    assert verdicts == {"sasrec": "better", "darts": "cannot be told apart", "recnas": "worse"}
+    table = difference_table(reference, records, ["method"])
+    sasrec = table.rows[0].entries
+    assert sasrec["difference_full"].text.startswith("+0.") and sasrec["p_full"].text == "< 0.001"
+    assert "to +0." in sasrec["difference_full"].spread and table.rows[2].entries["difference_full"].text[0] == "−"
+    noise = noise_of(compared_systems(section), records)
+    best = section.system("recnas")
+    assert noise is not None and best is not None
+    assert noise.users == 300 and noise.error == best.user_error("ndcg", "full")
+    assert noise.share == pytest.approx(noise.error / noise.mean)
+    widths = sorted((float(r["high_full"] or 0) - float(r["low_full"] or 0)) / 2 for r in records)
+    assert noise.interval == pytest.approx(widths[1])
+
+
+def test_choices_by_seed_and_the_typical_one(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 0.1, "sasrec": 0.0}))
+    table = choices_table(section)
+    assert table is not None and [row.name for row in table.rows] == ["EASRec"]
+    texts = [table.rows[0].entries[f"seed{seed}"].text for seed in (0, 1, 2)]
+    assert texts == ["2 layers, 0% / 50%", "2 layers, 25% / 50%", "2 layers, 0% / 50%"]
+    cell = typical_cell(section.systems[1])
+    assert cell is not None and cell.result.seed == 0
+    assert typical_cell(section.systems[0]) is None
+    assert choices_table(_section(write_study(tmp_path / "t", {"sasrec": 0.0}))) is None
+
+
+def test_budgets_are_shown_and_unequal_ones_warned_of(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.1, "sasrec": 0.0, "popularity": 0.0})
+    section = _section(path)
+    assert budget_warning(section.systems) is None
+    rows = {row.hint: row.entries for row in budget_table(section).rows}
+    assert [rows["easrec"][key].text for key in ("search", "retrain", "search_run", "best")] == [
+        "8",
+        "16",
+        "8.0",
+        "11.0",
+    ]
+    assert [rows["sasrec"][key].text for key in ("search", "retrain", "batch")] == ["0", "24", "32"]
+    more = {"search_epochs": 8, "retrain_epochs": 99, "patience": 10, "batch_size": 32, "hyperparameter_trials": 1}
+    write_cell(path, "darts", 0, changes={"budget": more})
+    warning = budget_warning(_section(path).systems)
+    assert warning is not None and "107 epochs, batches of 32, 1 hyper-parameter setting: DARTS + SASRec" in warning
+    assert "24 epochs" in warning and "popularity" not in warning
+
+
+def test_histories_of_one_shot_searches_are_told_from_those_by_trials(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 0.1, "tpe": 0.0, "sasrec": 0.0}))
+    sasrec, easrec, tpe = section.systems
+    assert is_one_shot(easrec.cells[0]) and not is_one_shot(tpe.cells[0]) and not is_one_shot(sasrec.cells[0])
+    found = curves(easrec, "search", "expected_cost")
+    assert sorted(found) == [0, 1, 2] and [epoch for epoch, _ in found[1]] == list(range(8))
+    assert curves(easrec, "search", "no such figure") == {} and curves(sasrec, "search", "expected_cost") == {}
+    assert len(curves(sasrec, "training", "ndcg@10_full")[0]) == 16
+    assert sorted(searched_architectures(easrec.cells)) == [0, 1, 2] and searched_architectures(sasrec.cells) == {}
+
+
+def test_provenance_counts_versions_and_commits_and_shows_the_settings(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.1})
+    write_cell(path, "sasrec", 0, changes={"commit": "ffff+changes"})
+    section = _section(path)
+    blocks = provenance_chapter(section).blocks
+    versions = next(block for block in blocks if isinstance(block, Table) and block.title == "Versions")
+    texts = {row.name: row.entries["version"].text for row in versions.rows}
+    assert texts["torch"] == "2.13.0+cpu" and texts["commit"] == "af80ed3d9411 (3 cells); ffff+changes (1 cell)"
+    listing = next(block for block in blocks if isinstance(block, Listing))
+    assert json.loads(listing.text) == section.studies[0].document.settings
+    studies = next(block for block in blocks if isinstance(block, Table) and block.title == "Studies")
+    entries = studies.rows[0].entries
+    assert (entries["cells"].text, entries["unfinished"].text, entries["budget"].text) == ("4", "0", "small")
+
+
+def test_a_reader_is_warned_of_unfinished_cells_and_single_seeds(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"popularity": 0.1, "itemknn": 0.0, "sasrec": 0.0}, seeds=(0, 1))
+    assert warnings_of(_section(path)) == []
+    (path / "cells" / "sasrec" / "seed1" / "result.json").unlink()
+    unfinished, single = warnings_of(_section(path))
+    assert unfinished.startswith("1 of 6 cells are not finished and not in any figure: sasrec/seed1.")
+    assert single == "Only one seed, so nothing is known of its luck: SASRec."
+
+
+def test_a_study_of_floors_alone_has_no_chapters_about_searches(write_study: WriteStudy, tmp_path: Path) -> None:
+    content = compose(_section(write_study(tmp_path / "s", {"popularity": 0.1, "itemknn": 0.0})))
+    assert [chapter.key for chapter in content.chapters] == ["accuracy", "differences", "cost", "made"]

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import re
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easrec_nni.report.composing import compose
+from easrec_nni.report.content import Picture
+from easrec_nni.report.histories import mean_curve
+from easrec_nni.report.plots.labels import Box, free_place
+from easrec_nni.report.plots.searching import spread_out
+from easrec_nni.report.plots.style import inline_svg, new_figure, picture
+from easrec_nni.report.reading import read_study
+from easrec_nni.report.sections import merge_studies
+
+FRAME = Box(0, 0, 400, 300)
+
+
+def _pictures(study: Path) -> list[Picture]:
+    content = compose(merge_studies([read_study(study)])[0])
+    return [block for chapter in content.chapters for block in chapter.blocks if isinstance(block, Picture)]
+
+
+@pytest.mark.slow
+def test_every_plot_is_there_and_the_same_each_time(full_study: Path, report: Path) -> None:
+    drawn_again = _pictures(full_study)
+    assert [drawn.name for drawn in drawn_again] == [
+        "accuracy-cost",
+        "fig4",
+        "network",
+        "search-cost",
+        "search-entropy",
+        "search-probabilities",
+        "training-ndcg",
+        "training-loss",
+    ]
+    for drawn in drawn_again:
+        assert (report / "plots" / f"{drawn.name}.svg").read_text(encoding="utf-8") == drawn.svg
+        assert (report / "plots" / f"{drawn.name}.png").read_bytes() == drawn.png
+        assert drawn.png.startswith(b"\x89PNG") and "<dc:date>" not in drawn.svg
+        assert drawn.alt and drawn.title
+
+
+def test_an_inline_plot_has_no_addresses_and_ids_of_its_own() -> None:
+    with new_figure(3, 2) as figure:
+        axes = figure.add_subplot()
+        axes.plot([0, 1], [0, 1], "o-")
+        axes.set_title("a $\\frac{ & <b>")  # no mathematics, no markup
+        drawn = picture(figure, "mine", "", 'says "a" <b>')
+    svg = inline_svg(drawn)
+    assert svg.startswith("<svg") and svg.endswith("</svg>")
+    assert "http" not in svg and "<style" not in svg and "<b>" not in svg
+    assert 'aria-label="says &quot;a&quot; &lt;b&gt;"' in svg
+    identifiers = re.findall(r'\bid="([^"]*)"', svg)
+    assert identifiers and all(name.startswith("mine-") for name in identifiers)
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]*)', svg))
+    assert used and used <= set(identifiers)
+    assert "var(--ink)" in svg and "width=" not in svg[: svg.index(">")]
+
+
+def test_names_take_the_nearest_free_place() -> None:
+    box, distance = free_place(100, 100, (60, 12), [Box(95, 95, 105, 105)], FRAME)
+    assert box.left == pytest.approx(107) and (box.bottom + box.top) / 2 == pytest.approx(100) and distance == 7
+    right_taken = [Box(95, 95, 105, 105), Box(106, 90, 180, 110)]
+    box, _ = free_place(100, 100, (60, 12), right_taken, FRAME)
+    assert box.right == pytest.approx(93)
+
+
+def test_names_in_a_crowd_do_not_cover_each_other() -> None:
+    rng = np.random.default_rng(3)
+    points = rng.uniform(100, 300, size=(12, 2)) * [1, 0.7]
+    taken = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points]
+    places = []
+    for x, y in points:
+        box, _ = free_place(x, y, (55, 11), [*taken, *places], FRAME)
+        places.append(box)
+    assert all(one.shared(other) == 0 for one, other in combinations(places, 2))
+    assert all(box.shared(FRAME) == pytest.approx(box.area) for box in places)
+
+
+def test_a_name_without_room_covers_as_little_as_it_can() -> None:
+    wall = [Box(0, 0, 400, 140), Box(0, 150, 400, 300)]
+    box, _ = free_place(200, 145, (60, 12), wall, FRAME)
+    assert sum(box.shared(other) for other in wall) < box.area / 3
+
+
+def test_heights_are_spread_out_in_order_and_moved_little() -> None:
+    assert spread_out([0.1, 0.9], 0.1) == [0.1, 0.9]
+    assert spread_out([0.5, 0.5, 0.5], 0.2) == pytest.approx([0.3, 0.5, 0.7])
+    heights = list(np.random.default_rng(0).uniform(0, 1, 9))
+    spread = spread_out(heights, 0.08)
+    assert np.argsort(spread).tolist() == np.argsort(heights).tolist()
+    assert np.diff(sorted(spread)).min() >= 0.08 - 1e-9
+    assert np.mean(spread) == pytest.approx(np.mean(heights))
+
+
+def test_mean_curves_are_of_the_seeds_that_got_as_far() -> None:
+    assert mean_curve({0: [(0, 1.0), (1, 3.0)], 1: [(0, 2.0)]}) == [(0, 1.5), (1, 3.0)]

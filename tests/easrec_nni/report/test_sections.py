@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easrec_nni.errors import UserError
+from easrec_nni.report.reading import read_study
+from easrec_nni.report.sections import Section, merge_studies, summarise, user_gains
+
+WriteStudy = Callable[..., Path]
+
+
+def _section(*paths: Path) -> Section:
+    (section,) = merge_studies([read_study(path) for path in paths])
+    return section
+
+
+def test_mean_and_standard_deviation() -> None:
+    measure = summarise([0.2, 0.4, 0.9])
+    assert measure is not None
+    assert measure.mean == pytest.approx(0.5)
+    assert measure.sd == pytest.approx(math.sqrt((0.09 + 0.01 + 0.16) / 2))
+    assert summarise([0.3]) is not None and summarise([0.3]).sd is None  # type: ignore[union-attr]
+    assert summarise([]) is None
+
+
+def test_gains_of_users() -> None:
+    ranks = np.array([1, 2, 10, 11])
+    assert user_gains(ranks, "recall").tolist() == [1, 1, 1, 0]
+    assert user_gains(ranks, "mrr").tolist() == [1, 1 / 2, 1 / 10, 0]
+    assert user_gains(ranks, "ndcg").tolist() == pytest.approx([1, 1 / math.log2(3), 1 / math.log2(11), 0])
+
+
+def test_the_error_over_users_is_that_of_their_mean_over_seeds(write_study: WriteStudy, tmp_path: Path) -> None:
+    system = _section(write_study(tmp_path / "s", {"easrec": 0.1}, seeds=(0, 1))).systems[0]
+    gains = [1 / np.log2(cell.ranks["full"] + 1) * (cell.ranks["full"] <= 10) for cell in system.cells]
+    per_user = (gains[0] + gains[1]) / 2
+    assert system.user_error("ndcg", "full") == pytest.approx(per_user.std(ddof=1) / math.sqrt(60))
+
+
+def test_systems_are_in_the_registrys_order_and_a_sweep_is_apart(write_study: WriteStudy, tmp_path: Path) -> None:
+    systems = {"popularity": 0.0, "easrec-gates0": 0.0, "easrec": 0.0, "tpe": 0.0, "sasrec": 0.0}
+    section = _section(write_study(tmp_path / "s", systems, sweep=(0.5, 0.1)))
+    assert [system.name for system in section.systems] == ["sasrec", "easrec", "tpe", "easrec-gates0", "popularity"]
+    labels = [system.label for system in section.all_systems]
+    assert labels[1:4] == ["EASRec", "EASRec, λ = 0.1", "EASRec, λ = 0.5"]
+    assert section.system("easrec") is section.systems[1] and section.system("darts") is None
+
+
+def test_studies_on_the_same_data_are_put_together(write_study: WriteStudy, tmp_path: Path) -> None:
+    one = write_study(tmp_path / "one", {"easrec": 0.0})
+    two = write_study(tmp_path / "two", {"sasrec": 0.0, "easrec": 0.0}, seeds=(2, 3))
+    section = _section(one, two)
+    assert [(system.name, system.seeds) for system in section.systems] == [("sasrec", (2, 3)), ("easrec", (0, 1, 2, 3))]
+
+
+def test_a_cell_that_one_study_misses_and_another_has_is_not_unfinished(
+    write_study: WriteStudy, tmp_path: Path
+) -> None:
+    one = write_study(tmp_path / "one", {"easrec": 0.0})
+    (one / "cells" / "easrec" / "seed2" / "result.json").unlink()
+    two = write_study(tmp_path / "two", {"easrec": 0.0}, seeds=(2,))
+    assert _section(one).unfinished == ("easrec/seed2",)
+    assert _section(one, two).unfinished == ()
+
+
+def test_other_data_is_another_section(write_study: WriteStudy, tmp_path: Path) -> None:
+    one = write_study(tmp_path / "one", {"easrec": 0.0})
+    two = write_study(tmp_path / "two", {"easrec": 0.0}, dataset="ml-1m", users=70)
+    sections = merge_studies([read_study(one), read_study(two)])
+    assert [section.dataset.name for section in sections] == ["ml-100k", "ml-1m"]
+
+
+def test_the_same_cell_with_other_settings_is_refused(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    one = write_study(tmp_path / "one", {"easrec": 0.0})
+    two = write_study(tmp_path / "two", {"sasrec": 0.0})
+    write_cell(two, "easrec", 1, changes={"settings": {"seed": 1, "search": {"epochs": 99}}})
+    with pytest.raises(UserError, match="both have easrec with seed 1, with different settings"):
+        _section(one, two)
+
+
+def test_cells_of_different_users_are_refused(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path / "one", {"easrec": 0.0})
+    write_cell(path, "sasrec", 0, users=50)
+    with pytest.raises(UserError, match=r"ranks of \[50, 60\] users"):
+        _section(path)
