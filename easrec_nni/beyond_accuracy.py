@@ -49,15 +49,22 @@ def top_items(scores: Tensor, k: int) -> Tensor:
     """
     scores = checked_scores(scores)[:, 1:]
     k = min(k, scores.shape[1])
-    lowest = scores.topk(k, dim=1).values[:, -1:]  # [B, 1]
-    taken, tied = scores > lowest, scores == lowest
-    free = k - taken.sum(dim=1, keepdim=True)
-    crowded = (tied.sum(dim=1, keepdim=True) > free)[:, 0]
+    best = scores.topk(min(k + 1, scores.shape[1]), dim=1)
+    chosen = best.indices[:, :k].sort(dim=1).values  # ascending in each row
+    # Only where the next one is as good do equals compete for a place: looking at all items again takes long.
+    crowded = (best.values[:, k - 1 : k] == best.values[:, k:]).any(dim=1)
     if crowded.any():
-        tied[crowded] &= tied[crowded].cumsum(dim=1, dtype=torch.int32) <= free[crowded]
-    chosen = (taken | tied).nonzero()[:, 1].view(len(scores), k)  # ascending in each row
+        chosen[crowded] = _first_of_equals(scores[crowded], best.values[crowded, k - 1 : k], k)
     order = scores.gather(1, chosen).argsort(dim=1, descending=True, stable=True)
     return chosen.gather(1, order) + 1
+
+
+def _first_of_equals(scores: Tensor, lowest: Tensor, k: int) -> Tensor:
+    """Columns of the k best, ascending; of those as good as the k-th best score ``[B, 1]``, the first ones."""
+    taken, tied = scores > lowest, scores == lowest
+    free = k - taken.sum(dim=1, keepdim=True)
+    tied &= tied.cumsum(dim=1, dtype=torch.int32) <= free
+    return (taken | tied).nonzero()[:, 1].view(len(scores), k)
 
 
 class Recommended:

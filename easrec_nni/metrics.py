@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,7 +37,7 @@ def checked_scores(scores: Tensor) -> Tensor:
     ValueError
         A score is NaN.
     """
-    if scores.isnan().any():
+    if scores.numel() and scores.amax().isnan():  # a maximum with a NaN is NaN; isnan of all would be a copy
         raise ValueError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
     return scores
 
@@ -67,8 +68,8 @@ def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None) -
     above = scores >= wanted
     above[:, 0] = False
     if history is not None:
-        above = above.scatter(1, history, False)
-    return above.scatter(1, targets[:, None], True).sum(dim=1)
+        above.scatter_(1, history, False)
+    return _count(above.scatter_(1, targets[:, None], True))
 
 
 def sampled_ranks(scores: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
@@ -86,6 +87,15 @@ def sampled_ranks(scores: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
     wanted = checked_scores(scores).gather(1, targets[:, None])
     above = (scores.gather(1, negatives) >= wanted) & (negatives != 0)
     return 1 + above.sum(dim=1)
+
+
+def _count(true: Tensor) -> Tensor:
+    """How many are true in each row: ``[B, n]`` to ``[B]`` int64.
+
+    A sum along the rows first makes int64 of all, which over 164,532 items takes ten times as long as the comparison.
+    """
+    counts = [row.count_nonzero() for row in true]
+    return torch.stack(counts) if counts else true.new_zeros(0, dtype=torch.int64)
 
 
 def cut_offs(k: int | Sequence[int]) -> tuple[int, ...]:
