@@ -35,7 +35,8 @@ SPREADS = {"initial": 0.02, "large": 0.3}
 
 def cases() -> list[tuple[str, str, str]]:
     """Model, features, spread of the weights."""
-    models = [("SASRec", "none")] + [(name, chosen) for name in ("SASRecF", "FDSA") for chosen in list(FEATURES)[1:]]
+    models = [("SASRec", "none"), ("CORE", "none"), ("BERT4Rec", "none")]
+    models += [(name, chosen) for name in ("SASRecF", "FDSA") for chosen in list(FEATURES)[1:]]
     return [(model, features, spread) for model, features in models for spread in SPREADS]
 
 
@@ -70,6 +71,7 @@ class Dataset:
     """As much of RecBole's dataset as its models ask for."""
 
     def __init__(self, feature_type: Any) -> None:
+        self.field2seqlen = {"item_id_list": MAX_LENGTH}
         self.field2type = {
             name: feature_type.TOKEN_SEQ if most > 1 else feature_type.TOKEN for name, most in MOST_VALUES.items()
         }
@@ -82,7 +84,7 @@ class Dataset:
 
 
 def import_models(folder: Path) -> tuple[dict[str, Any], Any]:
-    """RecBole's three models and its enumeration of feature types."""
+    """RecBole's models and its enumeration of feature types."""
     sys.path.insert(0, str(folder))
     for name in STAND_INS:
         sys.modules[name] = MagicMock()
@@ -92,9 +94,21 @@ def import_models(folder: Path) -> tuple[dict[str, Any], Any]:
     sys.modules[package.__name__] = package
     models = {
         name: getattr(importlib.import_module(f"{package.__name__}.{name.lower()}"), name)
-        for name in ("SASRec", "SASRecF", "FDSA")
+        for name in ("SASRec", "SASRecF", "FDSA", "CORE", "BERT4Rec")
     }
     return models, importlib.import_module("recbole.utils").FeatureType
+
+
+def newest_states(model: Any, ids: Tensor, lengths: Tensor) -> Tensor:
+    """What items are scored with."""
+    if type(model).__name__ == "CORE":
+        return model(ids)
+    if type(model).__name__ == "BERT4Rec":
+        # What stands between the mask's state and the items is not ours: a dense layer, a norm, a bias of each item.
+        model.output_ffn = model.output_gelu = model.output_ln = torch.nn.Identity()
+        model.output_bias.data.zero_()
+        return model.gather_indexes(model(model.reconstruct_test_data(ids, lengths)), lengths - 1)
+    return model(ids, lengths)
 
 
 def answers(model: Any, case: str, spread: str) -> dict[str, Tensor]:
@@ -105,7 +119,7 @@ def answers(model: Any, case: str, spread: str) -> dict[str, Tensor]:
                 weight.normal_(1.0 if "LayerNorm.weight" in name else 0.0, SPREADS[spread])
     ids, lengths = sequences()
     with torch.no_grad():
-        states = model.eval()(ids, lengths)
+        states = newest_states(model.eval(), ids, lengths)
         scores = model.full_sort_predict({"item_id_list": ids, "item_length": lengths})
     weights = {f"{case}/weights/{name}": weight.clone() for name, weight in model.state_dict().items()}
     return {**weights, f"{case}/states": states, f"{case}/scores": scores}
@@ -130,6 +144,13 @@ def main(folder: Path, output: Path) -> None:
             "n_layers": LAYERS,
             "n_heads": HEADS,
             "hidden_size": HIDDEN,
+            "embedding_size": HIDDEN,
+            "dnn_type": "trm",
+            "sess_dropout": 0.2,
+            "item_dropout": 0.2,
+            "temperature": 0.07,
+            "mask_ratio": 0.2,
+            **{name: name for name in ("MASK_ITEM_SEQ", "POS_ITEMS", "NEG_ITEMS", "MASK_INDEX")},
             "inner_size": INNER,
             "hidden_dropout_prob": 0.5,
             "attn_dropout_prob": 0.5,
