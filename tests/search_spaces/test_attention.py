@@ -313,8 +313,10 @@ def test_softmax_attention_drops_weights_only_when_asked_to() -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("form", [elu_attention, efficient_attention], ids=["elu", "efficient"])
-def test_weights_of_all_keys_sum_to_one(form: AttentionCore, causal: bool) -> None:
+@pytest.mark.parametrize("shift", [0.0, 4.0])  # the weights before they are divided by their sum: large, and tiny
+def test_weights_of_all_keys_sum_to_one(shift: float, form: AttentionCore, causal: bool) -> None:
     query, key, _ = make_inputs(12, 9)
+    query, key = query - shift, key - shift
     mask = torch.ones(BATCH, 9, dtype=torch.bool)
     mask[0, :3] = False
     result = form(query, key, torch.ones_like(key), mask, causal, "row", 0.0)
