@@ -58,9 +58,9 @@ def measure_folder(folder: Path) -> FolderSize:
     ('1 file(s), 5 B', 'data (1 files, 5 B)')
     """
     size = FolderSize()
-    for path, _, names in os.walk(folder):
+    for path, folders, names in os.walk(folder):
         part = Path(path).relative_to(folder).parts[:1]
-        for name in names:
+        for name in [*names, *(each for each in folders if os.path.islink(os.path.join(path, each)))]:
             try:
                 length = os.lstat(os.path.join(path, name)).st_size
             except OSError:  # gone meanwhile

@@ -36,7 +36,7 @@ __all__ = [
 
 DEFAULT_PORT = 8080
 PORTS_TRIED = 200
-START_SECONDS = 90.0
+START_SECONDS = 150.0
 STOP_SECONDS = 20.0
 TRIAL_SECONDS = 3.0
 
@@ -93,10 +93,9 @@ def manager_environment(expose: bool) -> dict[str, str]:
     # A trial reports to its manager on this machine: never through a proxy.
     for name in ("no_proxy", "NO_PROXY"):
         environment[name] = ",".join(filter(None, [environment.get(name), "localhost", "127.0.0.1"]))
-    if not expose:
-        script = Path(__file__).with_name("nni_loopback.cjs")
-        options = (environment.get("NODE_OPTIONS", ""), f'--require "{script}"')
-        environment["NODE_OPTIONS"] = " ".join(filter(None, options))
+    scripts = ["nni_patience.cjs"] if expose else ["nni_patience.cjs", "nni_loopback.cjs"]
+    options = [f'--require "{Path(__file__).with_name(name)}"' for name in scripts]
+    environment["NODE_OPTIONS"] = " ".join(filter(None, [environment.get("NODE_OPTIONS", ""), *options]))
     return environment
 
 
@@ -121,7 +120,7 @@ def _create(config: Path, port: int, expose: bool) -> str:
 
     An interrupt waits for it to end: killed halfway, it would leave a manager that nobody knows.
     """
-    command = [sys.executable, "-m", "nni.tools.nnictl.nnictl", "create", "--config", str(config), "--port", str(port)]
+    command = [sys.executable, "-m", "easrec_nni.nnictl_create", "create", "--config", str(config), "--port", str(port)]
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,

@@ -1,0 +1,264 @@
+"""`easrec launch`: what it says, and real experiments seen from outside."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from rich.console import Console
+from typer.testing import CliRunner
+
+from easrec_nni import launching
+from easrec_nni.architecture import Architecture
+from easrec_nni.cli.main import app
+from easrec_nni.environment_checks import Finding
+from easrec_nni.errors import UserError
+from easrec_nni.experiment_file import read_experiment
+from easrec_nni.export import export_architecture
+from easrec_nni.launching import address_finding, launch, refuse
+from easrec_nni.nni_client import experiment_processes, stop_experiment
+from easrec_nni.nni_records import Experiment, find_experiment, list_trials
+from search_spaces.config import Choice, SpaceConfig
+
+SPACE = SpaceConfig(n_items=20, hidden=16, inner=32, heads=2, max_length=5)
+FOUND = Architecture(choices=Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=2), space=SPACE)
+
+# Reports as a trial of ours does, without the minutes that a search takes.
+TRIAL = f"""
+import nni, os, time
+kind = nni.get_next_parameter()["kind"]
+nni.report_intermediate_result({{"default": 0.1, "phase": "search"}})
+open(os.environ["NNI_OUTPUT_DIR"] + "/threads.txt", "w").write(os.environ["OMP_NUM_THREADS"])
+if kind == "goes on":
+    time.sleep(120)
+nni.report_final_result(
+    {{"default": 0.5, "architecture": {FOUND.to_json(indent=None)!r}, "files_at": "worker:/trials/1"}}
+)
+"""
+CONFIG: dict[str, Any] = {
+    "experimentName": "tiny",
+    "trialCommand": "python3 trial.py",
+    "trialConcurrency": 2,
+    "tuner": {"name": "GridSearch"},
+    "trainingService": {"platform": "local"},
+}
+
+
+@pytest.fixture
+def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+    """Maker of an experiment's file; NNI keeps its records in a home of the test's own."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / "trial.py").write_text(TRIAL)
+
+    def make(*kinds: str, **changes: Any) -> Path:
+        config = tmp_path / "code" / "tiny.yml"
+        space = {"kind": {"_type": "choice", "_value": list(kinds)}}
+        config.write_text(yaml.safe_dump({**CONFIG, "searchSpace": space, "maxTrialNumber": len(kinds), **changes}))
+        return config
+
+    yield make
+    for folder in (tmp_path / "home" / "nni-experiments").glob("????????"):  # whatever a failed test leaves
+        stop_experiment(Experiment(folder.name, "", folder, 0, True))
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 200) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.3)
+
+
+def addresses(experiment_id: str) -> set[str]:
+    """Addresses that any process of an experiment listens on."""
+    return {
+        each.laddr.ip
+        for process in experiment_processes(experiment_id)
+        for each in process.net_connections("tcp")
+        if each.status == psutil.CONN_LISTEN
+    }
+
+
+def nnictl(*words: str) -> str:
+    command = [sys.executable, "-W", "ignore", "-m", "nni.tools.nnictl.nnictl", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=200, check=True).stdout
+
+
+@pytest.mark.slow
+def test_an_experiment_in_the_background_from_launch_to_stop(make_config: Callable[..., Path], tmp_path: Path) -> None:
+    output = io.StringIO()
+    experiment = launch(make_config("ends", "goes on"), Console(file=output, width=200), 18_900)
+    said = output.getvalue()
+    assert addresses(experiment.id) == {"127.0.0.1"}
+    assert "✓ addresses: the web UI and its REST API will answer this machine only" in said
+    for words in (f"its web UI: {experiment.url}", f"nnictl stop {experiment.id}", f"--experiment {experiment.id}"):
+        assert words in said
+
+    wait_for(lambda: any(trial.score is not None for trial in list_trials(experiment)))
+    ended = next(trial for trial in list_trials(find_experiment(experiment.id)) if trial.score is not None)
+    assert (ended.folder / "threads.txt").read_text() == os.environ.get("OMP_NUM_THREADS", "1")
+    shown = CliRunner().invoke(app, ["show", experiment.id])  # while another trial runs
+    assert shown.exit_code == 0 and f"trial {ended.number} ({ended.id}), validation NDCG@10 0.5000" in shown.output
+    assert "depth 2 of 4" in shown.output
+
+    for kind in ("json", "csv"):  # as NNI itself writes them
+        file = tmp_path / f"results.{kind}"
+        nnictl("experiment", "export", experiment.id, "--filename", str(file), "--type", kind)
+        assert export_architecture(file, tmp_path / f"{kind}.json").rebuilt
+        assert Architecture.read(tmp_path / f"{kind}.json") == FOUND
+    entry = json.loads((tmp_path / "results.json").read_text())[0]
+    assert entry["trialJobId"] == ended.id
+    with (tmp_path / "results.csv").open(newline="") as table:
+        assert next(csv.DictReader(table))["files_at"] == "worker:/trials/1"
+
+    nnictl("stop", experiment.id)
+    wait_for(lambda: not experiment_processes(experiment.id))
+    result = CliRunner().invoke(app, ["export", "--experiment", experiment.id, "--out", str(tmp_path / "out.json")])
+    assert result.exit_code == 0
+    assert "rebuilt from NNI's records; the weights, supernet.safetensors, are in worker:/trials/1" in result.output
+    assert (tmp_path / "out.json").read_text() == FOUND.to_json()
+
+
+@pytest.mark.slow
+def test_an_experiment_is_watched_to_its_end(make_config: Callable[..., Path]) -> None:
+    config = make_config("ends", trialConcurrency=1)
+    command = [sys.executable, "-m", "easrec_nni.cli.main", "launch", str(config), "--watch", "--port", "19000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "trial 0 · kind ends · succeeded · 0.5000" in done.stdout
+    experiment_id = done.stdout.split("experiment ")[1].split()[0]
+    assert f"nnictl view {experiment_id} --port" in done.stdout
+    assert experiment_processes(experiment_id) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_everything(
+    make_config: Callable[..., Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    config = make_config("goes on")
+    command = [sys.executable, "-m", "easrec_nni.cli.main", "launch", str(config), "--watch", "--port", "19100"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        runs = tmp_path / "home" / "nni-experiments"
+        wait_for(lambda: list(runs.glob("????????/environments/local-env/trials/*/threads.txt")))
+        experiment_id = next(runs.glob("????????")).name
+        assert len(experiment_processes(experiment_id)) >= 2
+        process.send_signal(number)
+        output, error = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert f"stopping experiment {experiment_id}" in output and "easrec: interrupted" in error
+    assert experiment_processes(experiment_id) == []
+
+
+@pytest.mark.slow
+def test_an_exposed_experiment_says_so_and_is(make_config: Callable[..., Path]) -> None:
+    output = io.StringIO()
+    experiment = launch(make_config("goes on"), Console(file=output, width=300), 19_200, expose=True)
+    assert addresses(experiment.id) & {"0.0.0.0", "::"}
+    assert f"warning: whoever reaches port {experiment.port} of this machine" in output.getvalue()
+    stop_experiment(experiment)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
+    """What would have been started."""
+    calls: list[Any] = []
+
+    def start(*words: Any, **options: Any) -> Experiment:
+        calls.append((words, options))
+        return Experiment("abcd1234", "tiny", tmp_path, 8080, True)
+
+    monkeypatch.setattr(launching, "start_experiment", start)
+    return calls
+
+
+def test_nothing_starts_where_something_is_wrong(
+    make_config: Callable[..., Path], started: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config("ends", trialCommand="python3 -m easrec_nni.trial --settings none.yml")
+    result = CliRunner().invoke(app, ["launch", str(config)])
+    assert result.exit_code == 2
+    assert "✗ settings and data: there is no settings file" in result.output.replace("\n", " ")
+    assert "easrec: error: settings and data: there is no settings file" in result.output
+    assert started == []
+
+
+def test_check_looks_and_starts_nothing(make_config: Callable[..., Path], started: list[Any]) -> None:
+    result = CliRunner().invoke(app, ["launch", str(make_config("ends")), "--check"])
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1] == "ready"
+    assert sum(line.startswith("✓ ") for line in result.output.splitlines()) == 8
+    assert started == []
+
+
+def test_the_options_reach_nni(make_config: Callable[..., Path], started: list[Any]) -> None:
+    config = make_config("ends")
+    result = CliRunner().invoke(app, ["launch", str(config), "--port", "9000", "--expose"])
+    assert result.exit_code == 0, result.output
+    ((words, options),) = started
+    assert words == (config, 9000) and options["expose"] is True
+    assert "warning: whoever reaches port 8080" in result.output.replace("\n", " ")
+    assert CliRunner().invoke(app, ["launch", str(config)]).exit_code == 0
+    assert started[1][0] == (config, 8080) and started[1][1]["expose"] is False
+
+
+def test_check_and_watch_exclude_each_other(make_config: Callable[..., Path]) -> None:
+    result = CliRunner().invoke(app, ["launch", str(make_config("ends")), "--check", "--foreground"])
+    assert result.exit_code == 2 and "give one of them" in result.output
+
+
+def test_one_line_names_the_first_of_all_that_is_wrong() -> None:
+    refuse([Finding("disk", "well")])
+    with pytest.raises(UserError, match=r"^disk: full$"):
+        refuse([Finding("machine", "well"), Finding("disk", "full", wrong=True)])
+    with pytest.raises(UserError, match=r"^disk: full \(and 1 more, see above\)$"):
+        refuse([Finding("disk", "full", wrong=True), Finding("threads", "none", wrong=True)])
+
+
+@pytest.mark.parametrize("address", ["10.0.0.7", None])
+def test_workers_elsewhere_need_a_tunnel_or_an_open_door(make_config: Callable[..., Path], address: str | None) -> None:
+    service: dict[str, Any] = {"platform": "remote", "machineList": [{"host": "w", "user": "me", "password": "secret"}]}
+    experiment = read_experiment(
+        make_config("ends", trainingService=service | ({"nniManagerIp": address} if address else {}))
+    )
+    finding = address_finding(experiment, expose=False)
+    assert finding.wrong == (address is not None)
+    if finding.wrong:
+        assert "ssh -N -R PORT:localhost:PORT WORKER" in finding.text and "--expose" in finding.text
+    else:
+        assert "holds a password, which the web UI shows" in finding.text
+    opened = address_finding(experiment, expose=True)
+    assert not opened.wrong and "without a password" in opened.text
+    assert "secret" not in finding.text + opened.text
+
+
+def test_help_has_examples_and_a_warning() -> None:
+    output = CliRunner().invoke(app, ["launch", "--help"]).output
+    for words in (
+        "easrec launch ml100k.yml --check",
+        "ssh -L 8080:localhost:8080",
+        "--watch, --foreground",
+        "--expose",
+    ):
+        assert words in output
+
+
+def test_signals_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), launching._signals_interrupt():
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+    assert signal.getsignal(signal.SIGTERM) is before
