@@ -15,13 +15,16 @@ __all__ = ["MaskedBatches"]
 
 
 class MaskedBatches(TrainingBatches):
-    """Batches of an epoch for BERT4Rec's objective (Sun et al., CIKM 2019, section 3.6).
+    """Batches of an epoch for BERT4Rec's objective (Sun et al., CIKM 2019).
 
     Sequences are those of the causal mode, with what would be their last target: one item more than the network looks
     back on, as many as it sees with the mask that asks for the next item. Of each a share of the items is masked, at
     least one, drawn anew every epoch. With a probability the newest item alone is masked instead, as it is when the
     next item is asked for: the authors' program adds one such sequence to ten others, RecBole 1.2.1 takes half of its
     batches (``ft_ratio``). A masked item is replaced by the mask always, as in both.
+
+    The network differs from the publication in one thing: the state of a mask is multiplied with the items' embeddings
+    as it is, as in all systems here, without its output layer (dense, GELU, and a bias of each item) in between.
 
     Parameters
     ----------

@@ -95,6 +95,7 @@ class CoreHead(nn.Module):
         Tensor
             ``[B, N, d]``, or ``[B, 1, d]``; of length one, or zero where there is no interaction.
         """
+        assert batch.items is not None
         weights = clipped_exp(self.energy(states)) * batch.mask[..., None].to(states.dtype)  # [B, N, 1]
         session = weights * batch.items  # [B, N, d]
         if self.causal and not newest_only:

@@ -48,6 +48,7 @@ class SequenceEmbedding(nn.Module):
         if self.config.head == "core":
             items = dropout(items, self.config.dropout, self.training)  # one draw for the encoder and for the sum
         embedding = items
+        kept = items if self.config.head == "core" else None  # what nobody reads must not be held in memory
         if isinstance(self.features, FusedFeatures):
             embedding = self.features(embedding, ids)
         features = self.features(ids) if isinstance(self.features, StreamFeatures) else None  # [B, N, d]
@@ -57,7 +58,7 @@ class SequenceEmbedding(nn.Module):
             embedding = embedding + positions
             features = features + positions if features is not None else None
         last = (mask.long() * torch.arange(1, ids.shape[1] + 1, device=ids.device)).argmax(dim=1)
-        return Batch(self, items, embedding, mask, last, features=features)
+        return Batch(self, embedding, mask, last, items=kept, features=features)
 
     def normalised(self, embedding: Tensor, width: int) -> Tensor:
         """First ``width`` dimensions of an embedding, normalised over themselves."""
@@ -79,8 +80,6 @@ class Batch:
 
     Attributes
     ----------
-    items
-        ``[B, N, d]``, items without positions.
     embedding
         ``[B, N, d]``, items plus positions before normalisation.
     mask
@@ -89,16 +88,18 @@ class Batch:
         ``[B]``, index of each sequence's newest interaction (0 where there is none).
     last_only
         Whether the layer that runs needs to compute the newest position only.
+    items
+        ``[B, N, d]``, items without positions, for CORE's head.
     features
         ``[B, N, d]``, features plus positions before normalisation, if they are a stream of their own.
     """
 
     source: SequenceEmbedding
-    items: Tensor
     embedding: Tensor
     mask: Tensor
     last: Tensor
     last_only: bool = False
+    items: Tensor | None = None
     features: Tensor | None = None
     _by_width: dict[int, Tensor] = field(default_factory=dict)
 

@@ -119,6 +119,7 @@ def test_dropout_of_items_is_one_draw_for_the_encoder_and_the_sum_and_another_fo
     network = make_network(dropout=0.5).train()
     assert network.embedding.positions is not None
     batch = network.embedding.begin(IDS)
+    assert batch.items is not None
     dropped = (batch.items == 0) & (network.embedding.items(IDS) != 0)
     assert 0.3 < dropped[IDS != 0].double().mean() < 0.7
     positions = network.embedding.positions(torch.arange(8, -1, -1))
