@@ -112,7 +112,8 @@ class EASRecSpace(ModelSpace):
     def score(self, states: Tensor) -> Tensor:
         """Z of Eq. 12 for states ``[..., d]``: ``[..., n_items + 1]``, minus infinity for padding."""
         scores = states @ self._item_table().T
-        return torch.cat([torch.full_like(scores[..., :1], -torch.inf), scores[..., 1:]], dim=-1)
+        scores[..., 0] = -torch.inf  # in place: over a large catalogue a copy takes half as long as the product
+        return scores
 
     def item_vectors(self) -> Tensor:
         """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss.
