@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from easrec_nni.readable import readable_count
-from easrec_nni.report.comparing import compare
+from easrec_nni.report.comparing import compare, is_told_apart
 from easrec_nni.report.content import (
     Column,
     Entry,
@@ -54,14 +54,16 @@ def _figures(section: Section, system: SystemCells) -> Record:
 
 def _against_reference(reference: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Record]:
     """Of each system, what it changes of the test NDCG@10 of full ranking; empty where it cannot be tested."""
-    found = {}
-    for name, comparison in compare(reference, systems, "ndcg", "full").items():
-        found[name] = Record(
-            change=-comparison.difference,
-            change_low=-comparison.high,
-            change_high=-comparison.low,
-            change_p=comparison.p,
-        )
+    found: dict[str, Record] = {}
+    for name, comparison in compare(reference, tuple(systems), "ndcg", "full").items():
+        users = comparison.users_interval
+        found[name] = {
+            "change": -comparison.difference,
+            "change_low": -users.high if users else None,
+            "change_high": -users.low if users else None,
+            "change_p": comparison.p_holm,
+            "change_is_told_apart": is_told_apart(comparison),
+        }
     return found
 
 
@@ -99,7 +101,7 @@ def _with_changes(section: Section, systems: Sequence[SystemCells]) -> list[Reco
     changes = {}
     if reference:
         changes = _against_reference(reference, [system for system in systems if system.name != REFERENCE])
-    unknown = dict.fromkeys(("change", "change_low", "change_high", "change_p"))
+    unknown = dict.fromkeys(("change", "change_low", "change_high", "change_p", "change_is_told_apart"))
     return [_figures(section, system) | changes.get(system.name, unknown) for system in systems]
 
 
@@ -107,13 +109,15 @@ def _change_entry(record: Record) -> Entry:
     change, low, high, p = (record[key] for key in ("change", "change_low", "change_high", "change_p"))
     if not (isinstance(change, float) and isinstance(low, float) and isinstance(high, float)):
         return Entry("–")
-    shown = f", p {show_p(float(p))}" if isinstance(p, float) else ""
-    return Entry(signed(change), change, f"{signed(low)} to {signed(high)}{shown}")
+    shown = f", p {show_p(p)}" if isinstance(p, float) else ", one seed"
+    marked = record["change_is_told_apart"] is True
+    return Entry(signed(change), change, f"{signed(low)} to {signed(high)}{shown}", star=marked)
 
 
 CHANGE_NOTE = (
-    "Change: difference to EASRec of the test NDCG@10, full ranking, with its 95 % interval and p (corrected for the "
-    "number of rows). An interval with 0 inside means that the change may as well be none."
+    "Change: difference to EASRec of the test NDCG@10, full ranking; below it the 95 % interval over users, and p over "
+    "seeds, corrected for the number of rows. ★: more than chance, over seeds and over users. Without it the change "
+    "may as well be none."
 )
 _COST = Column("madds_per_user", "multiply-adds per user", "cost", False)
 _CHANGE = Column("change", "change to EASRec, NDCG@10 full", "test set")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from easrec_nni.report.comparing import Comparison, compare
+from easrec_nni.report.comparing import compare, is_tested
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
 from easrec_nni.report.documents import METRICS, PROTOCOLS
 from easrec_nni.report.published import published_for
@@ -34,21 +34,24 @@ def best_of(systems: Sequence[SystemCells], metric: str, protocol: str) -> Syste
     return max(known, key=lambda pair: pair[1])[0] if known else None
 
 
-def _is_star(best: SystemCells, others: Sequence[SystemCells], metric: str, protocol: str) -> bool:
-    """Whether the best system beats every other one, corrected for their number."""
-    comparisons: dict[str, Comparison] = compare(best, others, metric, protocol)
-    return bool(others) and all(other.name in comparisons and comparisons[other.name].is_better for other in others)
+def _star(systems: Sequence[SystemCells], metric: str, protocol: str) -> str | None:
+    """Name of the system that is better than the next best by more than chance, if there is one."""
+    best = best_of(systems, metric, protocol)
+    if best is None:
+        return None
+    others = tuple(system for system in systems if system is not best)
+    comparisons = compare(best, others, metric, protocol)
+    # Where one could not be tested nobody knows who is next.
+    tested = all(is_tested(comparisons.get(other.name)) for other in others)
+    return best.name if tested and any(each.star for each in comparisons.values()) else None
 
 
 def accuracy_records(section: Section) -> list[Record]:
     """One record for each system, with all digits and the published figures."""
     systems = compared_systems(section)
-    stars = set()
-    for protocol in PROTOCOLS:
-        for metric in METRICS:
-            best = best_of(systems, metric, protocol)
-            if best and _is_star(best, [system for system in systems if system is not best], metric, protocol):
-                stars.add((best.name, f"{metric}@10_{protocol}"))
+    stars = {
+        f"{metric}@10_{protocol}": _star(systems, metric, protocol) for protocol in PROTOCOLS for metric in METRICS
+    }
     published_name, published = published_for(section.dataset.name)
     records = []
     for system in systems:
@@ -62,7 +65,7 @@ def accuracy_records(section: Section) -> list[Record]:
         for key in (*(f"{metric}@10_{protocol}" for protocol in PROTOCOLS for metric in METRICS), *FURTHER):
             record |= system.record("test", key)
             if key not in FURTHER:
-                record[f"{key}_star"] = (system.name, key) in stars
+                record[f"{key}_star"] = stars[key] == system.name
         record["ndcg@10_full_standard_error_users"] = system.user_error("ndcg", "full")
         row = published.get(system.name)
         record["published_dataset"] = published_name if row else None
@@ -105,7 +108,8 @@ def accuracy_table(section: Section, records: Sequence[Record]) -> Table:
     number = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     notes = [
         f"Test set, mean ± standard deviation over {number} seed{'' if seeds == [1] else 's'}. Bold: highest mean of "
-        "the column. ★: better than every other system of the table (corrected for many comparisons, p < 0.05)."
+        "the column. ★: better than the next best system by more than chance, over seeds (p < 0.05, corrected for the "
+        "number of systems) and over users."
     ]
     if len(seeds) > 1:
         fewer = [f"{record['title']} ({record['seeds']})" for record in records if record["seeds"] != seeds[-1]]

@@ -17,7 +17,10 @@ __all__ = ["cell_records", "records_csv"]
 def cell_records(section: Section) -> list[Record]:
     """Everything that is known of each cell, flat, such as ``test_ndcg@10_full`` and ``budget_patience``."""
     measured = {
-        (row.system, row.seed): row for study in section.studies if study.efficiency for row in study.efficiency.rows
+        (row.system, row.seed, json.dumps(row.parameters, sort_keys=True)): row
+        for study in section.studies
+        if study.efficiency
+        for row in study.efficiency.rows
     }
     records = []
     for cell in (cell for system in section.all_systems for cell in system.cells):
@@ -35,13 +38,14 @@ def cell_records(section: Section) -> list[Record]:
             prefix = "" if part in ("cost", "choices") else f"{part}_"
             record |= {f"{prefix}{key}": value for key, value in (getattr(result, part) or {}).items()}
         record["bytes_on_disk"] = result.bytes_on_disk
-        row = None if result.parameters else measured.get((result.system, result.seed))
+        row = measured.get((result.system, result.seed, json.dumps(result.parameters, sort_keys=True)))
         for key in MEASURED:
             spread = getattr(row, key, None)
             for name in ("median", "min", "max"):
                 record[f"{key}_{name}"] = getattr(spread, name, None)
         record["throughput_batch"] = row.throughput_batch if row else None
-        record["peak_memory_bytes"] = row.peak_memory_bytes if row else None
+        for key in ("peak_memory_bytes", "baseline_peak_memory_bytes"):
+            record[key] = getattr(row, key, None)
         record |= {"commit": result.commit, "written": result.written}
         records.append(record)
     return records

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from easrec_nni.report.ablations import ablation_records, ablation_table, gate_records, gate_table
 from easrec_nni.report.accuracy import accuracy_table, recommended_table
+from easrec_nni.report.comparing import METHOD
 from easrec_nni.report.content import Block, Chapter, Paragraph, Record
 from easrec_nni.report.costs import cost_table
-from easrec_nni.report.differences import Noise, difference_table
+from easrec_nni.report.differences import PROTOCOLS, Noise, difference_table
 from easrec_nni.report.pareto import tradeoff_records
 from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
@@ -63,22 +64,23 @@ def _trust(noise: Noise) -> str:
     if noise.interval is not None:
         text += (
             f" Two systems on the same users compare more sharply: differences smaller than about {noise.interval:.4f} "
-            "are noise here."
+            "are noise here, by the 95 % intervals below."
         )
     return text
 
 
-def differences_chapter(reference: SystemCells, records: Sequence[Record], notes: Sequence[str]) -> Chapter | None:
+def differences_chapter(reference: SystemCells, records: Sequence[Record]) -> Chapter | None:
     """The reference against every other system."""
     if not records:
         return None
     explained = (
-        f"For each other system: the NDCG@10 of {reference.label} minus its own, and the interval in which the true "
-        "difference lies with 95 % confidence. Where the interval has 0 inside, or p is not below 0.05, the two cannot "
-        "be told apart: that does not show that they are equal."
+        f"For each other system: the NDCG@10 of {reference.label} minus its own, and the intervals in which the true "
+        "difference lies with 95 % confidence. “Cannot be told apart” does not show that two systems are equal: it "
+        "says that so many users and seeds do not show which is better."
     )
-    table = difference_table(reference, records, notes)
-    return Chapter("differences", f"{reference.label} against the others", [Paragraph(explained), table])
+    tables = [difference_table(reference, records, protocol) for protocol in PROTOCOLS]
+    title = f"{reference.label} against the others"
+    return Chapter("differences", title, [Paragraph(explained), *tables, Paragraph(METHOD)])
 
 
 def costs_chapter(

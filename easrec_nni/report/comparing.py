@@ -1,58 +1,30 @@
-"""Compares one system with others, user by user, corrected for how many comparisons there are."""
+"""Compares systems of a report by :mod:`easrec_nni.statistics`: over seeds and users, corrected for their number."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from scipy import stats
+from functools import lru_cache
 
 from easrec_nni.report.sections import SystemCells
+from easrec_nni.statistics import Comparison, Interval, compare_systems
+from easrec_nni.statistics.users import RESAMPLES
 
-__all__ = ["METHOD", "Comparison", "compare"]
+__all__ = ["METHOD", "Comparison", "Interval", "compare", "is_better", "is_tested", "is_told_apart"]
 
 LEVEL = 0.05
 METHOD = (
-    "Paired two-sided t-test over the test users, each with the mean of the seeds that both systems have; p-values are "
-    "corrected after Holm for the number of systems. Effect size: mean difference in standard deviations of the users' "
-    "differences."
+    "How it was tested: two questions, and both must be answered with yes. Over users: would the difference be there "
+    f"for other users of the same kind? They are drawn anew {RESAMPLES:,} times (paired bootstrap), which gives the "
+    "interval over users. Over seeds: would it be there if both were trained again? A paired two-sided t-test over the "
+    "seeds that both have gives the interval over seeds, the effect size (mean difference in standard deviations of "
+    "the seeds’ differences) and p, which is corrected for the number of systems (Holm). Two systems count as "
+    "different where p < 0.05 and the interval over users leaves 0 out. With one seed there is no test over seeds, and "
+    "no such claim."
 )
 """How systems are compared, for readers."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One system minus another, in a metric.
-
-    Attributes
-    ----------
-    difference, low, high
-        Of the means, with its 95 % interval.
-    p
-        Corrected for the number of comparisons.
-    effect
-        Standardised difference.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    effect: float
-
-    @property
-    def is_distinguishable(self) -> bool:
-        """Whether the difference is more than chance."""
-        return self.p < LEVEL
-
-    @property
-    def is_better(self) -> bool:
-        """Whether the first system is better by more than chance."""
-        return self.is_distinguishable and self.difference > 0
-
-
-def compare(system: SystemCells, others: Sequence[SystemCells], metric: str, protocol: str) -> dict[str, Comparison]:
+@lru_cache(maxsize=256)
+def compare(system: SystemCells, others: tuple[SystemCells, ...], metric: str, protocol: str) -> dict[str, Comparison]:
     """Compare a system with each other one on the test set.
 
     Parameters
@@ -67,20 +39,25 @@ def compare(system: SystemCells, others: Sequence[SystemCells], metric: str, pro
     dict
         By name of the other system; those without common seeds or ranks are left out.
     """
-    mine, found = system.gains(metric, protocol), {}
-    for other in others:
-        theirs = other.gains(metric, protocol)
-        common = sorted(mine.keys() & theirs.keys())
-        if common and len(mine[common[0]]) > 1:
-            found[other.name] = np.mean([mine[seed] - theirs[seed] for seed in common], axis=0)
-    errors = {name: float(each.std(ddof=1) / np.sqrt(len(each))) for name, each in found.items()}
-    raw = {name: float(stats.ttest_1samp(each, 0).pvalue) if errors[name] else 1.0 for name, each in found.items()}
-    result, running = {}, 0.0
-    for place, name in enumerate(sorted(raw, key=lambda each: raw[each])):
-        running = max(running, min(1.0, raw[name] * (len(raw) - place)))
-        each, error = found[name], errors[name]
-        half = float(stats.t.ppf(1 - LEVEL / 2, len(each) - 1)) * error
-        mean = float(each.mean())
-        effect = mean / float(each.std(ddof=1)) if error else 0.0
-        result[name] = Comparison(mean, mean - half, mean + half, running, effect)
-    return result
+    gains = {other.name: other.gains(metric, protocol) for other in others}
+    mine = system.gains(metric, protocol)
+    comparable = {name: each for name, each in gains.items() if each.keys() & mine.keys()}
+    rows = compare_systems(system.name, {system.name: mine, **comparable}) if comparable else []
+    return {row.other: row for row in rows}
+
+
+def is_tested(comparison: Comparison | None) -> bool:
+    """Whether there was a test over seeds and over users."""
+    return comparison is not None and comparison.p_holm is not None and comparison.users_interval is not None
+
+
+def is_told_apart(comparison: Comparison | None) -> bool:
+    """Whether two systems differ by more than chance, over seeds and over users."""
+    if comparison is None or comparison.p_holm is None or comparison.users_interval is None:
+        return False
+    return comparison.p_holm < LEVEL and comparison.users_interval.excludes_zero
+
+
+def is_better(comparison: Comparison | None) -> bool:
+    """Whether the first system is better by more than chance."""
+    return comparison is not None and is_told_apart(comparison) and comparison.difference > 0

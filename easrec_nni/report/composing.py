@@ -17,7 +17,6 @@ from easrec_nni.report.chapters_results import (
 )
 from easrec_nni.report.chapters_runs import provenance_chapter, search_chapter, training_chapter
 from easrec_nni.report.chosen import budget_warning
-from easrec_nni.report.comparing import METHOD
 from easrec_nni.report.content import Chapter, Record
 from easrec_nni.report.costs import cost_records
 from easrec_nni.report.differences import difference_records, noise_of, reference_of
@@ -81,7 +80,7 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     if reference:
         dataset: Record = {"dataset": section.dataset.name, "reference": reference.name}
         data["differences"] = [dataset | record for record in differences]
-        chapters.append(differences_chapter(reference, differences, [METHOD]))
+        chapters.append(differences_chapter(reference, differences))
     chapter, data["accuracy-cost"] = costs_chapter(section, accuracy, costs, prefix)
     chapters.append(chapter)
     for name, made in (

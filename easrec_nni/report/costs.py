@@ -8,13 +8,20 @@ from dataclasses import replace
 
 from easrec_nni.readable import readable_bytes, readable_count, readable_seconds
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
-from easrec_nni.report.documents import EfficiencyRow, Spread
+from easrec_nni.report.documents import EfficiencyDocument, EfficiencyRow, Spread
 from easrec_nni.report.published import published_for
 from easrec_nni.report.sections import Section
 
 __all__ = ["MEASURED", "cost_records", "cost_table", "show_figure"]
 
-MEASURED = ("inference_seconds_test_set", "inference_ms_per_user", "latency_ms_batch1")
+BUSY = 0.3  # processes for each core that are too many while something is measured
+
+MEASURED = (
+    "inference_seconds_test_set",
+    "inference_processor_seconds_test_set",
+    "inference_ms_per_user",
+    "latency_ms_batch1",
+)
 
 
 def _plain(value: float) -> str:
@@ -27,6 +34,7 @@ def _plain(value: float) -> str:
 SHOW: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(MEASURED, _plain),
     "peak_memory_bytes": readable_bytes,
+    "own_peak_memory_bytes": readable_bytes,
     "madds_per_user": readable_count,
     "executed_madds_per_user": readable_count,
     "parameters": readable_count,
@@ -87,8 +95,11 @@ def _measured(rows: Sequence[EfficiencyRow]) -> Record:
         record[key] = statistics.median(spread.median for spread in spreads) if spreads else None
         record[f"{key}_min"] = min((spread.min for spread in spreads), default=None)
         record[f"{key}_max"] = max((spread.max for spread in spreads), default=None)
-    memory = [row.peak_memory_bytes for row in rows if row.peak_memory_bytes is not None]
+    peaks = [(row.peak_memory_bytes, row.baseline_peak_memory_bytes) for row in rows]
+    memory = [peak for peak, _ in peaks if peak is not None]
+    own = [peak - baseline for peak, baseline in peaks if peak is not None and baseline is not None]
     record["peak_memory_bytes"] = statistics.median(memory) if memory else None
+    record["own_peak_memory_bytes"] = statistics.median(own) if own else None
     batches = {row.throughput_batch for row in rows if row.throughput_batch is not None}
     record["throughput_batch"] = batches.pop() if len(batches) == 1 else None
     return record
@@ -104,6 +115,7 @@ def _columns(records: Sequence[Record], dataset: str) -> list[Column]:
         Column("inference_ms_per_user", f"{batch}, ms per user", "inference, measured", False),
         Column("latency_ms_batch1", "one user, ms", "inference, measured", False),
         Column("peak_memory_bytes", "peak memory", "inference, measured", False),
+        Column("own_peak_memory_bytes", "of it the network’s", "inference, measured", False),
         Column("madds_per_user", "multiply-adds per user", "size, counted", False),
         Column("executed_madds_per_user", "of these executed", "size, counted", False),
         Column("parameters", "parameters", "size, counted", False),
@@ -162,10 +174,25 @@ def _notes(section: Section, records: Sequence[Record]) -> list[str]:
     elif len(measured) < len(records):
         missing = ", ".join(str(record["title"]) for record in records if record not in measured)
         notes.append(f"Inference was not measured for: {missing}.")
-    for document in machines:
-        about = "; ".join(f"{name}: {value}" for name, value in document.machine.items())
+    return notes + [note for document in machines for note in _machine_notes(document)]
+
+
+def _machine_notes(document: EfficiencyDocument) -> list[str]:
+    about = "; ".join(
+        f"{name.removesuffix('_bytes')}: {_fact(name, value)}" for name, value in document.machine.items()
+    )
+    threads = f"{document.threads} thread{'s' if document.threads != 1 else ''}" if document.threads else "all threads"
+    repeats = f"{document.repeats} repeats" if document.repeats else "the repeats"
+    notes = [f"Measured after warm-up, median and range of {repeats}, {threads}, systems in turns. {about}".strip()]
+    before = document.load_average.get("before", [])
+    cores = document.machine.get("cores")
+    if before and isinstance(cores, int) and before[0] > BUSY * cores:
         notes.append(
-            f"Measured after warm-up with nothing else running, median and range of repeats"
-            f"{f', {document.threads} threads' if document.threads else ''}. {about}".strip()
+            f"The machine was not idle: {before[0]:g} processes on {cores} core{'s' if cores != 1 else ''} in the "
+            "minute before. Times are longer than they would be, and less exact."
         )
     return notes
+
+
+def _fact(name: str, value: object) -> str:
+    return readable_bytes(value) if name.endswith("_bytes") and isinstance(value, int | float) else str(value)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from easrec_nni.report.accuracy import best_of
-from easrec_nni.report.comparing import Comparison, compare
+from easrec_nni.report.comparing import Comparison, Interval, compare, is_tested, is_told_apart
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, show_p, signed
 from easrec_nni.report.sections import SystemCells
 
-__all__ = ["Noise", "difference_records", "difference_table", "noise_of", "reference_of"]
+__all__ = ["PROTOCOLS", "Noise", "difference_records", "difference_table", "noise_of", "reference_of"]
 
-PROTOCOLS = ("full", "pop100")
+PROTOCOLS = {"full": "full ranking", "pop100": "pop100"}
 REFERENCE = "easrec"
 
 
@@ -25,66 +25,82 @@ def reference_of(systems: Sequence[SystemCells]) -> SystemCells | None:
 
 def difference_records(reference: SystemCells, systems: Sequence[SystemCells]) -> list[Record]:
     """Of every other system, the reference's NDCG@10 minus its own, for each protocol."""
-    others = [system for system in systems if system.name != reference.name]
+    others = tuple(system for system in systems if system is not reference)
     found = {protocol: compare(reference, others, "ndcg", protocol) for protocol in PROTOCOLS}
     records = []
     for other in others:
         record: Record = {"system": other.name, "title": other.label, "group": other.first.group}
         for protocol in PROTOCOLS:
-            record |= _record(found[protocol].get(other.name), protocol)
+            entries = _record(found[protocol].get(other.name))
+            record |= {f"{key}_{protocol}": value for key, value in entries.items()}
         records.append(record)
     return records
 
 
-def _record(comparison: Comparison | None, protocol: str) -> Record:
-    keys = [f"{key}_{protocol}" for key in ("difference", "low", "high", "p", "effect", "verdict")]
+def _record(comparison: Comparison | None) -> Record:
     if comparison is None:
-        return {**dict.fromkeys(keys), f"verdict_{protocol}": "not tested"}
-    verdict = "cannot be told apart"
-    if comparison.is_distinguishable:
+        keys = ("difference", "relative_percent", "users_low", "users_high", "seeds_low", "seeds_high", "p", "effect")
+        return {**dict.fromkeys(keys), "seeds": None, "verdict": "not tested"}
+    verdict = "not tested: too few seeds"
+    if is_told_apart(comparison):
         verdict = "better" if comparison.difference > 0 else "worse"
-    values = (comparison.difference, comparison.low, comparison.high, comparison.p, comparison.effect, verdict)
-    return dict(zip(keys, values, strict=True))
-
-
-def _entries(record: Record, protocol: str) -> dict[str, Entry]:
-    difference, low, high, p, effect = (
-        record[f"{key}_{protocol}"] for key in ("difference", "low", "high", "p", "effect")
-    )
-    interval = Entry("–")
-    if isinstance(difference, float) and isinstance(low, float) and isinstance(high, float):
-        interval = Entry(signed(difference), difference, f"{signed(low)} to {signed(high)}")
+    elif is_tested(comparison):
+        verdict = "cannot be told apart"
     return {
-        f"difference_{protocol}": interval,
-        f"p_{protocol}": Entry(show_p(p), p) if isinstance(p, float) else Entry("–"),
-        f"effect_{protocol}": Entry(f"{effect:+.2f}".replace("-", "−"), effect)
-        if isinstance(effect, float)
-        else Entry("–"),
-        f"verdict_{protocol}": Entry(str(record[f"verdict_{protocol}"])),
+        "difference": comparison.difference,
+        "relative_percent": comparison.relative_percent,
+        **_interval("users", comparison.users_interval),
+        **_interval("seeds", comparison.seeds_interval),
+        "p": comparison.p_holm,
+        "effect": comparison.effect_size,
+        "seeds": comparison.seeds,
+        "verdict": verdict,
     }
 
 
-def difference_table(reference: SystemCells, records: Sequence[Record], notes: Sequence[str]) -> Table:
-    """The reference against every other system."""
-    columns = []
-    for protocol in PROTOCOLS:
-        group = f"NDCG@10 {protocol}"
-        columns += [
-            Column(f"difference_{protocol}", "difference, 95 % interval", group),
-            Column(f"p_{protocol}", "p, corrected", group),
-            Column(f"effect_{protocol}", "effect size", group),
-            Column(f"verdict_{protocol}", f"{reference.label} is", group),
-        ]
+def _interval(name: str, interval: Interval | None) -> Record:
+    return {f"{name}_low": interval.low if interval else None, f"{name}_high": interval.high if interval else None}
+
+
+def _interval_entry(record: Record, name: str, protocol: str) -> Entry:
+    low, high = record[f"{name}_low_{protocol}"], record[f"{name}_high_{protocol}"]
+    if not isinstance(low, float) or not isinstance(high, float):
+        return Entry("–")
+    return Entry(f"{signed(low)} to {signed(high)}")
+
+
+def _entries(record: Record, protocol: str) -> dict[str, Entry]:
+    difference, percent, p, effect = (
+        record[f"{key}_{protocol}"] for key in ("difference", "relative_percent", "p", "effect")
+    )
+    known = isinstance(difference, float)
+    relative = f"{percent:+.1f} %".replace("-", "−") if isinstance(percent, float) else ""
+    return {
+        "difference": Entry(signed(difference), difference, relative) if known else Entry("–"),  # type: ignore[arg-type]
+        "users": _interval_entry(record, "users", protocol),
+        "seeds": _interval_entry(record, "seeds", protocol),
+        "p": Entry(show_p(p), p) if isinstance(p, float) else Entry("–"),
+        "effect": Entry(f"{effect:+.2f}".replace("-", "−"), effect) if isinstance(effect, float) else Entry("–"),
+        "verdict": Entry(str(record[f"verdict_{protocol}"])),
+    }
+
+
+def difference_table(reference: SystemCells, records: Sequence[Record], protocol: str) -> Table:
+    """The reference against every other system, in one protocol."""
+    columns = [
+        Column("difference", "difference"),
+        Column("users", "over users", "95 % interval"),
+        Column("seeds", "over seeds", "95 % interval"),
+        Column("p", "p, corrected"),
+        Column("effect", "effect size"),
+        Column("verdict", f"{reference.label} is"),
+    ]
     rows = [
-        Row(
-            str(record["title"]),
-            {key: entry for protocol in PROTOCOLS for key, entry in _entries(record, protocol).items()},
-            str(record["group"]),
-            str(record["system"]),
-        )
+        Row(str(record["title"]), _entries(record, protocol), str(record["group"]), str(record["system"]))
         for record in records
     ]
-    return Table(f"{reference.label} against each other system", columns, rows, first="other system", notes=notes)
+    title = f"{reference.label} against each other system, NDCG@10, {PROTOCOLS[protocol]}"
+    return Table(title, columns, rows, first="other system")
 
 
 @dataclass(frozen=True)
@@ -98,8 +114,8 @@ class Noise:
     error, mean
         Standard error over these users of the best system's NDCG@10 of full ranking, and that figure.
     interval
-        Half the width of a 95 % interval of the difference between two systems, in the middle of all comparisons; None
-        if none was possible.
+        Half the width of a 95 % interval of the difference between two systems, over users or over seeds, whichever is
+        wider, in the middle of all comparisons; None if none was possible.
     """
 
     users: int
@@ -121,9 +137,11 @@ def noise_of(systems: Sequence[SystemCells], records: Sequence[Record]) -> Noise
     if best is None or error is None or measure is None:
         return None
     users = len(next(iter(best.gains("ndcg", "full").values())))
-    widths = [
-        (float(record["high_full"] or 0) - float(record["low_full"] or 0)) / 2
-        for record in records
-        if record["low_full"] is not None
-    ]
-    return Noise(users, error, measure.mean, statistics.median(widths) if widths else None)
+    halves = [max(_half(record, "users"), _half(record, "seeds")) for record in records]
+    known = [half for half in halves if half > 0]
+    return Noise(users, error, measure.mean, statistics.median(known) if known else None)
+
+
+def _half(record: Record, name: str) -> float:
+    low, high = record[f"{name}_low_full"], record[f"{name}_high_full"]
+    return (high - low) / 2 if isinstance(low, float) and isinstance(high, float) else 0.0

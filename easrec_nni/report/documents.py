@@ -123,11 +123,14 @@ class EfficiencyRow(_Document):
 
     system: str
     seed: int
+    parameters: dict[str, float | int | str | bool | None] = {}
     inference_seconds_test_set: Spread | None = None
+    inference_processor_seconds_test_set: Spread | None = None
     inference_ms_per_user: Spread | None = None
     latency_ms_batch1: Spread | None = None
     throughput_batch: int | None = None
     peak_memory_bytes: float | None = Field(None, ge=0)
+    baseline_peak_memory_bytes: float | None = Field(None, ge=0)
     bytes_on_disk: int | None = Field(None, ge=0)
 
 
@@ -137,6 +140,8 @@ class EfficiencyDocument(_Document):
     schema_version: Literal[1]
     machine: dict[str, Any] = {}
     threads: int | None = None
+    repeats: int | None = None
+    load_average: dict[str, list[float]] = {}
     rows: list[EfficiencyRow]
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.cell import RESULT_FILE, Cell
 from easrec_nni.errors import UserError
+from easrec_nni.metrics import user_gains
 from easrec_nni.report.documents import (
     PROTOCOLS,
     CellResult,
@@ -143,7 +144,7 @@ def _check_ranks(ranks: dict[str, NDArray[np.int64]], result: CellResult, file: 
     """Ranks of another run would give another run's statistics."""
     for protocol, array in ranks.items():
         key = f"ndcg@10_{protocol}"
-        mean = float(np.where(array <= 10, 1 / np.log2(array + 1), 0.0).mean())
+        mean = float(user_gains(array, "ndcg", 10).mean())
         if not math.isclose(mean, result.test[key], abs_tol=AGREEMENT):
             raise UserError(f"{file} gives {key}={mean:.6f}, {RESULT_FILE} {result.test[key]:.6f}; {remedy}")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,60 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.errors import UserError
+from easrec_nni.metrics import standard_error, user_gains
 from easrec_nni.report.content import Record
 from easrec_nni.report.documents import CellResult, DatasetIdentity, EfficiencyRow
 from easrec_nni.report.reading import CellRecord, StudyRecord
+from easrec_nni.statistics import Summary, summarise
 from easrec_nni.systems import GROUPS, SYSTEMS
 
-__all__ = ["Measure", "Section", "SystemCells", "merge_studies", "summarise", "user_gains"]
+__all__ = ["Section", "SystemCells", "merge_studies"]
 
 TOP = 10
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A figure over seeds: mean, sample standard deviation (None for one seed), number of seeds."""
-
-    mean: float
-    sd: float | None
-    n: int
-
-
-def summarise(values: Iterable[float]) -> Measure | None:
-    """Mean and spread of a figure over seeds; None if there is no value.
-
-    Examples
-    --------
-    >>> summarise([1.0, 2.0, 3.0])
-    Measure(mean=2.0, sd=1.0, n=3)
-    """
-    known = list(values)
-    if not known:
-        return None
-    sd = statistics.stdev(known) if len(known) > 1 else None
-    return Measure(math.fsum(known) / len(known), sd, len(known))
-
-
-def user_gains(ranks: NDArray[np.int64], metric: str) -> NDArray[np.float64]:
-    """What each test user adds to a metric's mean: with one relevant item, ``[users]``.
-
-    Parameters
-    ----------
-    ranks
-        Rank of each user's target.
-    metric
-        ``recall``, ``mrr`` or ``ndcg``, at 10.
-
-    Examples
-    --------
-    >>> user_gains(np.array([1, 3, 11]), "ndcg").tolist()
-    [1.0, 0.5, 0.0]
-    """
-    gain = {"recall": np.ones(len(ranks)), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[metric]
-    return np.where(ranks <= TOP, gain, 0.0)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # itself and no other: comparisons of large arrays are remembered by it
 class SystemCells:
     """All seeds of one system with the same further parameters."""
 
@@ -98,10 +55,11 @@ class SystemCells:
         """Seeds, ascending."""
         return tuple(cell.result.seed for cell in self.cells)
 
-    def measure(self, part: str, key: str) -> Measure | None:
+    def measure(self, part: str, key: str) -> Summary | None:
         """A figure of a part of the results (``test``, ``cost``, ``choices``) over seeds; None if it is not known."""
         parts = [getattr(cell.result, part) for cell in self.cells]
-        return summarise(values[key] for values in parts if values and key in values)
+        values = [values[key] for values in parts if values and key in values]
+        return summarise(values) if values else None
 
     def record(self, part: str, key: str, name: str | None = None) -> Record:
         """The same as entries of a record: ``name`` (the key by default) and ``name_sd``, None if it is not known."""
@@ -111,16 +69,15 @@ class SystemCells:
     def gains(self, metric: str, protocol: str) -> dict[int, NDArray[np.float64]]:
         """Of each seed whose ranks are known, what each user adds to a metric."""
         return {
-            cell.result.seed: user_gains(cell.ranks[protocol], metric) for cell in self.cells if protocol in cell.ranks
+            cell.result.seed: user_gains(cell.ranks[protocol], metric, TOP)
+            for cell in self.cells
+            if protocol in cell.ranks
         }
 
     def user_error(self, metric: str, protocol: str) -> float | None:
         """Standard error over test users of the metric's mean over seeds."""
         gains = list(self.gains(metric, protocol).values())
-        if not gains or len(gains[0]) < 2:
-            return None
-        per_user = np.mean(gains, axis=0)
-        return float(per_user.std(ddof=1) / math.sqrt(len(per_user)))
+        return standard_error(np.stack(gains)) if gains else None
 
 
 @dataclass(frozen=True)
@@ -158,7 +115,7 @@ class Section:
     def efficiency(self, system: SystemCells) -> list[EfficiencyRow]:
         """What was measured of a system."""
         rows = [row for study in self.studies if study.efficiency for row in study.efficiency.rows]
-        return [row for row in rows if row.system == system.name and not system.parameters]
+        return [row for row in rows if row.system == system.name and row.parameters == system.parameters]
 
 
 def _order(system: SystemCells) -> tuple[object, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from easrec_nni.report.accuracy import best_of
-from easrec_nni.report.comparing import compare
+from easrec_nni.report.comparing import Comparison, compare, is_better, is_tested, is_told_apart
 from easrec_nni.report.content import signed
 from easrec_nni.report.sections import Section, SystemCells
 
@@ -23,7 +23,12 @@ def _mean(system: SystemCells) -> float:
 def _seeds(systems: Sequence[SystemCells]) -> str:
     numbers = sorted({len(system.cells) for system in systems})
     text = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    return f"{text} seed{'' if numbers == [1] else 's'} each"
+    return f"{text} seed{'' if numbers == [1] else 's'}"
+
+
+def _against_all(system: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Comparison]:
+    """Against all others at once: corrected for their number, as the tables are."""
+    return compare(system, tuple(other for other in systems if other is not system), "ndcg", "full")
 
 
 def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
@@ -40,30 +45,31 @@ def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
     if best is None:
         return f"On {section.dataset.name} no system that could be compared is complete yet."
     others = [system for system in systems if system is not best]
-    shown = f"{best.label} ({_mean(best):.4f}, {_seeds([best])})"
     if not others:
+        shown = f"{best.label} ({_mean(best):.4f}, {_seeds([best])})"
         return f"On {section.dataset.name}, {shown} is the only complete system: there is nothing to compare it with."
+    sentence = (
+        f"On {section.dataset.name}, of {len(systems)} systems ({_seeds(systems)} each), {best.label} has the highest "
+        f"mean NDCG@10 of full ranking on the test set, {_mean(best):.4f}"
+    )
+    return f"{sentence}{_first(best, systems)}.{_place(systems)}{_cost(systems)}"
+
+
+def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:
+    """Whether the first place is more than chance."""
+    comparisons = _against_all(best, systems)
+    others = [system for system in systems if system is not best]
     runner_up = best_of(others, "ndcg", "full")
     assert runner_up is not None
-    sentence = (
-        f"On {section.dataset.name}, of {len(systems)} systems ({_seeds(systems)}), {best.label} has the highest mean "
-        f"NDCG@10 of full ranking on the test set, {_mean(best):.4f}"
-    )
-    return f"{sentence}{_against(best, others, runner_up)}{_place(systems)}{_cost(section)}"
-
-
-def _against(best: SystemCells, others: Sequence[SystemCells], runner_up: SystemCells) -> str:
-    comparisons = compare(best, others, "ndcg", "full")
     second = f"{runner_up.label} ({_mean(runner_up):.4f})"
-    if runner_up.name not in comparisons:
-        return f"; whether it differs from the next, {second}, was not tested"
-    alike = [other for other in others if other.name not in comparisons or not comparisons[other.name].is_better]
+    if not is_tested(comparisons.get(runner_up.name)):
+        return f"; whether it differs from the next, {second}, was not tested, for which two seeds of both are needed"
+    alike = [other for other in others if not is_better(comparisons.get(other.name))]
     if not alike:
         return f", significantly more than each other one; the next is {second}"
-    if runner_up not in alike:  # a runner-up with few seeds' noise may differ where a worse system does not
-        return f"; it differs significantly from the next, {second}, but not from all the others"
-    more = len(alike) - 1
-    further = f" and {more} more" if more else ""
+    if runner_up not in alike:  # a system further down may have a wider spread, or was not tested
+        return f"; it differs significantly from the next, {second}, but was not shown to differ from all the others"
+    further = f" and {len(alike) - 1} more" if len(alike) > 1 else ""
     return f", which cannot be told apart from the next, {second}{further}: that it is first may be chance"
 
 
@@ -72,41 +78,43 @@ def _place(systems: Sequence[SystemCells]) -> str:
     subject = next((system for system in systems if system.name == SUBJECT), None)
     if subject is None:
         return ""
-    comparisons = compare(subject, [system for system in systems if system is not subject], "ndcg", "full").values()
+    comparisons = [each for each in _against_all(subject, systems).values() if is_tested(each)]
     if not comparisons:
         return ""
-    better = sum(each.is_better for each in comparisons)
-    worse = sum(each.is_distinguishable and each.difference < 0 for each in comparisons)
-    alike = len(comparisons) - better - worse
+    better = sum(is_better(each) for each in comparisons)
+    worse = sum(is_told_apart(each) for each in comparisons) - better
     return (
-        f". Of the {len(comparisons)} others, {subject.label} is significantly better than {better} and worse than "
-        f"{worse}; {alike} cannot be told apart from it"
+        f" Of {len(comparisons)} others that it was tested against, {subject.label} is significantly better than "
+        f"{better} and worse than {worse}; {len(comparisons) - better - worse} cannot be told apart from it."
     )
 
 
-def _cost(section: Section) -> str:
+def _cost(systems: Sequence[SystemCells]) -> str:
     """What EASRec costs and gives beside SASRec, where both are known."""
-    subject, baseline = section.system(SUBJECT), section.system(BASELINE)
+    by_name = {system.name: system for system in systems}
+    subject, baseline = by_name.get(SUBJECT), by_name.get(BASELINE)
     if subject is None or baseline is None:
-        return "."
+        return ""
     mine, theirs = subject.measure("cost", "madds_per_user"), baseline.measure("cost", "madds_per_user")
     if mine is None or theirs is None or not theirs.mean:
-        return "."
+        return ""
     ratio = mine.mean / theirs.mean
     if ratio > 1:
         cost = f"{ratio:.2f} times the multiply-adds of {baseline.label}, more and not fewer"
     else:
         cost = f"{ratio:.0%} of the multiply-adds of {baseline.label}"
-    comparison = compare(subject, [baseline], "ndcg", "full").get(baseline.name)
-    if comparison is None:
-        accuracy = "whether its accuracy differs was not tested"
-    elif comparison.is_distinguishable:
-        word = "higher" if comparison.difference > 0 else "lower"
-        accuracy = f"its NDCG@10 is significantly {word} by {abs(comparison.difference):.4f}"
-    else:
-        low, high = comparison.low, comparison.high
-        accuracy = (
-            f"its NDCG@10 ({_mean(subject):.4f} against {_mean(baseline):.4f}) cannot be told apart (95 % interval of "
-            f"the difference {signed(low)} to {signed(high)}), which does not show that they are equal"
-        )
-    return f". {subject.label} takes {cost}; {accuracy}."
+    return f" {subject.label} takes {cost}; {_beside(subject, baseline, systems)}."
+
+
+def _beside(subject: SystemCells, baseline: SystemCells, systems: Sequence[SystemCells]) -> str:
+    comparison = _against_all(subject, systems).get(baseline.name)
+    figures = f"{_mean(subject):.4f} against {_mean(baseline):.4f}"
+    if comparison is None or not is_tested(comparison) or comparison.users_interval is None:
+        return f"whether its NDCG@10, {figures}, differs was not tested"
+    if is_told_apart(comparison):
+        return f"its NDCG@10 is significantly {'higher' if comparison.difference > 0 else 'lower'}, {figures}"
+    low, high = comparison.users_interval.low, comparison.users_interval.high
+    return (
+        f"its NDCG@10, {figures}, cannot be told apart (95 % interval of the difference over users {signed(low)} to "
+        f"{signed(high)}), which does not show that they are equal"
+    )

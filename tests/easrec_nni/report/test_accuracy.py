@@ -59,7 +59,7 @@ def test_a_hardly_better_system_is_bold_without_a_star(write_study: WriteStudy, 
     assert entries[best.name].best and not any(entry.star for entry in entries.values())
 
 
-def test_a_star_needs_all_others_beaten(write_study: WriteStudy, tmp_path: Path) -> None:
+def test_a_star_needs_the_next_best_beaten(write_study: WriteStudy, tmp_path: Path) -> None:
     systems = {"easrec": 1.5, "darts": 1.5, "sasrec": 0.0}
     rows = _rows(_section(write_study(tmp_path / "s", systems, users=400, seeds=range(5))))
     assert not any(row.entries[key].star for row in rows.values() for key in KEYS)

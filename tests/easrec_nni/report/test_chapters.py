@@ -40,7 +40,9 @@ def test_table_v_has_the_gates_in_order_and_what_they_change(write_study: WriteS
     assert records[0]["change"] is None and records[1]["published_ndcg@10"] == 0.4771
     table = gate_table(records)
     assert table.rows[2].entries["change"].text.startswith("−0.") and table.rows[0].entries["change"].text == "–"
-    assert "p < 0.001" in table.rows[2].entries["change"].spread
+    assert ", p " in table.rows[2].entries["change"].spread
+    assert [row.entries["change"].star for row in table.rows] == [False, False, True]
+    assert records[2]["change_is_told_apart"] is True and records[1]["change_is_told_apart"] is False
 
 
 def test_ablations_need_something_to_compare(write_study: WriteStudy, tmp_path: Path) -> None:
@@ -68,17 +70,33 @@ def test_differences_say_who_is_better_and_noise_how_large_chance_is(write_study
     records = difference_records(reference, compared_systems(section))
     verdicts = {record["system"]: record["verdict_full"] for record in records}
     assert verdicts == {"sasrec": "better", "darts": "cannot be told apart", "recnas": "worse"}
-    table = difference_table(reference, records, ["method"])
-    sasrec = table.rows[0].entries
-    assert sasrec["difference_full"].text.startswith("+0.") and sasrec["p_full"].text == "< 0.001"
-    assert "to +0." in sasrec["difference_full"].spread and table.rows[2].entries["difference_full"].text[0] == "−"
+    for protocol in ("full", "pop100"):
+        sasrec, _, recnas = (row.entries for row in difference_table(reference, records, protocol).rows)
+        assert sasrec["difference"].text.startswith("+0.") and sasrec["difference"].spread.endswith("%")
+        assert " to +0." in sasrec["users"].text and " to +0." in sasrec["seeds"].text
+        assert (sasrec["p"].value or 1) < 0.05 and (sasrec["effect"].value or 0) > 1
+        assert recnas["difference"].text[0] == "−" and recnas["verdict"].text == "worse"
     noise = noise_of(compared_systems(section), records)
     best = section.system("recnas")
     assert noise is not None and best is not None
     assert noise.users == 300 and noise.error == best.user_error("ndcg", "full")
     assert noise.share == pytest.approx(noise.error / noise.mean)
-    widths = sorted((float(r["high_full"] or 0) - float(r["low_full"] or 0)) / 2 for r in records)
-    assert noise.interval == pytest.approx(widths[1])
+    halves = [
+        max((float(r[f"{name}_high_full"] or 0) - float(r[f"{name}_low_full"] or 0)) / 2 for name in ("users", "seeds"))
+        for r in records
+    ]
+    assert noise.interval == pytest.approx(sorted(halves)[1])
+
+
+def test_with_one_seed_nothing_is_called_better(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 1.5, "sasrec": 0.0}, users=300, seeds=(0,)))
+    reference = section.system("easrec")
+    assert reference is not None
+    (record,) = difference_records(reference, compared_systems(section))
+    assert record["verdict_full"] == "not tested: too few seeds" and record["p_full"] is None
+    assert isinstance(record["users_low_full"], float) and record["users_low_full"] > 0
+    entries = difference_table(reference, [record], "full").rows[0].entries
+    assert entries["seeds"].text == entries["p"].text == entries["effect"].text == "–"
 
 
 def test_choices_by_seed_and_the_typical_one(write_study: WriteStudy, tmp_path: Path) -> None:

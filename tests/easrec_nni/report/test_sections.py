@@ -9,7 +9,7 @@ import pytest
 
 from easrec_nni.errors import UserError
 from easrec_nni.report.reading import read_study
-from easrec_nni.report.sections import Section, merge_studies, summarise, user_gains
+from easrec_nni.report.sections import Section, merge_studies
 
 WriteStudy = Callable[..., Path]
 
@@ -19,20 +19,15 @@ def _section(*paths: Path) -> Section:
     return section
 
 
-def test_mean_and_standard_deviation() -> None:
-    measure = summarise([0.2, 0.4, 0.9])
-    assert measure is not None
-    assert measure.mean == pytest.approx(0.5)
-    assert measure.sd == pytest.approx(math.sqrt((0.09 + 0.01 + 0.16) / 2))
-    assert summarise([0.3]) is not None and summarise([0.3]).sd is None  # type: ignore[union-attr]
-    assert summarise([]) is None
-
-
-def test_gains_of_users() -> None:
-    ranks = np.array([1, 2, 10, 11])
-    assert user_gains(ranks, "recall").tolist() == [1, 1, 1, 0]
-    assert user_gains(ranks, "mrr").tolist() == [1, 1 / 2, 1 / 10, 0]
-    assert user_gains(ranks, "ndcg").tolist() == pytest.approx([1, 1 / math.log2(3), 1 / math.log2(11), 0])
+def test_a_figure_is_summarised_over_seeds_or_not_known(write_study: WriteStudy, tmp_path: Path) -> None:
+    section = _section(write_study(tmp_path / "s", {"easrec": 0.1, "popularity": 0.0}))
+    easrec, popularity = section.systems
+    # Search seconds of the made-up study: 99.5 + seed.
+    measure = easrec.measure("training", "search_seconds")
+    assert measure is not None and (measure.n, measure.mean, measure.sd) == (3, 100.5, 1.0)
+    assert easrec.record("training", "search_seconds", "time") == {"time": 100.5, "time_sd": 1.0}
+    assert popularity.measure("choices", "depth") is None and easrec.measure("choices", "depth") is not None
+    assert popularity.record("cost", "parameters") == {"parameters": None, "parameters_sd": None}
 
 
 def test_the_error_over_users_is_that_of_their_mean_over_seeds(write_study: WriteStudy, tmp_path: Path) -> None:

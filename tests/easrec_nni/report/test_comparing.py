@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from easrec_nni.report.comparing import compare, is_better, is_tested, is_told_apart
+from easrec_nni.report.reading import read_study
+from easrec_nni.report.sections import SystemCells, merge_studies
+from easrec_nni.statistics import holm, paired_test
+
+WriteStudy = Callable[..., Path]
+
+
+def _systems(path: Path) -> dict[str, SystemCells]:
+    (section,) = merge_studies([read_study(path)])
+    return {system.name: system for system in section.systems}
+
+
+def test_systems_are_compared_by_the_statistics_of_the_project(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 1.0, "sasrec": 0.0, "darts": 0.9}, users=300, seeds=range(5))
+    systems = _systems(path)
+    found = compare(systems["easrec"], (systems["sasrec"], systems["darts"]), "ndcg", "pop100")
+    figures = {name: [cell.result.test["ndcg@10_pop100"] for cell in system.cells] for name, system in systems.items()}
+    tests = [paired_test(figures["easrec"], figures[name]) for name in ("sasrec", "darts")]
+    corrected = holm([test.p_value for test in tests])
+    for name, test, p in zip(("sasrec", "darts"), tests, corrected, strict=True):
+        assert found[name].difference == pytest.approx(np.mean(figures["easrec"]) - np.mean(figures[name]))
+        assert found[name].p_holm == pytest.approx(p) and found[name].effect_size == pytest.approx(test.effect_size)
+    assert is_tested(found["sasrec"]) and is_told_apart(found["sasrec"]) and is_better(found["sasrec"])
+    backwards = compare(systems["sasrec"], (systems["easrec"],), "ndcg", "pop100")["easrec"]
+    assert is_told_apart(backwards) and not is_better(backwards)
+
+
+def test_only_seeds_of_both_count_and_systems_without_any_are_left_out(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.1}, seeds=(0, 1, 2))
+    write_cell(path, "sasrec", 2)
+    write_cell(path, "darts", 7)
+    systems = _systems(path)
+    found = compare(systems["easrec"], (systems["sasrec"], systems["darts"]), "ndcg", "full")
+    assert found.keys() == {"sasrec"} and found["sasrec"].seeds == 1
+    assert not is_tested(found["sasrec"]) and not is_told_apart(found["sasrec"])
+    assert not is_tested(None) and not is_told_apart(None) and not is_better(None)
+    assert compare(systems["darts"], (systems["easrec"],), "ndcg", "full") == {}
+    assert compare(systems["easrec"], (), "ndcg", "full") == {}
