@@ -17,7 +17,7 @@ SMALLEST_TOTAL = 1e-6
 def elu_attention(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str, dropout: float
 ) -> Tensor:
-    r"""Linear attention with :math:`\phi(x) = elu(x) + 1` (Katharopoulos et al., ICML 2020, Eq. 5 to 9).
+    r"""Linear attention with :math:`\phi(x) = elu(x) + 1` (Katharopoulos et al., ICML 2020).
 
     .. math:: o_t = \frac{\phi(q_t)^T \sum_s \phi(k_s) v_s^T}{\phi(q_t)^T \sum_s \phi(k_s)}
 

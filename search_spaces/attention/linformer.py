@@ -15,7 +15,7 @@ __all__ = ["LinformerAttention"]
 
 
 class LinformerAttention(nn.Module):
-    r"""Linformer (Wang et al., arXiv 2006.04768, Eq. 7): :math:`softmax(Q (E K)^T / \sqrt{d_h}) F V` per head.
+    r"""Linformer (Wang et al., arXiv 2006.04768): :math:`softmax(Q (E K)^T / \sqrt{d_h}) F V` per head.
 
     E and F are learned projections of N positions to k. They are shared by the heads and belong to a layer (the
     publication's headwise sharing), and do not depend on the width of the block.

@@ -94,7 +94,7 @@ def softmax_at(query: list[float], keys: list[list[float]], values: list[list[fl
 
 
 def elu_at(query: list[float], keys: list[list[float]], values: list[list[float]]) -> list[float]:
-    """Katharopoulos et al., Eq. 4: weights are similarities phi(q) phi(k) over their sum."""
+    """Katharopoulos et al.: weights are similarities phi(q) phi(k) over their sum."""
     similar = [sum((elu(q) + 1) * (elu(k) + 1) for q, k in zip(query, key, strict=True)) for key in keys]
     return [
         sum(s * value[j] for s, value in zip(similar, values, strict=True)) / sum(similar) for j in range(len(query))
@@ -115,7 +115,7 @@ def efficient_at(query: list[float], keys: list[list[float]], values: list[list[
 def linformer_at(
     query: list[float], keys: list[list[float]], values: list[list[float]], form: LinformerAttention
 ) -> list[float]:
-    """Wang et al., Eq. 7: a softmax over mixtures of the positions; the newest position has the first row."""
+    """Wang et al.: a softmax over mixtures of the positions; the newest position has the first row."""
     mixtures = []
     for tensors, weight in ((keys, form.keys.tolist()), (values, form.values.tolist())):
         rows = [
