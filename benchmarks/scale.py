@@ -1,0 +1,229 @@
+"""Time and memory at the scale of the paper's Gowalla, on a synthetic log of that size and shape.
+
+Each step runs in a process of its own, so that its peak of memory is its own:
+
+* prepare: draw, sort, split and write the log, with its negatives,
+* search: the first iterations of a search epoch over a shared supernet, with the settings of examples/settings,
+* evaluate: rank the test targets of all users among all items, and against pop100's negatives, in one pass.
+
+    python benchmarks/scale.py --out benchmarks/results/scale-synthetic-gowalla.json
+
+A whole search epoch makes 3·10^11 scores of items, which takes too long on one core: a stated number of iterations is
+measured, and what an epoch of such iterations would take is given as what it is, an extrapolation. Networks are not
+trained before they are evaluated: no accuracy is reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback
+
+from easrec_nni.batches import ArchitectureBatches
+from easrec_nni.callbacks import EpochOrder
+from easrec_nni.data import load_dataset, prepare
+from easrec_nni.evaluation import evaluate_fully, evaluation_batch_size
+from easrec_nni.machine import allocator_environment, describe_machine, load_average
+from easrec_nni.memory import peak_memory_bytes
+from easrec_nni.nni_one_shot import run_strategy
+from easrec_nni.protocol import selection_batches, training_batches, validation_rows
+from easrec_nni.searching import make_strategy
+from easrec_nni.settings import TrialSettings
+from easrec_nni.training import SequenceModule, make_trainer, seed_everything, use_threads, write_json
+from easrec_nni.versions import command_line, commit, package_versions
+from search_spaces import EASRecSpace
+
+NAME = "synthetic-gowalla"
+PROTOCOLS = ("full", "pop100")
+Figures = dict[str, Any]
+
+
+class First:
+    """The first batches of every epoch."""
+
+    def __init__(self, batches: Any, count: int) -> None:
+        self.batches, self.count = batches, min(count, len(batches))
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fix the order."""
+        self.batches.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(iter(self.batches), self.count)
+
+
+class Clock(Callback):
+    """When each iteration began or ended: the clock on the wall, and that of the processor."""
+
+    def __init__(self) -> None:
+        self.readings: list[tuple[float, float]] = []
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """The first iteration begins."""
+        self.readings.append((time.perf_counter(), time.process_time()))
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """One ends, another begins."""
+        self.readings.append((time.perf_counter(), time.process_time()))
+
+    def seconds(self, kind: int) -> list[float]:
+        """Of each iteration; kind 0: on the wall, 1: of the processor."""
+        ends = [reading[kind] for reading in self.readings]
+        return [end - begin for begin, end in zip(ends, ends[1:], strict=False)]
+
+
+def timed(step: Callable[[], Figures]) -> Figures:
+    """Figures of a step with its time, and the process's peak of memory before and after it."""
+    baseline = peak_memory_bytes()
+    begin, processor = time.perf_counter(), time.process_time()
+    figures = step()
+    return {
+        "seconds": time.perf_counter() - begin,
+        "processor_seconds": time.process_time() - processor,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "baseline_peak_memory_bytes": baseline,
+        **figures,
+    }
+
+
+def prepare_step(folder: Path) -> Figures:
+    dataset = prepare(NAME, folder, force=True)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    return {**dataset.manifest.counts.model_dump(), "fingerprint": dataset.fingerprint, "bytes_on_disk": size}
+
+
+def search_step(folder: Path, settings: TrialSettings, iterations: int) -> Figures:
+    dataset = load_dataset(folder)
+    config, chosen = settings.space_for(dataset), settings.search
+    seed_everything(settings.seed)
+    arch_rows, _ = validation_rows(dataset, chosen.arch_share)
+    train = training_batches(dataset, settings, config.max_length, chosen.batch_size)
+    architecture = ArchitectureBatches(dataset, config.max_length, chosen.arch_batch_size, arch_rows, settings.seed)
+    clock = Clock()
+    run_strategy(
+        make_strategy(config, settings),
+        EASRecSpace(config),
+        SequenceModule(dataset, chosen.learning_rate),
+        make_trainer(1, [EpochOrder(), clock], progress=False),
+        train_batches=First(train, iterations),
+        validation_batches={
+            "architecture": architecture,
+            "selection": First(selection_batches(dataset, settings, config.max_length), 1),
+        },
+        checkpoint=None,
+    )
+    measured = {
+        f"{name}_per_iteration": clock.seconds(kind) for kind, name in enumerate(("seconds", "processor_seconds"))
+    }
+    medians = {f"median_{name}": statistics.median(values) for name, values in measured.items()}
+    return {
+        "measured_iterations": len(clock.readings) - 1,
+        "iterations_of_an_epoch": len(train),
+        **measured,
+        **medians,
+        "extrapolated_processor_seconds_of_an_epoch": medians["median_processor_seconds_per_iteration"] * len(train),
+        "supernet": config.supernet,
+        "settings": settings.model_dump(mode="json", by_alias=True, exclude={"data", "retrain"}),
+    }
+
+
+def evaluate_step(folder: Path, settings: TrialSettings) -> Figures:
+    dataset = load_dataset(folder)
+    config = settings.space_for(dataset)
+    seed_everything(settings.seed)
+    network = EASRecSpace(config.compact(config.largest)).eval()
+    _, ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
+    return {
+        "users": len(ranks["full"]),
+        "items": dataset.n_items,
+        "protocols": list(ranks),
+        "batch_size": evaluation_batch_size(dataset.n_items),
+        "network": {name: getattr(config, name) for name in ("layers", "hidden", "inner", "heads", "max_length")},
+    }
+
+
+def run_step(step: str, options: argparse.Namespace) -> Figures:
+    """One step in this process."""
+    threads = use_threads(options.threads)
+    settings = TrialSettings.read(options.settings).with_parameters({"data": NAME, "space.supernet": "shared"})
+    steps: dict[str, Callable[[], Figures]] = {
+        "prepare": lambda: prepare_step(options.data),
+        "search": lambda: search_step(options.data, settings, options.iterations),
+        "evaluate": lambda: evaluate_step(options.data, settings),
+    }
+    load = load_average()
+    return {**timed(steps[step]), "threads": threads, "load_average": {"before": load, "after": load_average()}}
+
+
+def in_own_process(step: str, options: argparse.Namespace) -> Figures:
+    """Figures of a step, from a process that runs this file with ``--step``."""
+    words = ["--step", step, "--data", options.data, "--settings", options.settings]
+    words += ["--iterations", options.iterations, "--threads", options.threads]
+    environment = allocator_environment("default") | {"OMP_NUM_THREADS": str(options.threads)}
+    command = [sys.executable, __file__, *map(str, words)]
+    output = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, env=environment).stdout
+    figures: Figures = json.loads(output.splitlines()[-1])
+    print(f"{step}: {figures['seconds']:.0f} s, of the processor {figures['processor_seconds']:.0f} s, ", end="")
+    print(f"peak {figures['peak_memory_bytes'] / 2**20:.0f} MiB", flush=True)
+    return figures
+
+
+def options_of(words: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--data", type=Path, help="folder for the dataset; by default one that is removed at the end")
+    parser.add_argument("--settings", type=Path, default=Path("examples/settings/gowalla.yml"))
+    parser.add_argument("--iterations", type=int, default=8, help="of a search epoch, that are measured")
+    parser.add_argument("--threads", type=int, default=int(os.environ.get("OMP_NUM_THREADS", 1)))
+    parser.add_argument("--step", choices=["prepare", "search", "evaluate"], help=argparse.SUPPRESS)
+    options = parser.parse_args(words)
+    if options.step is None and options.out is None:
+        parser.error("--out is missing")
+    return options
+
+
+def main() -> None:
+    """Run all steps and write the JSON file."""
+    options = options_of()
+    warnings.filterwarnings("ignore")
+    if options.step:
+        print(json.dumps(run_step(options.step, options)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        options.data = options.data or Path(folder) / NAME
+        steps = {step: in_own_process(step, options) for step in ("prepare", "search", "evaluate")}
+    write_json(
+        options.out,
+        {
+            "schema_version": 1,
+            "dataset": NAME,
+            "note": "a random log of the size and shape of the paper's Gowalla; the machine was shared with other "
+            "programs, see load_average, so that processor_seconds tell more than seconds",
+            "allocator": "default",
+            "machine": describe_machine(),
+            "steps": steps,
+            "command": command_line(),
+            "commit": commit(),
+            "versions": package_versions(),
+            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()
