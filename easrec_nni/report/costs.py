@@ -34,13 +34,11 @@ def _plain(value: float) -> str:
 SHOW: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(MEASURED, _plain),
     "peak_memory_bytes": readable_bytes,
-    "own_peak_memory_bytes": readable_bytes,
     "madds_per_user": readable_count,
     "executed_madds_per_user": readable_count,
     "parameters": readable_count,
     "bytes_on_disk": readable_bytes,
-    "retrain_seconds": readable_seconds,
-    "search_seconds": readable_seconds,
+    "making_seconds": readable_seconds,
 }
 
 
@@ -75,6 +73,9 @@ def cost_records(section: Section) -> list[Record]:
             record |= system.record(part, key)
         if not any(cell.result.choices for cell in system.cells):
             record |= {"search_seconds": None, "search_seconds_sd": None}  # there was none: not a quick one
+        record["making_seconds"] = sum(
+            float(seconds) for key in ("search_seconds", "retrain_seconds") if (seconds := record[key]) is not None
+        )
         # A baseline that is not trained stores nothing: no size, rather than the smallest.
         sizes = [cell.result.bytes_on_disk for cell in system.cells if cell.result.bytes_on_disk]
         record["bytes_on_disk"] = statistics.fmean(sizes) if sizes else None
@@ -100,6 +101,7 @@ def _measured(rows: Sequence[EfficiencyRow]) -> Record:
     own = [peak - baseline for peak, baseline in peaks if peak is not None and baseline is not None]
     record["peak_memory_bytes"] = statistics.median(memory) if memory else None
     record["own_peak_memory_bytes"] = statistics.median(own) if own else None
+    record["measured_seeds"] = " ".join(str(row.seed) for row in rows) or None
     batches = {row.throughput_batch for row in rows if row.throughput_batch is not None}
     record["throughput_batch"] = batches.pop() if len(batches) == 1 else None
     return record
@@ -115,13 +117,11 @@ def _columns(records: Sequence[Record], dataset: str) -> list[Column]:
         Column("inference_ms_per_user", f"{batch}, ms per user", "inference, measured", False),
         Column("latency_ms_batch1", "one user, ms", "inference, measured", False),
         Column("peak_memory_bytes", "peak memory", "inference, measured", False),
-        Column("own_peak_memory_bytes", "of it the network’s", "inference, measured", False),
         Column("madds_per_user", "multiply-adds per user", "size, counted", False),
         Column("executed_madds_per_user", "of these executed", "size, counted", False),
         Column("parameters", "parameters", "size, counted", False),
         Column("bytes_on_disk", "on disk", "size, counted", False),
-        Column("search_seconds", "search", "time to make it"),
-        Column("retrain_seconds", "training", "time to make it"),
+        Column("making_seconds", "search and training"),
         Column("published_inference_seconds", "test set, s", published, published=True),
         Column("published_gpu_gigabytes", "GPU memory, GB", published, published=True),
     ]
@@ -131,10 +131,16 @@ def _entry(record: Record, key: str) -> Entry:
     if key.startswith("published_"):
         return number_entry(record, key, lambda value: f"{value:g}")
     entry = mean_entry(record, key, SHOW[key])
+    own = record["own_peak_memory_bytes"]
+    if key == "peak_memory_bytes" and isinstance(own, float):
+        return replace(entry, spread=f"its own {readable_bytes(own)}")
     low, high = record.get(f"{key}_min"), record.get(f"{key}_max")
     if isinstance(low, float) and isinstance(high, float):
         return replace(entry, spread=f"{_plain(low)} to {_plain(high)}")
-    return replace(entry, spread="") if key.endswith("seconds") else entry
+    search = record["search_seconds"]
+    if key == "making_seconds" and isinstance(search, float):
+        return replace(entry, spread=f"search {readable_seconds(search)}")
+    return entry
 
 
 def cost_table(section: Section, records: Sequence[Record]) -> Table:
@@ -171,7 +177,14 @@ def _notes(section: Section, records: Sequence[Record]) -> list[str]:
             "Inference was not measured: there is no efficiency.json. Run the same “easrec reproduce” again without "
             "--no-measure, with nothing else running."
         )
-    elif len(measured) < len(records):
+    else:
+        seeds = sorted({str(record["measured_seeds"]) for record in measured})
+        notes.append(
+            f"Inference was measured with the network of seed {' or '.join(seeds)}; sizes are means ± standard "
+            "deviations over all seeds, whose networks may differ. Of the peak memory “its own” is what the network "
+            "and its work took beyond a process that has only loaded the libraries."
+        )
+    if 0 < len(measured) < len(records):
         missing = ", ".join(str(record["title"]) for record in records if record not in measured)
         notes.append(f"Inference was not measured for: {missing}.")
     return notes + [note for document in machines for note in _machine_notes(document)]

@@ -6,19 +6,20 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from easrec_nni.report.plots.style import MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Box", "PointLabel", "free_place", "place_labels"]
+__all__ = ["Box", "PointLabel", "free_place", "leader", "place_labels"]
 
 DISTANCES = (7.0, 12.0, 18.0, 25.0, 33.0, 43.0, 55.0, 70.0)  # from a point to its name
 DIRECTIONS = (0, 180, 90, 270, 45, 315, 135, 225)
 POINT = 5.0  # half the room that a point takes
-LEADER_FROM = 12.0  # names further away get a line to their point
+LEADER_FROM = 10.0  # names further away get a line to their point
+STEP = 3.0  # length of the pieces that such a line is looked at in
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class PointLabel:
     bold: bool = False
 
 
-def _places(x: float, y: float, width: float, height: float) -> Iterator[tuple[Box, float]]:
+def _places(x: float, y: float, width: float, height: float) -> Iterator[Box]:
     """Boxes around a point, near ones first."""
     for distance in DISTANCES:
         for direction in DIRECTIONS:
@@ -60,11 +61,23 @@ def _places(x: float, y: float, width: float, height: float) -> Iterator[tuple[B
             dx, dy = math.cos(angle), math.sin(angle)
             centre_x = x + dx * distance + (width / 2) * (round(dx, 6) > 0) - (width / 2) * (round(dx, 6) < 0)
             centre_y = y + dy * (distance + height / 2)
-            box = Box(centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
-            yield box, distance
+            yield Box(centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
 
 
-def free_place(x: float, y: float, size: tuple[float, float], taken: Sequence[Box], frame: Box) -> tuple[Box, float]:
+def leader(x: float, y: float, box: Box) -> list[Box]:
+    """The line from a point to the nearest side of its name, as small boxes; none where the name is near."""
+    end_x, end_y = min(max(x, box.left), box.right), min(max(y, box.bottom), box.top)
+    length = math.hypot(end_x - x, end_y - y)
+    if length < LEADER_FROM:
+        return []
+    steps = math.ceil(length / STEP)
+    places = ((x + (end_x - x) * step / steps, y + (end_y - y) * step / steps) for step in range(1, steps))
+    return [Box(px - STEP / 2, py - STEP / 2, px + STEP / 2, py + STEP / 2) for px, py in places]
+
+
+def free_place(
+    x: float, y: float, size: tuple[float, float], taken: Sequence[Box], names: Sequence[Box], frame: Box
+) -> Box:
     """Nearest place for a name where it covers nothing and stays in the frame; else the one that covers least.
 
     Parameters
@@ -74,24 +87,22 @@ def free_place(x: float, y: float, size: tuple[float, float], taken: Sequence[Bo
     size
         Width and height of the name.
     taken
-        What may not be covered.
+        What the name may not cover.
+    names
+        What neither the name nor the line to it may cover.
     frame
         What it should stay within.
-
-    Returns
-    -------
-    tuple
-        The place and its distance from the point.
     """
-    best: tuple[float, Box, float] | None = None
-    for box, distance in _places(x, y, *size):
-        covered = sum(box.shared(other) for other in taken) + (box.area - box.shared(frame))
+    best: tuple[float, Box] | None = None
+    for box in _places(x, y, *size):
+        covered = sum(box.shared(other) for other in (*taken, *names)) + (box.area - box.shared(frame))
+        covered += sum(part.shared(other) for part in leader(x, y, box) for other in names)
         if covered < 1e-6:
-            return box, distance
+            return box
         if best is None or covered < best[0]:
-            best = covered, box, distance
+            best = covered, box
     assert best is not None
-    return best[1], best[2]
+    return best[1]
 
 
 def _thin(x0: float, y0: float, x1: float, y1: float) -> Box:
@@ -124,28 +135,40 @@ def place_labels(
     figure.set_layout_engine("none")
     scale = 72 / figure.dpi
     pixels = [axes.transData.transform((label.x, label.y)) * scale for label in labels]
-    taken = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in pixels]
+    points = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in pixels]
+    taken = list(points)
+    names: list[Box] = []
     for line in lines:
-        corners = axes.transData.transform(line) * scale
-        taken += [_thin(*begin, *end) for begin, end in pairwise(corners)]
+        taken += [_thin(*begin, *end) for begin, end in pairwise(axes.transData.transform(line) * scale)]
     bounds = axes.get_window_extent()
     frame = Box(bounds.x0 * scale, bounds.y0 * scale, bounds.x1 * scale, bounds.y1 * scale)
-    for label, (x, y) in zip(labels, pixels, strict=True):
-        weight = "bold" if label.bold else "normal"
-        text = axes.text(0, 0, label.text, fontsize=size, fontweight=weight)
+    for label, (x, y), own in zip(labels, pixels, points, strict=True):
+        font: dict[str, Any] = {"fontsize": size, "fontweight": "bold" if label.bold else "normal"}
+        text = axes.text(0, 0, label.text, **font)
         extent = text.get_window_extent()
         text.remove()
-        box, distance = free_place(x, y, (extent.width * scale + 2, extent.height * scale), taken, frame)
-        taken.append(box)
-        arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3}
-        axes.annotate(
-            label.text,
-            (label.x, label.y),
-            xytext=((box.left + box.right) / 2 - x, (box.bottom + box.top) / 2 - y),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=size,
-            fontweight=weight,
-            arrowprops=arrow if distance >= LEADER_FROM else None,
-        )
+        others = [point for point in points if point != own]
+        box = free_place(x, y, (extent.width * scale + 2, extent.height * scale), taken, [*names, *others], frame)
+        _write(axes, label, (x, y), box, font)
+        names.append(box)
+        taken += leader(x, y, box)
+
+
+def _write(axes: Axes, label: PointLabel, point: tuple[float, float], box: Box, font: dict[str, Any]) -> None:
+    x, y = point
+    # From where on the name its line starts, as shares of its width and height: from the side near to the point.
+    start = (
+        (min(max(x, box.left), box.right) - box.left) / (box.right - box.left),
+        (min(max(y, box.bottom), box.top) - box.bottom) / (box.top - box.bottom),
+    )
+    arrow = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3, "relpos": start}
+    axes.annotate(
+        label.text,
+        (label.x, label.y),
+        xytext=((box.left + box.right) / 2 - x, (box.bottom + box.top) / 2 - y),
+        textcoords="offset points",
+        ha="center",
+        va="center",
+        arrowprops=arrow if leader(x, y, box) else None,
+        **font,
+    )

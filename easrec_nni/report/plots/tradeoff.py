@@ -62,7 +62,8 @@ def _points(axes: Axes, records: Sequence[Record]) -> None:
             color=look.colour,
             markersize=9 if ours else 7,
             markeredgecolor=INK if ours else look.colour,
-            elinewidth=0.8,
+            elinewidth=0.7,
+            ecolor=(look.colour, 0.55),
             zorder=3,
         )
     for group in dict.fromkeys(str(record["group"]) for record in records):
@@ -86,7 +87,10 @@ def _lines(records: Sequence[Record], steps_x: Sequence[float], steps_y: Sequenc
 
 def _limits(axes: Axes, records: Sequence[Record]) -> None:
     """Room around the points for their names."""
-    costs = [figure_of(record, COST) for record in records]
+    costs = []
+    for record in records:
+        cost, spread = figure_of(record, COST), figure_of(record, f"{COST}_sd")
+        costs += [max(cost - spread, cost / 2), cost + spread]  # a logarithmic axis has no room for all of a wide bar
     factor = max((max(costs) / min(costs)) ** ROOM, 1.5)
     axes.set_xlim(min(costs) / factor, max(costs) * factor)
     low, high = axes.get_ylim()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["training_plot"]
 
 ACROSS = 4
-LONGEST_TITLE = 30  # characters of a panel's title
+LONGEST_TITLE = 28  # characters of a panel's title
 
 
 def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: str, unit: str) -> Picture:

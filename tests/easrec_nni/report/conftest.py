@@ -254,11 +254,15 @@ def write_efficiency(path: Path, systems: Sequence[str]) -> None:
                 "inference_ms_per_user": _spread(median * 1.06),
                 "latency_ms_batch1": _spread(1.1 + number / 10),
                 "throughput_batch": 256,
+                "parameters": {},
                 "peak_memory_bytes": 310_000_000 + 4_000_000 * number,
+                "baseline_peak_memory_bytes": 270_000_000,
                 "bytes_on_disk": 712_345,
             }
         )
-    document = {"schema_version": 1, "machine": {"processor": "x86", "cores": 2}, "threads": 2, "rows": rows}
+    machine = {"processor": "x86", "cores": 2, "memory_bytes": 25_000_000_000}
+    document = {"schema_version": 1, "machine": machine, "threads": 2, "repeats": 5, "rows": rows}
+    document["load_average"] = {"before": [0.4, 0.2, 0.1], "after": [1.0, 0.4, 0.2]}
     (path / "efficiency.json").write_text(json.dumps(document))
 
 

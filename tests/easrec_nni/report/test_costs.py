@@ -32,7 +32,8 @@ def test_costs_are_means_and_measurements_medians(write_study: WriteStudy, tmp_p
     assert (easrec["inference_ms_per_user_min"], easrec["inference_ms_per_user_max"]) == (0.01, 0.2)
     assert easrec["search_seconds"] == pytest.approx(100.0) and easrec["search_seconds_sd"] == pytest.approx(0.5**0.5)
     assert easrec["retrain_seconds"] == pytest.approx(37.5)
-    assert sasrec["search_seconds"] is None
+    assert easrec["making_seconds"] == pytest.approx(137.5)
+    assert sasrec["search_seconds"] is None and sasrec["making_seconds"] == pytest.approx(37.5)
     assert (easrec["published_inference_seconds"], easrec["published_gpu_gigabytes"]) == (14.8, 11.07)
 
 
@@ -43,8 +44,22 @@ def test_the_table_marks_the_cheapest_and_names_the_batch(write_study: WriteStud
     assert easrec.entries["madds_per_user"].text == "4.0 M" and easrec.entries["madds_per_user"].best
     assert not sasrec.entries["madds_per_user"].best
     assert easrec.entries["inference_seconds_test_set"].spread == "0.0428 to 0.0552"
+    assert easrec.entries["peak_memory_bytes"].spread == "its own 44.0 MB"
+    assert easrec.entries["making_seconds"].spread == "search 1 min 40 s"
     assert any(column.title == "batch of 256, ms per user" for column in table.columns)
-    assert any("2 threads" in note and "processor: x86" in note for note in table.notes)
+    assert any("with the network of seed 0;" in note for note in table.notes)
+    assert any("5 repeats, 2 threads" in note and "memory: 25.0 GB" in note for note in table.notes)
+    assert not any("not idle" in note for note in table.notes)
+
+
+def test_a_machine_that_was_not_idle_is_said(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.1})
+    document = json.loads((path / "efficiency.json").read_text())
+    document["load_average"] = {"before": [1.5, 0.1, 0.1], "after": [1.0, 0.1, 0.1]}
+    (path / "efficiency.json").write_text(json.dumps(document))
+    section = _section(path)
+    notes = cost_table(section, cost_records(section)).notes
+    assert any("not idle: 1.5 processes on 2 cores" in note for note in notes)
 
 
 def test_without_measurements_the_table_says_so(write_study: WriteStudy, tmp_path: Path) -> None:

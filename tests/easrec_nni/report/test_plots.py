@@ -10,7 +10,7 @@ import pytest
 from easrec_nni.report.composing import compose
 from easrec_nni.report.content import Picture
 from easrec_nni.report.histories import mean_curve
-from easrec_nni.report.plots.labels import Box, free_place
+from easrec_nni.report.plots.labels import Box, free_place, leader
 from easrec_nni.report.plots.searching import spread_out
 from easrec_nni.report.plots.style import inline_svg, new_figure, picture
 from easrec_nni.report.reading import read_study
@@ -62,28 +62,38 @@ def test_an_inline_plot_has_no_addresses_and_ids_of_its_own() -> None:
 
 
 def test_names_take_the_nearest_free_place() -> None:
-    box, distance = free_place(100, 100, (60, 12), [Box(95, 95, 105, 105)], FRAME)
-    assert box.left == pytest.approx(107) and (box.bottom + box.top) / 2 == pytest.approx(100) and distance == 7
-    right_taken = [Box(95, 95, 105, 105), Box(106, 90, 180, 110)]
-    box, _ = free_place(100, 100, (60, 12), right_taken, FRAME)
+    point = Box(95, 95, 105, 105)
+    box = free_place(100, 100, (60, 12), [point], [], FRAME)
+    assert box.left == pytest.approx(107) and (box.bottom + box.top) / 2 == pytest.approx(100)
+    box = free_place(100, 100, (60, 12), [point, Box(106, 90, 180, 110)], [], FRAME)
     assert box.right == pytest.approx(93)
 
 
-def test_names_in_a_crowd_do_not_cover_each_other() -> None:
+def test_names_in_a_crowd_cover_neither_each_other_nor_each_others_lines() -> None:
     rng = np.random.default_rng(3)
     points = rng.uniform(100, 300, size=(12, 2)) * [1, 0.7]
     taken = [Box(x - 5, y - 5, x + 5, y + 5) for x, y in points]
-    places = []
+    names: list[Box] = []
+    lines: list[Box] = []
     for x, y in points:
-        box, _ = free_place(x, y, (55, 11), [*taken, *places], FRAME)
-        places.append(box)
-    assert all(one.shared(other) == 0 for one, other in combinations(places, 2))
-    assert all(box.shared(FRAME) == pytest.approx(box.area) for box in places)
+        box = free_place(x, y, (55, 11), [*taken, *lines], names, FRAME)
+        names.append(box)
+        lines += leader(x, y, box)
+    assert lines and not any(one.shared(other) for one, other in combinations(names, 2))
+    assert not any(name.shared(part) > 1e-9 for name in names for part in lines)
+    assert all(box.shared(FRAME) == pytest.approx(box.area) for box in names)
+
+
+def test_a_far_name_has_a_line_to_its_near_side() -> None:
+    assert leader(0, 0, Box(5, -6, 60, 6)) == []
+    parts = leader(0, 0, Box(30, -6, 60, 6))
+    middles = [((part.left + part.right) / 2, (part.bottom + part.top) / 2) for part in parts]
+    assert np.allclose(middles, [(3.0 * step, 0.0) for step in range(1, 10)])
 
 
 def test_a_name_without_room_covers_as_little_as_it_can() -> None:
     wall = [Box(0, 0, 400, 140), Box(0, 150, 400, 300)]
-    box, _ = free_place(200, 145, (60, 12), wall, FRAME)
+    box = free_place(200, 145, (60, 12), wall, [], FRAME)
     assert sum(box.shared(other) for other in wall) < box.area / 3
 
 
