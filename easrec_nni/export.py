@@ -146,6 +146,8 @@ def _missing(trial: Trial, name: str) -> UserError:
         where = f"its files stay on the machine that ran it: scp {place}/{name} ."
     elif not trial.folder.is_dir():
         where = "its folder is not on this machine (a remote training service, or deleted)"
+        if trial.final is not None and name == ARCHITECTURE_FILE:
+            where += ", and its final result holds no architecture, as those of this package's trials do"
     elif trial.status == "FAILED":
         where = f"it failed: {trial.last_error()[:200] or 'see trial.stderr'}"
     elif not trial.is_over:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import os
 import re
 import sqlite3
+import time
 import urllib.request
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowE
 """What comes of reading records that hold something else than NNI writes."""
 
 REQUEST_SECONDS = 10.0
+READING_SECONDS = 60.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _OVER = frozenset({"SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED", "STOPPED"})
 # NNI is asked on this machine: a proxy of the environment has no business there.
@@ -147,8 +151,11 @@ def request(port: int, api: str, seconds: float = REQUEST_SECONDS) -> Any:
     ValueError
         Somebody does, but not NNI.
     """
-    with _opener.open(f"http://127.0.0.1:{port}/api/v1/nni/{api}", timeout=seconds) as answer:
-        return json.load(answer)
+    try:
+        with _opener.open(f"http://127.0.0.1:{port}/api/v1/nni/{api}", timeout=seconds) as answer:
+            return json.load(answer)
+    except (HTTPException, RecursionError) as error:  # another program has the port now
+        raise ValueError(f"port {port} does not answer as NNI: {error}") from None
 
 
 def _answers(experiment_id: str, port: int) -> bool:
@@ -185,14 +192,14 @@ def find_experiment(experiment_id: str) -> Experiment:
     entries = list_experiments()
     entry = entries.get(experiment_id, {})
     folder = Path(str(entry.get("logDir") or nni_home())) / experiment_id
-    if not is_experiment_id(experiment_id) or not (entry or folder.is_dir()):
+    if not is_experiment_id(experiment_id) or not (entry or os.path.isdir(folder)):
         near = difflib.get_close_matches(experiment_id, entries, n=1) or list(entries)[-3:]
         known = f"; did you mean {' or '.join(near)}?" if near else ""
         raise UserError(f"NNI knows no experiment {experiment_id!r} of this user{known}")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path's, it takes a path that is too long for one that is not there
         raise UserError(f"the files of experiment {experiment_id} are gone: there is no {folder}")
     listed = entry.get("port")
-    port = listed if isinstance(listed, int) and 0 < listed < 65536 else 0
+    port = listed if type(listed) is int and 0 < listed < 65536 else 0
     running = entry.get("status") != "STOPPED" and port > 0 and _answers(experiment_id, port)
     return Experiment(experiment_id, str(entry.get("experimentName") or ""), folder, port, running)
 
@@ -266,6 +273,7 @@ def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     """Rows of trials and metrics from the SQLite file of an experiment whose manager is gone."""
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
+            _distrust(database)
             events = database.execute(
                 "select timestamp, trialJobId, event, data, sequenceId from TrialJobEvent order by timestamp, rowid"
             ).fetchall()
@@ -275,20 +283,27 @@ def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     except sqlite3.Error as error:
         raise UserError(f"cannot read NNI's records {file}: {error}") from None
     trials: dict[str, dict[str, Any]] = {}
-    for time, trial_id, event, data, number in events:
+    for moment, trial_id, event, data, number in events:
         if not trial_id:  # results of another experiment that the user imported
             continue
         trial = trials.setdefault(str(trial_id), {"id": str(trial_id), "parameters": {}, "started": None})
-        trial["status"], trial["ended"] = str(event), time if event in _OVER else None
+        trial["status"], trial["ended"] = str(event), moment if event in _OVER else None
         trial["number"] = int(number or trial.get("number") or 0)
         trial |= _sampled(data)
         if event == "RUNNING" and trial["started"] is None:
-            trial["started"] = time
+            trial["started"] = moment
     for trial in trials.values():
         if trial["status"] not in _OVER:  # nobody is left to finish it
             trial["status"] = "STOPPED"
     names = ("trialJobId", "parameterId", "type", "sequence", "data")
     return list(trials.values()), [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _distrust(database: sqlite3.Connection) -> None:
+    """Keep a file that somebody made from computing for ever, which views and generated columns can."""
+    deadline = time.monotonic() + READING_SECONDS
+    database.execute("pragma trusted_schema = off")
+    database.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)
 
 
 def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> list[Trial]:

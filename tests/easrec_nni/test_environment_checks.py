@@ -178,7 +178,7 @@ def test_interpreters_that_cannot_run_the_trial(make: Make, tmp_path: Path, comm
 def test_another_interpreter_that_has_the_package(make: Make, tmp_path: Path) -> None:
     other = tmp_path / "other" / "python3"
     other.parent.mkdir()
-    other.write_text(f"#!/bin/sh\nexec {sys.executable} \"$@\"\n")  # an environment of its own
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')  # an environment of its own
     other.chmod(0o755)
     experiment = make(trialCommand=f"OMP_NUM_THREADS=1 {other} -m easrec_nni.trial --settings settings.yml")
     assert check_interpreter(experiment) == f"trialCommand's {other} is {other}"

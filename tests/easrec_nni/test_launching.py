@@ -153,8 +153,9 @@ def test_an_interrupt_stops_everything(
     command = [sys.executable, "-m", "easrec_nni.cli.main", "launch", str(config), "--watch", "--port", "19100"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         runs = tmp_path / "home" / "nni-experiments"
-        wait_for(lambda: list(runs.glob("????????/environments/local-env/trials/*/threads.txt")))
-        experiment_id = next(runs.glob("????????")).name
+        written: list[Path] = []
+        wait_for(lambda: written.extend(runs.glob("????????/environments/local-env/trials/*/threads.txt")) or written)
+        experiment_id = written[0].relative_to(runs).parts[0]
         assert len(experiment_processes(experiment_id)) >= 2
         process.send_signal(number)
         output, error = process.communicate(timeout=120)
