@@ -26,7 +26,8 @@ def search_chapter(section: Section, systems: Sequence[SystemCells], prefix: str
     explained = (
         "A search trains all candidate networks at once as one large network, and with it two sets of probabilities: "
         "α, how much of the width to cut away, and β, how many layers to keep. At its end the most probable network is "
-        "taken out and trained further."
+        "taken out and trained further. Random search, evolution and TPE train candidates one by one instead, until "
+        "they have spent as much."
     )
     searched = [system for system in systems if typical_cell(system)]
     blocks: list[Block] = [Paragraph(explained)]

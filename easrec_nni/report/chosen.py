@@ -69,6 +69,10 @@ def _budgets(system: SystemCells) -> list[_Budget]:
     return sorted(dict.fromkeys(found), key=lambda budget: (budget.search, budget.retrain))
 
 
+def _given(budget: _Budget, key: str) -> str:
+    return str(getattr(budget, key)) if budget.alike[0] else "–"  # floors are not trained
+
+
 def budget_table(section: Section) -> Table:
     """Largest numbers of epochs and what was used of them, for every system."""
     columns = [
@@ -85,7 +89,7 @@ def budget_table(section: Section) -> Table:
     for system in section.all_systems:
         budgets = _budgets(system)
         entries = {
-            key: Entry(" or ".join(dict.fromkeys(str(getattr(budget, key)) for budget in budgets)))
+            key: Entry(" or ".join(dict.fromkeys(_given(budget, key) for budget in budgets)))
             for key in ("search", "retrain", "patience", "batch", "trials")
         }
         for key, name in (
@@ -99,7 +103,8 @@ def budget_table(section: Section) -> Table:
     note = (
         "A network without a search is allowed the epochs of search and training together. A training ends early when "
         "the validation NDCG@10 has not risen for as many epochs as the patience says; the best epoch "
-        "(counted from 0) is evaluated."
+        "(counted from 0) is evaluated. Of a search by trials (random, evolution, TPE) “search epochs used” are the "
+        "candidates that were trained, at the same total cost in multiply-adds."
     )
     return Table("What each system was given", columns, rows, notes=[note])
 

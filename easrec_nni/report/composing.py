@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from easrec_nni.report.accuracy import accuracy_records, compared_systems
 from easrec_nni.report.cells import cell_records
@@ -102,6 +103,26 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     return SectionContent(key, about, verdict(section, systems), warnings_of(section), anchored, data)
 
 
+def different_settings(settings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Dotted names of the settings that are not the same everywhere.
+
+    Examples
+    --------
+    >>> different_settings([{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3, "d": 4}}])
+    ['b.c', 'b.d']
+    """
+    flat = [_flat(each) for each in settings]
+    names = sorted({name for each in flat for name in each})
+    return [name for name in names if len({repr(each.get(name)) for each in flat}) > 1]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
 def warnings_of(section: Section) -> list[str]:
     """What a reader must know before the figures: unfinished cells, single seeds, unequal budgets."""
     warnings = []
@@ -118,6 +139,12 @@ def warnings_of(section: Section) -> list[str]:
     few = [system.label for system in section.systems if len(system.cells) == 1 and system.first.group != "floor"]
     if few:
         warnings.append(f"Only one seed, so nothing is known of its luck: {', '.join(few)}.")
+    different = different_settings([study.document.settings for study in section.studies])
+    if different:
+        warnings.append(
+            f"The studies that stand together here differ in {', '.join(different)}: systems of one may differ from "
+            "those of another by that alone."
+        )
     budget = budget_warning(section.systems)
     if budget:
         warnings.append(budget)

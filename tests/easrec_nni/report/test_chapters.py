@@ -125,6 +125,7 @@ def test_budgets_are_shown_and_unequal_ones_warned_of(
         "11.0",
     ]
     assert [rows["sasrec"][key].text for key in ("search", "retrain", "batch")] == ["0", "24", "32"]
+    assert [rows["popularity"][key].text for key in ("search", "retrain", "batch", "best")] == ["–"] * 4
     more = {"search_epochs": 8, "retrain_epochs": 99, "patience": 10, "batch_size": 32, "hyperparameter_trials": 1}
     write_cell(path, "darts", 0, changes={"budget": more})
     warning = budget_warning(_section(path).systems)
@@ -167,6 +168,17 @@ def test_a_reader_is_warned_of_unfinished_cells_and_single_seeds(write_study: Wr
     unfinished, single = warnings_of(_section(path))
     assert unfinished.startswith("1 of 6 cells are not finished and not in any figure: sasrec/seed1.")
     assert single == "Only one seed, so nothing is known of its luck: SASRec."
+
+
+def test_a_reader_is_warned_of_studies_with_other_settings(write_study: WriteStudy, tmp_path: Path) -> None:
+    one = write_study(tmp_path / "one", {"easrec": 0.0})
+    two = write_study(tmp_path / "two", {"sasrec": 0.0})
+    assert warnings_of(merge_studies([read_study(one), read_study(two)])[0]) == []
+    document = json.loads((two / "study.json").read_text())
+    document["settings"]["search"] |= {"epochs": 99, "noise": False}
+    (two / "study.json").write_text(json.dumps(document))
+    (warning,) = warnings_of(merge_studies([read_study(one), read_study(two)])[0])
+    assert warning.startswith("The studies that stand together here differ in search.epochs, search.noise:")
 
 
 def test_a_study_of_floors_alone_has_no_chapters_about_searches(write_study: WriteStudy, tmp_path: Path) -> None:
