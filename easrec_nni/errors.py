@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from easrec_nni.readable import printable
 
+LONGEST_MESSAGE = 2000  # characters
+
 
 class UserError(Exception):
     """A mistake in what the toolkit was given: an option, a file, a folder, a name.
@@ -24,7 +26,8 @@ class UserError(Exception):
 
     def __init__(self, message: str) -> None:
         # Messages quote files, which can hold anything: nothing of them may reach the terminal as a command to it.
-        super().__init__(printable(" ".join(message.split())))
+        line = printable(" ".join(message.split()))
+        super().__init__(line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "…")
 
     @property
     def message(self) -> str:

@@ -34,6 +34,8 @@ from search_spaces import EASRecSpace
 
 __all__ = ["Retrained", "check_dataset", "read_metrics", "retrain"]
 
+METRIC_PARTS = ("test", "valid", "valid_selection_users", "cost", "training", "choices")
+
 _logger = logging.getLogger(__name__)
 
 
@@ -163,9 +165,12 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     """
     file = Path(folder) / "metrics.json"
     try:
-        return dict(read_json(file))
+        metrics = dict(read_json(file))
+        if all(isinstance(metrics.get(part), dict) for part in METRIC_PARTS):
+            return metrics
     except (OSError, ValueError, TypeError):
-        raise UserError(f"there is no readable {file}: run the retraining again") from None
+        pass
+    raise UserError(f"there is no readable {file}: run the retraining again")
 
 
 def _request(
