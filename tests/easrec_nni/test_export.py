@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socketserver
 import sqlite3
+import threading
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -111,7 +116,15 @@ def trial(number: int, score: object) -> Trial:
 
 @pytest.mark.parametrize(
     ("scores", "best"),
-    [([0.1, 0.3, 0.2], 1), ([0.3, 0.3], 0), ([float("nan"), 0.1], 1), ([None, None], None), ([], None), (["a", 0], 1)],
+    [
+        ([0.1, 0.3, 0.2], 1),
+        ([0.3, 0.3], 0),
+        ([float("nan"), 0.1], 1),
+        ([10**400, 0.1], 1),
+        ([None, None], None),
+        ([], None),
+        (["a", 0], 1),
+    ],
 )
 def test_the_best_trial_has_the_largest_finite_result(scores: list[object], best: int | None) -> None:
     found = best_trial([trial(number, score) for number, score in enumerate(scores)])
@@ -137,6 +150,80 @@ def test_weights_are_copied_beside_the_file(recorded: Callable[..., Path], tmp_p
     exported = export_architecture(ID, tmp_path / "out" / "mine.json", weights=True)
     assert exported.weights == tmp_path / "out" / "supernet.safetensors"
     assert exported.weights.read_bytes() == b"weights"
+
+
+def move_away(folder: Path, trial: str, **final: object) -> None:
+    """Make a trial one of another machine: its folder is not here, its final result carries what it says."""
+    shutil.rmtree(folder / "environments" / "local-env" / "trials" / trial)
+    with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database, database:
+        text = json.dumps(json.dumps({"default": 0.6, **final}))
+        database.execute("update MetricData set data = ? where trialJobId = ? and type = 'FINAL'", (text, trial))
+
+
+def test_a_trial_of_another_machine_is_rebuilt_from_the_records(recorded: Callable[..., Path], tmp_path: Path) -> None:
+    choice = Choice(hidden_pruning=0.0, inner_pruning=0.5, depth=3)
+    known = Architecture(choices=choice, space=SPACE, metrics={"search_valid_ndcg@10_full": 0.25}, **{"lambda": 0.1})
+    folder = recorded(*THREE)
+    move_away(folder, "better", architecture=known.to_json(indent=None), files_at="gpu7:/tmp/trials/better")
+    result = CliRunner().invoke(app, ["export", "--experiment", ID, "--out", str(tmp_path / "out.json")])
+    assert result.exit_code == 0, result.output
+    assert "trial 1 (better), validation NDCG@10 0.6000" in result.output
+    assert "rebuilt from NNI's records" in result.output and "are in gpu7:/tmp/trials/better" in result.output
+    assert (tmp_path / "out.json").read_text() == known.to_json()
+    with pytest.raises(UserError, match=r"stay on the machine that ran it: scp gpu7:/tmp/trials/better/supernet"):
+        export_architecture(ID, tmp_path / "other.json", weights=True)
+    assert not (tmp_path / "other.json").exists()
+    shown = CliRunner().invoke(app, ["show", ID])
+    assert shown.exit_code == 0 and "depth 3 of 4" in shown.output and "trial 1 (better)" in shown.output
+
+
+def test_files_that_are_here_are_preferred(recorded: Callable[..., Path], tmp_path: Path) -> None:
+    recorded(*THREE)
+    exported = export_architecture(ID, tmp_path / "out.json")
+    assert not exported.rebuilt and exported.architecture.choices.depth == 2
+
+
+def test_a_result_of_an_earlier_version_says_why_it_cannot_be_rebuilt(
+    recorded: Callable[..., Path], tmp_path: Path
+) -> None:
+    move_away(recorded(*THREE), "better")
+    with pytest.raises(UserError, match="not on this machine .*its final result holds no architecture"):
+        export_architecture(ID, tmp_path / "out.json")
+
+
+def test_one_of_several_experiments_is_taken(recorded: Callable[..., Path], tmp_path: Path) -> None:
+    recorded(*THREE)
+    entries = json.loads((tmp_path / "home" / "nni-experiments" / ".experiment").read_text())
+    record(tmp_path / "runs" / "wxyz5678", [("other", "SUCCEEDED", 0.3, 0.4)])
+    entries["wxyz5678"] = entries[ID] | {"id": "wxyz5678"}
+    (tmp_path / "home" / "nni-experiments" / ".experiment").write_text(json.dumps(entries))
+    assert export_architecture("wxyz5678", tmp_path / "a.json").trial.id == "other"
+    assert export_architecture(ID, tmp_path / "b.json").trial.id == "better"
+
+
+def test_results_imported_into_an_experiment_are_no_trials(recorded: Callable[..., Path]) -> None:
+    folder = recorded(*THREE)
+    with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database, database:
+        database.execute("insert into TrialJobEvent values (1, '', 'IMPORT_DATA', '[]', '', null, '', '')")
+    assert len(list_trials(find_experiment(ID))) == 4
+
+
+def test_a_port_that_another_program_has_is_no_manager(recorded: Callable[..., Path], tmp_path: Path) -> None:
+    recorded(*THREE)
+
+    class NoHttp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(100)
+            self.request.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), NoHttp) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        entry = {"id": ID, "port": server.server_address[1], "status": "RUNNING", "logDir": str(tmp_path / "runs")}
+        (tmp_path / "home" / "nni-experiments" / ".experiment").write_text(json.dumps({ID: entry}))
+        experiment = find_experiment(ID)
+        assert not experiment.running
+        assert len(list_trials(replace(experiment, running=True))) == 4  # it ended between two questions
+        server.shutdown()
 
 
 @pytest.mark.parametrize(
