@@ -49,7 +49,7 @@ class PrepareSettings(_Model):
     encoding : str or None
         Encoding of a text table; None is UTF-8, or what the dataset's publisher uses.
     seed : int
-        Seed of the sampled negatives.
+        Seed of the sampled negatives, and of the log itself where it is synthetic.
     """
 
     min_user_interactions: int = Field(default=1, ge=1)
