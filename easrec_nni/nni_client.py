@@ -203,13 +203,15 @@ def experiment_status(experiment: Experiment) -> ExperimentStatus:
 
 
 def _belongs(process: psutil.Process, experiment_id: str) -> bool:
-    """Whether a process is manager, tuner or trial of an experiment, or was started by a trial and has its mark."""
+    """Whether a process is manager, tuner, trial or TensorBoard of an experiment, or has a trial's mark."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         command = process.cmdline()
         if experiment_id in command and "--experiment-id" in command:
             return True
+        if any("--logdir_spec=" in word and f"/{experiment_id}/trials/" in word for word in command):
+            return True  # TensorBoard, which the web UI's button starts and nobody ends
         environment = process.environ()
     except (psutil.Error, OSError):
         return False

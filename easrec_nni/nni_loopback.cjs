@@ -22,3 +22,14 @@ net.Server.prototype.listen = function (...args) {
     }
     return listen.apply(this, args);
 };
+
+// The web UI's TensorBoard button starts it with the order to listen on all addresses too.
+const childProcess = require('child_process');
+const spawn = childProcess.spawn;
+
+childProcess.spawn = function (file, args, ...rest) {
+    if (file === 'tensorboard' && Array.isArray(args)) {
+        args = args.map(word => word.replace('--bind_all', `--host=${HOST}`));
+    }
+    return spawn.call(this, file, args, ...rest);
+};

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,25 @@ def addresses(experiment_id: str) -> set[str]:
     }
 
 
+def boards(experiment: Experiment) -> list[psutil.Process]:
+    """TensorBoards of an experiment."""
+    processes = experiment_processes(experiment.id)
+    return [each for each in processes if any("logdir_spec" in word for word in each.cmdline())]
+
+
+def listening(process: psutil.Process) -> set[tuple[str, int]]:
+    return {tuple(each.laddr) for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+
+
+def press_tensorboard(experiment: Experiment, trial: str) -> int:
+    """Do what the web UI's button does; the port that NNI chooses."""
+    url = f"http://127.0.0.1:{experiment.port}/api/v1/nni/tensorboard"
+    body = json.dumps({"trials": trial}).encode()
+    asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(asked, timeout=60) as answer:
+        return int(json.load(answer)["port"])
+
+
 def nnictl(*words: str) -> str:
     command = [sys.executable, "-W", "ignore", "-m", "nni.tools.nnictl.nnictl", *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=200, check=True).stdout
@@ -124,8 +144,14 @@ def test_an_experiment_in_the_background_from_launch_to_stop(make_config: Callab
     with (tmp_path / "results.csv").open(newline="") as table:
         assert next(csv.DictReader(table))["files_at"] == "worker:/trials/1"
 
+    port = press_tensorboard(experiment, ended.id)
+    wait_for(lambda: any(listening(process) for process in boards(experiment)))
+    assert {address for process in boards(experiment) for address in listening(process)} == {("127.0.0.1", port)}
+
     nnictl("stop", experiment.id)
-    wait_for(lambda: not experiment_processes(experiment.id))
+    wait_for(lambda: len(experiment_processes(experiment.id)) == len(boards(experiment)))
+    stop_experiment(experiment)
+    assert experiment_processes(experiment.id) == []  # the TensorBoard too
     result = CliRunner().invoke(app, ["export", "--experiment", experiment.id, "--out", str(tmp_path / "out.json")])
     assert result.exit_code == 0
     assert "rebuilt from NNI's records; the weights, supernet.safetensors, are in worker:/trials/1" in result.output
