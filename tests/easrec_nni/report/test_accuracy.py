@@ -66,7 +66,9 @@ def test_a_star_needs_the_next_best_beaten(write_study: WriteStudy, tmp_path: Pa
 
 
 def test_without_ranks_nothing_is_tested(write_study: WriteStudy, tmp_path: Path) -> None:
-    path = write_study(tmp_path / "s", {"easrec": 1.5, "sasrec": 0.0}, users=400)
+    systems = {"easrec": 1.5, "sasrec": 0.0, "darts": 0.0}
+    path = write_study(tmp_path / "s", systems, users=400, seeds=range(5))
+    assert _rows(_section(path))["easrec"].entries["ndcg@10_full"].star
     for file in path.glob("cells/sasrec/*/ranks.npz"):
         file.unlink()
     rows = _rows(_section(path))

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from easrec_nni.report.comparing import compare, is_better, is_tested, is_told_apart
+from easrec_nni.report.comparing import Interval, compare, is_better, is_tested, is_told_apart
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import SystemCells, merge_studies
 from easrec_nni.statistics import holm, paired_test
@@ -32,6 +33,27 @@ def test_systems_are_compared_by_the_statistics_of_the_project(write_study: Writ
     assert is_tested(found["sasrec"]) and is_told_apart(found["sasrec"]) and is_better(found["sasrec"])
     backwards = compare(systems["sasrec"], (systems["easrec"],), "ndcg", "pop100")["easrec"]
     assert is_told_apart(backwards) and not is_better(backwards)
+
+
+@pytest.mark.parametrize(
+    ("p_holm", "interval", "told_apart"),
+    [
+        (0.01, Interval(0.001, 0.01), True),
+        (0.05, Interval(0.001, 0.01), False),
+        (0.01, Interval(-0.001, 0.01), False),
+        (None, Interval(0.001, 0.01), False),
+        (0.01, None, False),
+    ],
+)
+def test_seeds_and_users_must_both_tell_systems_apart(
+    write_study: WriteStudy, tmp_path: Path, p_holm: float | None, interval: Interval | None, told_apart: bool
+) -> None:
+    systems = _systems(write_study(tmp_path / "s", {"easrec": 1.0, "sasrec": 0.0}))
+    known = compare(systems["easrec"], (systems["sasrec"],), "ndcg", "full")["sasrec"]
+    comparison = replace(known, difference=0.005, p_holm=p_holm, users_interval=interval)
+    assert is_told_apart(comparison) == is_better(comparison) == told_apart
+    assert not is_better(replace(comparison, difference=-0.005))
+    assert is_tested(comparison) == (p_holm is not None and interval is not None)
 
 
 def test_only_seeds_of_both_count_and_systems_without_any_are_left_out(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,28 @@ def test_the_same_cell_with_other_settings_is_refused(
     write_cell(two, "easrec", 1, changes={"settings": {"seed": 1, "search": {"epochs": 99}}})
     with pytest.raises(UserError, match="both have easrec with seed 1, with different settings"):
         _section(one, two)
+
+
+def test_of_the_same_cell_in_two_studies_the_newest_counts(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    one, two = (write_study(tmp_path / name, {"sasrec": 0.0}) for name in ("one", "two"))
+    write_cell(one, "easrec", 0, strength=0.5, changes={"written": "2026-11-24T09:00:00Z"})
+    write_cell(two, "easrec", 0, strength=0.0, changes={"written": "2026-11-24T08:00:00Z"})
+    for paths in ((one, two), (two, one)):
+        (cell,) = _section(*paths).systems[1].cells
+        assert cell.folder.is_relative_to(one)
+
+
+def test_what_was_measured_of_a_sweep_is_not_the_systems(write_study: WriteStudy, tmp_path: Path) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.0}, sweep=(0.5,))
+    document = json.loads((path / "efficiency.json").read_text())
+    document["rows"].append({**document["rows"][0], "seed": 2, "parameters": {"lambda": 0.5}})
+    (path / "efficiency.json").write_text(json.dumps(document))
+    section = _section(path)
+    plain, swept = section.all_systems
+    assert [row.seed for row in section.efficiency(plain)] == [0]
+    assert [row.seed for row in section.efficiency(swept)] == [2]
 
 
 def test_cells_of_different_users_are_refused(
