@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.data.dataset import load_dataset
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.nni_trial_io import (
     output_dir,
@@ -20,6 +19,7 @@ from easrec_nni.nni_trial_io import (
     trial_parameters,
     trial_threads,
 )
+from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
 
 __all__ = ["TrialResult", "final_result", "report_epoch", "run_program", "run_trial"]
@@ -38,6 +38,8 @@ class TrialResult:
 def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, restart: bool = False) -> TrialResult:
     """Search, freeze and retrain; every epoch and the end are reported to NNI where this is one of its trials.
 
+    A trial that was cut short goes on in its folder; see :mod:`easrec_nni.resumption`.
+
     Parameters
     ----------
     settings
@@ -49,16 +51,26 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     restart
         Begin anew in a folder that holds another run.
     """
-    dataset = load_dataset(settings.data)
+    dataset = settings.dataset()
     settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
+    with alone(out):
+        if not restart:
+            tell_again(report_epoch, search=out, retrain=out / "retrained")
+        report = _search_and_retrain(settings, dataset, out, progress, restart)
+        report_final(report)
+    return TrialResult(out, report)
+
+
+def _search_and_retrain(
+    settings: TrialSettings, dataset: Dataset, out: Path, progress: bool, restart: bool
+) -> dict[str, Any]:
+    """Final result of a trial, with what lets ``easrec export`` do without its files."""
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import search
 
-    began = time.perf_counter()
     found = search(
         dataset, settings, out, progress=progress, on_epoch=lambda row: report_epoch("search", row), restart=restart
     )
-    searched = time.perf_counter()
     retrained = retrain(
         found.architecture,
         dataset,
@@ -72,9 +84,10 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     report = final_result(retrained.metrics, settings)
     report["architecture"] = found.architecture.to_json(indent=None)
     report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
-    report |= {"search_seconds": searched - began, "retrain_seconds": time.perf_counter() - searched}
-    report_final(report)
-    return TrialResult(out, report)
+    # Epochs' own clocks: a run that was cut short counts what it computed and not what it waited.
+    report["search_seconds"] = sum(row["seconds"] for row in found.history)
+    report["retrain_seconds"] = retrained.metrics["training"]["seconds"]
+    return report
 
 
 def report_epoch(phase: str, row: dict[str, float]) -> None:

@@ -228,7 +228,11 @@ def test_a_report_that_hangs_or_fails_does_not_hold_the_trial(
     monkeypatch.setitem(
         sys.modules,
         "nni",
-        SimpleNamespace(report_intermediate_result=fail, report_final_result=lambda _: time.sleep(2)),
+        SimpleNamespace(
+            report_intermediate_result=fail,
+            report_final_result=lambda _: time.sleep(2),
+            trial=SimpleNamespace(overwrite_intermediate_seq=lambda _: None),
+        ),
     )
     nni_trial_io.report_intermediate({"default": 1.0})
     assert "may be gone: refused" in caplog.text
