@@ -1,160 +1,123 @@
-"""Managers and trials that are killed, with real experiments: what is lost (nothing), and what is reported twice."""
+"""What a resumed trial tells NNI: what is missing there, in its place, and nothing twice."""
 
 from __future__ import annotations
 
-import csv
-import os
-import re
-import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import torch
-import yaml
-from typer.testing import CliRunner
 
-from easrec_nni import Dataset, TrialSettings
-from easrec_nni.cli.main import app
-from easrec_nni.errors import UserError
-from easrec_nni.nni_client import experiment_processes, resume_experiment, start_experiment, stop_experiment
-from easrec_nni.nni_records import Experiment, Trial, find_experiment, list_trials
-from easrec_nni.resumption import alone, tell_again
-from easrec_nni.trial import run_trial
+from easrec_nni import nni_trial_io
+from easrec_nni.callbacks import write_history
+from easrec_nni.nni_records import Experiment, _assemble
+from easrec_nni.resumption import tell_again
+from easrec_nni.trial import report_epoch
 
-EPOCHS = 40
-SETTINGS: dict[str, Any] = {
-    "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
-    "search": {"batch_size": 8, "patience": 1000},
-    "retrain": {"epochs": 2, "batch_size": 8},
-}
-CONFIG: dict[str, Any] = {
-    "experimentName": "killed",
-    "searchSpace": {"search.epochs": {"_type": "choice", "_value": [1, EPOCHS, EPOCHS + 1]}},
-    "trialCommand": "python3 -m easrec_nni.trial --settings settings.yml",
-    "trialCodeDirectory": ".",
-    "trialConcurrency": 2,
-    "maxTrialNumber": 3,
-    "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
-    "trainingService": {"platform": "local"},
-}
+
+class Manager:
+    """Stands for NNI: what it knows of the trial, and what it is told."""
+
+    def __init__(self, known: list[dict[str, Any]], final: bool = False, reachable: bool = True) -> None:
+        self.known, self.final, self.reachable = known, final, reachable
+        self.told: list[tuple[int | str, Any]] = []
+        self.place = 0
+        self.trial = self
+
+    def ask(self, api: str) -> list[dict[str, Any]]:
+        assert api == "metric-data/t1"
+        if not self.reachable:
+            raise OSError("nobody answers")
+        records = [{"type": "PERIODICAL", "data": json.dumps(json.dumps(report))} for report in self.known]
+        return records + [{"type": "FINAL", "data": json.dumps(json.dumps({"default": 1.0}))}] * self.final
+
+    def overwrite_intermediate_seq(self, place: int) -> None:
+        self.place = place
+
+    def report_intermediate_result(self, report: dict[str, Any]) -> None:
+        self.told.append((self.place, (report.get("phase"), report.get("epoch"))))
+
+    def report_final_result(self, report: dict[str, Any]) -> None:
+        self.told.append(("final", report["default"]))
 
 
 @pytest.fixture
-def make_config(
-    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., Path]]:
-    """Maker of an experiment's file; NNI keeps its records in a home of the test's own."""
-    home, code = tmp_path / "home", tmp_path / "code"
-    home.mkdir()
-    code.mkdir()
-    # A home without matplotlib's list of fonts would cost every trial the seconds of making it.
-    monkeypatch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(Path.home() / ".config" / "matplotlib")))
-    monkeypatch.setenv("HOME", str(home))
-    (code / "settings.yml").write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **SETTINGS}))
+def within(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts this process into a trial of a manager."""
 
-    def make(**changes: Any) -> Path:
-        (code / "killed.yml").write_text(yaml.safe_dump({**CONFIG, **changes}))
-        return code / "killed.yml"
+    def within(manager: Manager) -> Manager:
+        monkeypatch.setenv("NNI_PLATFORM", "local")
+        monkeypatch.setenv("NNI_TRIAL_JOB_ID", "t1")
+        monkeypatch.setitem(sys.modules, "nni", manager)
+        monkeypatch.setattr(nni_trial_io, "_ask_manager", manager.ask)
+        nni_trial_io._told.cache_clear()
+        return manager
 
-    yield make
-    for folder in (home / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
+    yield within
+    nni_trial_io._told.cache_clear()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 240) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.3)
+def row(epoch: int) -> dict[str, float]:
+    return {"epoch": epoch, "ndcg@10_full": 0.1, "train_loss": 1.0}
 
 
-def processes_of(experiment: Experiment, trial: Trial) -> list[psutil.Process]:
-    """Processes of one trial."""
-    processes = experiment_processes(experiment.id)
-    return [each for each in processes if each.environ().get("NNI_TRIAL_JOB_ID") == trial.id]
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run of which three epochs of search and one of retraining are complete."""
+    for name, epochs in (("state", 3), ("retrained/state", 1)):
+        (tmp_path / name).mkdir(parents=True)
+        write_history([row(epoch) for epoch in range(epochs)], tmp_path / name / "history.csv")
+    return tmp_path
 
 
-def kill_manager(experiment: Experiment) -> None:
-    manager = next(each for each in experiment_processes(experiment.id) if "--experiment-id" in each.cmdline())
-    manager.kill()
-    manager.wait()
+def test_what_nni_lacks_is_told_in_its_place(within: Any, run: Path) -> None:
+    manager = within(Manager([{"phase": "search", "epoch": 0}, {"phase": "search", "epoch": 2}]))
+    tell_again(report_epoch, search=run, retrain=run / "retrained")
+    assert manager.told == [(1, ("search", 1)), (3, ("retrain", 0))]
+    report_epoch("retrain", row(0))  # its checkpoint was not written: computed again
+    report_epoch("retrain", row(1))
+    assert manager.told[2:] == [(4, ("retrain", 1))]
 
 
-def epochs_on_disk(trial: Trial) -> int:
-    file = trial.folder / "state" / "history.csv"
-    return len(list(csv.DictReader(file.open()))) if file.is_file() else 0
+def test_a_trial_that_nothing_happened_to_tells_everything_once(within: Any, tmp_path: Path) -> None:
+    manager = within(Manager([]))
+    tell_again(report_epoch, search=tmp_path, retrain=tmp_path / "retrained")
+    report_epoch("search", row(0))
+    report_epoch("search", row(1))
+    nni_trial_io.report_intermediate({"default": 1.0})  # without an epoch there is nothing to know it by
+    nni_trial_io.report_intermediate({"default": 1.0})
+    nni_trial_io.report_final({"default": 0.5})
+    expected = [(0, ("search", 0)), (1, ("search", 1)), (2, (None, None)), (3, (None, None)), ("final", 0.5)]
+    assert manager.told == expected
 
 
-def metrics_in_records(experiment: Experiment, trial: Trial, kind: str) -> list[int]:
-    """Places in the sequence of a trial's results, as NNI has them."""
-    with closing(sqlite3.connect(experiment.folder / "db" / "nni.sqlite")) as database:
-        query = "select sequence from MetricData where trialJobId = ? and type = ? order by sequence"
-        return [row[0] for row in database.execute(query, (trial.id, kind))]
+def test_a_final_result_is_not_told_twice(within: Any) -> None:
+    manager = within(Manager([], final=True))
+    nni_trial_io.report_final({"default": 0.5})
+    assert manager.told == []
 
 
-def unbroken(settings: Path, epochs: int, out: Path) -> dict[str, Any]:
-    """Final result of the same trial, which nothing happens to; with as many threads as it has under NNI."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // 2))
-    try:
-        return run_trial(TrialSettings.read(settings).with_parameters({"search.epochs": epochs}), out).report
-    finally:
-        torch.set_num_threads(before)
+def test_a_manager_that_cannot_be_asked_is_told_all(within: Any, run: Path) -> None:
+    manager = within(Manager([], reachable=False))
+    tell_again(report_epoch, search=run, retrain=run / "retrained")
+    nni_trial_io.report_final({"default": 0.5})
+    assert [place for place, _ in manager.told] == [0, 1, 2, 3, "final"]
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_nothing_is_lost_or_doubled_when_the_manager_is_killed(
-    make_config: Callable[..., Path], tmp_path: Path
-) -> None:
-    experiment = start_experiment(make_config(), 21_000)
+def metric(trial: str, number: int, **result: Any) -> dict[str, Any]:
+    data = json.dumps(result)
+    return {"trialJobId": trial, "parameterId": str(number), "type": "PERIODICAL", "sequence": 0, "data": data}
 
-    def all_search() -> bool:
-        trials = list_trials(experiment)
-        return len(trials) == 3 and trials[0].is_over and all(len(trial.intermediate) > 2 for trial in trials[1:])
 
-    wait_for(all_search)
-    finished, outlives, dies = list_trials(experiment)
-    kill_manager(experiment)
-    for process in processes_of(experiment, dies):
-        process.kill()
-    seen = epochs_on_disk(outlives)
-    wait_for(lambda: epochs_on_disk(outlives) > min(seen + 2, EPOCHS - 1))  # which no manager hears of
-    left = epochs_on_disk(dies)
-    assert [trial.status for trial in list_trials(find_experiment(experiment.id))] == [
-        "SUCCEEDED",
-        "STOPPED",
-        "STOPPED",
+def test_records_of_a_resumed_experiment(tmp_path: Path) -> None:
+    """NNI counts parameters anew, and a trial on another machine reports an epoch twice."""
+    rows = [
+        {"id": name, "number": 0, "status": "SUCCEEDED", "started": 1, "ended": 2, "parameter_id": 1, "parameters": own}
+        for name, own in (("a", {"x": 1}), ("b", {"x": 2}))
     ]
-
-    resumed = resume_experiment(experiment.id, experiment.port)  # where the trial that lives reports to
-    assert (resumed.id, resumed.port) == (experiment.id, experiment.port)
-    with pytest.raises(UserError, match="runs already"):
-        resume_experiment(experiment.id)
-    wait_for(lambda: all(trial.is_over for trial in list_trials(resumed)))
-    trials = list_trials(resumed)
-    assert [trial.status for trial in trials] == ["SUCCEEDED"] * 3, [trial.last_error() for trial in trials]
-    assert [trial.id for trial in trials] == [finished.id, outlives.id, dies.id]
-    assert trials[0] == finished
-    for trial, epochs in zip(trials, (1, EPOCHS, EPOCHS + 1), strict=True):
-        assert trial.parameters == {"search.epochs": epochs}
-        expected = [("search", epoch) for epoch in range(epochs)] + [("retrain", 0), ("retrain", 1)]
-        assert [(report["phase"], report["epoch"]) for report in trial.intermediate] == expected
-        assert metrics_in_records(resumed, trial, "PERIODICAL") == list(range(epochs + 2))
-        assert metrics_in_records(resumed, trial, "FINAL") == [0]
-    # The one that died went on where its last epoch ended, and came to what an unbroken run comes to.
-    log = (trials[2].folder / "trial.log").read_text()
-    assert len(re.findall(r"epoch \d+: loss", log)) in (EPOCHS + 3, EPOCHS + 4)  # at most one of them twice
-    assert left < EPOCHS
-    reference = unbroken(tmp_path / "code" / "settings.yml", EPOCHS + 1, tmp_path / "unbroken")
-    final = trials[2].final or {}
-    assert final["architecture"] == reference["architecture"]
-    assert final["default"] == pytest.approx(reference["default"])
-    stop_experiment(resumed)
-    assert experiment_processes(experiment.id) == []
+    metrics = [metric("a", 1, epoch=0, phase="search"), metric("b", 1, epoch=0, phase="search")]
+    metrics += [metric("b", 1, epoch=0, phase="search"), metric("b", 1, epoch=0, phase="retrain")]
+    first, second = _assemble(Experiment("e", "", tmp_path, 0, False), rows, metrics)
+    assert (first.parameters, second.parameters) == ({"x": 1}, {"x": 2})
+    assert [report["phase"] for report in second.intermediate] == ["search", "retrain"]
