@@ -61,6 +61,15 @@ def make_config(tiny_dataset: Dataset, home: Path, tmp_path: Path) -> Callable[.
 
 
 @pytest.fixture
+def one_core() -> Iterator[None]:
+    """A machine of one core for what the test starts: a trial alone takes all cores, of which others may use some."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
 def wait_for() -> Callable[[Callable[[], object]], None]:
     """Waits until a condition holds."""
 

@@ -15,10 +15,11 @@ from easrec_nni.cli.main import app
 from easrec_nni.nni_client import running_experiment
 from easrec_nni.nni_records import find_experiment, list_trials
 
-EPOCHS = 20
+EPOCHS = 12
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.timeout(600)
 def test_reasons_are_shown_and_the_killed_one_goes_on_by_hand(
     make_config: Callable[..., Path],
