@@ -22,6 +22,7 @@ from easrec_nni.nni_records import DAMAGE, Experiment, Trial, open_records
 __all__ = ["Machine", "fetch", "trial_machines", "trial_place"]
 
 LONGEST_PLACE = 500  # characters of a machine and a folder
+LONGEST_REASON = 300  # characters of what scp says
 CONNECT_SECONDS = 20
 FETCH_SECONDS = 3600.0
 # What reaches a command line and, with older versions of scp, a shell of the worker.
@@ -67,12 +68,16 @@ def trial_machines(experiment: Experiment, trial: Trial) -> list[Machine]:
     try:
         with open_records(file) as database:
             latest = "select params from ExperimentProfile order by revision desc limit 1"
-            parameters = json.loads(database.execute(latest).fetchone()[0])
+            services = json.loads((database.execute(latest).fetchone() or ["{}"])[0]).get("trainingService") or []
             noted = (
                 "select logPath from TrialJobEvent where trialJobId = ? and logPath like '%:~/%' order by rowid desc"
             )
             place = str((database.execute(noted, (trial.id,)).fetchone() or [""])[0])
-        listed = [_machine(each) for each in parameters["trainingService"].get("machineList") or []]
+        listed = [
+            _machine(each)
+            for service in (services if isinstance(services, list) else [services])
+            for each in service.get("machineList") or []
+        ]
     except (sqlite3.Error, OSError, *DAMAGE) as error:
         raise UserError(f"cannot read the experiment's machines in NNI's records {file}: {error}") from None
     number = re.search(r"/environments/remote-worker(\d+)/", place)
@@ -113,7 +118,7 @@ def fetch(experiment: Experiment, trial: Trial, name: str, target: Path) -> None
         raise UserError(f"trial {trial.id} does not say where its files are; its result names {place[:200]!r}")
     machines = trial_machines(experiment, trial)
     if not machines:
-        raise UserError(f"{name} of trial {trial.id} stays on the machine that ran it: scp {place}/{name} .")
+        raise UserError(f"{name} of trial {trial.id}: its files stay on the machine that ran it: scp {place}/{name} .")
     problems = []
     for machine in machines:
         try:
@@ -136,6 +141,6 @@ def _copy(machine: Machine, file: str, target: Path) -> None:
     except subprocess.TimeoutExpired:
         raise UserError(f"scp did not end within {FETCH_SECONDS:g} seconds") from None
     if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["scp failed"])[-1]
+        reason = " ".join(done.stderr.split())[:LONGEST_REASON] or "scp failed"
         by_hand = shlex.join(["scp", *command[3:-1], "."]).replace(f" -o ConnectTimeout={CONNECT_SECONDS}", "")
         raise UserError(f"{reason}; by hand: {by_hand}")

@@ -112,7 +112,7 @@ def config(worker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPat
         stop_experiment(Experiment(folder.name, "", folder, 0, True))
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 280) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 450) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

@@ -73,7 +73,7 @@ def one_core() -> Iterator[None]:
 def wait_for() -> Callable[[Callable[[], object]], None]:
     """Waits until a condition holds."""
 
-    def wait(condition: Callable[[], object], seconds: float = 280) -> None:
+    def wait(condition: Callable[[], object], seconds: float = 450) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "waited too long"
