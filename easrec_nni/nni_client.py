@@ -227,6 +227,12 @@ def resume_experiment(
     if experiment.running:
         raise UserError(f"experiment {experiment_id} runs already, its web UI: {experiment.url}")
     left = [process for process in experiment_processes(experiment_id) if not _is_trial(process)]
+    managers = [process.pid for process in left if _is_manager(process)]
+    if managers:  # on a machine whose cores are all at work it may be slow to answer
+        raise UserError(
+            f"the manager of experiment {experiment_id} is alive (process {managers[0]}) and does not answer: try "
+            f"again later, or nnictl stop {experiment_id} first"
+        )
     _signal(left, psutil.Process.kill)
     psutil.wait_procs(left, timeout=STOP_SECONDS)
     return _start(["resume", experiment_id], f"experiment {experiment_id}", port, expose, say)

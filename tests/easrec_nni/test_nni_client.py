@@ -28,12 +28,10 @@ from easrec_nni.nni_client import (
 from easrec_nni.nni_records import Experiment, Trial, find_experiment, list_trials
 from easrec_nni.watching import watch
 
-# Loads the module by its file: a trial of this test need not wait for torch.
-TRIAL = f"""
-import importlib.util, logging, sys, time
-spec = importlib.util.spec_from_file_location("trial_io", {nni_trial_io.__file__!r})
-io = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(io)
+# A module that needs no torch, for which a trial of this test need not wait.
+TRIAL = """
+import logging, sys, time
+from easrec_nni import nni_trial_io as io
 logging.basicConfig(filename=io.output_dir() / "warnings.log", level=logging.WARNING)
 if io.trial_number() == 0:
     time.sleep(3)  # NNI then gives this trial's parameters to the next one
@@ -41,15 +39,15 @@ kind = io.trial_parameters()["kind"]
 (io.output_dir() / "interpreter.txt").write_text(sys.executable)
 (io.output_dir() / "threads.txt").write_text(str(io.trial_threads()))
 for epoch in range(3):
-    io.report_intermediate({{"default": 0.1 * epoch, "phase": "search"}})
+    io.report_intermediate({"default": 0.1 * epoch, "phase": "search"})
 if kind == "fails":
     raise RuntimeError("there is no dataset ml-100k")
 if kind == "goes on":
     for second in range(120):
         time.sleep(1)
-        io.report_intermediate({{"default": 0.5, "phase": "retrain"}})
+        io.report_intermediate({"default": 0.5, "phase": "retrain"})
         (io.output_dir() / "alive.txt").write_text(str(time.time()))
-io.report_final({{"default": 0.7, "madds_per_user": 1e6}})
+io.report_final({"default": 0.7, "madds_per_user": 1e6})
 """
 
 CONFIG = """
@@ -148,7 +146,8 @@ def test_a_trial_survives_its_manager_and_is_found_and_ended(make_config: Callab
     manager.kill()
     manager.wait()
     killed = time.time()
-    wait_for(lambda: (folder / "alive.txt").exists() and float((folder / "alive.txt").read_text()) > killed + 2)
+    alive = folder / "alive.txt"
+    wait_for(lambda: alive.exists() and float(alive.read_text() or 0) > killed + 2)  # empty while it is written
     assert "NNI's manager may be gone" in (folder / "warnings.log").read_text()
     assert experiment_status(experiment).name == "STOPPED"
     found = find_experiment(experiment.id)

@@ -134,7 +134,7 @@ def scp(worker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_worker_over_ssh(
     config: Path, worker: dict[str, Any], scp: Path, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:

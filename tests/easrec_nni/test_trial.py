@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from easrec_nni.export import export_architecture
 from easrec_nni.networks import load_network
 from easrec_nni.nni_client import free_port, running_experiment, stop_experiment
 from easrec_nni.nni_records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.retraining import read_metrics
 from easrec_nni.watching import watch
 
 SETTINGS = {
@@ -89,6 +91,8 @@ def test_trials_search_report_and_leave_their_files(config: Path, tiny_dataset: 
         assert trial.final["depth"] == architecture.choices.depth
         assert architecture.dataset is not None
         assert architecture.dataset.fingerprint == trial.final["dataset_fingerprint"] == tiny_dataset.fingerprint
+        metrics = read_metrics(trial.folder / "retrained")
+        assert metrics["training"]["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)  # of two trials at a time
         network = load_network(architecture, trial.folder / "retrained" / "weights.safetensors")
         assert evaluate(network, tiny_dataset)["ndcg@10_full"] == trial.final["test_ndcg@10_full"]
     exported = export_architecture(experiment.id, tmp_path / "best.json", weights=True)

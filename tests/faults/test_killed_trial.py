@@ -19,7 +19,7 @@ EPOCHS = 12
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_core")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_reasons_are_shown_and_the_killed_one_goes_on_by_hand(
     make_config: Callable[..., Path],
     wait_for: Callable[[Callable[[], object]], None],
