@@ -103,7 +103,10 @@ def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
     as_good = [
         (cost, trial.number, trial)
         for trial in trials
-        if trial.score is not None and trial.score >= least and (cost := trial.figure("madds_per_user")) is not None
+        if trial.score is not None
+        and trial.score >= least
+        and trial.figure("feasible") == best.figure("feasible")  # a standard error does not lead over a ceiling
+        and (cost := trial.figure("madds_per_user")) is not None
     ]
     return min(as_good, key=lambda entry: entry[:2])[2] if as_good else best
 

@@ -240,7 +240,11 @@ def _sampled(text: str | None) -> dict[str, Any]:
         parameters, number = record.get("parameters"), record.get("parameter_id")
     except DAMAGE:
         return {}
-    return {"parameters": parameters, "parameter_id": number} if isinstance(parameters, dict) else {}
+    if not isinstance(parameters, dict):
+        return {}
+    # A trial of a NasExperiment has a whole model as its parameters, and its choices in there.
+    choices = parameters.get("mutation_summary")
+    return {"parameters": choices if isinstance(choices, dict) else parameters, "parameter_id": number}
 
 
 def parse_result(text: Any) -> dict[str, Any]:

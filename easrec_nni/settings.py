@@ -7,7 +7,7 @@ import reprlib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
@@ -18,6 +18,7 @@ from search_spaces import SpaceConfig
 
 __all__ = [
     "MaskingSettings",
+    "ObjectiveSettings",
     "RetrainSettings",
     "SearchSettings",
     "TemperatureSettings",
@@ -84,6 +85,41 @@ class MaskingSettings(_Settings):
     )
 
 
+class ObjectiveSettings(_Settings):
+    """What the tuner maximises, see :class:`~easrec_nni.objective.Objective`; ``objective: ndcg`` is short for a kind.
+
+    It changes what a trial reports as ``default``, and neither its search nor its retraining.
+    """
+
+    kind: Literal["ndcg", "ceiling", "weighted"] = Field(
+        "ndcg", description="validation NDCG@10; of networks below a ceiling of cost; less a price for cost"
+    )
+    cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
+        "madds_per_user", description="ceiling, weighted: which cost, by its name in the final result"
+    )
+    ceiling: float | None = Field(None, gt=0, description="ceiling: what the network may cost, in the cost's own unit")
+    weight: float | None = Field(
+        None, ge=0, description="weighted: NDCG that the whole cost of the unpruned network is worth"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word_is_a_kind(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_kind(self) -> ObjectiveSettings:
+        for kind, name in (("ceiling", "ceiling"), ("weighted", "weight")):
+            given = getattr(self, name) is not None
+            if self.kind == kind and not given:
+                raise ValueError(f"kind: {kind} needs objective.{name}")
+            if given and self.kind != kind:
+                raise ValueError(f"{name} means something with kind: {kind} alone, and kind is {self.kind}")
+        if self.kind == "weighted" and self.cost == "inference_ms_per_user":
+            raise ValueError("a time has no unpruned one to compare with: weighted needs another cost, or kind: ceiling")
+        return self
+
+
 class TrialSettings(_Settings):
     """Everything that a trial does: search, freeze, retrain.
 
@@ -106,6 +142,7 @@ class TrialSettings(_Settings):
     seed: int = Field(0, ge=0)
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
 
     def space_config(self, n_items: int) -> SpaceConfig:
         """The search space over a dataset's items.

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easrec_nni.architecture import Architecture
+from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import load_dataset
 from easrec_nni.errors import UserError
-from easrec_nni.nni_trial_io import (
-    output_dir,
-    report_final,
-    report_intermediate,
-    trial_parameters,
-    trial_threads,
-)
+from easrec_nni.nni_trial_io import output_dir, report_final, trial_parameters, trial_threads
+from easrec_nni.objective import Objective
 from easrec_nni.settings import TrialSettings
+from easrec_nni.tensorboard_log import TENSORBOARD_FOLDER
+from easrec_nni.trial_reports import EpochReports
+from search_spaces import SpaceConfig, candidate_label
 
-__all__ = ["TrialResult", "final_result", "report_epoch", "run_program", "run_trial"]
+__all__ = ["TrialResult", "complete_result", "final_result", "run_program", "run_trial"]
 
 _logger = logging.getLogger(__name__)
 
@@ -50,15 +50,22 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         Begin anew in a folder that holds another run.
     """
     dataset = load_dataset(settings.data)
-    settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
+    space = settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import search
+    from strategies import MULTI_TRIAL_STRATEGIES
 
+    reports = EpochReports(out / TENSORBOARD_FOLDER, Objective.of(settings, space))
     began = time.perf_counter()
     found = search(
-        dataset, settings, out, progress=progress, on_epoch=lambda row: report_epoch("search", row), restart=restart
+        dataset, settings, out, progress=progress, on_epoch=lambda row: reports.epoch("search", row), restart=restart
     )
     searched = time.perf_counter()
+    by_trials = settings.search.strategy in MULTI_TRIAL_STRATEGIES
+    choices = found.architecture.choices.model_dump(mode="json")
+    reports.end_search(found.history, choices, None if by_trials else settings.search.epochs)
+    if reports.board is not None:
+        reports.board.network(found.architecture)
     retrained = retrain(
         found.architecture,
         dataset,
@@ -66,42 +73,47 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         weights=found.supernet if settings.retrain.weights == "inherit" else None,
         settings=settings,
         progress=progress,
-        on_epoch=lambda row: report_epoch("retrain", row),
+        on_epoch=lambda row: reports.epoch("retrain", row),
         restart=restart,
     )
-    report = final_result(retrained.metrics, settings)
-    report["architecture"] = found.architecture.to_json(indent=None)
-    report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
+    reports.close()
+    report = complete_result(retrained.metrics, settings, space, found.architecture, out)
     report |= {"search_seconds": searched - began, "retrain_seconds": time.perf_counter() - searched}
     report_final(report)
     return TrialResult(out, report)
 
 
-def report_epoch(phase: str, row: dict[str, float]) -> None:
-    """Show an epoch's figures in the web UI; ``default`` is the validation NDCG@10 of the selecting users."""
-    names = ("expected_cost", "entropy_pruning", "entropy_depth", "train_loss", "temperature", "depth")
-    report: dict[str, Any] = {"phase": phase, "default": row["ndcg@10_full"], "epoch": int(row["epoch"])}
-    report |= {name: value for name, value in row.items() if name in names or "@" in name}
-    report_intermediate(report)
+def complete_result(
+    metrics: dict[str, Any], settings: TrialSettings, space: SpaceConfig, architecture: Architecture, out: Path
+) -> dict[str, Any]:
+    """:func:`final_result` with what lets ``easrec export`` do without the trial's files, which stay on the worker.
+
+    ``architecture`` is the whole document on one line, ``files_at`` the machine and folder that the weights are in.
+    """
+    report = final_result(metrics, settings, Objective.of(settings, space))
+    report["architecture"] = architecture.to_json(indent=None)
+    report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
+    return report
 
 
-def final_result(metrics: dict[str, Any], settings: TrialSettings) -> dict[str, Any]:
+def final_result(metrics: dict[str, Any], settings: TrialSettings, objective: Objective) -> dict[str, Any]:
     """What NNI is told at the end.
 
-    ``default``, which the tuner maximises, is the validation NDCG@10 (full ranking) over the users whose validation
-    targets trained no architecture parameter. Figures of the test set have keys of their own and decide nothing.
-
-    :func:`run_trial` adds what lets ``easrec export`` do without the trial's files, which stay on the worker:
-    ``architecture``, the whole document on one line, and ``files_at``, the machine and folder that the weights are in.
+    ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
+    NDCG@10 (full ranking) over the users whose validation targets trained no architecture parameter. Figures of the
+    test set have keys of their own and decide nothing.
     """
+    chosen = metrics["valid_selection_users"]
+    time_taken = metrics["inference"]["inference_ms_per_user"]
+    figures = {**metrics["cost"], "inference_ms_per_user": time_taken}
     return {
-        "default": metrics["valid_selection_users"]["ndcg@10_full"],
-        "default_standard_error": metrics["valid_selection_users"]["ndcg@10_full_standard_error"],
+        **objective.keys(chosen["ndcg@10_full"], figures),
+        "default_standard_error": chosen["ndcg@10_full_standard_error"],
         **{f"valid_{name}": value for name, value in metrics["valid"].items()},
         **{f"test_{name}": value for name, value in metrics["test"].items()},
-        **metrics["cost"],
-        "inference_ms_per_user": metrics["inference"]["inference_ms_per_user"],
+        **figures,
         **metrics["choices"],
+        "pruning": candidate_label(metrics["choices"]["hidden_pruning"], metrics["choices"]["inner_pruning"]),
         "lambda": settings.search.lambda_,
         "seed": settings.seed,
         "dataset": metrics["dataset"]["name"],
@@ -136,15 +148,17 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run as an NNI trial; return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    if len(words) != 2 or words[0] != "--settings":
+    pairs = words[3::2]
+    if len(words) < 2 or len(words) % 2 or words[0] != "--settings" or any(word != "--set" for word in words[2::2]):
         print(
-            "usage: python -m easrec_nni.trial --settings FILE   (as trialCommand of an NNI experiment)",
+            "usage: python -m easrec_nni.trial --settings FILE [--set KEY=VALUE]...   (as trialCommand of an NNI "
+            "experiment)",
             file=sys.stderr,
         )
         return 2
 
     def run(parameters: dict[str, Any]) -> dict[str, Any]:
-        settings = TrialSettings.read(words[1]).with_parameters(parameters)
+        settings = TrialSettings.read(words[1]).with_parameters({**read_assignments(pairs), **parameters})
         out = output_dir("trial")
         out.mkdir(parents=True, exist_ok=True)
         return run_trial(settings, out).report

@@ -14,6 +14,7 @@ from easrec_nni.cli.evaluate import evaluate_command
 from easrec_nni.cli.export import export_command
 from easrec_nni.cli.init import init_command
 from easrec_nni.cli.launch import launch_command
+from easrec_nni.cli.nas import nas_command
 from easrec_nni.cli.prepare import prepare_command
 from easrec_nni.cli.report import report_command
 from easrec_nni.cli.reproduce import reproduce_command
@@ -32,6 +33,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("prepare", prepare_command),
     ("launch", launch_command),
     ("search", search_command),
+    ("nas", nas_command),
     ("export", export_command),
     ("retrain", retrain_command),
     ("evaluate", evaluate_command),
