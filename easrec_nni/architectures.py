@@ -1,4 +1,4 @@
-"""``easrec nas``: architectures of the space as trials of an NNI experiment, drawn by random search, evolution or TPE."""
+"""``easrec nas``: architectures of the space, drawn by a multi-trial strategy, as trials of an NNI experiment."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ __all__ = ["ArchitectureEvaluator", "DescribedSpace", "ShownModelSpace", "nas_ex
 
 
 class DescribedSpace(EASRecSpace):
-    """EASRec's space, made of the fields of a :class:`~search_spaces.SpaceConfig` so that NNI can write them as JSON."""
+    """EASRec's space, made of the fields of a :class:`~search_spaces.SpaceConfig`: NNI can write those as JSON."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(SpaceConfig(**fields))
@@ -50,7 +50,7 @@ class ShownModelSpace(SimplifiedModelSpace):
 
 
 @nni.trace
-class ArchitectureEvaluator(Evaluator):  # type: ignore[misc]
+class ArchitectureEvaluator(Evaluator):
     """Runs the trial of one architecture.
 
     Parameters

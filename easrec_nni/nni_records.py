@@ -31,6 +31,7 @@ __all__ = [
     "list_trials",
     "parse_result",
     "request",
+    "shown_parameters",
 ]
 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -240,11 +241,19 @@ def _sampled(text: str | None) -> dict[str, Any]:
         parameters, number = record.get("parameters"), record.get("parameter_id")
     except DAMAGE:
         return {}
-    if not isinstance(parameters, dict):
-        return {}
-    # A trial of a NasExperiment has a whole model as its parameters, and its choices in there.
+    return {"parameters": shown_parameters(parameters), "parameter_id": number} if isinstance(parameters, dict) else {}
+
+
+def shown_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What was sampled: a trial of a ``NasExperiment`` has a whole model as its parameters, and its choices in there.
+
+    Examples
+    --------
+    >>> shown_parameters({"lambda": 0.1}), shown_parameters({"mutation_summary": {"depth": 2}, "status": "frozen"})
+    ({'lambda': 0.1}, {'depth': 2})
+    """
     choices = parameters.get("mutation_summary")
-    return {"parameters": choices if isinstance(choices, dict) else parameters, "parameter_id": number}
+    return choices if isinstance(choices, dict) else parameters
 
 
 def parse_result(text: Any) -> dict[str, Any]:

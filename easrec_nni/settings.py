@@ -116,7 +116,7 @@ class ObjectiveSettings(_Settings):
             if given and self.kind != kind:
                 raise ValueError(f"{name} means something with kind: {kind} alone, and kind is {self.kind}")
         if self.kind == "weighted" and self.cost == "inference_ms_per_user":
-            raise ValueError("a time has no unpruned one to compare with: weighted needs another cost, or kind: ceiling")
+            raise ValueError("there is no time of the unpruned network: weighted needs another cost, or kind: ceiling")
         return self
 
 
