@@ -54,7 +54,7 @@ def experiment_document() -> dict[str, Any]:
         "searchSpace": {name: {"_type": "choice", "_value": values} for name, values in space.items()},
         "trialCommand": f"python3 -m easrec_nni.trial --settings {settings} {sets}",
         "trialCodeDirectory": ".",
-        "trialConcurrency": 1,
+        "trialConcurrency": 2,  # one thread each on two cores
         "maxTrialNumber": 6,
         "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
         "trainingService": {"platform": "local"},

@@ -84,9 +84,9 @@ class WebUi:
         self.driver, self.address = driver, address
 
     def overview(self) -> str:
-        """Open the overview; its text."""
+        """Open the overview of an experiment that has a result; its text."""
         self.driver.get(f"{self.address}/oview")
-        self.wait(lambda: "Top trials" in self.text and "N/A" not in self.text)
+        self.wait(lambda: "Top trials" in self.text and "N/A\nBest metric" not in self.text)
         return self.text
 
     def trials(self) -> str:
@@ -148,9 +148,9 @@ class WebUi:
     def offered_columns(self) -> list[str]:
         """Columns that the dialog *Add/Remove columns* offers; it stays open."""
         self.press("Add/Remove columns")
-        boxes = "//div[contains(@class, 'columns-height')]//label"
-        labels = self.wait(lambda: [each.text.strip() for each in self.driver.find_elements(By.XPATH, boxes)])
-        return [label for label in labels if label and label != "Select all"]
+        boxes = "//div[contains(@class, 'columns-height')]//span[contains(@class, 'ms-Checkbox-text')]"
+        labels = self.wait(lambda: [each.text for each in self.driver.find_elements(By.XPATH, boxes)])
+        return [label for label in labels if label != "Select all"]
 
     def choose_columns(self, names: Sequence[str]) -> None:
         """Show these columns alone."""
@@ -158,7 +158,8 @@ class WebUi:
         boxes = self.driver.find_elements(By.CSS_SELECTOR, ".columns-height .ms-Checkbox")
         for box in boxes:
             ticked = "is-checked" in str(box.get_attribute("class"))
-            if box.text.strip() != "Select all" and ticked != (box.text.strip() in names):
+            name = box.find_element(By.CSS_SELECTOR, ".ms-Checkbox-text").text
+            if name != "Select all" and ticked != (name in names):
                 self.click(".//input", box)
         self.press("Save")
         self.wait(lambda: not self.driver.find_elements(By.CSS_SELECTOR, ".columns-height"))

@@ -9,10 +9,9 @@ from typing import Any
 
 from easrec_nni.architecture import Architecture, DatasetReference
 from easrec_nni.data.dataset import load_dataset
-from easrec_nni.nni_trial_io import report_final
+from easrec_nni.nni_trial_io import report_final, tensorboard_dir
 from easrec_nni.objective import Objective
 from easrec_nni.settings import TrialSettings
-from easrec_nni.tensorboard_log import TENSORBOARD_FOLDER
 from easrec_nni.trial import TrialResult, complete_result
 from easrec_nni.trial_reports import EpochReports
 
@@ -50,7 +49,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
         seed=settings.seed,
     )
     architecture.write(out / "architecture.json")
-    reports = EpochReports(out / TENSORBOARD_FOLDER, Objective.of(settings, space), choice.model_dump(mode="json"))
+    reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space), choice.model_dump(mode="json"))
     if reports.board is not None:
         reports.board.network(architecture)
     began = time.perf_counter()

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
     from easrec_nni.architecture import Architecture
 
-__all__ = ["TENSORBOARD_FOLDER", "TensorBoardLog", "network_image", "tag_of"]
-
-TENSORBOARD_FOLDER = "tensorboard"
-"""Name of the folder below ``NNI_OUTPUT_DIR`` in which NNI looks for a trial's files."""
+__all__ = ["TensorBoardLog", "network_image", "tag_of"]
 
 _TAGS = {
     "train_loss": "loss/train",

@@ -15,10 +15,9 @@ from easrec_nni.architecture import Architecture
 from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import load_dataset
 from easrec_nni.errors import UserError
-from easrec_nni.nni_trial_io import output_dir, report_final, trial_parameters, trial_threads
+from easrec_nni.nni_trial_io import output_dir, report_final, tensorboard_dir, trial_parameters, trial_threads
 from easrec_nni.objective import Objective
 from easrec_nni.settings import TrialSettings
-from easrec_nni.tensorboard_log import TENSORBOARD_FOLDER
 from easrec_nni.trial_reports import EpochReports
 from search_spaces import SpaceConfig, candidate_label
 
@@ -55,7 +54,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     from easrec_nni.searching import search
     from strategies import MULTI_TRIAL_STRATEGIES
 
-    reports = EpochReports(out / TENSORBOARD_FOLDER, Objective.of(settings, space))
+    reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space))
     began = time.perf_counter()
     found = search(
         dataset, settings, out, progress=progress, on_epoch=lambda row: reports.epoch("search", row), restart=restart

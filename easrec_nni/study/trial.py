@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.cell import Cell, run_cell
-from easrec_nni.nni_trial_io import output_dir, report_final
+from easrec_nni.nni_trial_io import report_final, tensorboard_dir
 from easrec_nni.study.folder import Study, read_settings
-from easrec_nni.tensorboard_log import TENSORBOARD_FOLDER
 from easrec_nni.trial import run_program
 from easrec_nni.trial_reports import EpochReports
 
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = read_settings(study)
         cell = Cell.sampled(parameters)
         folder = Study(study, settings).cell_folder(cell)
-        reports = EpochReports(output_dir(folder) / TENSORBOARD_FOLDER)
+        reports = EpochReports(tensorboard_dir(folder))
         report = final_report(run_cell(cell, settings, folder, on_epoch=reports.epoch))
         reports.close()
         report_final(report)
