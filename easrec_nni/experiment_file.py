@@ -137,7 +137,6 @@ class ExperimentFile:
         rest = words[words.index(TRIAL_MODULE) + 1 :]
         return self.code_directory / rest[1] if len(rest) > 1 and rest[0] == "--settings" else None
 
-
     @property
     def settings_changes(self) -> list[str]:
         """``KEY=VALUE`` of every ``--set`` that ``trialCommand`` gives to this package's trial."""
