@@ -28,6 +28,17 @@ from easrec_nni.watching import watch
 
 IMAGES = Path(__file__).parent / "images"
 COLOURS = 64  # of a picture: pages of text and lines need no more
+# Minutes instead of hours: what counts is what the pages look like.
+SMALL = {
+    "space.max_length": 20,
+    "space.hidden": 32,
+    "space.inner": 64,
+    "search.epochs": 8,
+    "search.patience": 8,
+    "search.temperature.decay": 0.004,
+    "retrain.epochs": 8,
+    "retrain.patience": 8,
+}
 GOOD, BAD = 2, 4  # numbers of a trial that succeeds, and of one that fails
 COLUMNS = (
     "Trial No.",
@@ -47,7 +58,7 @@ COLUMNS = (
 def experiment_document() -> dict[str, Any]:
     """A sweep over λ and dropout, with a value of λ that is refused."""
     space = {"lambda": [0.1, 1.0, -1.0], "space.dropout": [0.1, 0.3]}
-    sets = " ".join(f"--set {each}" for each in ("search.epochs=8", "search.patience=8", "retrain.epochs=12"))
+    sets = " ".join(f"--set {name}={value}" for name, value in SMALL.items())
     settings = examples_folder().resolve() / "settings" / "ml100k.yml"
     return {
         "experimentName": "easrec-ml100k",

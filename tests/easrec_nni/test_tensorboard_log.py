@@ -11,6 +11,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from easrec_nni import Architecture, Dataset, TrialSettings
+from easrec_nni.nni_trial_io import tensorboard_dir
 from easrec_nni.tensorboard_log import TensorBoardLog, network_image
 from easrec_nni.trial import run_trial
 from search_spaces import Choice, SpaceConfig
@@ -109,3 +110,24 @@ def test_what_cannot_be_written_breaks_nothing(tmp_path: Path, caplog: pytest.Lo
     log.close()
     warnings = [record.getMessage() for record in caplog.records if "TensorBoard" in record.getMessage()]
     assert len(warnings) == 1 and "are not written any more" in warnings[0]
+
+
+def test_the_managers_own_place_leads_to_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NNI 3.0 has trials write to one folder and looks into another."""
+    output = tmp_path / "exp" / "environments" / "local-env" / "trials" / "abcde"
+    output.mkdir(parents=True)
+    link = tmp_path / "exp" / "trials" / "abcde" / "output" / "tensorboard"
+    link.mkdir(parents=True)  # the button was pressed before
+    for name, value in {"NNI_PLATFORM": "local", "NNI_TRIAL_JOB_ID": "abcde", "NNI_OUTPUT_DIR": str(output)}.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):  # a trial that goes on does it again
+        assert tensorboard_dir("elsewhere") == output / "tensorboard"
+        assert link.is_symlink() and link.resolve() == output / "tensorboard"
+
+
+def test_elsewhere_nothing_is_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tensorboard_dir(tmp_path / "run") == tmp_path / "run" / "tensorboard"
+    for name, value in {"NNI_PLATFORM": "remote", "NNI_TRIAL_JOB_ID": "a", "NNI_OUTPUT_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    assert tensorboard_dir("elsewhere") == tmp_path / "tensorboard"
+    assert list(tmp_path.iterdir()) == []

@@ -143,9 +143,7 @@ def test_the_tensorboard_button_shows_the_trials(page: Any, experiment: Experime
     assert "network" in fetch(f"{board}/plugin/images/tags")[run]
 
 
-def test_a_running_experiment_is_reported_by_its_id(
-    experiment: Experiment, trials: list[Trial], tmp_path: Path
-) -> None:
+def test_an_experiment_is_reported_by_its_id(experiment: Experiment, trials: list[Trial], tmp_path: Path) -> None:
     """And a stopped one in the same words, with as many trials."""
     for name in ("running", "stopped"):
         done = CliRunner().invoke(app, ["report", experiment.id, "--out", str(tmp_path / name)])
