@@ -17,6 +17,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "Exported",
     "choose_trial",
+    "describe_score",
     "export_architecture",
     "trial_architecture",
     "trials_of",
@@ -135,6 +136,17 @@ def trial_architecture(trial: Trial) -> tuple[Architecture, bool]:
     if isinstance(text, str):
         return Architecture.parse(text, f"the architecture in NNI's records of trial {trial.number}"), True
     raise _missing(trial, ARCHITECTURE_FILE)
+
+
+def describe_score(trial: Trial) -> str:
+    """What a trial reached, to be put behind its name; empty while it has no result."""
+    if trial.score is None:
+        return ""
+    ndcg = trial.figure("valid_selection_ndcg@10_full")
+    if ndcg is None or (trial.final or {}).get("objective") == "ndcg":
+        return f", validation NDCG@10 {trial.score:.4f}"
+    above = ", above the ceiling of cost" if trial.figure("feasible") == 0 else ""
+    return f", objective {trial.score:.4f}, validation NDCG@10 {ndcg:.4f}{above}"
 
 
 def weights_place(trial: Trial) -> str:

@@ -42,10 +42,12 @@ def _doing(trial: Trial) -> str:
 
 
 def _score(trial: Trial) -> str:
-    """Final result, or the newest in brackets."""
+    """Final NDCG, or the newest in brackets; of trials that name none, what they report as their result."""
     if trial.score is not None:
-        return f"{trial.score:.4f}"
-    value = trial.intermediate[-1].get("default") if trial.intermediate else None
+        ndcg = trial.figure("valid_selection_ndcg@10_full")
+        return f"{trial.score if ndcg is None else ndcg:.4f}"
+    newest = trial.intermediate[-1] if trial.intermediate else {}
+    value = newest.get("ndcg@10_full", newest.get("default"))
     return f"({value:.4f})" if isinstance(value, int | float) else ""
 
 

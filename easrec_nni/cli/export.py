@@ -34,14 +34,13 @@ def export_command(
       easrec export --experiment hx3kq8ay --trial 2
       easrec export --experiment results.json --best
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.export import export_architecture, weights_place
+    from easrec_nni.export import describe_score, export_architecture, weights_place
     from easrec_nni.readable import printable
 
     if (trial is not None) + best + smallest > 1:
         raise UserError("--trial, --best and --smallest each name a trial; give one of them")
     exported = export_architecture(experiment, out, trial, weights, smallest)
-    score = "" if exported.trial.score is None else f", validation NDCG@10 {exported.trial.score:.4f}"
-    choice = exported.architecture.choices
+    score, choice = describe_score(exported.trial), exported.architecture.choices
     print(
         printable(f"trial {exported.trial.number} ({exported.trial.id}){score}: {choice.label}, depth {choice.depth}")
     )

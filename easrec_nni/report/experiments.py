@@ -93,7 +93,7 @@ def experiment_content(source: str | Path, key: str = "", prefix: str = "") -> S
     UserError
         There is no such experiment or file.
     """
-    name = Path(source).name
+    name = Path(source).stem
     trials = trials_of(source)
     records = trial_records(name, trials)
     chapters = [

@@ -18,7 +18,7 @@ from easrec_nni.data import prepare
 from easrec_nni.examples_folder import copy_examples
 from easrec_nni.experiment_data import check_settings_and_data
 from easrec_nni.experiment_file import read_experiment
-from easrec_nni.export import choose_trial
+from easrec_nni.export import choose_trial, describe_score
 from easrec_nni.nni_client import free_port, running_experiment, stop_experiment
 from easrec_nni.nni_records import Experiment, Trial, find_experiment, list_trials
 from easrec_nni.trial import main, run_trial
@@ -139,6 +139,8 @@ def test_a_trial_above_the_ceiling_says_so_and_is_not_the_best(
     assert report["test_ndcg@10_full"] >= 0 and report["architecture"]
     other = {"default": -0.5, "feasible": 0, "madds_per_user": 1.0, "default_standard_error": 9.0}
     trials = [Trial("a", 0, "SUCCEEDED", {}, tmp_path, (), report), Trial("b", 1, "SUCCEEDED", {}, tmp_path, (), other)]
+    said = describe_score(trials[0])
+    assert f"validation NDCG@10 {ndcg:.4f}" in said and ("above the ceiling" in said) == (not feasible)
     assert choose_trial(trials).id == choose_trial(trials, smallest=True).id == ("a" if feasible else "b")
 
 
