@@ -68,7 +68,10 @@ def small(document: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_value_that_can_be_sampled_is_a_setting(name: str, examples: Path, ml100k: Dataset) -> None:
+def test_every_value_that_can_be_sampled_is_a_setting(
+    name: str, examples: Path, ml100k: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASREC_HOME", str(ml100k.path.parents[1]))
     experiment = read_experiment(examples / f"{name}.yml")
     assert check_settings_and_data(experiment).startswith("ml-100k: 943 users")
     assert experiment.document["tuner"]["classArgs"]["optimize_mode"] == "maximize"
