@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 import time
@@ -129,6 +130,9 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
         Does the work with the sampled hyper-parameters, and returns what is to be logged.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    # NNI interrupts a trial that its assessor or a user has ended. Lightning would make that an exit code, by which NNI
+    # takes the trial for one that failed; it must die of the signal. What an epoch wrote is whole.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         # The parameters come first: without asking for them NNI takes the trial for one that never began.
         parameters = trial_parameters()

@@ -217,6 +217,9 @@ def _without_result(trials: Sequence[Trial], key: str) -> list[Chapter]:
     if not rows:
         return []
     columns = [Column("status", "status"), Column("time", "time"), Column("reason", "last line of its errors")]
-    explained = Paragraph("An early-stopped trial was ended by the assessor, as others were better at the same epoch.")
+    explained = Paragraph(
+        "A trial that is early_stopped or user_canceled was ended by the assessor, as others were better at the same "
+        "epoch, or by a person: NNI does not tell the two apart on this machine."
+    )
     table = Table("Trials without a result", columns, rows, first="trial")
     return [Chapter(f"{key}failed", "Without a result", [explained, table])]
