@@ -125,17 +125,11 @@ def test_a_failed_trial_shows_its_reason(page: Any, trials: list[Trial]) -> None
     assert "Traceback" not in reason
 
 
-def test_the_tensorboard_button_starts_a_board(page: Any, experiment: Experiment, trials: list[Trial]) -> None:
-    page.trials()
-    page.select(trials[1].number)
-    page.press("TensorBoard")
-    page.wait(lambda: "You are starting a new TensorBoard with trials" in page.text)
-    tasks = fetch(f"{experiment.url}/api/v1/nni/tensorboard-tasks")
-    assert [trials[1].id] in [task["trialJobIdList"] for task in tasks]
-
-
 def test_the_board_shows_what_a_trial_wrote(experiment: Experiment, trials: list[Trial]) -> None:
-    """Started as the button starts it, by the manager's REST API."""
+    """Started as the button starts it, by the manager's REST API.
+
+    It is asked until it answers: NNI would give its port to the next one too, as long as nobody listens there.
+    """
     task = fetch(f"{experiment.url}/api/v1/nni/tensorboard", {"trials": trials[0].id})
     board = f"http://127.0.0.1:{task['port']}/data"
     run = f"{trials[0].number}-{trials[0].id}/search"
@@ -146,6 +140,15 @@ def test_the_board_shows_what_a_trial_wrote(experiment: Experiment, trials: list
     reported = [report["ndcg@10_full"] for report in trials[0].intermediate]
     assert [value for _, _, value in points] == pytest.approx(reported[:3])
     assert "network" in fetch(f"{board}/plugin/images/tags")[run]
+
+
+def test_the_tensorboard_button_starts_a_board(page: Any, experiment: Experiment, trials: list[Trial]) -> None:
+    page.trials()
+    page.select(trials[1].number)
+    page.press("TensorBoard")
+    page.wait(lambda: "You are starting a new TensorBoard with trials" in page.text)
+    tasks = fetch(f"{experiment.url}/api/v1/nni/tensorboard-tasks")
+    assert [trials[1].id] in [task["trialJobIdList"] for task in tasks]
 
 
 def test_an_experiment_is_reported_by_its_id(experiment: Experiment, trials: list[Trial], tmp_path: Path) -> None:
