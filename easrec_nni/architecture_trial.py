@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.architecture import Architecture, DatasetReference
-from easrec_nni.data.dataset import load_dataset
 from easrec_nni.nni_trial_io import report_final, tensorboard_dir
 from easrec_nni.objective import Objective
 from easrec_nni.settings import TrialSettings
@@ -32,7 +31,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     out
         Folder of the results.
     """
-    dataset = load_dataset(settings.data)
+    dataset = settings.dataset()
     space = settings.space_for(dataset)
     from easrec_nni.cost import architecture_cost
     from easrec_nni.retraining import retrain

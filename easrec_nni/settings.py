@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import reprlib
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
 from easrec_nni.modes import Mode, check_mode
@@ -128,6 +129,11 @@ class TrialSettings(_Settings):
     """
 
     data: str = Field(description="name of a prepared dataset, or path of its folder")
+    data_fingerprint: str = Field(
+        "",
+        pattern="^([0-9a-f]{12,64})?$",
+        description="SHA-256 of the dataset that a trial must find, or its beginning; empty: whatever is there",
+    )
     space: dict[str, Any] = Field(
         default_factory=dict, description="fields of SpaceConfig but those that the dataset decides"
     )
@@ -143,6 +149,30 @@ class TrialSettings(_Settings):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+
+    def dataset(self, beside: Path | None = None) -> Dataset:
+        """The dataset that ``data`` names; with a ``data_fingerprint``, that very one, down to every number.
+
+        Parameters
+        ----------
+        beside
+            Folder that a relative path starts from, other than the working directory.
+
+        Raises
+        ------
+        UserError
+            There is no such dataset, or it is another one.
+        """
+        is_relative = "/" in self.data and not self.data.startswith(("/", "~"))
+        place = beside / self.data if beside is not None and is_relative else self.data
+        dataset = load_dataset(place, verify=bool(self.data_fingerprint))
+        if not dataset.fingerprint.startswith(self.data_fingerprint):
+            raise UserError(
+                f"the dataset in {dataset.path} on {socket.gethostname()} has fingerprint {dataset.fingerprint[:12]}, "
+                f"and the settings ask for {self.data_fingerprint[:12]} (data_fingerprint): copy the folder of the "
+                "dataset that is meant to this machine, or prepare it here from the same log with the same options"
+            )
+        return dataset
 
     def space_config(self, n_items: int) -> SpaceConfig:
         """The search space over a dataset's items.

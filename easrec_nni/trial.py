@@ -6,7 +6,6 @@ import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ from typing import Any
 
 from easrec_nni.architecture import Architecture
 from easrec_nni.cli.assignments import read_assignments
-from easrec_nni.data.dataset import load_dataset
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.nni_trial_io import output_dir, report_final, tensorboard_dir, trial_parameters, trial_threads
 from easrec_nni.objective import Objective
+from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
 from easrec_nni.trial_reports import EpochReports
 from search_spaces import SpaceConfig, candidate_label
@@ -38,6 +38,8 @@ class TrialResult:
 def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, restart: bool = False) -> TrialResult:
     """Search, freeze and retrain; every epoch and the end are reported to NNI where this is one of its trials.
 
+    A trial that was cut short goes on in its folder; see :mod:`easrec_nni.resumption`.
+
     Parameters
     ----------
     settings
@@ -49,23 +51,36 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     restart
         Begin anew in a folder that holds another run.
     """
-    dataset = load_dataset(settings.data)
-    space = settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
+    dataset = settings.dataset()
+    settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
+    with alone(out):
+        report = _search_and_retrain(settings, dataset, out, progress, restart)
+        report_final(report)
+    return TrialResult(out, report)
+
+
+def _search_and_retrain(
+    settings: TrialSettings, dataset: Dataset, out: Path, progress: bool, restart: bool
+) -> dict[str, Any]:
+    """Final result of a trial; epochs of earlier processes are reported again, each before those that follow it."""
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import search
     from strategies import MULTI_TRIAL_STRATEGIES
 
+    space = settings.space_for(dataset)
     reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space))
-    began = time.perf_counter()
+    if not restart:
+        tell_again(reports.epoch, search=out)
     found = search(
         dataset, settings, out, progress=progress, on_epoch=lambda row: reports.epoch("search", row), restart=restart
     )
-    searched = time.perf_counter()
     by_trials = settings.search.strategy in MULTI_TRIAL_STRATEGIES
     choices = found.architecture.choices.model_dump(mode="json")
     reports.end_search(found.history, choices, None if by_trials else settings.search.epochs)
     if reports.board is not None:
         reports.board.network(found.architecture)
+    if not restart:
+        tell_again(reports.epoch, retrain=out / "retrained")
     retrained = retrain(
         found.architecture,
         dataset,
@@ -78,9 +93,10 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     )
     reports.close()
     report = complete_result(retrained.metrics, settings, space, found.architecture, out)
-    report |= {"search_seconds": searched - began, "retrain_seconds": time.perf_counter() - searched}
-    report_final(report)
-    return TrialResult(out, report)
+    # Epochs' own clocks: a run that was cut short counts what it computed and not what it waited.
+    report["search_seconds"] = sum(row["seconds"] for row in found.history)
+    report["retrain_seconds"] = retrained.metrics["training"]["seconds"]
+    return report
 
 
 def complete_result(

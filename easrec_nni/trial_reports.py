@@ -44,7 +44,6 @@ class EpochReports:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective = objective
         self._kept: dict[str, Any] = {}
-        self._sent = 0
         self._choices = choices
 
     def epoch(self, phase: str, row: Row) -> None:
@@ -72,8 +71,8 @@ class EpochReports:
         self._choices = choices
         best = max(row[NDCG] for row in history)
         value = self.objective.epoch_value(best, choices) if self.objective else best
-        while epochs is not None and self._sent < epochs:
-            self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": self._sent})
+        for epoch in range(len(history), epochs or 0):
+            self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
 
     def close(self) -> None:
         """Write what TensorBoard was not given yet."""
@@ -82,5 +81,4 @@ class EpochReports:
 
     def _send(self, report: dict[str, Any]) -> None:
         self._kept |= report
-        self._sent += 1
         report_intermediate(dict(self._kept))

@@ -20,12 +20,13 @@ def export_command(
     smallest: Annotated[
         bool, typer.Option("--smallest", help="The cheapest trial within one standard error of the best.")
     ] = False,
-    weights: Annotated[bool, typer.Option("--weights", help="Also copy supernet.safetensors beside FILE.")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="Also bring supernet.safetensors beside FILE.")] = False,
 ) -> None:
     """Write the architecture of an experiment's trial, running, stopped or finished.
 
-    A trial of another machine keeps its files there; its architecture is rebuilt from NNI's records then. So it is from
-    a file of results: JSON or CSV of `nnictl experiment export`, or the summary that the web UI saves.
+    A trial of another machine keeps its files there; its architecture is rebuilt from NNI's records then, and --weights
+    fetches the weights with scp, under the user, port and key of the experiment's machine list. It is rebuilt from a
+    file of results too: JSON or CSV of `nnictl experiment export`, or the summary that the web UI saves.
 
     \b
     Examples:
@@ -34,8 +35,9 @@ def export_command(
       easrec export --experiment hx3kq8ay --trial 2
       easrec export --experiment results.json --best
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.export import describe_score, export_architecture, weights_place
+    from easrec_nni.export import describe_score, export_architecture
     from easrec_nni.readable import printable
+    from easrec_nni.remote_files import trial_place
 
     if (trial is not None) + best + smallest > 1:
         raise UserError("--trial, --best and --smallest each name a trial; give one of them")
@@ -47,6 +49,7 @@ def export_command(
     for file in filter(None, (exported.file, exported.weights)):
         print(f"wrote {file}")
     if exported.rebuilt:
-        place = weights_place(exported.trial)
+        place = trial_place(exported.trial)
         where = f"in {place}" if place else "on the machine that ran the trial"
-        print(printable(f"rebuilt from NNI's records; the weights, supernet.safetensors, are {where}"))
+        weights_are = f"; the weights, supernet.safetensors, are {where}" if exported.weights is None else ""
+        print(printable(f"rebuilt from NNI's records{weights_are}"))

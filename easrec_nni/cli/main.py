@@ -18,6 +18,7 @@ from easrec_nni.cli.nas import nas_command
 from easrec_nni.cli.prepare import prepare_command
 from easrec_nni.cli.report import report_command
 from easrec_nni.cli.reproduce import reproduce_command
+from easrec_nni.cli.resume import resume_command
 from easrec_nni.cli.retrain import retrain_command
 from easrec_nni.cli.search import search_command
 from easrec_nni.cli.show import show_command
@@ -32,6 +33,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("init", init_command),
     ("prepare", prepare_command),
     ("launch", launch_command),
+    ("resume", resume_command),
     ("search", search_command),
     ("nas", nas_command),
     ("export", export_command),
