@@ -40,10 +40,13 @@ class TrainingBatch(NamedTuple):
         ``[B, T]`` item numbers, 0 = padding on the left.
     targets
         ``[B, T]``, the item after each position and 0 where no loss is; or ``[B]``, the item after the newest position.
+    negatives
+        ``[k]`` items that a sampled loss compares the targets with (:mod:`easrec_nni.losses.negatives`).
     """
 
     ids: Tensor
     targets: Tensor
+    negatives: Tensor | None = None
 
 
 class EvaluationBatch(NamedTuple):

@@ -25,7 +25,7 @@ from easrec_nni.inference import measure_inference
 from easrec_nni.item_features import set_features
 from easrec_nni.modes import check_mode
 from easrec_nni.networks import load_network, read_weights
-from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches
+from easrec_nni.protocol import MONITOR, item_loss, request_of, selection_batches, training_batches
 from easrec_nni.searching import dataset_identity
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
@@ -182,10 +182,7 @@ def _request(
         # Without defaults: a run stays the same one when a later version knows more settings.
         "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
         "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
-        "mode": settings.mode,
-        **masking_request(settings),
-        "history": settings.history,
-        "seed": settings.seed,
+        **request_of(settings),
         "inherited": file_digest(Path(weights)) if weights is not None else None,
     }
 
@@ -199,7 +196,7 @@ def _fit(
     progress: bool,
 ) -> None:
     chosen, length = settings.retrain, network.config.max_length
-    module = SequenceModule(dataset, chosen.learning_rate)
+    module = SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings))
     module.set_model(network)
     trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress)
     trainer.fit(

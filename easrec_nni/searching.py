@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from easrec_nni.architecture import Architecture
-from easrec_nni.batches import ArchitectureBatches
 from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_history, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
@@ -20,7 +19,14 @@ from easrec_nni.errors import UserError
 from easrec_nni.multi_trial import search_by_trials
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
-from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches, validation_rows
+from easrec_nni.protocol import (
+    MONITOR,
+    architecture_batches,
+    item_loss,
+    request_of,
+    selection_batches,
+    training_batches,
+)
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
@@ -104,10 +110,7 @@ def search(
         # Without defaults: a run stays the same one when a later version knows more settings.
         "space": config.model_dump(mode="json", exclude_defaults=True),
         "search": settings.search.model_dump(mode="json", exclude_defaults=True),
-        "mode": settings.mode,
-        **masking_request(settings),
-        "history": settings.history,
-        "seed": settings.seed,
+        **request_of(settings),
     }
     folder = RunFolder(out, request, restart)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
@@ -171,15 +174,14 @@ def _search_one_shot(
         on_epoch=on_epoch,
     )
     chosen, length = settings.search, config.max_length
-    arch_rows, _ = validation_rows(dataset, chosen.arch_share)
     run_strategy(
         strategy,
         space,
-        SequenceModule(dataset, chosen.learning_rate),
+        SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings)),
         make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress),
         train_batches=training_batches(dataset, settings, length, chosen.batch_size),
         validation_batches={
-            "architecture": ArchitectureBatches(dataset, length, chosen.arch_batch_size, arch_rows, settings.seed),
+            "architecture": architecture_batches(dataset, settings, length),
             "selection": selection_batches(dataset, settings, length),
         },
         checkpoint=folder.checkpoint,

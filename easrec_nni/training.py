@@ -24,7 +24,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
 from easrec_nni.files import read_json, write_text
-from easrec_nni.loss import next_item_loss
+from easrec_nni.losses import ItemLoss, next_item_loss
 
 __all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
 
@@ -44,6 +44,8 @@ class SequenceModule(LightningModule):
         Adam's step.
     protocols
         Rankings to validate by.
+    loss
+        Full softmax by default.
 
     Attributes
     ----------
@@ -51,15 +53,22 @@ class SequenceModule(LightningModule):
         Of the last validation.
     """
 
-    def __init__(self, dataset: Dataset, learning_rate: float, protocols: Sequence[str] = PROTOCOLS) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        learning_rate: float,
+        protocols: Sequence[str] = PROTOCOLS,
+        loss: ItemLoss | None = None,
+    ) -> None:
         super().__init__()
+        self.loss = loss
         self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of a batch."""
-        return next_item_loss(self.model, batch)
+        return next_item_loss(self.model, batch, self.loss)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to collect ranks."""
