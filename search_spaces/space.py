@@ -125,7 +125,11 @@ class EASRecSpace(ModelSpace):
         ids
             ``[k]`` item numbers whose vectors are wanted, ``[k, d]``; all by default.
         """
-        return self._item_table()[1:] if ids is None else self._vectors(self.embedding.items(ids))
+        if ids is None:
+            return self._item_table()[1:]
+        # Sparse: the gradient of these rows is added to the dense one that the sequences' own look-up brings. A second
+        # dense one would be as large as the catalogue, for the rows of a few items.
+        return self._vectors(F.embedding(ids, self.embedding.items.weight, sparse=True))
 
     def _item_table(self) -> Tensor:
         """Vectors of padding and all items, ``[n_items + 1, d]``."""
