@@ -156,7 +156,7 @@ class _Search:
         criterion, loss = item_loss(self.dataset, settings), _EpochLoss()
         module = SequenceModule(self.dataset, settings.search.learning_rate, loss=criterion)
         module.set_model(network)
-        trainer = make_trainer(self.epochs, [EpochOrder(), loss], self.progress)
+        trainer = make_trainer(self.epochs, [EpochOrder(), loss], self.progress, settings.precision)
         trainer.check_val_every_n_epoch = self.epochs  # judged once: earlier validations would decide nothing
         trainer.fit(
             module,

@@ -15,6 +15,7 @@ from easrec_nni.data.split import split_validation_users
 from easrec_nni.evaluation import evaluation_batch_size
 from easrec_nni.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.masked_batches import MaskedBatches
+from easrec_nni.parallel import ShareOfBatches, count, rank
 from easrec_nni.settings import TrialSettings
 
 __all__ = [
@@ -44,32 +45,32 @@ def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], 
 
 def training_batches(
     dataset: Dataset, settings: TrialSettings, max_length: int, batch_size: int
-) -> TrainingBatches | WithNegatives:
-    """Training batches in the settings' mode and order, with negatives if their loss needs some."""
+) -> TrainingBatches | WithNegatives | ShareOfBatches:
+    """Training batches in the settings' mode and order, with negatives if need be; this process' share of them."""
     newest_only = settings.history == "newest"
     if settings.mode == "masked":
         masking = settings.masking.model_dump()
         masked = MaskedBatches(dataset, max_length, batch_size, settings.seed, newest_only, **masking)
-        return _with_negatives(masked, dataset, settings, 0)
+        return _prepared(masked, dataset, settings, 0)
     batches = TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, newest_only)
-    return _with_negatives(batches, dataset, settings, 0)
+    return _prepared(batches, dataset, settings, 0)
 
 
 def architecture_batches(
     dataset: Dataset, settings: TrialSettings, max_length: int
-) -> ArchitectureBatches | WithNegatives:
+) -> ArchitectureBatches | WithNegatives | ShareOfBatches:
     """Validation targets that train alpha and beta, by the loss that the weights have."""
     chosen = settings.search
     rows, _ = validation_rows(dataset, chosen.arch_share)
     batches = ArchitectureBatches(dataset, max_length, chosen.arch_batch_size, rows, settings.seed)
-    return _with_negatives(batches, dataset, settings, 1)
+    return _prepared(batches, dataset, settings, 1)
 
 
-def _with_negatives(batches: Any, dataset: Dataset, settings: TrialSettings, stream: int) -> Any:
-    if not LOSSES[settings.loss].needs_negatives:
-        return batches
-    # Streams of their own: the two steps of an iteration should not compare with the same items.
-    return WithNegatives(batches, dataset.n_items, settings.negatives, 2 * settings.seed + stream)
+def _prepared(batches: Any, dataset: Dataset, settings: TrialSettings, stream: int) -> Any:
+    if LOSSES[settings.loss].needs_negatives:
+        # Streams of their own: the two steps of an iteration should not compare with the same items.
+        batches = WithNegatives(batches, dataset.n_items, settings.negatives, 2 * settings.seed + stream)
+    return batches if count() == 1 else ShareOfBatches(batches, rank(), count())
 
 
 def item_loss(dataset: Dataset, settings: TrialSettings) -> ItemLoss:
@@ -88,12 +89,18 @@ def request_of(settings: TrialSettings) -> dict[str, Any]:
         request["masking"] = settings.masking.model_dump(mode="json")
     if settings.loss != "softmax":
         request |= {"loss": settings.loss, "negatives": settings.negatives}
+    if settings.devices > 1:  # each of which draws dropout by itself
+        request["devices"] = settings.devices
+    if settings.precision != "float32":
+        request["precision"] = settings.precision
     if settings.loss == "gbce":
         request["gbce_t"] = settings.gbce_t
     return request
 
 
 def selection_batches(dataset: Dataset, settings: TrialSettings, max_length: int) -> EvaluationBatches:
-    """Validation users that select, with their histories."""
+    """Validation users that select, with their histories; this process' share of them."""
     _, rows = validation_rows(dataset, settings.search.arch_share)
+    if len(rows) >= count():  # else all take all of them: every process must have some
+        rows = rows[rank() :: count()]
     return EvaluationBatches(dataset, "valid", max_length, evaluation_batch_size(dataset.n_items), rows)

@@ -25,6 +25,8 @@ from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
 from easrec_nni.files import read_json, write_text
 from easrec_nni.losses import ItemLoss, next_item_loss
+from easrec_nni.parallel import average_gradients, count, gathered, is_first, rank
+from easrec_nni.ranking import metrics_of
 
 __all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
 
@@ -70,6 +72,10 @@ class SequenceModule(LightningModule):
         """Loss of a batch."""
         return next_item_loss(self.model, batch, self.loss)
 
+    def on_after_backward(self) -> None:
+        """Take the step of all processes. NNI's search calls this too."""
+        average_gradients(self.model.parameters())
+
     def on_validation_epoch_start(self) -> None:
         """Begin to collect ranks."""
         self._ranker = Ranker(self.dataset, "valid", self.protocols)
@@ -77,25 +83,41 @@ class SequenceModule(LightningModule):
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Collect ranks."""
         assert self._ranker is not None
-        self._ranker.add(self.model(batch.ids), batch)
+        with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would be equal
+            self._ranker.add(self.model(batch.ids), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Make metrics of the ranks."""
+        """Make metrics of the ranks of all processes."""
         assert self._ranker is not None
-        self.metrics = self._ranker.metrics()
+        parts = gathered(self._ranker.ranks())
+        self.metrics = metrics_of({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
         return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
 
 
-def make_trainer(epochs: int, callbacks: list[Callback], progress: bool) -> Any:
-    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar."""
+def make_trainer(epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32") -> Any:
+    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar.
+
+    It knows the device of its own process alone; see :mod:`easrec_nni.parallel` for what several do together.
+
+    Parameters
+    ----------
+    epochs
+        Largest number of epochs.
+    callbacks
+        What happens between them.
+    progress
+        Whether to draw a bar; the first process alone does.
+    precision
+        ``float32`` or ``bf16``.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    if progress:
+    if progress and is_first():
         from pytorch_lightning.callbacks import RichProgressBar
 
         callbacks = [*callbacks, RichProgressBar(leave=False)]
@@ -104,7 +126,8 @@ def make_trainer(epochs: int, callbacks: list[Callback], progress: bool) -> Any:
         callbacks=callbacks,
         logger=False,
         accelerator="auto",
-        devices=1,
+        devices=[rank()] if count() > 1 and torch.cuda.is_available() else 1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
         num_sanity_val_steps=0,
         # Where nobody saves, Lightning would, and leave a folder where the process was started.
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),

@@ -48,7 +48,7 @@ class ItemLoss(ABC):
 
 
 def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = None) -> Tensor:
-    """A loss averaged over the positions of a batch that have a target.
+    """A loss averaged over the positions of a batch that have a target, times the batch's weight.
 
     Parameters
     ----------
@@ -70,4 +70,5 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
         real = batch.targets != 0
         states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
     # Padding has no vector: left out instead of masked, and so nothing is computed for it.
-    return loss(network, states, targets, batch.negatives)
+    mean = loss(network, states, targets, batch.negatives)
+    return mean if batch.weight == 1 else batch.weight * mean
