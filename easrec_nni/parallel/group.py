@@ -68,9 +68,9 @@ def join(folder: Path, number: int, processes: int) -> None:
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(number)
-    store = dist.FileStore(str(folder / "store"), processes)
     backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    dist.init_process_group(backend, store=store, rank=number, world_size=processes, timeout=PATIENCE)
+    meeting = f"file://{folder.resolve()}/store"
+    dist.init_process_group(backend, meeting, rank=number, world_size=processes, timeout=PATIENCE)
 
 
 def leave() -> None:
