@@ -25,6 +25,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
 from easrec_nni.files import read_json, write_text
 from easrec_nni.losses import ItemLoss, next_item_loss
+from easrec_nni.micro_batches import loss_in_parts, parts_of
 from easrec_nni.parallel import average_gradients, count, gathered, is_first, rank
 from easrec_nni.ranking import metrics_of
 
@@ -69,8 +70,10 @@ class SequenceModule(LightningModule):
         self._ranker: Ranker | None = None
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
-        return next_item_loss(self.model, batch, self.loss)
+        """Loss of a batch, part by part."""
+        config = self.model.config
+        parts = parts_of(batch, max(config.hidden, config.inner))
+        return loss_in_parts(lambda part: next_item_loss(self.model, part, self.loss), parts)
 
     def on_after_backward(self) -> None:
         """Take the step of all processes. NNI's search calls this too."""
