@@ -145,6 +145,17 @@ class TrialSettings(_Settings):
         "all",
         description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone",
     )
+    loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
+        "softmax", description="over all items, or over negatives that are drawn for each batch; see easrec_nni.losses"
+    )
+    negatives: int = Field(256, ge=1, description="sampled_softmax, gbce: items drawn for a batch, all at most")
+    gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    devices: int = Field(
+        1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="bf16: products of the training in bfloat16, weights and their steps in float32"
+    )
     seed: int = Field(0, ge=0)
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()

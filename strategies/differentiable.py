@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from strategies.constraint import CostTable, ResourceConstraint
 from strategies.paired import PairedBatches
+from strategies.processes import Alone
 from strategies.selection import Selection, TemperatureSchedule
 from strategies.supernet import MixedChoice, MixedDepth, choices_of, wrap
 
@@ -46,7 +47,8 @@ class DifferentiableModule(BaseOneShotLightningModule):
         """One iteration; returns the detached training loss."""
         train_batch, next_validation_batch = batch
         self.selection.temperature = self.settings.temperature(self.iteration)
-        self.selection.draw(differentiable=False)
+        with self.settings.processes.same_draws(self.device):
+            self.selection.draw(differentiable=False)
         loss = self.training_module.training_step(train_batch, batch_idx)
         self.advance_optimization(loss, batch_idx, self.settings.gradient_clip)
         if self.iteration % self.settings.arch_every == 0:
@@ -56,7 +58,8 @@ class DifferentiableModule(BaseOneShotLightningModule):
         return loss.detach()
 
     def _architecture_step(self, batch: Any, batch_idx: int) -> None:
-        weights = self.selection.draw()
+        with self.settings.processes.same_draws(self.device):
+            weights = self.selection.draw()
         loss = self.training_module.training_step(batch, batch_idx)
         resource = self.resource(weights)
         total = loss + self.settings.lambda_ * resource  # Eq. 16
@@ -64,6 +67,7 @@ class DifferentiableModule(BaseOneShotLightningModule):
         # Gradients of alpha and beta alone: those of the network's weights would be computed and thrown away.
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
+        self.settings.processes.average(parameters)
         self.architecture_optimizers().step()
         self._losses.append((loss.detach(), resource.detach()))
 
@@ -142,6 +146,8 @@ class DifferentiableStrategy(OneShotStrategy):
         Schedule of tau.
     gradient_clip
         Largest gradient norm of the network's weights, None for no limit.
+    processes
+        How the search agrees with those that run it beside this one; by default there are none.
 
     Attributes
     ----------
@@ -163,6 +169,7 @@ class DifferentiableStrategy(OneShotStrategy):
         arch_every: int = 1,
         temperature: Callable[[int], float] | None = None,
         gradient_clip: float | None = None,
+        processes: Alone | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -174,6 +181,7 @@ class DifferentiableStrategy(OneShotStrategy):
         self.arch_learning_rate, self.arch_every = arch_learning_rate, arch_every
         self.temperature = temperature or TemperatureSchedule()
         self.gradient_clip = gradient_clip
+        self.processes = processes or Alone()
         self.selection: Selection | None = None
 
     def make_selection(self, options: dict[str, list[Any]]) -> Selection:
