@@ -56,7 +56,7 @@ class RecBole:
         self.data = create_dataset(self.config)
         numbers = [str(item) for item in range(1, self.log.n_items + 1)]
         self.inner = torch.from_numpy(np.concatenate([[0], self.data.token2id("item_id", numbers)]).astype(np.int64))
-        self.data._change_feat_format()  # models with item features read tensors; building the training data is too late
+        self.data._change_feat_format()  # models with item features read tensors, before training data is built
         self.data._change_feat_format = lambda: None  # which would do it again
         self.model = model_class(self.config, self.data)
         self.trainer: Any = None
@@ -68,8 +68,9 @@ class RecBole:
         if order["model"] in WITH_FEATURES:
             if not self.log.features:
                 raise ValueError(f"{order['model']} needs item features, and the dataset has none")
-            columns["item"] = ["item_id", self.log.features[0]]
-            order["shape"]["selected_features"] = [self.log.features[0]]
+            feature = "genre" if "genre" in self.log.features else self.log.features[0]
+            columns["item"] = ["item_id", feature]
+            order["shape"]["selected_features"] = [feature]
         return {
             **order["shape"],
             "data_path": str(self.log.folder),

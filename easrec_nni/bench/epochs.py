@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,7 @@ class Training:
         first
             How many iterations, all by default.
         """
+        warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # on purpose: training alone is timed
         clock = Clock()
         self.batches.set_epoch(self.epochs)
         self.network.train()
