@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from easrec_nni.cli.bench import bench_command
 from easrec_nni.cli.demo import demo_command
 from easrec_nni.cli.evaluate import evaluate_command
 from easrec_nni.cli.export import export_command
@@ -39,6 +40,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("systems", systems_command),
     ("reproduce", reproduce_command),
     ("report", report_command),
+    ("bench", bench_command),
 )
 """Name and function of every command. A new command is one file in this folder and one line here."""
 
