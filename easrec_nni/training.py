@@ -25,6 +25,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
 from easrec_nni.files import read_json, write_text
 from easrec_nni.loss import next_item_loss
+from easrec_nni.micro_batches import loss_in_parts, parts_of
 
 __all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
 
@@ -58,8 +59,10 @@ class SequenceModule(LightningModule):
         self._ranker: Ranker | None = None
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
-        return next_item_loss(self.model, batch)
+        """Loss of a batch, part by part."""
+        config = self.model.config
+        parts = parts_of(batch, max(config.hidden, config.inner))
+        return loss_in_parts(lambda part: next_item_loss(self.model, part), parts)
 
     def on_validation_epoch_start(self) -> None:
         """Begin to collect ranks."""
