@@ -96,7 +96,8 @@ def read_states(
             header = json.loads((file.metadata() or {}).get(HEADER, "null"))
             _check_header(path, header, _header(network, settings))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
-        return _users(tensors), _checked(tensors, like)
+        users = _users(tensors)
+        return users, _checked(tensors, like, len(users))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is damaged or holds no states ({error}): save them again, or begin anew") from None
 
@@ -127,11 +128,10 @@ def _users(tensors: dict[str, Tensor]) -> list[str]:
     return users
 
 
-def _checked(tensors: dict[str, Tensor], like: UserStates) -> dict[str, Tensor]:
-    """Tensors of the expected names, types and shapes, with as many slots each."""
+def _checked(tensors: dict[str, Tensor], like: UserStates, users: int) -> dict[str, Tensor]:
+    """Tensors of the expected names, types and shapes, with a slot for each user."""
     if tensors.keys() != like.tensors.keys():
         raise ValueError(f"it holds {sorted(tensors)[:9]} instead of {sorted(like.tensors)}")
-    users = len(tensors["counts"])
     for name, expected in like.tensors.items():
         shape, axis = list(expected.shape), like.SLOT_AXIS[name]
         shape[axis] = users

@@ -69,7 +69,7 @@ class StreamingRecommender:
         ``clamp`` or ``restart``, see above.
     precision
         Of the sums over all events. ``double`` is equal to the network after any number of events; ``single`` takes
-        half of the memory and loses digits slowly: about 5e-5 of scores after 10,000 events.
+        half of the memory and loses digits slowly: scores are off by some 1e-4 after 10,000 events.
     keep_seen
         Keep a bit per user and item, so that :meth:`recommend` can leave out what a user had.
     largest_tables
@@ -382,6 +382,6 @@ class StreamingRecommender:
 
 def _names(ids: Ids) -> list[str]:
     """Ids as texts, without Python code for each of them."""
-    if isinstance(ids, str | int):
+    if isinstance(ids, str | int | np.generic):
         return [str(ids)]
     return list(map(str, ids.tolist() if isinstance(ids, np.ndarray) else ids))
