@@ -16,6 +16,7 @@ from easrec_nni.cli.export import export_command
 from easrec_nni.cli.init import init_command
 from easrec_nni.cli.launch import launch_command
 from easrec_nni.cli.prepare import prepare_command
+from easrec_nni.cli.recommend import recommend_command
 from easrec_nni.cli.report import report_command
 from easrec_nni.cli.reproduce import reproduce_command
 from easrec_nni.cli.retrain import retrain_command
@@ -36,6 +37,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("export", export_command),
     ("retrain", retrain_command),
     ("evaluate", evaluate_command),
+    ("recommend", recommend_command),
     ("show", show_command),
     ("systems", systems_command),
     ("reproduce", reproduce_command),
