@@ -11,6 +11,7 @@ from easrec_nni.bench import (
     reaching,
     scaling,
     serving,
+    streaming,
 )
 from easrec_nni.bench.measurement import Measurement
 from easrec_nni.errors import UserError
@@ -25,6 +26,7 @@ ALL: dict[str, Measurement] = {
         epochs_in_turns.MEASUREMENT,
         evaluating.MEASUREMENT,
         serving.MEASUREMENT,
+        streaming.MEASUREMENT,
         profiling.MEASUREMENT,
         *scaling.MEASUREMENTS,
         reaching.MEASUREMENT,

@@ -79,6 +79,15 @@ def test_networks_of_all_names_are_timed(request_: BenchRequest) -> None:
     assert figures["searched"]["parameters"] < figures["unpruned"]["parameters"]
 
 
+def test_a_streams_event_is_set_against_reading_the_history(request_: BenchRequest) -> None:
+    figures = ALL["streaming"].measure(Bench(request_))["unpruned"]
+    assert [point["events"] for point in figures["points"]] == [4, 8]
+    times, update = figures["times_as_fast_as_recomputing"], figures["update_seconds"]
+    slowest = figures["recomputing_seconds"]["max"] / update["min"]
+    assert 0 < times["min"] <= times["median"] <= times["max"] <= slowest
+    assert figures["history"] == 8 and figures["bytes_per_user"] > 0
+
+
 @pytest.mark.slow
 def test_a_measurement_has_a_process_of_its_own(request_: BenchRequest, tmp_path: Path) -> None:
     request = request_.model_copy(update={"quick": False, "allocator": "default"})
