@@ -52,7 +52,7 @@ def markdown(documents: Documents) -> str:
 def _conditions(document: dict[str, Any]) -> str:
     request, load = document["request"], document["load_average"]["before"][0]
     words = [f"{document['threads']} threads, allocator {document['allocator']}, load {load}"]
-    words.append(f"{request['repeats']} repeats after a warm-up: median (range)")
+    words.append(f"median (range) of {request['repeats']} after a warm-up")
     if "peak_memory_bytes" in document:
         beyond = document["peak_memory_bytes"] - document["baseline_peak_memory_bytes"]
         words.append(f"{readable_bytes(beyond)} of memory beyond the imports'")
@@ -69,8 +69,8 @@ def _table(figures: dict[str, Any]) -> list[str]:
 def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in figures.items():
         label = f"{prefix}{name}"
-        if isinstance(value, dict) and set(value) == {"median", "min", "max"}:
-            yield label, f"{_number(value['median'])} ({_number(value['min'])} to {_number(value['max'])})"
+        if _is_spread(value):
+            yield label, _number(value)
         elif isinstance(value, dict):
             yield from _flat(value, f"{label}, ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -112,9 +112,15 @@ def _scaling_table(figures: dict[str, Any]) -> list[str]:
     return [*lines, "", f"Slopes in log–log{since}: {slopes}."]
 
 
+def _is_spread(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"median", "min", "max"}
+
+
 def _number(value: Any) -> str:
     if value is None:
         return "–"
+    if _is_spread(value):
+        return f"{_number(value['median'])} ({_number(value['min'])} to {_number(value['max'])})"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or abs(value) >= 10_000:

@@ -78,7 +78,7 @@ class Bench:
     @property
     def repeats(self) -> int:
         """Repeats that count."""
-        return 2 if self.request.quick else self.request.repeats
+        return self.request.repeats
 
     @property
     def batches(self) -> int | None:

@@ -82,7 +82,7 @@ def bench_command(
         settings=wanted.model_dump(mode="json", by_alias=True),
         choices=Architecture.read(arch).choices.model_dump() if arch else None,
         target=target,
-        repeats=repeats,
+        repeats=1 if quick else repeats,
         batches=batches,
         threads=use_threads(threads),
         allocator=allocator,

@@ -48,6 +48,7 @@ def test_everything_at_a_small_size(tiny_dataset: Dataset, tmp_path: Path, monke
     assert (tmp_path / "out" / "scaling.png").stat().st_size > 1000
     text = (tmp_path / "out" / "bench.md").read_text()
     assert "says nothing about speed" in text and "Slopes in log–log (from 200 on)" in text
+    assert "{" not in text  # figures as people read them
 
     def never(*_: object) -> None:
         raise AssertionError("measured again")
