@@ -11,6 +11,7 @@ from nni.nas.nn.pytorch import ModelSpace, Repeat
 from torch import Tensor, nn
 
 from search_spaces.candidates import Candidates, make_candidates
+from search_spaces.chunks import in_chunks, may_chunk
 from search_spaces.config import Choice, SpaceConfig
 from search_spaces.core import CoreHead
 from search_spaces.embedding import Batch, SequenceEmbedding
@@ -94,9 +95,15 @@ class EASRecSpace(ModelSpace):
         """What items are scored with, ``[B, d]``: Y at each sequence's newest interaction, or at the mask after it.
 
         A fixed network computes queries, W_O and the feed-forward network of its last layer there alone; with CORE's
-        head it needs them all.
+        head it needs them all. Without gradients, many sequences are taken in chunks: see :mod:`search_spaces.chunks`.
         """
-        batch = self.embedding.begin(self.prompt(ids))
+        ids = self.prompt(ids)
+        if not may_chunk(self.training):
+            return self._newest_state(ids)
+        return in_chunks(self._newest_state, ids, self.config.window, max(self.config.hidden, self.config.inner))
+
+    def _newest_state(self, ids: Tensor) -> Tensor:
+        batch = self.embedding.begin(ids)
         if self.head is not None:
             newest: Tensor = self.head(self.layers(None, batch), batch, newest_only=True)
         elif isinstance(self.layers, Stack):
