@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterable
@@ -50,6 +51,8 @@ def recommend_command(
         raise UserError("give either --history ITEM,… or --stream")
     if state is not None and not stream:
         raise UserError("--state belongs to --stream")
+    # An event's products are too small to be shared out; NumPy reads this when it is imported, which is now.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     warnings.filterwarnings("ignore", module="nni.*")  # NNI's, of which a user can do nothing about
     from easrec_nni.training import use_threads
 

@@ -116,6 +116,7 @@ class StepPlan:
         blocks = [block for block in network.blocks() if isinstance(block, Block)]
         with torch.no_grad():
             self.layers = [_Layer.of(block) for block in blocks]
+            self.items = network.embedding.items.weight.detach().numpy().T
             self.tables = self._tables() if self._table_bytes() <= largest_tables else None
         self.has_sums = has_sums(network.config)
         self._buffers: dict[int, _Buffers] = {}
@@ -252,7 +253,7 @@ class StepPlan:
         np.add(total, attended, out=total)
         return torch.layer_norm(buffers.sum_t, width, *last)
 
-    def best(self, newest: Tensor, k: int, seen: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def best(self, newest: Floats, k: int, seen: Tensor | None = None) -> tuple[Floats, NDArray[np.int64]]:
         """Scores and numbers of the k best items, best first; ``[B, k]`` each, minus infinity where there are no more.
 
         Parameters
@@ -264,10 +265,9 @@ class StepPlan:
         seen
             ``[B, n_items + 1]``, true for items to leave out.
         """
-        table = self.network.embedding.items.weight.detach().numpy()
-        scores = torch.from_numpy(np.matmul(newest.numpy(), table.T))
+        scores = torch.from_numpy(np.matmul(newest, self.items))
         scores[:, 0] = -torch.inf
         if seen is not None:
             scores.masked_fill_(seen, -torch.inf)
         values, items = scores.topk(k)
-        return values, items
+        return values.numpy(), items.numpy()

@@ -57,7 +57,8 @@ class StreamingRecommender:
     * ``from_end`` (the default of training) is refused: each event would change the embeddings of all earlier ones.
 
     It runs on the processor and takes the weights as they are at the beginning. Calls are not to be made from several
-    threads at once.
+    threads at once. An event's products are too small to be shared out among cores: start the process with
+    ``OMP_NUM_THREADS=1`` where users come one at a time.
 
     Parameters
     ----------
@@ -175,10 +176,7 @@ class StreamingRecommender:
         UserError
             An item is unknown, or the numbers of users and items differ. Nothing is taken then.
         """
-        names, numbers = _names(users), self._item_numbers(items)
-        if len(names) != len(numbers):
-            raise UserError(f"{len(names)} users and {len(numbers)} items: give one item for each user")
-        self._take(self.states.claim(names), numbers)
+        self._update(users, items)
 
     @torch.inference_mode()
     def recommend(self, users: Ids, k: int = 10, exclude_seen: bool = False) -> Recommendations:
@@ -208,10 +206,12 @@ class StreamingRecommender:
 
     @torch.inference_mode()
     def update_and_recommend(self, users: Ids, items: Ids, k: int = 10, exclude_seen: bool = False) -> Recommendations:
-        """Take events as :meth:`update` does, then recommend to their users as :meth:`recommend` does."""
+        """Take events as :meth:`update` does, then recommend to their users as :meth:`recommend` does.
+
+        A user that has several events gets the same items, those after its last one, in each of their rows.
+        """
         self._check(k, exclude_seen)
-        self.update(users, items)
-        return self._best(self.states.find(_names(users)), k, exclude_seen)
+        return self._best(self._update(users, items), k, exclude_seen)
 
     @torch.inference_mode()
     def fit_histories(self, users: Ids, items: Ids, offsets: Sequence[int] | NDArray[np.integer[Any]]) -> None:
@@ -299,6 +299,15 @@ class StreamingRecommender:
     def _item_numbers(self, items: Ids) -> NDArray[np.int64]:
         return item_numbers(_names(items), self.config.n_items, self._numbers)
 
+    def _update(self, users: Ids, items: Ids) -> NDArray[np.int64]:
+        """Take events; returns their users' slots."""
+        names, numbers = _names(users), self._item_numbers(items)
+        if len(names) != len(numbers):
+            raise UserError(f"{len(names)} users and {len(numbers)} items: give one item for each user")
+        slots = self.states.claim(names)
+        self._take(slots, numbers)
+        return slots
+
     def _take(self, slots: NDArray[np.int64], items: NDArray[np.int64]) -> None:
         """Events of users, a user's first ones first."""
         if self.keep_seen:
@@ -367,14 +376,13 @@ class StreamingRecommender:
         read_histories(self.network, items, begins, ends, store, PRECISIONS[self.precision])
 
     def _best(self, slots: NDArray[np.int64], k: int, exclude_seen: bool) -> Recommendations:
-        items, scores = np.empty((len(slots), k), np.int64), np.empty((len(slots), k), np.float32)
-        newest = self.states.tensors["newest"]
-        for begin in range(0, len(slots), self._at_once):
-            part = slots[begin : begin + self._at_once]
+        newest = self.states.tensors["newest"].numpy()
+        parts = [slots[begin : begin + self._at_once] for begin in range(0, max(1, len(slots)), self._at_once)]
+        found = []
+        for part in parts:
             seen = self.states.seen(part, self.config.n_items) if exclude_seen else None
-            values, numbers = self.plan.best(newest[torch.from_numpy(part)], k, seen)
-            rows = slice(begin, begin + len(part))
-            scores[rows], items[rows] = values.numpy(), numbers.numpy()
+            found.append(self.plan.best(newest[part], k, seen))
+        scores, items = found[0] if len(found) == 1 else (np.concatenate(each) for each in zip(*found, strict=True))
         if exclude_seen:
             items[scores == -np.inf] = 0
         return Recommendations(items if self.item_ids is None else self.item_ids[items], scores)
