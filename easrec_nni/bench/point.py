@@ -18,7 +18,7 @@ import torch
 from easrec_nni.batches import TrainingBatch
 from easrec_nni.cost import architecture_cost
 from easrec_nni.errors import UserError
-from easrec_nni.loss import next_item_loss
+from easrec_nni.losses import next_item_loss
 from easrec_nni.memory import peak_memory_bytes
 from easrec_nni.repeats import repeated, spread
 from search_spaces import EASRecSpace, SpaceConfig
