@@ -131,15 +131,22 @@ def watch(experiment: Experiment, console: Console, expected: int | None = None)
 
 
 def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
-    silent = 0
+    silent = unread = 0
     while True:
         status = experiment_status(experiment)
         silent = silent + 1 if status.name == "STOPPED" else 0
         if not silent:
-            trials = list_trials(experiment)
-            show(trials)
-            if status.name == "DONE":
-                return trials
+            try:
+                trials = list_trials(experiment)
+            except UserError:  # too busy to answer, and at work on its records, which are locked then
+                unread += 1
+                if unread > SILENT_LOOKS:
+                    raise
+            else:
+                unread = 0
+                show(trials)
+                if status.name == "DONE":
+                    return trials
         if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
             raise UserError(_failure(experiment, status))
         time.sleep(SECONDS_BETWEEN_LOOKS)
