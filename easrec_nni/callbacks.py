@@ -46,9 +46,12 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def write_history(rows: list[dict[str, float]], path: Path) -> None:
-    """Write rows, which all have the columns of the first, as CSV."""
+    """Write rows as CSV, with the columns of the first.
+
+    A run that an earlier version began goes on with that one's columns.
+    """
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 

@@ -5,20 +5,18 @@ A cell's folder tells all: what is complete there is not done again, and a run t
 
 from __future__ import annotations
 
-import fcntl
-import logging
 import resource
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.files import read_json
+from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
 from easrec_nni.systems import SYSTEMS, System, find_systems
 
@@ -27,7 +25,6 @@ __all__ = ["RESULT_FILE", "Cell", "cell_settings", "read_result", "run_cell"]
 SCHEMA_VERSION = 1
 RESULT_FILE = "result.json"
 LONGEST_NAME = 255  # bytes of a folder's name
-_logger = logging.getLogger(__name__)
 
 EpochReport = Callable[[str, dict[str, float]], None]
 
@@ -92,19 +89,6 @@ def read_result(folder: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) and document.get("schema_version") == SCHEMA_VERSION else None
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder: a trial whose manager was killed may still be at work on it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _logger.warning("another process works on %s: waiting for it", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def run_cell(
     cell: Cell, base: TrialSettings, folder: Path, *, on_epoch: EpochReport | None = None, progress: bool = False
 ) -> dict[str, Any]:
@@ -119,7 +103,7 @@ def run_cell(
     folder
         The cell's own folder.
     on_epoch
-        Told the phase (``search``, ``retrain``) and the row of every epoch.
+        Told the phase (``search``, ``retrain``) and the row of every epoch, those of a run that was cut short too.
     progress
         Whether to draw a progress bar.
 
@@ -134,8 +118,8 @@ def run_cell(
         The settings do not fit, or the folder holds a run with other settings.
     """
     settings = cell_settings(cell, base)
-    dataset = load_dataset(settings.data)
-    with _alone(folder):
+    dataset = settings.dataset()
+    with alone(folder):
         result = read_result(folder)
         if result is not None:
             _check_same(result, settings, dataset, folder)
@@ -144,6 +128,7 @@ def run_cell(
         if system.floor is not None:
             figures = _measure_floor(system, settings, dataset, folder)
         else:
+            tell_again(on_epoch or _nobody, search=folder / "search", retrain=folder / "retrained")
             figures = _train(system, settings, dataset, folder, on_epoch or _nobody, progress)
         result = _document(cell, system, settings, dataset, figures)
         from easrec_nni.training import write_json

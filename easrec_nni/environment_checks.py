@@ -147,7 +147,7 @@ def check_code_directory(experiment: ExperimentFile) -> str:
 def check_threads(experiment: ExperimentFile) -> str:
     """How the cores are divided among the trials, which each of them asks the manager for."""
     if experiment.platform != "local":
-        return "each trial uses its machine's cores divided by trialConcurrency"
+        return "a trial uses all cores of its machine, or as many as trialCommand says (OMP_NUM_THREADS=4 python3 …)"
     cores, at_once = len(os.sched_getaffinity(0)), experiment.concurrency
     if at_once > cores:
         return f"{at_once} trials at a time share {cores} core(s), one thread each: trialConcurrency {cores} is as fast"

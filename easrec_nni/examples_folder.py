@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from easrec_nni.errors import UserError
-from easrec_nni.files import copy_whole
+from easrec_nni.files import copy_whole, write_text
 
-__all__ = ["copy_examples", "examples_folder"]
+if TYPE_CHECKING:
+    from easrec_nni.data.dataset import Dataset
+
+__all__ = ["ask_for", "copy_examples", "examples_folder", "fingerprint_line"]
 
 
 def examples_folder() -> Path:
@@ -16,7 +20,7 @@ def examples_folder() -> Path:
     return next(folder for folder in (package / "examples", package.parent / "examples") if folder.is_dir())
 
 
-def copy_examples(target: Path, force: bool = False) -> list[Path]:
+def copy_examples(target: Path, force: bool = False, dataset: Dataset | None = None) -> list[Path]:
     """Copy the example experiments and their settings.
 
     Parameters
@@ -25,6 +29,8 @@ def copy_examples(target: Path, force: bool = False) -> list[Path]:
         Folder to copy into; it is made if missing.
     force
         Whether files that are already there may be replaced.
+    dataset
+        Dataset whose fingerprint the settings of its name shall ask for.
 
     Returns
     -------
@@ -45,4 +51,35 @@ def copy_examples(target: Path, force: bool = False) -> list[Path]:
         raise UserError(f"{target} already has {', '.join(present)}; give another folder, or --force to replace them")
     for name in names:
         copy_whole(source / name, target / name)
+        if dataset is not None and name.parent.name == "settings":
+            ask_for(dataset, target / name)
     return [target / name for name in names]
+
+
+def ask_for(dataset: Dataset, settings: Path) -> bool:
+    """Write a dataset's fingerprint into a settings file that names it, so that trials refuse another one.
+
+    Parameters
+    ----------
+    dataset
+        The dataset that is meant.
+    settings
+        Settings of a trial.
+
+    Returns
+    -------
+    bool
+        Whether the file names the dataset; otherwise it stays as it is.
+    """
+    lines = settings.read_text(encoding="utf-8").splitlines()
+    places = [place for place, line in enumerate(lines) if line.split("#")[0].split() == ["data:", dataset.name]]
+    if not places:
+        return False
+    lines.insert(places[0] + 1, f"{fingerprint_line(dataset)}    # a trial refuses another dataset")
+    write_text(settings, "\n".join(lines) + "\n")
+    return True
+
+
+def fingerprint_line(dataset: Dataset) -> str:
+    """Line of a settings file that asks for this very dataset."""
+    return f"data_fingerprint: {dataset.fingerprint}"

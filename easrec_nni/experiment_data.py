@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from easrec_nni.data.dataset import Dataset, load_dataset
+from pathlib import Path
+
+from easrec_nni.cli.assignments import read_assignments
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
+from easrec_nni.examples_folder import fingerprint_line
 from easrec_nni.experiment_file import ExperimentFile
 from easrec_nni.settings import TrialSettings
 from search_spaces import SpaceConfig
@@ -26,7 +30,7 @@ def check_settings_and_data(experiment: ExperimentFile) -> str:
     file = experiment.settings_file
     if file is None:
         return "trialCommand is not this package's trial: not checked"
-    settings = TrialSettings.read(file)
+    settings = _settings(experiment, file)
     for name, values in experiment.samples.items():
         for value in values:
             try:
@@ -34,9 +38,22 @@ def check_settings_and_data(experiment: ExperimentFile) -> str:
             except UserError as error:
                 raise UserError(f"{experiment.path}, searchSpace: {error.message}") from None
     if experiment.platform != "local":
-        return f"{file} is well; each worker must have the dataset {settings.data!r}, a trial checks it when it starts"
+        return (
+            f"{file} is well; each worker must have the dataset {settings.data!r}, {_fingerprint_hint(settings, file)}"
+        )
     dataset, _ = _open(experiment, settings)
     return f"{dataset.name}: {dataset.n_users} users, {dataset.n_items} items, in {dataset.path}"
+
+
+def _fingerprint_hint(settings: TrialSettings, file: Path) -> str:
+    """Whether trials elsewhere notice another dataset of the same name, and how to make them."""
+    if settings.data_fingerprint:
+        return f"of which a trial checks the fingerprint {settings.data_fingerprint[:12]} when it starts"
+    try:
+        line = f"the line `{fingerprint_line(settings.dataset())}`"
+    except UserError:
+        line = "data_fingerprint, which `easrec init --data NAME` writes,"
+    return f"any of that name: with {line} in {file.name} a trial refuses another one"
 
 
 def state_bytes(experiment: ExperimentFile) -> int:
@@ -44,7 +61,7 @@ def state_bytes(experiment: ExperimentFile) -> int:
     try:
         if experiment.settings_file is None or experiment.platform != "local":
             return 0
-        _, space = _open(experiment, TrialSettings.read(experiment.settings_file))
+        _, space = _open(experiment, _settings(experiment, experiment.settings_file))
     except UserError:
         return 0
     embeddings = (space.n_items + 1 + space.max_length) * space.hidden
@@ -54,9 +71,12 @@ def state_bytes(experiment: ExperimentFile) -> int:
     return 4 * COPIES * (embeddings + candidates * blocks)
 
 
+def _settings(experiment: ExperimentFile, file: Path) -> TrialSettings:
+    """Settings of a file with what ``trialCommand`` puts over them."""
+    return TrialSettings.read(file).with_parameters(read_assignments(experiment.settings_changes))
+
+
 def _open(experiment: ExperimentFile, settings: TrialSettings) -> tuple[Dataset, SpaceConfig]:
     """The dataset, looked for from where trials start, and the space over it."""
-    data = settings.data
-    is_relative = "/" in data and not data.startswith(("/", "~"))
-    dataset = load_dataset(experiment.code_directory / data if is_relative else data)
+    dataset = settings.dataset(beside=experiment.code_directory)
     return dataset, settings.space_for(dataset)

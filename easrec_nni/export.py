@@ -11,21 +11,21 @@ from easrec_nni.errors import UserError
 from easrec_nni.exported_trials import read_exported
 from easrec_nni.files import copy_whole
 from easrec_nni.nni_records import Trial, best_trial, find_experiment, list_trials
+from easrec_nni.remote_files import fetch, trial_place
 
 __all__ = [
     "ARCHITECTURE_FILE",
     "WEIGHTS_FILE",
     "Exported",
     "choose_trial",
+    "describe_score",
     "export_architecture",
     "trial_architecture",
     "trials_of",
-    "weights_place",
 ]
 
 ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "supernet.safetensors"
-LONGEST_PLACE = 500  # characters of a machine and a folder
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,11 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
         if best is None:
             raise UserError(f"no trial has a final result yet: {_summary(trials)}")
         return _smallest_as_good(trials, best) if smallest else best
-    for trial in trials:
-        if trial.id == trial_id or str(trial.number) == trial_id:
-            return trial
+    named = [trial for trial in trials if trial_id in (trial.id, str(trial.number))]
+    if len(named) > 1:  # NNI may count anew when an experiment is resumed
+        raise UserError(f"{len(named)} trials have the number {trial_id}; give the id of one: {_summary(named)}")
+    if named:
+        return named[0]
     raise UserError(f"the experiment has no trial {trial_id!r}: {_summary(trials)}")
 
 
@@ -103,7 +105,10 @@ def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
     as_good = [
         (cost, trial.number, trial)
         for trial in trials
-        if trial.score is not None and trial.score >= least and (cost := trial.figure("madds_per_user")) is not None
+        if trial.score is not None
+        and trial.score >= least
+        and trial.figure("feasible") == best.figure("feasible")  # a standard error does not lead over a ceiling
+        and (cost := trial.figure("madds_per_user")) is not None
     ]
     return min(as_good, key=lambda entry: entry[:2])[2] if as_good else best
 
@@ -134,14 +139,19 @@ def trial_architecture(trial: Trial) -> tuple[Architecture, bool]:
     raise _missing(trial, ARCHITECTURE_FILE)
 
 
-def weights_place(trial: Trial) -> str:
-    """Machine and folder where a trial's weights are, as ``scp`` takes them; empty if nobody said."""
-    place = (trial.final or {}).get("files_at")
-    return place if isinstance(place, str) and len(place) <= LONGEST_PLACE else ""
+def describe_score(trial: Trial) -> str:
+    """What a trial reached, to be put behind its name; empty while it has no result."""
+    if trial.score is None:
+        return ""
+    ndcg = trial.figure("valid_selection_ndcg@10_full")
+    if ndcg is None or (trial.final or {}).get("objective") == "ndcg":
+        return f", validation NDCG@10 {trial.score:.4f}"
+    above = ", above the ceiling of cost" if trial.figure("feasible") == 0 else ""
+    return f", objective {trial.score:.4f}, validation NDCG@10 {ndcg:.4f}{above}"
 
 
 def _missing(trial: Trial, name: str) -> UserError:
-    place = weights_place(trial)
+    place = trial_place(trial)
     if place and not trial.folder.is_dir():
         where = f"its files stay on the machine that ran it: scp {place}/{name} ."
     elif not trial.folder.is_dir():
@@ -155,6 +165,16 @@ def _missing(trial: Trial, name: str) -> UserError:
     else:
         where = f"look into {trial.folder}"
     return UserError(f"trial {trial.id} ({trial.status}) has no {name}: {where}")
+
+
+def _take_weights(experiment: str | Path, trial: Trial, supernet: Path, target: Path) -> None:
+    """Copy a trial's weights, from this machine or from the worker that ran it."""
+    if supernet.is_file():
+        copy_whole(supernet, target)
+    elif trial.folder.is_dir() or Path(experiment).is_file() or not trial_place(trial):
+        raise _missing(trial, WEIGHTS_FILE)
+    else:
+        fetch(find_experiment(str(experiment)), trial, WEIGHTS_FILE, target)
 
 
 def export_architecture(
@@ -177,7 +197,7 @@ def export_architecture(
     trial_id
         Id of the trial, or its number in the web UI; None for the best one.
     weights
-        Whether the supernet's weights are copied beside `out`.
+        Whether the supernet's weights are copied beside `out`, with ``scp`` from a worker of the remote service.
     smallest
         As :func:`choose_trial` takes it.
 
@@ -189,9 +209,7 @@ def export_architecture(
     trial = choose_trial(trials_of(experiment), trial_id, smallest)
     architecture, rebuilt = trial_architecture(trial)
     supernet, target = trial.folder / WEIGHTS_FILE, Path(out)
-    if weights and not supernet.is_file():
-        raise _missing(trial, WEIGHTS_FILE)
     if weights:  # first: a JSON file without the weights that were asked for would be half an export
-        copy_whole(supernet, target.with_name(WEIGHTS_FILE))
+        _take_weights(experiment, trial, supernet, target.with_name(WEIGHTS_FILE))
     architecture.write(target)
     return Exported(trial, architecture, target, target.with_name(WEIGHTS_FILE) if weights else None, rebuilt)

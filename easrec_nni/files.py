@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -33,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        The place cannot be written to.
+        The place cannot be written to, or its disk is full; what was there before stays as it was.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder; give the name of a file")
@@ -41,15 +42,41 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
+        raise _full(path) if _is_full(error) else UserError(f"cannot write {path}: {error.strerror}") from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner reads
         temporary.replace(path)
+    except Exception as error:
+        # A cause further down counts: of a full disk, a writer may only say that its file did not get as long as meant.
+        if any(_is_full(each) for each in _chain(error)):
+            raise _full(path) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether an exception is of a full disk; safetensors knows no errno, only the system's words."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return f"os error {errno.ENOSPC}" in str(error) or os.strerror(errno.ENOSPC) in str(error)
+
+
+def _full(path: Path) -> UserError:
+    return UserError(
+        f"no space is left for {path}: make room on that disk and run the same again, it goes on from what was "
+        "written whole before"
+    )
 
 
 def _umask() -> int:

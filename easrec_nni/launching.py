@@ -15,11 +15,11 @@ from rich.markup import escape
 from easrec_nni.environment_checks import Finding, examine
 from easrec_nni.errors import UserError
 from easrec_nni.experiment_file import ExperimentFile, read_experiment
-from easrec_nni.nni_client import DEFAULT_PORT, running_experiment, start_experiment
+from easrec_nni.nni_client import DEFAULT_PORT, resume_experiment, running_experiment, start_experiment
 from easrec_nni.nni_records import Experiment, Trial
 from easrec_nni.watching import watch
 
-__all__ = ["check", "launch", "launch_and_watch"]
+__all__ = ["check", "launch", "launch_and_watch", "resume"]
 
 
 def check(config: str | Path, console: Console, expose: bool = False) -> ExperimentFile:
@@ -101,6 +101,29 @@ def launch(config: str | Path, console: Console, port: int = DEFAULT_PORT, *, ex
     say = _sayer(console)
     say(f"how it goes:    {experiment.url}, or nnictl trial ls {experiment.id}")
     say(f"stop it:        nnictl stop {experiment.id}")
+    say(f"go on with it:  easrec resume {experiment.id}")
+    _say_what_follows(experiment, console)
+    return experiment
+
+
+def resume(experiment_id: str, console: Console, port: int = DEFAULT_PORT, *, expose: bool = False) -> Experiment:
+    """Go on with an experiment in the background, as :func:`launch` begins one; nothing is checked again.
+
+    Parameters
+    ----------
+    experiment_id
+        NNI's id of an experiment that does not run.
+    console, port, expose
+        As of :func:`launch`.
+
+    Raises
+    ------
+    UserError
+        As :func:`~easrec_nni.nni_client.resume_experiment`.
+    """
+    experiment = resume_experiment(experiment_id, port, expose=expose, say=_sayer(console))
+    _introduce(experiment, console, expose)
+    _sayer(console)(f"stop it:        nnictl stop {experiment.id}")
     _say_what_follows(experiment, console)
     return experiment
 

@@ -29,6 +29,7 @@ __all__ = [
     "experiment_status",
     "free_port",
     "manager_environment",
+    "resume_experiment",
     "running_experiment",
     "start_experiment",
     "stop_experiment",
@@ -115,14 +116,13 @@ def _deaf() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _create(config: Path, port: int, expose: bool) -> str:
-    """Output of ``nnictl create``, which returns when the manager runs.
+def _nnictl(words: list[str], expose: bool) -> str:
+    """Output of an ``nnictl`` that starts a manager, and returns when it runs.
 
     An interrupt waits for it to end: killed halfway, it would leave a manager that nobody knows.
     """
-    command = [sys.executable, "-m", "easrec_nni.nnictl_create", "create", "--config", str(config), "--port", str(port)]
     with subprocess.Popen(
-        command,
+        [sys.executable, "-m", "easrec_nni.nnictl_create", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -141,8 +141,29 @@ def _create(config: Path, port: int, expose: bool) -> str:
             raise
         except subprocess.TimeoutExpired:
             process.kill()
-            raise UserError(f"nnictl did not start {config} within {START_SECONDS:g} seconds") from None
+            raise UserError(f"nnictl did not end within {START_SECONDS:g} seconds: {' '.join(words)}") from None
     return _COLOUR.sub("", output)
+
+
+def _start(words: list[str], of: str, port: int, expose: bool, say: Callable[[str], None]) -> Experiment:
+    """Have ``nnictl`` start a manager on the first free port; `of` names in messages what is started."""
+    wanted = port
+    while True:
+        chosen = free_port(wanted)
+        output = _nnictl([*words, "--port", str(chosen)], expose)
+        created = _CREATED.search(output)
+        if created and "Web portal URLs" in output:
+            break
+        if _PORT_TAKEN.search(output):  # by somebody faster than us
+            wanted = chosen + 1
+            continue
+        if created:
+            _stop_id(created.group(1))
+        lines = [line.strip() for line in output.splitlines() if line.strip()]
+        raise UserError(f"NNI refuses {of}: {lines[-1] if lines else 'nnictl said nothing'}")
+    if chosen != port:
+        say(f"port {port} is taken; the web UI is on {chosen}")
+    return find_experiment(created.group(1))
 
 
 def start_experiment(
@@ -174,23 +195,49 @@ def start_experiment(
     file = Path(config)
     if not file.is_file():
         raise UserError(f"there is no experiment file {file}; `easrec init` writes examples")
-    wanted = port
-    while True:
-        chosen = free_port(wanted)
-        output = _create(file, chosen, expose)
-        created = _CREATED.search(output)
-        if created and "Web portal URLs" in output:
-            break
-        if _PORT_TAKEN.search(output):  # by somebody faster than us
-            wanted = chosen + 1
-            continue
-        if created:
-            _stop_id(created.group(1))
-        lines = [line.strip() for line in output.splitlines() if line.strip()]
-        raise UserError(f"NNI refuses {file}: {lines[-1] if lines else 'nnictl said nothing'}")
-    if chosen != port:
-        say(f"port {port} is taken; the web UI is on {chosen}")
-    return find_experiment(created.group(1))
+    return _start(["create", "--config", str(file)], str(file), port, expose, say)
+
+
+def resume_experiment(
+    experiment_id: str,
+    port: int = DEFAULT_PORT,
+    *,
+    expose: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Experiment:
+    """Go on with an experiment that was stopped, or whose manager died, with ``nnictl resume``.
+
+    Trials that have ended stay as they are. Those that ran when the manager ended start again under their own ids, in
+    their own folders, and go on there; see :mod:`easrec_nni.resumption`. A manager that was killed leaves its tuner
+    behind, which would take the new tuner's place at the new manager and break the experiment: it is ended first.
+
+    Parameters
+    ----------
+    experiment_id
+        NNI's id.
+    port, expose, say
+        As of :func:`start_experiment`.
+
+    Raises
+    ------
+    UserError
+        There is no such experiment, it runs, or NNI refuses to resume it.
+    """
+    experiment = find_experiment(experiment_id)
+    if experiment.running:
+        raise UserError(f"experiment {experiment_id} runs already, its web UI: {experiment.url}")
+    left = [process for process in experiment_processes(experiment_id) if not _is_trial(process)]
+    _signal(left, psutil.Process.kill)
+    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    return _start(["resume", experiment_id], f"experiment {experiment_id}", port, expose, say)
+
+
+def _is_trial(process: psutil.Process) -> bool:
+    """Whether a process is a trial, or was started by one."""
+    try:
+        return "NNI_TRIAL_JOB_ID" in process.environ()
+    except (psutil.Error, OSError):
+        return False
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:
@@ -210,7 +257,7 @@ def _belongs(process: psutil.Process, experiment_id: str) -> bool:
         command = process.cmdline()
         if experiment_id in command and "--experiment-id" in command:
             return True
-        if any("--logdir_spec=" in word and f"/{experiment_id}/trials/" in word for word in command):
+        if any("--logdir_spec=" in word and f"/{experiment_id}/" in word for word in command):
             return True  # TensorBoard, which the web UI's button starts and nobody ends
         environment = process.environ()
     except (psutil.Error, OSError):

@@ -7,14 +7,16 @@ import json
 import math
 import os
 import re
+import shutil
 import sqlite3
 import time
 import urllib.request
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from easrec_nni.errors import UserError
@@ -29,8 +31,10 @@ __all__ = [
     "is_experiment_id",
     "list_experiments",
     "list_trials",
+    "open_records",
     "parse_result",
     "request",
+    "shown_parameters",
 ]
 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -240,7 +244,19 @@ def _sampled(text: str | None) -> dict[str, Any]:
         parameters, number = record.get("parameters"), record.get("parameter_id")
     except DAMAGE:
         return {}
-    return {"parameters": parameters, "parameter_id": number} if isinstance(parameters, dict) else {}
+    return {"parameters": shown_parameters(parameters), "parameter_id": number} if isinstance(parameters, dict) else {}
+
+
+def shown_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What was sampled: a trial of a ``NasExperiment`` has a whole model as its parameters, and its choices in there.
+
+    Examples
+    --------
+    >>> shown_parameters({"lambda": 0.1}), shown_parameters({"mutation_summary": {"depth": 2}, "status": "frozen"})
+    ({'lambda': 0.1}, {'depth': 2})
+    """
+    choices = parameters.get("mutation_summary")
+    return choices if isinstance(choices, dict) else parameters
 
 
 def parse_result(text: Any) -> dict[str, Any]:
@@ -272,15 +288,14 @@ def _from_job(job: dict[str, Any]) -> dict[str, Any]:
 def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Rows of trials and metrics from the SQLite file of an experiment whose manager is gone."""
     try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True, timeout=5)) as database:
-            _distrust(database)
+        with open_records(file) as database:
             events = database.execute(
                 "select timestamp, trialJobId, event, data, sequenceId from TrialJobEvent order by timestamp, rowid"
             ).fetchall()
             rows = database.execute(
                 "select trialJobId, parameterId, type, sequence, data from MetricData order by timestamp, rowid"
             ).fetchall()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise UserError(f"cannot read NNI's records {file}: {error}") from None
     trials: dict[str, dict[str, Any]] = {}
     for moment, trial_id, event, data, number in events:
@@ -299,6 +314,38 @@ def _from_records(file: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     return list(trials.values()), [dict(zip(names, row, strict=True)) for row in rows]
 
 
+@contextmanager
+def open_records(file: Path) -> Iterator[sqlite3.Connection]:
+    """The SQLite file of an experiment, to be read only; the manager may be at work on it, or have been killed at it.
+
+    Raises
+    ------
+    sqlite3.Error, OSError
+        It cannot be read.
+    """
+    with _settled(file) as settled, closing(sqlite3.connect(settled, uri=True, timeout=5)) as database:
+        _distrust(database)
+        yield database
+
+
+@contextmanager
+def _settled(file: Path) -> Iterator[str]:
+    """Address of an SQLite file to read, without what a manager that was killed had only half written.
+
+    SQLite takes that back by means of the journal that the manager left, which needs a file that can be written to. The
+    records belong to NNI: it is done in a copy.
+    """
+    journal = file.with_name(f"{file.name}-journal")
+    if not journal.is_file():
+        yield f"{file.resolve().as_uri()}?mode=ro"
+        return
+    with TemporaryDirectory(prefix="easrec-") as folder:
+        copy = Path(folder) / file.name
+        shutil.copyfile(file, copy)
+        shutil.copyfile(journal, copy.with_name(journal.name))
+        yield f"{copy.as_uri()}?mode=rw"
+
+
 def _distrust(database: sqlite3.Connection) -> None:
     """Keep a file that somebody made from computing for ever, which views and generated columns can."""
     deadline = time.monotonic() + READING_SECONDS
@@ -309,10 +356,7 @@ def _distrust(database: sqlite3.Connection) -> None:
 def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> list[Trial]:
     intermediate: dict[str, list[tuple[int, dict[str, Any]]]] = {}
     final: dict[str, dict[str, Any]] = {}
-    # Of two trials that start together NNI may give each the other's parameters: where a trial could not see that for
-    # itself (see nni_trial_io), the number under which it reports tells which ones it really had.
-    sampled = {str(row["parameter_id"]): row["parameters"] for row in rows if "parameter_id" in row}
-    had = {metric["trialJobId"]: sampled.get(str(metric.get("parameterId"))) for metric in metrics}
+    had = _really_had(rows, metrics)
     for metric in metrics:
         result = parse_result(metric["data"])
         if metric["type"] == "FINAL":
@@ -326,7 +370,7 @@ def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[
         reported = sorted(intermediate.get(row["id"], []), key=lambda entry: entry[0])
         times = {name: row[name] / 1000 if row[name] else None for name in ("started", "ended")}
         folder = experiment.folder / "environments" / "local-env" / "trials" / row["id"]
-        results = tuple(result for _, result in reported)
+        results = _each_epoch_once(result for _, result in reported)
         trials.append(
             Trial(
                 row["id"],
@@ -340,3 +384,32 @@ def _assemble(experiment: Experiment, rows: list[dict[str, Any]], metrics: list[
             )
         )
     return sorted(trials, key=lambda trial: trial.number)
+
+
+def _really_had(rows: list[dict[str, Any]], metrics: list[dict[str, Any]]) -> dict[str, Any]:
+    """Parameters by trial, where they are others than NNI's records of the trial say.
+
+    Of two trials that start together NNI may give each the other's parameters: where a trial could not see that for
+    itself (see nni_trial_io), the number under which it reports tells which ones it really had. A resumed experiment
+    may count these numbers anew; one that stands for several samples tells nothing.
+    """
+    own = {row["id"]: str(row["parameter_id"]) for row in rows if "parameter_id" in row}
+    sampled: dict[str, list[Any]] = {}
+    for row in rows:
+        if "parameter_id" in row:
+            sampled.setdefault(str(row["parameter_id"]), []).append(row["parameters"])
+    had = {}
+    for metric in metrics:
+        number, trial = str(metric.get("parameterId")), metric["trialJobId"]
+        if number != own.get(trial) and len(sampled.get(number, ())) == 1:
+            had[trial] = sampled[number][0]
+    return had
+
+
+def _each_epoch_once(results: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Results without the repetitions of a resumed trial on a machine that cannot ask what the manager knows."""
+    kept: dict[Any, dict[str, Any]] = {}
+    for result in results:
+        epoch = (str(result.get("phase")), str(result["epoch"])) if "epoch" in result else len(kept)
+        kept.setdefault(epoch, result)
+    return tuple(kept.values())

@@ -2,11 +2,13 @@
 
 Everything works outside an experiment too, where there are no parameters and reports go nowhere. NNI is imported inside
 a trial only, as its import takes over stdout there. No report can break a trial: where the manager is gone, a line in
-the log is all that is left of it.
+the log is all that is left of it, and the process that NNI starts when the experiment is resumed reports what is
+missing then, and nothing twice.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -14,15 +16,19 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from easrec_nni.nni_records import DAMAGE, parse_result
 
 __all__ = [
     "in_trial",
     "output_dir",
     "report_final",
     "report_intermediate",
+    "tensorboard_dir",
     "trial_number",
     "trial_parameters",
     "trial_threads",
@@ -59,6 +65,8 @@ def trial_parameters() -> dict[str, Any]:
 
 def _recorded_parameters() -> Any:
     """NNI's parameter record that the manager shows for this trial; None where it cannot be asked."""
+    if not _manager_is_here():
+        return None
     deadline = time.monotonic() + RECORD_SECONDS
     while True:
         try:
@@ -75,19 +83,68 @@ def _recorded_parameters() -> Any:
         time.sleep(0.2)
 
 
+@dataclass
+class _Told:
+    """Epochs that NNI's manager knows of a trial, and the place of every one in the trial's sequence of results."""
+
+    epochs: set[tuple[Any, Any]] = field(default_factory=set)
+    places: dict[object, int] = field(default_factory=dict)
+    final: bool = False
+
+
+def _ask_what_is_told(trial_id: str) -> _Told:
+    """What the manager has of a trial, which a process of before may have reported; nothing if it cannot be asked."""
+    told = _Told()
+    try:
+        for record in _ask_manager(f"metric-data/{trial_id}"):
+            result = parse_result(record["data"])
+            told.final |= record["type"] == "FINAL"
+            if record["type"] == "PERIODICAL":
+                told.epochs.add((result.get("phase"), result.get("epoch")))
+    except (OSError, *DAMAGE) as error:
+        _logger.info("what the manager knows of this trial cannot be asked: %s", error)
+    return told
+
+
+@functools.cache
+def _told(trial_id: str) -> _Told:
+    """The same, asked once: from then on this process is the only one that reports."""
+    return _ask_what_is_told(trial_id)
+
+
 def report_intermediate(metrics: dict[str, Any]) -> None:
-    """Show results of an epoch in the web UI; ``default`` is the curve that it draws first."""
-    if in_trial():
+    """Show results of an epoch in the web UI; ``default`` is the curve that it draws first.
+
+    Of results with a ``phase`` and an ``epoch``, each is reported once, whichever process of the trial did it, and has
+    the place in NNI's sequence that it would have in an unbroken run.
+    """
+    if not in_trial():
+        return
+    told = _told(os.environ["NNI_TRIAL_JOB_ID"])
+    epoch = (metrics.get("phase"), metrics.get("epoch"))
+    known = "epoch" in metrics and epoch in told.epochs
+    place = told.places.setdefault(epoch if "epoch" in metrics else object(), len(told.places))
+    if known:
+        return
+    told.epochs.add(epoch)
+
+    def report(metrics: dict[str, Any]) -> None:
         import nni
 
-        _send(nni.report_intermediate_result, metrics)
+        nni.trial.overwrite_intermediate_seq(place)
+        nni.report_intermediate_result(metrics)
+
+    _send(report, metrics)
 
 
 def report_final(metrics: dict[str, Any]) -> None:
-    """Report the results of the trial; ``default`` is what the tuner maximises."""
+    """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
     if in_trial():
         import nni
 
+        if _ask_what_is_told(os.environ["NNI_TRIAL_JOB_ID"]).final:
+            _logger.info("NNI has the final result already, of a process of this trial that outlived its manager")
+            return
         _send(nni.report_final_result, metrics)
 
 
@@ -112,6 +169,29 @@ def output_dir(default: str | Path = ".") -> Path:
     return Path(os.environ["NNI_OUTPUT_DIR"] if in_trial() and "NNI_OUTPUT_DIR" in os.environ else default)
 
 
+def tensorboard_dir(default: str | Path = ".") -> Path:
+    """Folder for a trial's TensorBoard files: ``tensorboard`` in :func:`output_dir`.
+
+    The documentation of NNI 3.0 has trials write there, and its own manager looks for them elsewhere: in
+    ``trials/<id>/output/tensorboard`` of the experiment. On the manager's machine that becomes a link to the folder.
+    """
+    folder = output_dir(default) / "tensorboard"
+    if in_trial() and os.environ.get("NNI_PLATFORM") == "local":
+        # <experiment>/environments/<environment>/trials/<id> is what NNI calls the output directory.
+        output = output_dir().resolve()
+        link = output.parents[3] / "trials" / output.name / "output" / "tensorboard"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if link.is_dir() and not link.is_symlink():  # the button was pressed before the trial came here
+                link.rmdir()
+            if not link.is_symlink():
+                link.symlink_to(folder.resolve(), target_is_directory=True)
+        except (OSError, IndexError) as error:
+            _logger.warning("the web UI's TensorBoard button will not find this trial: %s", error)
+    return folder
+
+
 def trial_number() -> int:
     """Number of this trial in the web UI, from 0."""
     return int(os.environ.get("NNI_TRIAL_SEQ_ID") or 0) if in_trial() else 0
@@ -120,7 +200,9 @@ def trial_number() -> int:
 def trial_threads(concurrency: int | None = None) -> int:
     """Threads that this trial may use: cores // concurrency, at least 1.
 
-    Two trials that use all cores wait for each other's threads and are a hundred times slower.
+    Two trials that use all cores wait for each other's threads and are a hundred times slower. On another machine,
+    where the manager cannot be asked how many trials share the cores, ``OMP_NUM_THREADS`` says it: ``trialCommand:
+    OMP_NUM_THREADS=4 …``.
 
     Parameters
     ----------
@@ -133,12 +215,15 @@ def trial_threads(concurrency: int | None = None) -> int:
     1
     """
     cores = len(os.sched_getaffinity(0))
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    if concurrency is None and in_trial() and not _manager_is_here() and said.isdecimal():
+        return max(1, min(cores, int(said)))
     return max(1, cores // max(1, concurrency or _concurrency()))
 
 
 def _concurrency() -> int:
     """``trialConcurrency`` as the manager knows it; 1 if nobody answers."""
-    if not in_trial():
+    if not _manager_is_here():
         return 1
     try:
         return int(_ask_manager("experiment")["params"]["trialConcurrency"])
@@ -147,11 +232,16 @@ def _concurrency() -> int:
         return 1
 
 
+def _manager_is_here() -> bool:
+    """Whether the manager is on this machine: on another one the trial's channel leads to NNI's keeper of trials."""
+    return in_trial() and os.environ["NNI_PLATFORM"] == "local"
+
+
 def _ask_manager(api: str) -> Any:
     """Answer of the manager's REST API, which is where the trial's channel leads on the manager's own machine."""
     channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
-    if not channel.netloc:
-        raise OSError("the trial has no channel to a manager")
+    if not channel.netloc or not _manager_is_here():
+        raise OSError("the trial has no channel to a manager on this machine")
     # Never through a proxy of the environment.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"http://{channel.netloc}/api/v1/nni/{api}", timeout=5) as answer:

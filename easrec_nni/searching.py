@@ -242,19 +242,35 @@ def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str
         / architecture_cost(config, config.largest).madds_per_user,
         "temperature": selection.temperature,
         **{f"entropy_{label}": float(torch.special.entr(p).sum()) for label, p in probabilities.items()},
+        **strategy.oneshot_module.epoch_losses(),
+        **_probability_columns(config, probabilities),
+    }
+
+
+def _probability_columns(config: SpaceConfig, probabilities: dict[str, Tensor]) -> dict[str, float]:
+    """Alpha of every candidate and beta of every depth, as probabilities."""
+    return {
+        f"{symbol}_{option}": float(value)
+        for symbol, label in (("alpha", "pruning"), ("beta", "depth"))
+        if label in probabilities
+        for option, value in zip(_options(config)[label], probabilities[label], strict=True)
+    }
+
+
+def _options(config: SpaceConfig) -> dict[str, list[str]]:
+    """Names of what there is to choose, in the order of alpha and beta."""
+    return {
+        "pruning": [candidate_label(*candidate) for candidate in config.candidates],
+        "depth": [str(depth) for depth in config.depths],
     }
 
 
 def _architecture(
     dataset: Dataset, settings: TrialSettings, config: SpaceConfig, best: dict[str, Tensor], row: dict[str, float]
 ) -> Architecture:
-    options = {
-        "pruning": [candidate_label(*candidate) for candidate in config.candidates],
-        "depth": [str(depth) for depth in config.depths],
-    }
     probabilities = {
         label: dict(zip(names, best[f"{LOGITS}{label}"].double().softmax(-1).tolist(), strict=True))
-        for label, names in options.items()
+        for label, names in _options(config).items()
         if f"{LOGITS}{label}" in best  # candidates that were trained by themselves have none
     }
     choice = config.choice(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import reprlib
+import socket
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
 from easrec_nni.modes import Mode, check_mode
@@ -18,6 +19,7 @@ from search_spaces import SpaceConfig
 
 __all__ = [
     "MaskingSettings",
+    "ObjectiveSettings",
     "RetrainSettings",
     "SearchSettings",
     "TemperatureSettings",
@@ -84,6 +86,41 @@ class MaskingSettings(_Settings):
     )
 
 
+class ObjectiveSettings(_Settings):
+    """What the tuner maximises, see :class:`~easrec_nni.objective.Objective`; ``objective: ndcg`` is short for a kind.
+
+    It changes what a trial reports as ``default``, and neither its search nor its retraining.
+    """
+
+    kind: Literal["ndcg", "ceiling", "weighted"] = Field(
+        "ndcg", description="validation NDCG@10; of networks below a ceiling of cost; less a price for cost"
+    )
+    cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
+        "madds_per_user", description="ceiling, weighted: which cost, by its name in the final result"
+    )
+    ceiling: float | None = Field(None, gt=0, description="ceiling: what the network may cost, in the cost's own unit")
+    weight: float | None = Field(
+        None, ge=0, description="weighted: NDCG that the whole cost of the unpruned network is worth"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word_is_a_kind(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_kind(self) -> ObjectiveSettings:
+        for kind, name in (("ceiling", "ceiling"), ("weighted", "weight")):
+            given = getattr(self, name) is not None
+            if self.kind == kind and not given:
+                raise ValueError(f"kind: {kind} needs objective.{name}")
+            if given and self.kind != kind:
+                raise ValueError(f"{name} means something with kind: {kind} alone, and kind is {self.kind}")
+        if self.kind == "weighted" and self.cost == "inference_ms_per_user":
+            raise ValueError("there is no time of the unpruned network: weighted needs another cost, or kind: ceiling")
+        return self
+
+
 class TrialSettings(_Settings):
     """Everything that a trial does: search, freeze, retrain.
 
@@ -92,6 +129,11 @@ class TrialSettings(_Settings):
     """
 
     data: str = Field(description="name of a prepared dataset, or path of its folder")
+    data_fingerprint: str = Field(
+        "",
+        pattern="^([0-9a-f]{12,64})?$",
+        description="SHA-256 of the dataset that a trial must find, or its beginning; empty: whatever is there",
+    )
     space: dict[str, Any] = Field(
         default_factory=dict, description="fields of SpaceConfig but those that the dataset decides"
     )
@@ -117,6 +159,31 @@ class TrialSettings(_Settings):
     seed: int = Field(0, ge=0)
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+
+    def dataset(self, beside: Path | None = None) -> Dataset:
+        """The dataset that ``data`` names; with a ``data_fingerprint``, that very one, down to every number.
+
+        Parameters
+        ----------
+        beside
+            Folder that a relative path starts from, other than the working directory.
+
+        Raises
+        ------
+        UserError
+            There is no such dataset, or it is another one.
+        """
+        is_relative = "/" in self.data and not self.data.startswith(("/", "~"))
+        place = beside / self.data if beside is not None and is_relative else self.data
+        dataset = load_dataset(place, verify=bool(self.data_fingerprint))
+        if not dataset.fingerprint.startswith(self.data_fingerprint):
+            raise UserError(
+                f"the dataset in {dataset.path} on {socket.gethostname()} has fingerprint {dataset.fingerprint[:12]}, "
+                f"and the settings ask for {self.data_fingerprint[:12]} (data_fingerprint): copy the folder of the "
+                "dataset that is meant to this machine, or prepare it here from the same log with the same options"
+            )
+        return dataset
 
     def space_config(self, n_items: int) -> SpaceConfig:
         """The search space over a dataset's items.

@@ -195,6 +195,8 @@ class RunFolder:
                     f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
                     "or --restart to begin anew there"
                 )
+            for part in self.state.glob(".*.part"):  # what a kill cut short; nobody reads it
+                part.unlink(missing_ok=True)
             return
         self.state.mkdir(parents=True, exist_ok=True)
         for stale in [*self.state.glob("*"), *(self.path / name for name in ("metrics.json", "architecture.json"))]:

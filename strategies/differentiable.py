@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -40,6 +41,7 @@ class DifferentiableModule(BaseOneShotLightningModule):
         self.settings = strategy
         self.logits = selection.logits  # registered here: saved in checkpoints, and not among the network's weights
         self.iteration = 0
+        self._losses: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One iteration; returns the detached training loss."""
@@ -67,8 +69,16 @@ class DifferentiableModule(BaseOneShotLightningModule):
             parameter.grad = gradient
         self.settings.processes.average(parameters)
         self.architecture_optimizers().step()
-        self.log("search/arch_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
-        self.log("search/resource", resource.detach(), on_step=False, on_epoch=True, batch_size=1)
+        self._losses.append((loss.detach(), resource.detach()))
+
+    def epoch_losses(self) -> dict[str, float]:
+        """Means of both sides of Eq. 16, the loss and what lambda is multiplied with, since this was asked last.
+
+        Not a number where alpha and beta took no step: f may be larger than an epoch is long.
+        """
+        steps, self._losses = self._losses, []
+        means = [float(torch.stack(each).mean()) for each in zip(*steps, strict=True)]
+        return dict(zip(("architecture_loss", "constraint"), means or (math.nan, math.nan), strict=True))
 
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
         """What lambda is multiplied with: here the expected cost under the drawn weights, a scalar with a gradient."""

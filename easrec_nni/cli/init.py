@@ -11,10 +11,32 @@ import typer
 def init_command(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to write into.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Replace files that are already there.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="NAME", help="Prepared dataset, of which the settings shall ask for this one."),
+    ] = None,
 ) -> None:
-    """Write the example experiments and their settings into a folder."""
-    from easrec_nni.examples_folder import copy_examples
+    """Write the example experiments and their settings into a folder.
 
-    for file in copy_examples(folder, force):
+    With --data, settings of that dataset get its fingerprint, and a trial that finds another dataset of the same name,
+    such as an older preparation on another machine, fails with both fingerprints.
+
+    \b
+    Examples:
+      easrec init my-search
+      easrec init my-search --data ml-100k
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    from easrec_nni.examples_folder import copy_examples, fingerprint_line
+
+    dataset = None
+    if data is not None:
+        from easrec_nni.data.dataset import load_dataset
+
+        dataset = load_dataset(data, verify=True)
+    files = copy_examples(folder, force, dataset)
+    for file in files:
         print(file)
+    if dataset is not None and not any(fingerprint_line(dataset) in file.read_text("utf-8") for file in files):
+        print(f"\nno example is for {dataset.name}; lines for settings of your own:")
+        print(f"data: {data}\n{fingerprint_line(dataset)}")
     print(f"\nnext: easrec prepare ml-100k && nnictl create --config {folder / 'ml100k.yml'}")

@@ -4,6 +4,8 @@ import json
 import shutil
 import socketserver
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -27,6 +29,7 @@ TABLES = """
 create table TrialJobEvent (timestamp integer, trialJobId text, event text, data text, logPath text, sequenceId integer,
     message text, environmentId text);
 create table MetricData (timestamp integer, trialJobId text, parameterId text, type text, sequence integer, data text);
+create table ExperimentProfile (params text, revision integer);
 """
 
 
@@ -315,3 +318,34 @@ def test_the_smallest_trial_that_is_as_good(tmp_path: Path, error: float, expect
     ]
     assert choose_trial(trials, smallest=True).number == expected
     assert choose_trial(trials).number == 0
+
+
+def test_a_number_that_two_trials_have_names_none(tmp_path: Path) -> None:
+    """NNI counts anew where it resumes an experiment."""
+    trials = [Trial(name, number, "SUCCEEDED", {}, tmp_path) for name, number in (("a", 0), ("b", 1), ("c", 1))]
+    with pytest.raises(UserError, match="2 trials have the number 1; give the id of one: 1 b SUCCEEDED, 1 c SUCCEEDED"):
+        choose_trial(trials, "1")
+    assert choose_trial(trials, "c").id == "c" and choose_trial(trials, "0").id == "a"
+
+
+KILLED = """
+import os, sqlite3, sys
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("pragma cache_size = 1")
+database.execute("begin")
+for number in range(2000):
+    database.execute("insert into TrialJobEvent values (9, 't0', 'FAILED', ?, '', 0, '', '')", ("x" * 1000,))
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_records_that_a_killed_manager_was_writing(recorded: Callable[..., Path], tmp_path: Path) -> None:
+    folder = recorded(("t0", "SUCCEEDED", 0.1, 0.5))
+    before = list_trials(find_experiment(ID))
+    database = folder / "db" / "nni.sqlite"
+    assert subprocess.run([sys.executable, "-c", KILLED, str(database)]).returncode == -9
+    left = database.with_name("nni.sqlite-journal")
+    assert left.stat().st_size > 0
+    state = database.read_bytes(), left.read_bytes()
+    assert list_trials(find_experiment(ID)) == before  # what was half-written is not read
+    assert (database.read_bytes(), left.read_bytes()) == state  # and NNI's own recovery has what it needs

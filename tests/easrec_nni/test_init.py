@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from easrec_nni import Dataset, TrialSettings
 from easrec_nni.cli.main import app
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import copy_examples, examples_folder
@@ -45,3 +48,31 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="is a file"):
         copy_examples(tmp_path / "file")
+
+
+def test_init_asks_for_the_very_dataset(tmp_path: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASREC_HOME", str(tmp_path / "home"))
+    home = tmp_path / "home" / "datasets"
+    shutil.copytree(tiny_dataset.path, home / "ml-100k")
+    manifest = json.loads((home / "ml-100k" / "manifest.json").read_text())
+    (home / "ml-100k" / "manifest.json").write_text(json.dumps(manifest | {"name": "ml-100k"}))
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--data", "ml-100k"])
+    assert result.exit_code == 0, result.output
+    settings = TrialSettings.read(tmp_path / "new" / "settings" / "ml100k.yml")
+    assert settings.data_fingerprint == tiny_dataset.fingerprint
+    assert settings.dataset().name == "ml-100k"
+    assert TrialSettings.read(tmp_path / "new" / "settings" / "ml1m.yml").data_fingerprint == ""
+    plain = TrialSettings.read(examples_folder() / "settings" / "ml100k.yml")
+    assert settings.model_copy(update={"data_fingerprint": ""}) == plain
+
+
+def test_init_says_the_lines_for_a_dataset_of_ones_own(
+    tmp_path: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EASREC_HOME", str(tmp_path / "home"))
+    shutil.copytree(tiny_dataset.path, tmp_path / "home" / "datasets" / "tiny")
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "new"), "--data", "tiny"])
+    assert result.exit_code == 0
+    assert f"data: tiny\ndata_fingerprint: {tiny_dataset.fingerprint}\n" in result.output
+    result = CliRunner().invoke(app, ["init", str(tmp_path / "other"), "--data", "no-such"])
+    assert result.exit_code == 2 and not (tmp_path / "other").exists()

@@ -20,6 +20,7 @@ from easrec_nni.nni_client import (
     experiment_processes,
     experiment_status,
     free_port,
+    resume_experiment,
     running_experiment,
     start_experiment,
     stop_experiment,
@@ -215,6 +216,27 @@ def test_outside_a_trial_there_are_no_parameters_and_reports_go_nowhere(monkeypa
     assert nni_trial_io.trial_threads(cores * 2) == 1
 
 
+def test_elsewhere_the_manager_is_not_asked(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("NNI_PLATFORM", "remote")
+    monkeypatch.setenv("NNI_TRIAL_JOB_ID", "abc")
+    monkeypatch.setenv("NNI_TRIAL_COMMAND_CHANNEL", "http://localhost:1/env/remote-worker1/abc")
+    cores = len(os.sched_getaffinity(0))
+    for said, threads in (("1", 1), ("0", 1), (str(cores + 9), cores), ("", cores), ("many", cores)):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        assert nni_trial_io.trial_threads() == threads
+    assert nni_trial_io._recorded_parameters() is None
+    assert caplog.text == ""
+
+
+def test_what_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(UserError, match="NNI knows no experiment 'abcd1234'"):
+        resume_experiment("abcd1234")
+    (tmp_path / "nni-experiments" / "abcd1234").mkdir(parents=True)
+    with pytest.raises(UserError, match="NNI refuses experiment abcd1234"):
+        resume_experiment("abcd1234", 18_850)
+
+
 def test_a_report_that_hangs_or_fails_does_not_hold_the_trial(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -228,7 +250,11 @@ def test_a_report_that_hangs_or_fails_does_not_hold_the_trial(
     monkeypatch.setitem(
         sys.modules,
         "nni",
-        SimpleNamespace(report_intermediate_result=fail, report_final_result=lambda _: time.sleep(2)),
+        SimpleNamespace(
+            report_intermediate_result=fail,
+            report_final_result=lambda _: time.sleep(2),
+            trial=SimpleNamespace(overwrite_intermediate_seq=lambda _: None),
+        ),
     )
     nni_trial_io.report_intermediate({"default": 1.0})
     assert "may be gone: refused" in caplog.text
@@ -277,3 +303,27 @@ def test_watching_ends_when_the_manager_failed(monkeypatch: pytest.MonkeyPatch, 
     )
     with pytest.raises(UserError, match="ended early: tuner crashed"):
         watch(Experiment("abcd1234", "tiny", tmp_path, 1, True), Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize(("locked", "ends"), [(3, True), (11, False)])
+def test_watching_outlasts_records_that_are_locked_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, locked: int, ends: bool
+) -> None:
+    experiment = Experiment("abcd1234", "tiny", tmp_path, 1, True)
+    done = [Trial("a", 0, "SUCCEEDED", {"lambda": 0.1}, tmp_path, (), {"default": 0.3})]
+    looks = iter([UserError("cannot read NNI's records: database is locked")] * locked + [done])
+
+    def look(_: Experiment) -> list[Trial]:
+        found = next(looks)
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    monkeypatch.setattr("easrec_nni.watching.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("easrec_nni.watching.list_trials", look)
+    monkeypatch.setattr("easrec_nni.watching.experiment_status", lambda _: SimpleNamespace(name="DONE", errors=()))
+    if ends:
+        assert watch(experiment, Console(file=io.StringIO())) == done
+    else:
+        with pytest.raises(UserError, match="database is locked"):
+            watch(experiment, Console(file=io.StringIO()))

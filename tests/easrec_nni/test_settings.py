@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from easrec_nni.data import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import examples_folder
 from easrec_nni.settings import TrialSettings
@@ -299,3 +302,33 @@ def test_aliases_are_counted_as_what_they_stand_for(tmp_path: Path) -> None:
 def test_the_number_of_items_is_the_datasets() -> None:
     with pytest.raises(UserError, match="n_items is the dataset's"):
         TrialSettings(data="x", space={"n_items": 5}).space_config(n_items=7)
+
+
+def test_another_dataset_of_the_same_name_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    found = tiny_dataset.fingerprint
+    for accepted in ("", found, found[:12]):
+        settings = parse(data=str(tiny_dataset.path), data_fingerprint=accepted)
+        assert settings.dataset().fingerprint == found
+    other = parse(data=str(tiny_dataset.path), data_fingerprint="0" * 64)
+    with pytest.raises(UserError) as caught:
+        other.dataset()
+    assert f"has fingerprint {found[:12]}, and the settings ask for 000000000000" in message_of(caught)
+    for wrong in ("0" * 11, "0" * 65, "g" * 12, "0" * 63 + "\n"):
+        with pytest.raises(UserError, match="data_fingerprint"):
+            parse(data_fingerprint=wrong)
+
+
+def test_a_manifest_that_lies_is_found_out(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny_dataset.path, tmp_path / "data"))
+    items = np.load(folder / "items.npy", allow_pickle=False)
+    items[0] = items[0] % 30 + 1
+    np.save(folder / "items.npy", items)
+    parse(data=str(folder)).dataset()  # a number within the catalogue, which only the fingerprint knows
+    with pytest.raises(UserError, match="do not have the fingerprint of the manifest"):
+        parse(data=str(folder), data_fingerprint=tiny_dataset.fingerprint).dataset()
+
+
+def test_a_relative_path_starts_where_the_trials_do(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    shutil.copytree(tiny_dataset.path, tmp_path / "data")
+    assert parse(data="../data").dataset(beside=tmp_path / "code").fingerprint == tiny_dataset.fingerprint
