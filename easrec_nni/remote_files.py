@@ -44,7 +44,7 @@ class Machine:
         options = ["-P", str(self.port), *(["-i", self.key] if self.key else [])]
         host = f"[{self.host}]" if ":" in self.host else self.host
         options += ["-o", f"ConnectTimeout={CONNECT_SECONDS}"]
-        return ["scp", "-q", "-B", *options, f"{self.user}@{host}:{file}", target]
+        return ["scp", "-B", *options, f"{self.user}@{host}:{file}", target]
 
 
 def trial_place(trial: Trial) -> str:
@@ -142,5 +142,5 @@ def _copy(machine: Machine, file: str, target: Path) -> None:
         raise UserError(f"scp did not end within {FETCH_SECONDS:g} seconds") from None
     if done.returncode != 0:
         reason = " ".join(done.stderr.split())[:LONGEST_REASON] or "scp failed"
-        by_hand = shlex.join(["scp", *command[3:-1], "."]).replace(f" -o ConnectTimeout={CONNECT_SECONDS}", "")
+        by_hand = shlex.join(["scp", *command[2:-1], "."]).replace(f" -o ConnectTimeout={CONNECT_SECONDS}", "")
         raise UserError(f"{reason}; by hand: {by_hand}")

@@ -56,7 +56,7 @@ def test_machines_of_one_host_are_told_apart_by_their_place_in_the_list(make: An
 
 def test_the_command_asks_nobody_and_knows_port_and_key() -> None:
     words = Machine("fe80::1", "me", 2222, "/keys/b").scp("/file", "here")
-    assert words == [*"scp -q -B -P 2222 -i /keys/b -o ConnectTimeout=20".split(), "me@[fe80::1]:/file", "here"]
+    assert words == [*"scp -B -P 2222 -i /keys/b -o ConnectTimeout=20".split(), "me@[fe80::1]:/file", "here"]
 
 
 def test_every_machine_is_tried_and_the_file_is_whole(
