@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml setup.py requirements.lock
 	$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 13) else 'Python %d.%d does not fit: set PYTHON to one of 3.11 or 3.12' % v)"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(TORCH) -c requirements.lock
-	$(BIN)/python -m pip install --quiet -e '.[dev]' -c requirements.lock
+	$(BIN)/python -m pip install --quiet -e '.[dev,onnx]' -c requirements.lock
 	touch $@
 
 demo: install

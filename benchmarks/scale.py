@@ -24,14 +24,12 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import Callback
-
 from easrec_nni.batches import ArchitectureBatches
+from easrec_nni.bench.clock import Clock, First
 from easrec_nni.callbacks import EpochOrder
 from easrec_nni.data import load_dataset, prepare
 from easrec_nni.evaluation import evaluate_fully, evaluation_batch_size
@@ -48,43 +46,6 @@ from search_spaces import EASRecSpace
 NAME = "synthetic-gowalla"
 PROTOCOLS = ("full", "pop100")
 Figures = dict[str, Any]
-
-
-class First:
-    """The first batches of every epoch."""
-
-    def __init__(self, batches: Any, count: int) -> None:
-        self.batches, self.count = batches, min(count, len(batches))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Fix the order."""
-        self.batches.set_epoch(epoch)
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __iter__(self) -> Iterator[Any]:
-        return islice(iter(self.batches), self.count)
-
-
-class Clock(Callback):
-    """When each iteration began or ended: the clock on the wall, and that of the processor."""
-
-    def __init__(self) -> None:
-        self.readings: list[tuple[float, float]] = []
-
-    def on_train_epoch_start(self, *_: Any) -> None:
-        """The first iteration begins."""
-        self.readings.append((time.perf_counter(), time.process_time()))
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """One ends, another begins."""
-        self.readings.append((time.perf_counter(), time.process_time()))
-
-    def seconds(self, kind: int) -> list[float]:
-        """Of each iteration; kind 0: on the wall, 1: of the processor."""
-        ends = [reading[kind] for reading in self.readings]
-        return [end - begin for begin, end in zip(ends, ends[1:], strict=False)]
 
 
 def timed(step: Callable[[], Figures]) -> Figures:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from easrec_nni.evaluation import evaluate
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import search
+    from easrec_nni.serving import StreamingRecommender
     from easrec_nni.settings import TrialSettings
     from search_spaces import Choice, EASRecSpace, SpaceConfig
     from strategies import EASRec
@@ -26,6 +27,7 @@ __all__ = [
     "EASRec",
     "EASRecSpace",
     "SpaceConfig",
+    "StreamingRecommender",
     "TrialSettings",
     "UserError",
     "evaluate",
@@ -42,6 +44,7 @@ _HOMES = {
     "EASRec": "strategies",
     "EASRecSpace": "search_spaces",
     "SpaceConfig": "search_spaces",
+    "StreamingRecommender": "easrec_nni.serving",
     "TrialSettings": "easrec_nni.settings",
     "UserError": "easrec_nni.errors",
     "evaluate": "easrec_nni.evaluation",

@@ -40,10 +40,16 @@ class TrainingBatch(NamedTuple):
         ``[B, T]`` item numbers, 0 = padding on the left.
     targets
         ``[B, T]``, the item after each position and 0 where no loss is; or ``[B]``, the item after the newest position.
+    negatives
+        ``[k]`` items that a sampled loss compares the targets with (:mod:`easrec_nni.losses.negatives`).
+    weight
+        What the batch's mean loss is multiplied with: not 1 where it is a process' share of a larger batch.
     """
 
     ids: Tensor
     targets: Tensor
+    negatives: Tensor | None = None
+    weight: float = 1.0
 
 
 class EvaluationBatch(NamedTuple):

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.metrics import checked_scores, cut_offs
+from easrec_nni.top_k import best_columns
 
 __all__ = ["Recommended", "top_items"]
 
@@ -21,9 +21,8 @@ __all__ = ["Recommended", "top_items"]
 def top_items(scores: Tensor, k: int) -> Tensor:
     """The k items with the highest scores, best first; of equals, the one with the smaller number comes first.
 
-    ``torch.topk`` breaks ties as it likes, on another machine perhaps differently: it only finds the k-th best score
-    here. (Ranks of targets are pessimistic among equals. A list of recommendations has k places, and some of the
-    equals must have them.)
+    Ranks of targets are pessimistic among equals. A list of recommendations has k places, and some of the equals must
+    have them.
 
     Parameters
     ----------
@@ -44,27 +43,11 @@ def top_items(scores: Tensor, k: int) -> Tensor:
 
     Examples
     --------
+    >>> import torch
     >>> top_items(torch.tensor([[9.0, 1.0, 3.0, 2.0, 3.0, 2.0]]), 3).tolist()
     [[2, 4, 3]]
     """
-    scores = checked_scores(scores)[:, 1:]
-    k = min(k, scores.shape[1])
-    best = scores.topk(min(k + 1, scores.shape[1]), dim=1)
-    chosen = best.indices[:, :k].sort(dim=1).values  # ascending in each row
-    # Only where the next one is as good do equals compete for a place: looking at all items again takes long.
-    crowded = (best.values[:, k - 1 : k] == best.values[:, k:]).any(dim=1)
-    if crowded.any():
-        chosen[crowded] = _first_of_equals(scores[crowded], best.values[crowded, k - 1 : k], k)
-    order = scores.gather(1, chosen).argsort(dim=1, descending=True, stable=True)
-    return chosen.gather(1, order) + 1
-
-
-def _first_of_equals(scores: Tensor, lowest: Tensor, k: int) -> Tensor:
-    """Columns of the k best, ascending; of those as good as the k-th best score ``[B, 1]``, the first ones."""
-    taken, tied = scores > lowest, scores == lowest
-    free = k - taken.sum(dim=1, keepdim=True)
-    tied &= tied.cumsum(dim=1, dtype=torch.int32) <= free
-    return (taken | tied).nonzero()[:, 1].view(len(scores), k)
+    return best_columns(checked_scores(scores)[:, 1:], k) + 1
 
 
 class Recommended:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from easrec_nni.errors import UserError
 from easrec_nni.files import replacing
+from easrec_nni.parallel import average, gathered, is_first, rank
 
 __all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
 
@@ -45,9 +46,12 @@ def read_history(path: Path) -> list[dict[str, float]]:
 
 
 def write_history(rows: list[dict[str, float]], path: Path) -> None:
-    """Write rows, which all have the columns of the first, as CSV."""
+    """Write rows as CSV, with the columns of the first.
+
+    A run that an earlier version began goes on with that one's columns.
+    """
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
 
@@ -62,6 +66,8 @@ class EpochOrder(Callback):
 
 class EpochRecord(Callback):
     """History of a run, its best epoch's weights, and early stopping.
+
+    All processes of a run keep the same record, so that they stop together; the first one writes and tells.
 
     Parameters
     ----------
@@ -113,7 +119,7 @@ class EpochRecord(Callback):
         module = getattr(pl_module, "training_module", pl_module)
         row = {
             "epoch": trainer.current_epoch,
-            "train_loss": float(torch.stack(self._losses).mean()),
+            "train_loss": float(average(torch.stack(self._losses).mean())),
             "seconds": time.perf_counter() - self._began,
             **module.metrics,
             **(self.extra() if self.extra else {}),
@@ -121,8 +127,10 @@ class EpochRecord(Callback):
         self.history.append(row)
         if row[self.monitor] > self.best_score:
             self.best_score, self.best_epoch = row[self.monitor], trainer.current_epoch
-            save_weights(self.weights(), self.folder / "best.safetensors")
-        write_history(self.history, self.folder / "history.csv")
+            if is_first():
+                save_weights(self.weights(), self.folder / "best.safetensors")
+        if is_first():
+            write_history(self.history, self.folder / "history.csv")
         _logger.info(
             "epoch %d: loss %.4f, %s %.4f (best %.4f in epoch %d), %.1f s",
             row["epoch"],
@@ -167,6 +175,7 @@ class SavePoint(Checkpoint):
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.ckpt"
         self._random_state: Tensor | None = None
+        self._all_states: list[Tensor] = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the random numbers of a resumed run back to where they were."""
@@ -176,13 +185,17 @@ class SavePoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write under a temporary name first: a kill must not leave half a checkpoint."""
-        with replacing(self.path) as temporary:
-            trainer.save_checkpoint(temporary)
+        self._all_states = gathered(torch.get_rng_state())
+        if is_first():
+            with replacing(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
 
     def state_dict(self) -> dict[str, Any]:
-        """Random state, for dropout and Gumbel noise."""
-        return {"random_state": torch.get_rng_state()}
+        """Random state of every process, for dropout and Gumbel noise."""
+        first, *others = self._all_states
+        return {"random_state": first} | ({"random_states_of_others": others} if others else {})
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep it until the next epoch begins: setting a trainer up may use random numbers."""
-        self._random_state = state_dict["random_state"]
+        states = [state_dict["random_state"], *state_dict.get("random_states_of_others", [])]
+        self._random_state = states[rank()]

@@ -10,9 +10,7 @@ import json
 import logging
 import os
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -25,7 +23,9 @@ from easrec_nni.efficiency_worker import RETRAINED, WEIGHTS
 from easrec_nni.errors import UserError
 from easrec_nni.files import write_text
 from easrec_nni.machine import Allocator, allocator_environment, describe_machine, load_average
+from easrec_nni.repeats import spread
 from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.worker_process import LineProcess
 
 __all__ = ["EFFICIENCY_FILE", "Worker", "WorkerProcess", "measure_study", "measure_systems"]
 
@@ -49,7 +49,7 @@ class Worker(Protocol):
         """End it."""
 
 
-class WorkerProcess:
+class WorkerProcess(LineProcess):
     """A process of :mod:`easrec_nni.efficiency_worker`.
 
     Parameters
@@ -70,57 +70,12 @@ class WorkerProcess:
     """
 
     def __init__(self, cell: Path, dataset: Dataset, threads: int, allocator: Allocator) -> None:
-        self.cell = cell
-        self._errors = tempfile.TemporaryFile()
         words = [str(cell.absolute()), str(dataset.path.absolute()), str(threads), str(LATENCY_USERS)]
-        self._process = subprocess.Popen(
+        super().__init__(
+            str(cell),
             [sys.executable, "-m", "easrec_nni.efficiency_worker", *words],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            encoding="utf-8",
-            env=allocator_environment(allocator) | {"OMP_NUM_THREADS": str(threads)},
+            allocator_environment(allocator) | {"OMP_NUM_THREADS": str(threads)},
         )
-        try:
-            self.facts = self._answer()
-        except BaseException:
-            self.close()
-            raise
-
-    def ask(self, request: str) -> dict[str, Any]:
-        """Answer to a request.
-
-        Raises
-        ------
-        UserError
-            The process has died.
-        """
-        assert self._process.stdin is not None
-        try:
-            print(request, file=self._process.stdin, flush=True)
-        except OSError:
-            pass  # it is gone; its missing answer says so
-        return self._answer()
-
-    def close(self) -> None:
-        """End the process, at once."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        document: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
-        if "error" in document:
-            raise UserError(f"{self.cell} cannot be measured: {document['error']}")
-        return document
-
-    def _last_words(self) -> str:
-        code = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"its process ended with code {code}" + (f" ({lines[-1][:200]})" if lines else "")
 
 
 StartWorker = Callable[[Path, Dataset, int, Allocator], Worker]
@@ -263,15 +218,11 @@ def _row(result: dict[str, Any], worker: Worker, turns: Sequence[dict[str, Any]]
     facts, seconds = worker.facts, [turn["seconds"] for turn in turns]
     return {
         **_identity(result),
-        "inference_seconds_test_set": _spread(seconds),
-        "inference_processor_seconds_test_set": _spread([turn["processor_seconds"] for turn in turns]),
-        "inference_ms_per_user": _spread([1000 * value / facts["test_users"] for value in seconds]),
-        "latency_ms_batch1": _spread([statistics.median(turn["milliseconds"]) for turn in turns]),
+        "inference_seconds_test_set": spread(seconds),
+        "inference_processor_seconds_test_set": spread([turn["processor_seconds"] for turn in turns]),
+        "inference_ms_per_user": spread([1000 * value / facts["test_users"] for value in seconds]),
+        "latency_ms_batch1": spread([statistics.median(turn["milliseconds"]) for turn in turns]),
         **{name: facts[name] for name in ("throughput_batch", "test_users", "latency_users")},
         **worker.ask("memory"),
         **{name: facts[name] for name in ("baseline_peak_memory_bytes", "bytes_on_disk")},
     }
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}

@@ -6,23 +6,19 @@ answers each line that it reads with one more: ``pass``, ``latency`` or ``memory
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from easrec_nni.errors import UserError
 from easrec_nni.memory import peak_memory_bytes
+from easrec_nni.worker_process import Answer, answers
 
 __all__ = ["RETRAINED", "WEIGHTS", "main", "serve"]
 
 RETRAINED = "retrained"
 WEIGHTS = "weights.safetensors"
-
-Answer = dict[str, Any]
 
 
 def serve(
@@ -92,13 +88,7 @@ def _with_processor_time(measure: Callable[[], float]) -> Answer:
 
 def main(words: list[str]) -> int:
     """Serve standard input; return the exit code."""
-    # Answers have standard output for themselves: what a library prints goes where errors go.
-    with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
-        os.dup2(2, 1)
-
-        def answer(document: Answer) -> None:
-            print(json.dumps(document), file=answers, flush=True)
-
+    with answers() as answer:
         try:
             serve(Path(words[0]), words[1], int(words[2]), int(words[3]), sys.stdin, answer)
         except UserError as error:

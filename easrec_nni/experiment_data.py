@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import fingerprint_line
@@ -29,7 +30,7 @@ def check_settings_and_data(experiment: ExperimentFile) -> str:
     file = experiment.settings_file
     if file is None:
         return "trialCommand is not this package's trial: not checked"
-    settings = TrialSettings.read(file)
+    settings = _settings(experiment, file)
     for name, values in experiment.samples.items():
         for value in values:
             try:
@@ -60,7 +61,7 @@ def state_bytes(experiment: ExperimentFile) -> int:
     try:
         if experiment.settings_file is None or experiment.platform != "local":
             return 0
-        _, space = _open(experiment, TrialSettings.read(experiment.settings_file))
+        _, space = _open(experiment, _settings(experiment, experiment.settings_file))
     except UserError:
         return 0
     embeddings = (space.n_items + 1 + space.max_length) * space.hidden
@@ -68,6 +69,11 @@ def state_bytes(experiment: ExperimentFile) -> int:
     blocks = space.layers * (4 * space.hidden**2 + 2 * space.hidden * space.inner)
     candidates = len(space.candidates) if space.supernet == "independent" else 1
     return 4 * COPIES * (embeddings + candidates * blocks)
+
+
+def _settings(experiment: ExperimentFile, file: Path) -> TrialSettings:
+    """Settings of a file with what ``trialCommand`` puts over them."""
+    return TrialSettings.read(file).with_parameters(read_assignments(experiment.settings_changes))
 
 
 def _open(experiment: ExperimentFile, settings: TrialSettings) -> tuple[Dataset, SpaceConfig]:

@@ -137,6 +137,13 @@ class ExperimentFile:
         rest = words[words.index(TRIAL_MODULE) + 1 :]
         return self.code_directory / rest[1] if len(rest) > 1 and rest[0] == "--settings" else None
 
+    @property
+    def settings_changes(self) -> list[str]:
+        """``KEY=VALUE`` of every ``--set`` that ``trialCommand`` gives to this package's trial."""
+        words = self.command_words
+        places = [place for place, word in enumerate(words[:-1]) if word == "--set"]
+        return [words[place + 1] for place in places] if self.settings_file is not None else []
+
 
 def read_experiment(path: str | Path) -> ExperimentFile:
     """Read an experiment's file and let NNI's own classes check it.

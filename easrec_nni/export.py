@@ -18,6 +18,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "Exported",
     "choose_trial",
+    "describe_score",
     "export_architecture",
     "trial_architecture",
     "trials_of",
@@ -104,7 +105,10 @@ def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
     as_good = [
         (cost, trial.number, trial)
         for trial in trials
-        if trial.score is not None and trial.score >= least and (cost := trial.figure("madds_per_user")) is not None
+        if trial.score is not None
+        and trial.score >= least
+        and trial.figure("feasible") == best.figure("feasible")  # a standard error does not lead over a ceiling
+        and (cost := trial.figure("madds_per_user")) is not None
     ]
     return min(as_good, key=lambda entry: entry[:2])[2] if as_good else best
 
@@ -133,6 +137,17 @@ def trial_architecture(trial: Trial) -> tuple[Architecture, bool]:
     if isinstance(text, str):
         return Architecture.parse(text, f"the architecture in NNI's records of trial {trial.number}"), True
     raise _missing(trial, ARCHITECTURE_FILE)
+
+
+def describe_score(trial: Trial) -> str:
+    """What a trial reached, to be put behind its name; empty while it has no result."""
+    if trial.score is None:
+        return ""
+    ndcg = trial.figure("valid_selection_ndcg@10_full")
+    if ndcg is None or (trial.final or {}).get("objective") == "ndcg":
+        return f", validation NDCG@10 {trial.score:.4f}"
+    above = ", above the ceiling of cost" if trial.figure("feasible") == 0 else ""
+    return f", objective {trial.score:.4f}, validation NDCG@10 {ndcg:.4f}{above}"
 
 
 def _missing(trial: Trial, name: str) -> UserError:

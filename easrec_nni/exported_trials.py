@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.errors import UserError
-from easrec_nni.nni_records import DAMAGE, Trial, parse_result
+from easrec_nni.nni_records import DAMAGE, Trial, parse_result, shown_parameters
 
 __all__ = ["is_exported", "read_exported"]
 
@@ -107,12 +107,11 @@ def _trial(entry: dict[str, Any], number: int) -> Trial:
     if "status" in entry:  # the web UI's summary holds trials as NNI's manager does
         final = [parse_result(each["data"]) for each in entry.get("finalMetricData") or []]
         sampled = json.loads((entry.get("hyperParameters") or ["{}"])[0])
-        parameters = sampled.get("parameters", {})
+        parameters = shown_parameters(sampled.get("parameters", {}))
         number = int(entry.get("sequenceId", number))
         return Trial(name, number, str(entry["status"]), dict(parameters), NOWHERE, (), final[-1] if final else None)
     if "value" in entry and "default" not in entry:
-        return Trial(
-            name, number, "SUCCEEDED", dict(entry.get("parameter") or {}), NOWHERE, (), parse_result(entry["value"])
-        )
+        parameters = shown_parameters(dict(entry.get("parameter") or {}))
+        return Trial(name, number, "SUCCEEDED", parameters, NOWHERE, (), parse_result(entry["value"]))
     final_result = {key: value for key, value in entry.items() if key != "trialJobId"}
     return Trial(name, number, "SUCCEEDED", {}, NOWHERE, (), final_result)

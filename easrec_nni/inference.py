@@ -32,6 +32,8 @@ class ScoringTimer:
         Where the networks are.
     single_users
         Users that are scored one by one, or all that there are; spread evenly over short and long histories.
+    batch_size
+        Users of a throughput batch, as many as evaluation takes by default.
 
     Attributes
     ----------
@@ -44,10 +46,16 @@ class ScoringTimer:
     """
 
     def __init__(
-        self, dataset: Dataset, max_length: int, device: torch.device | None = None, single_users: int = 200
+        self,
+        dataset: Dataset,
+        max_length: int,
+        device: torch.device | None = None,
+        single_users: int = 200,
+        batch_size: int | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
-        self.users, self.batch_size = len(dataset.split.eval_users), evaluation_batch_size(dataset.n_items)
+        self.users = len(dataset.split.eval_users)
+        self.batch_size = batch_size or evaluation_batch_size(dataset.n_items)
         everyone = EvaluationBatches(dataset, "test", max_length, self.batch_size)
         self.batches = [batch.ids.to(self.device) for batch in everyone]
         by_length = np.argsort(everyone.places - everyone.starts, kind="stable")

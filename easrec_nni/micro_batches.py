@@ -72,7 +72,8 @@ def _rows(batch: TrainingBatch, begin: int, end: int, longest: int) -> TrainingB
     """Rows of a batch, from the first column in which one of them has an item."""
     first = batch.ids.shape[1] - max(longest, 1)
     targets = batch.targets[begin:end]
-    return TrainingBatch(batch.ids[begin:end, first:], targets[:, first:] if targets.dim() == 2 else targets)
+    targets = targets[:, first:] if targets.dim() == 2 else targets
+    return batch._replace(ids=batch.ids[begin:end, first:], targets=targets)
 
 
 def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[BatchPart]) -> Tensor:

@@ -36,8 +36,9 @@ from easrec_nni.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.cost import cost_table
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.item_features import set_features
+from easrec_nni.losses import LOSSES
 from easrec_nni.nni_engine import BudgetSpent, explore
-from easrec_nni.protocol import MONITOR, selection_batches, training_batches
+from easrec_nni.protocol import MONITOR, item_loss, selection_batches, training_batches
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from search_spaces import Choice, EASRecSpace, SpaceConfig
@@ -110,7 +111,7 @@ class _Search:
         # Not more than the one-shot search has, and so every candidate can be paid at least once.
         self.epochs = min(chosen.candidate_epochs, chosen.epochs)
         self.costs = cost_table(self.config)
-        self.scored = _scored_positions(self.settings, self.config.max_length)
+        self.scored = _scored_positions(self.settings, self.config)
 
     def reward(self, sample: dict[str, Any]) -> float:
         """Worth of an architecture, trained unless that was done before."""
@@ -152,9 +153,10 @@ class _Search:
         seed_everything(settings.seed)
         network = EASRecSpace(self.config.compact(choice))
         set_features(network, self.dataset)
-        module, loss = SequenceModule(self.dataset, settings.search.learning_rate), _EpochLoss()
+        criterion, loss = item_loss(self.dataset, settings), _EpochLoss()
+        module = SequenceModule(self.dataset, settings.search.learning_rate, loss=criterion)
         module.set_model(network)
-        trainer = make_trainer(self.epochs, [EpochOrder(), loss], self.progress)
+        trainer = make_trainer(self.epochs, [EpochOrder(), loss], self.progress, settings.precision)
         trainer.check_val_every_n_epoch = self.epochs  # judged once: earlier validations would decide nothing
         trainer.fit(
             module,
@@ -196,12 +198,15 @@ class _Search:
             )
 
 
-def _scored_positions(settings: TrialSettings, length: int) -> float:
-    """Positions of a full history that have a loss, on average over an epoch."""
+def _scored_positions(settings: TrialSettings, config: SpaceConfig) -> float:
+    """Positions of a full history that have a loss over all items, or as many scores, on average over an epoch."""
+    share = 1.0  # of the catalogue, that a position is compared with
+    if LOSSES[settings.loss].needs_negatives:
+        share = min(1.0, (settings.negatives + 1) / config.n_items)
     if settings.mode == "masked":
         alone = settings.masking.newest_share
-        return alone + (1 - alone) * max(1.0, settings.masking.share * length)
-    return 1.0 if settings.mode == "augmented" else float(length)
+        return share * (alone + (1 - alone) * max(1.0, settings.masking.share * config.max_length))
+    return share * (1.0 if settings.mode == "augmented" else float(config.max_length))
 
 
 class _EpochLoss(Callback):

@@ -263,7 +263,7 @@ def _belongs(process: psutil.Process, experiment_id: str) -> bool:
         command = process.cmdline()
         if experiment_id in command and "--experiment-id" in command:
             return True
-        if any("--logdir_spec=" in word and f"/{experiment_id}/trials/" in word for word in command):
+        if any("--logdir_spec=" in word and f"/{experiment_id}/" in word for word in command):
             return True  # TensorBoard, which the web UI's button starts and nobody ends
         environment = process.environ()
     except (psutil.Error, OSError):

@@ -34,6 +34,7 @@ __all__ = [
     "open_records",
     "parse_result",
     "request",
+    "shown_parameters",
 ]
 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
@@ -243,7 +244,19 @@ def _sampled(text: str | None) -> dict[str, Any]:
         parameters, number = record.get("parameters"), record.get("parameter_id")
     except DAMAGE:
         return {}
-    return {"parameters": parameters, "parameter_id": number} if isinstance(parameters, dict) else {}
+    return {"parameters": shown_parameters(parameters), "parameter_id": number} if isinstance(parameters, dict) else {}
+
+
+def shown_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """What was sampled: a trial of a ``NasExperiment`` has a whole model as its parameters, and its choices in there.
+
+    Examples
+    --------
+    >>> shown_parameters({"lambda": 0.1}), shown_parameters({"mutation_summary": {"depth": 2}, "status": "frozen"})
+    ({'lambda': 0.1}, {'depth': 2})
+    """
+    choices = parameters.get("mutation_summary")
+    return choices if isinstance(choices, dict) else parameters
 
 
 def parse_result(text: Any) -> dict[str, Any]:

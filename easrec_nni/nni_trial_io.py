@@ -28,6 +28,7 @@ __all__ = [
     "output_dir",
     "report_final",
     "report_intermediate",
+    "tensorboard_dir",
     "trial_number",
     "trial_parameters",
     "trial_threads",
@@ -166,6 +167,29 @@ def _send(report: Callable[[dict[str, Any]], None], metrics: dict[str, Any]) -> 
 def output_dir(default: str | Path = ".") -> Path:
     """Folder for a trial's files, ``NNI_OUTPUT_DIR``; `default` outside a trial."""
     return Path(os.environ["NNI_OUTPUT_DIR"] if in_trial() and "NNI_OUTPUT_DIR" in os.environ else default)
+
+
+def tensorboard_dir(default: str | Path = ".") -> Path:
+    """Folder for a trial's TensorBoard files: ``tensorboard`` in :func:`output_dir`.
+
+    The documentation of NNI 3.0 has trials write there, and its own manager looks for them elsewhere: in
+    ``trials/<id>/output/tensorboard`` of the experiment. On the manager's machine that becomes a link to the folder.
+    """
+    folder = output_dir(default) / "tensorboard"
+    if in_trial() and os.environ.get("NNI_PLATFORM") == "local":
+        # <experiment>/environments/<environment>/trials/<id> is what NNI calls the output directory.
+        output = output_dir().resolve()
+        link = output.parents[3] / "trials" / output.name / "output" / "tensorboard"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if link.is_dir() and not link.is_symlink():  # the button was pressed before the trial came here
+                link.rmdir()
+            if not link.is_symlink():
+                link.symlink_to(folder.resolve(), target_is_directory=True)
+        except (OSError, IndexError) as error:
+            _logger.warning("the web UI's TensorBoard button will not find this trial: %s", error)
+    return folder
 
 
 def trial_number() -> int:

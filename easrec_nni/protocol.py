@@ -1,4 +1,4 @@
-"""What all systems get alike: who trains, who selects, in which batches, and the figure that selects.
+"""What all systems get alike: who trains, who selects, in which batches, by which loss, and the figure that selects.
 
 A search and a retraining, of whatever system, take their batches from here alone.
 """
@@ -9,14 +9,24 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from easrec_nni.batches import EvaluationBatches, TrainingBatches
+from easrec_nni.batches import ArchitectureBatches, EvaluationBatches, TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.split import split_validation_users
 from easrec_nni.evaluation import evaluation_batch_size
+from easrec_nni.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.masked_batches import MaskedBatches
+from easrec_nni.parallel import ShareOfBatches, count, rank
 from easrec_nni.settings import TrialSettings
 
-__all__ = ["MONITOR", "masking_request", "selection_batches", "training_batches", "validation_rows"]
+__all__ = [
+    "MONITOR",
+    "architecture_batches",
+    "item_loss",
+    "request_of",
+    "selection_batches",
+    "training_batches",
+    "validation_rows",
+]
 
 MONITOR = "ndcg@10_full"
 """Figure of the selecting users that decides: best epoch of a search, best epoch of a retraining, best trial."""
@@ -33,21 +43,64 @@ def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], 
     return split_validation_users(len(dataset.split.eval_users), arch_share, PARTITION_SEED)
 
 
-def training_batches(dataset: Dataset, settings: TrialSettings, max_length: int, batch_size: int) -> TrainingBatches:
-    """Training batches in the settings' mode and order."""
+def training_batches(
+    dataset: Dataset, settings: TrialSettings, max_length: int, batch_size: int
+) -> TrainingBatches | WithNegatives | ShareOfBatches:
+    """Training batches in the settings' mode and order, with negatives if need be; this process' share of them."""
     newest_only = settings.history == "newest"
     if settings.mode == "masked":
         masking = settings.masking.model_dump()
-        return MaskedBatches(dataset, max_length, batch_size, settings.seed, newest_only, **masking)
-    return TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, newest_only)
+        masked = MaskedBatches(dataset, max_length, batch_size, settings.seed, newest_only, **masking)
+        return _prepared(masked, dataset, settings, 0)
+    batches = TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, newest_only)
+    return _prepared(batches, dataset, settings, 0)
 
 
-def masking_request(settings: TrialSettings) -> dict[str, Any]:
-    """What a run's folder notes of the masks; nothing in other modes, which do not depend on them."""
-    return {"masking": settings.masking.model_dump(mode="json")} if settings.mode == "masked" else {}
+def architecture_batches(
+    dataset: Dataset, settings: TrialSettings, max_length: int
+) -> ArchitectureBatches | WithNegatives | ShareOfBatches:
+    """Validation targets that train alpha and beta, by the loss that the weights have."""
+    chosen = settings.search
+    rows, _ = validation_rows(dataset, chosen.arch_share)
+    batches = ArchitectureBatches(dataset, max_length, chosen.arch_batch_size, rows, settings.seed)
+    return _prepared(batches, dataset, settings, 1)
+
+
+def _prepared(batches: Any, dataset: Dataset, settings: TrialSettings, stream: int) -> Any:
+    if LOSSES[settings.loss].needs_negatives:
+        # Streams of their own: the two steps of an iteration should not compare with the same items.
+        batches = WithNegatives(batches, dataset.n_items, settings.negatives, 2 * settings.seed + stream)
+    return batches if count() == 1 else ShareOfBatches(batches, rank(), count())
+
+
+def item_loss(dataset: Dataset, settings: TrialSettings) -> ItemLoss:
+    """The settings' loss over a dataset's catalogue."""
+    return make_loss(settings.loss, dataset.n_items, settings.gbce_t)
+
+
+def request_of(settings: TrialSettings) -> dict[str, Any]:
+    """What a run's folder notes of how it trains, so that another way is refused there.
+
+    What a run does not depend on is left out, and so is a default that came later than the key: a run stays the same
+    one when a later version knows more settings.
+    """
+    request: dict[str, Any] = {"mode": settings.mode, "history": settings.history, "seed": settings.seed}
+    if settings.mode == "masked":
+        request["masking"] = settings.masking.model_dump(mode="json")
+    if settings.loss != "softmax":
+        request |= {"loss": settings.loss, "negatives": settings.negatives}
+    if settings.devices > 1:  # each of which draws dropout by itself
+        request["devices"] = settings.devices
+    if settings.precision != "float32":
+        request["precision"] = settings.precision
+    if settings.loss == "gbce":
+        request["gbce_t"] = settings.gbce_t
+    return request
 
 
 def selection_batches(dataset: Dataset, settings: TrialSettings, max_length: int) -> EvaluationBatches:
-    """Validation users that select, with their histories."""
+    """Validation users that select, with their histories; this process' share of them."""
     _, rows = validation_rows(dataset, settings.search.arch_share)
+    if len(rows) >= count():  # else all take all of them: every process must have some
+        rows = rows[rank() :: count()]
     return EvaluationBatches(dataset, "valid", max_length, evaluation_batch_size(dataset.n_items), rows)

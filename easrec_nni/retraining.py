@@ -25,14 +25,15 @@ from easrec_nni.inference import measure_inference
 from easrec_nni.item_features import set_features
 from easrec_nni.modes import check_mode
 from easrec_nni.networks import load_network, read_weights
-from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches
+from easrec_nni.parallel import Job, seed_apart, side_by_side
+from easrec_nni.protocol import MONITOR, item_loss, request_of, selection_batches, training_batches
 from easrec_nni.searching import dataset_identity
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
 from easrec_nni.versions import command_line, commit, package_versions
 from search_spaces import EASRecSpace
 
-__all__ = ["Retrained", "check_dataset", "read_metrics", "retrain"]
+__all__ = ["Retrained", "check_dataset", "read_metrics", "retrain", "take_part_in_retraining"]
 
 METRIC_PARTS = ("test", "valid", "valid_selection_users", "cost", "training", "choices")
 
@@ -128,19 +129,15 @@ def retrain(
     settings = settings or TrialSettings(data=dataset.name)
     check_dataset(architecture, dataset)
     check_mode(settings.mode, architecture.space)
-    seed_everything(settings.seed)
-    network = load_network(architecture, weights)
-    set_features(network, dataset)
+    network = _network(architecture, dataset, settings, weights)
     folder = RunFolder(out, _request(architecture, dataset, settings, weights), restart)
     metrics_file, weights_file = folder.path / "metrics.json", folder.path / "weights.safetensors"
     if metrics_file.is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
         network = load_network(architecture, weights_file).eval()
         return Retrained(network, read_metrics(folder.path), folder.path)
-    record = EpochRecord(
-        folder.state, MONITOR, settings.retrain.patience, weights=network.state_dict, on_epoch=on_epoch
-    )
-    _fit(network, dataset, settings, record, folder, progress)
+    with side_by_side(settings.devices, _job(architecture, dataset, settings, folder, weights)):
+        record = _fit(network, dataset, settings, folder, progress, on_epoch)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), weights_file)
     metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
@@ -173,6 +170,39 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     raise UserError(f"there is no readable {file}: run the retraining again")
 
 
+def take_part_in_retraining(
+    architecture: Architecture, data: str | Path, settings: TrialSettings, out: str | Path, weights: str | Path | None
+) -> None:
+    """A process' share of what :func:`retrain` leads in another one: the training alone, nothing is written."""
+    dataset = load_dataset(data)
+    network = _network(architecture, dataset, settings, weights)
+    folder = RunFolder(out, _request(architecture, dataset, settings, weights))
+    _fit(network, dataset, settings, folder, progress=False, on_epoch=None)
+
+
+def _job(
+    architecture: Architecture, dataset: Dataset, settings: TrialSettings, folder: RunFolder, weights: str | Path | None
+) -> Job:
+    return {
+        "stage": "retrain",
+        "data": str(dataset.path.resolve()),
+        "settings": settings.model_dump(mode="json", by_alias=True),
+        "out": str(folder.path.resolve()),
+        "architecture": architecture.to_json(),
+        "weights": None if weights is None else str(Path(weights).resolve()),
+    }
+
+
+def _network(
+    architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
+) -> EASRecSpace:
+    """The network as its training begins, the same in all processes."""
+    seed_everything(settings.seed)
+    network = load_network(architecture, weights)
+    set_features(network, dataset)
+    return network
+
+
 def _request(
     architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
 ) -> dict[str, Any]:
@@ -182,10 +212,7 @@ def _request(
         # Without defaults: a run stays the same one when a later version knows more settings.
         "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
         "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
-        "mode": settings.mode,
-        **masking_request(settings),
-        "history": settings.history,
-        "seed": settings.seed,
+        **request_of(settings),
         "inherited": file_digest(Path(weights)) if weights is not None else None,
     }
 
@@ -194,14 +221,16 @@ def _fit(
     network: EASRecSpace,
     dataset: Dataset,
     settings: TrialSettings,
-    record: EpochRecord,
     folder: RunFolder,
     progress: bool,
-) -> None:
+    on_epoch: Callable[[dict[str, float]], None] | None,
+) -> EpochRecord:
     chosen, length = settings.retrain, network.config.max_length
-    module = SequenceModule(dataset, chosen.learning_rate)
+    record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
+    module = SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings))
     module.set_model(network)
-    trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress)
+    trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision)
+    seed_apart(settings.seed)
     trainer.fit(
         module,
         training_batches(dataset, settings, length, chosen.batch_size),
@@ -211,6 +240,7 @@ def _fit(
     )
     if trainer.interrupted:
         raise KeyboardInterrupt
+    return record
 
 
 def _metrics(

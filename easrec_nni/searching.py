@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from easrec_nni.architecture import Architecture
-from easrec_nni.batches import ArchitectureBatches
 from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_history, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
@@ -20,14 +19,22 @@ from easrec_nni.errors import UserError
 from easrec_nni.multi_trial import search_by_trials
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
-from easrec_nni.protocol import MONITOR, masking_request, selection_batches, training_batches, validation_rows
+from easrec_nni.parallel import Job, processes_of, seed_apart, side_by_side
+from easrec_nni.protocol import (
+    MONITOR,
+    architecture_batches,
+    item_loss,
+    request_of,
+    selection_batches,
+    training_batches,
+)
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
 from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrategy, Selection, TemperatureSchedule
 
-__all__ = ["SearchResult", "search"]
+__all__ = ["SearchResult", "search", "take_part_in_search"]
 
 _logger = logging.getLogger(__name__)
 
@@ -99,21 +106,18 @@ def search(
         raise UserError(
             "the space has one architecture: give it several pruning ratios or depths, or retrain it directly"
         )
-    request = {
-        "dataset": dataset.fingerprint,
-        # Without defaults: a run stays the same one when a later version knows more settings.
-        "space": config.model_dump(mode="json", exclude_defaults=True),
-        "search": settings.search.model_dump(mode="json", exclude_defaults=True),
-        "mode": settings.mode,
-        **masking_request(settings),
-        "history": settings.history,
-        "seed": settings.seed,
-    }
-    folder = RunFolder(out, request, restart)
+    by_trials = settings.search.strategy in MULTI_TRIAL_STRATEGIES
+    if by_trials and settings.devices > 1:
+        raise UserError(
+            f"settings, devices: {settings.search.strategy} searches by trials, which train one small network after "
+            f"another and are not divided among {settings.devices} devices: set devices: 1"
+        )
+    folder = RunFolder(out, _request(dataset, settings, config), restart)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
-        run = search_by_trials if settings.search.strategy in MULTI_TRIAL_STRATEGIES else _search_one_shot
-        best_row = run(dataset, settings, config, folder, progress, on_epoch)
+        run = search_by_trials if by_trials else _search_one_shot
+        with side_by_side(settings.devices, _job(dataset, settings, folder)):
+            best_row = run(dataset, settings, config, folder, progress, on_epoch)
         best = read_weights(folder.state / "best.safetensors")
         architecture = _architecture(dataset, settings, config, best, best_row)
         save_weights(best, supernet_file)
@@ -122,6 +126,35 @@ def search(
         _logger.info("%s is complete: taken as it is", folder.path)
     history = read_history(folder.state / "history.csv")
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
+
+
+def take_part_in_search(data: str | Path, settings: TrialSettings, out: str | Path) -> None:
+    """A process' share of a search that :func:`search` leads in another one: the training alone, nothing is written."""
+    dataset = load_dataset(data)
+    config = settings.space_for(dataset)
+    folder = RunFolder(out, _request(dataset, settings, config))
+    _search_one_shot(dataset, settings, config, folder, progress=False, on_epoch=None)
+
+
+def _request(dataset: Dataset, settings: TrialSettings, config: SpaceConfig) -> dict[str, Any]:
+    return {
+        "dataset": dataset.fingerprint,
+        # Without defaults: a run stays the same one when a later version knows more settings.
+        "space": config.model_dump(mode="json", exclude_defaults=True),
+        "search": settings.search.model_dump(mode="json", exclude_defaults=True),
+        **request_of(settings),
+    }
+
+
+def _job(dataset: Dataset, settings: TrialSettings, folder: RunFolder) -> Job:
+    return {
+        "stage": "search",
+        "data": str(dataset.path.resolve()),
+        "settings": settings.model_dump(mode="json", by_alias=True),
+        "out": str(folder.path.resolve()),
+        "architecture": None,
+        "weights": None,
+    }
 
 
 def make_strategy(config: SpaceConfig, settings: TrialSettings) -> DifferentiableStrategy:
@@ -146,6 +179,7 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings) -> Differentiabl
         arch_learning_rate=chosen.arch_learning_rate,
         arch_every=chosen.arch_every,
         temperature=TemperatureSchedule(**chosen.temperature.model_dump()),
+        processes=processes_of(),
         **own,
     )
 
@@ -171,15 +205,15 @@ def _search_one_shot(
         on_epoch=on_epoch,
     )
     chosen, length = settings.search, config.max_length
-    arch_rows, _ = validation_rows(dataset, chosen.arch_share)
+    seed_apart(settings.seed)
     run_strategy(
         strategy,
         space,
-        SequenceModule(dataset, chosen.learning_rate),
-        make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress),
+        SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings)),
+        make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision),
         train_batches=training_batches(dataset, settings, length, chosen.batch_size),
         validation_batches={
-            "architecture": ArchitectureBatches(dataset, length, chosen.arch_batch_size, arch_rows, settings.seed),
+            "architecture": architecture_batches(dataset, settings, length),
             "selection": selection_batches(dataset, settings, length),
         },
         checkpoint=folder.checkpoint,
@@ -208,19 +242,35 @@ def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str
         / architecture_cost(config, config.largest).madds_per_user,
         "temperature": selection.temperature,
         **{f"entropy_{label}": float(torch.special.entr(p).sum()) for label, p in probabilities.items()},
+        **strategy.oneshot_module.epoch_losses(),
+        **_probability_columns(config, probabilities),
+    }
+
+
+def _probability_columns(config: SpaceConfig, probabilities: dict[str, Tensor]) -> dict[str, float]:
+    """Alpha of every candidate and beta of every depth, as probabilities."""
+    return {
+        f"{symbol}_{option}": float(value)
+        for symbol, label in (("alpha", "pruning"), ("beta", "depth"))
+        if label in probabilities
+        for option, value in zip(_options(config)[label], probabilities[label], strict=True)
+    }
+
+
+def _options(config: SpaceConfig) -> dict[str, list[str]]:
+    """Names of what there is to choose, in the order of alpha and beta."""
+    return {
+        "pruning": [candidate_label(*candidate) for candidate in config.candidates],
+        "depth": [str(depth) for depth in config.depths],
     }
 
 
 def _architecture(
     dataset: Dataset, settings: TrialSettings, config: SpaceConfig, best: dict[str, Tensor], row: dict[str, float]
 ) -> Architecture:
-    options = {
-        "pruning": [candidate_label(*candidate) for candidate in config.candidates],
-        "depth": [str(depth) for depth in config.depths],
-    }
     probabilities = {
         label: dict(zip(names, best[f"{LOGITS}{label}"].double().softmax(-1).tolist(), strict=True))
-        for label, names in options.items()
+        for label, names in _options(config).items()
         if f"{LOGITS}{label}" in best  # candidates that were trained by themselves have none
     }
     choice = config.choice(

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
@@ -19,6 +19,7 @@ from search_spaces import SpaceConfig
 
 __all__ = [
     "MaskingSettings",
+    "ObjectiveSettings",
     "RetrainSettings",
     "SearchSettings",
     "TemperatureSettings",
@@ -85,6 +86,41 @@ class MaskingSettings(_Settings):
     )
 
 
+class ObjectiveSettings(_Settings):
+    """What the tuner maximises, see :class:`~easrec_nni.objective.Objective`; ``objective: ndcg`` is short for a kind.
+
+    It changes what a trial reports as ``default``, and neither its search nor its retraining.
+    """
+
+    kind: Literal["ndcg", "ceiling", "weighted"] = Field(
+        "ndcg", description="validation NDCG@10; of networks below a ceiling of cost; less a price for cost"
+    )
+    cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
+        "madds_per_user", description="ceiling, weighted: which cost, by its name in the final result"
+    )
+    ceiling: float | None = Field(None, gt=0, description="ceiling: what the network may cost, in the cost's own unit")
+    weight: float | None = Field(
+        None, ge=0, description="weighted: NDCG that the whole cost of the unpruned network is worth"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word_is_a_kind(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_kind(self) -> ObjectiveSettings:
+        for kind, name in (("ceiling", "ceiling"), ("weighted", "weight")):
+            given = getattr(self, name) is not None
+            if self.kind == kind and not given:
+                raise ValueError(f"kind: {kind} needs objective.{name}")
+            if given and self.kind != kind:
+                raise ValueError(f"{name} means something with kind: {kind} alone, and kind is {self.kind}")
+        if self.kind == "weighted" and self.cost == "inference_ms_per_user":
+            raise ValueError("there is no time of the unpruned network: weighted needs another cost, or kind: ceiling")
+        return self
+
+
 class TrialSettings(_Settings):
     """Everything that a trial does: search, freeze, retrain.
 
@@ -109,9 +145,21 @@ class TrialSettings(_Settings):
         "all",
         description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone",
     )
+    loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
+        "softmax", description="over all items, or over negatives that are drawn for each batch; see easrec_nni.losses"
+    )
+    negatives: int = Field(256, ge=1, description="sampled_softmax, gbce: items drawn for a batch, all at most")
+    gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    devices: int = Field(
+        1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="bf16: products of the training in bfloat16, weights and their steps in float32"
+    )
     seed: int = Field(0, ge=0)
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
 
     def dataset(self, beside: Path | None = None) -> Dataset:
         """The dataset that ``data`` names; with a ``data_fingerprint``, that very one, down to every number.

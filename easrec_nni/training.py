@@ -24,8 +24,10 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
 from easrec_nni.files import read_json, write_text
-from easrec_nni.loss import next_item_loss
+from easrec_nni.losses import ItemLoss, next_item_loss
 from easrec_nni.micro_batches import loss_in_parts, parts_of
+from easrec_nni.parallel import average_gradients, count, gathered, is_first, rank
+from easrec_nni.ranking import metrics_of
 
 __all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
 
@@ -45,6 +47,8 @@ class SequenceModule(LightningModule):
         Adam's step.
     protocols
         Rankings to validate by.
+    loss
+        Full softmax by default.
 
     Attributes
     ----------
@@ -52,8 +56,15 @@ class SequenceModule(LightningModule):
         Of the last validation.
     """
 
-    def __init__(self, dataset: Dataset, learning_rate: float, protocols: Sequence[str] = PROTOCOLS) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        learning_rate: float,
+        protocols: Sequence[str] = PROTOCOLS,
+        loss: ItemLoss | None = None,
+    ) -> None:
         super().__init__()
+        self.loss = loss
         self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
@@ -62,7 +73,11 @@ class SequenceModule(LightningModule):
         """Loss of a batch, part by part."""
         config = self.model.config
         parts = parts_of(batch, max(config.hidden, config.inner))
-        return loss_in_parts(lambda part: next_item_loss(self.model, part), parts)
+        return loss_in_parts(lambda part: next_item_loss(self.model, part, self.loss), parts)
+
+    def on_after_backward(self) -> None:
+        """Take the step of all processes. NNI's search calls this too."""
+        average_gradients(self.model.parameters())
 
     def on_validation_epoch_start(self) -> None:
         """Begin to collect ranks."""
@@ -71,25 +86,41 @@ class SequenceModule(LightningModule):
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Collect ranks."""
         assert self._ranker is not None
-        self._ranker.add(self.model(batch.ids), batch)
+        with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would be equal
+            self._ranker.add(self.model(batch.ids), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Make metrics of the ranks."""
+        """Make metrics of the ranks of all processes."""
         assert self._ranker is not None
-        self.metrics = self._ranker.metrics()
+        parts = gathered(self._ranker.ranks())
+        self.metrics = metrics_of({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
         return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
 
 
-def make_trainer(epochs: int, callbacks: list[Callback], progress: bool) -> Any:
-    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar."""
+def make_trainer(epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32") -> Any:
+    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar.
+
+    It knows the device of its own process alone; see :mod:`easrec_nni.parallel` for what several do together.
+
+    Parameters
+    ----------
+    epochs
+        Largest number of epochs.
+    callbacks
+        What happens between them.
+    progress
+        Whether to draw a bar; the first process alone does.
+    precision
+        ``float32`` or ``bf16``.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    if progress:
+    if progress and is_first():
         from pytorch_lightning.callbacks import RichProgressBar
 
         callbacks = [*callbacks, RichProgressBar(leave=False)]
@@ -98,7 +129,8 @@ def make_trainer(epochs: int, callbacks: list[Callback], progress: bool) -> Any:
         callbacks=callbacks,
         logger=False,
         accelerator="auto",
-        devices=1,
+        devices=[rank()] if count() > 1 and torch.cuda.is_available() else 1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
         num_sanity_val_steps=0,
         # Where nobody saves, Lightning would, and leave a folder where the process was started.
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),

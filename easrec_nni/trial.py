@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -10,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easrec_nni.architecture import Architecture
+from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
-from easrec_nni.nni_trial_io import (
-    output_dir,
-    report_final,
-    report_intermediate,
-    trial_parameters,
-    trial_threads,
-)
+from easrec_nni.nni_trial_io import output_dir, report_final, tensorboard_dir, trial_parameters, trial_threads
+from easrec_nni.objective import Objective
 from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
+from easrec_nni.trial_reports import EpochReports
+from search_spaces import SpaceConfig, candidate_label
 
-__all__ = ["TrialResult", "final_result", "report_epoch", "run_program", "run_trial"]
+__all__ = ["TrialResult", "complete_result", "final_result", "run_program", "run_trial"]
 
 _logger = logging.getLogger(__name__)
 
@@ -54,8 +54,6 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     dataset = settings.dataset()
     settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
     with alone(out):
-        if not restart:
-            tell_again(report_epoch, search=out, retrain=out / "retrained")
         report = _search_and_retrain(settings, dataset, out, progress, restart)
         report_final(report)
     return TrialResult(out, report)
@@ -64,13 +62,25 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
 def _search_and_retrain(
     settings: TrialSettings, dataset: Dataset, out: Path, progress: bool, restart: bool
 ) -> dict[str, Any]:
-    """Final result of a trial, with what lets ``easrec export`` do without its files."""
+    """Final result of a trial; epochs of earlier processes are reported again, each before those that follow it."""
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import search
+    from strategies import MULTI_TRIAL_STRATEGIES
 
+    space = settings.space_for(dataset)
+    reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space))
+    if not restart:
+        tell_again(reports.epoch, search=out)
     found = search(
-        dataset, settings, out, progress=progress, on_epoch=lambda row: report_epoch("search", row), restart=restart
+        dataset, settings, out, progress=progress, on_epoch=lambda row: reports.epoch("search", row), restart=restart
     )
+    by_trials = settings.search.strategy in MULTI_TRIAL_STRATEGIES
+    choices = found.architecture.choices.model_dump(mode="json")
+    reports.end_search(found.history, choices, None if by_trials else settings.search.epochs)
+    if reports.board is not None:
+        reports.board.network(found.architecture)
+    if not restart:
+        tell_again(reports.epoch, retrain=out / "retrained")
     retrained = retrain(
         found.architecture,
         dataset,
@@ -78,43 +88,48 @@ def _search_and_retrain(
         weights=found.supernet if settings.retrain.weights == "inherit" else None,
         settings=settings,
         progress=progress,
-        on_epoch=lambda row: report_epoch("retrain", row),
+        on_epoch=lambda row: reports.epoch("retrain", row),
         restart=restart,
     )
-    report = final_result(retrained.metrics, settings)
-    report["architecture"] = found.architecture.to_json(indent=None)
-    report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
+    reports.close()
+    report = complete_result(retrained.metrics, settings, space, found.architecture, out)
     # Epochs' own clocks: a run that was cut short counts what it computed and not what it waited.
     report["search_seconds"] = sum(row["seconds"] for row in found.history)
     report["retrain_seconds"] = retrained.metrics["training"]["seconds"]
     return report
 
 
-def report_epoch(phase: str, row: dict[str, float]) -> None:
-    """Show an epoch's figures in the web UI; ``default`` is the validation NDCG@10 of the selecting users."""
-    names = ("expected_cost", "entropy_pruning", "entropy_depth", "train_loss", "temperature", "depth")
-    report: dict[str, Any] = {"phase": phase, "default": row["ndcg@10_full"], "epoch": int(row["epoch"])}
-    report |= {name: value for name, value in row.items() if name in names or "@" in name}
-    report_intermediate(report)
+def complete_result(
+    metrics: dict[str, Any], settings: TrialSettings, space: SpaceConfig, architecture: Architecture, out: Path
+) -> dict[str, Any]:
+    """:func:`final_result` with what lets ``easrec export`` do without the trial's files, which stay on the worker.
+
+    ``architecture`` is the whole document on one line, ``files_at`` the machine and folder that the weights are in.
+    """
+    report = final_result(metrics, settings, Objective.of(settings, space))
+    report["architecture"] = architecture.to_json(indent=None)
+    report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
+    return report
 
 
-def final_result(metrics: dict[str, Any], settings: TrialSettings) -> dict[str, Any]:
+def final_result(metrics: dict[str, Any], settings: TrialSettings, objective: Objective) -> dict[str, Any]:
     """What NNI is told at the end.
 
-    ``default``, which the tuner maximises, is the validation NDCG@10 (full ranking) over the users whose validation
-    targets trained no architecture parameter. Figures of the test set have keys of their own and decide nothing.
-
-    :func:`run_trial` adds what lets ``easrec export`` do without the trial's files, which stay on the worker:
-    ``architecture``, the whole document on one line, and ``files_at``, the machine and folder that the weights are in.
+    ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
+    NDCG@10 (full ranking) over the users whose validation targets trained no architecture parameter. Figures of the
+    test set have keys of their own and decide nothing.
     """
+    chosen = metrics["valid_selection_users"]
+    time_taken = metrics["inference"]["inference_ms_per_user"]
+    figures = {**metrics["cost"], "inference_ms_per_user": time_taken}
     return {
-        "default": metrics["valid_selection_users"]["ndcg@10_full"],
-        "default_standard_error": metrics["valid_selection_users"]["ndcg@10_full_standard_error"],
+        **objective.keys(chosen["ndcg@10_full"], figures),
+        "default_standard_error": chosen["ndcg@10_full_standard_error"],
         **{f"valid_{name}": value for name, value in metrics["valid"].items()},
         **{f"test_{name}": value for name, value in metrics["test"].items()},
-        **metrics["cost"],
-        "inference_ms_per_user": metrics["inference"]["inference_ms_per_user"],
+        **figures,
         **metrics["choices"],
+        "pruning": candidate_label(metrics["choices"]["hidden_pruning"], metrics["choices"]["inner_pruning"]),
         "lambda": settings.search.lambda_,
         "seed": settings.seed,
         "dataset": metrics["dataset"]["name"],
@@ -131,6 +146,9 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
         Does the work with the sampled hyper-parameters, and returns what is to be logged.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+    # NNI interrupts a trial that its assessor or a user has ended. Lightning would make that an exit code, by which NNI
+    # takes the trial for one that failed; it must die of the signal. What an epoch wrote is whole.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         # The parameters come first: without asking for them NNI takes the trial for one that never began.
         parameters = trial_parameters()
@@ -149,15 +167,17 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run as an NNI trial; return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    if len(words) != 2 or words[0] != "--settings":
+    pairs = words[3::2]
+    if len(words) < 2 or len(words) % 2 or words[0] != "--settings" or any(word != "--set" for word in words[2::2]):
         print(
-            "usage: python -m easrec_nni.trial --settings FILE   (as trialCommand of an NNI experiment)",
+            "usage: python -m easrec_nni.trial --settings FILE [--set KEY=VALUE]...   (as trialCommand of an NNI "
+            "experiment)",
             file=sys.stderr,
         )
         return 2
 
     def run(parameters: dict[str, Any]) -> dict[str, Any]:
-        settings = TrialSettings.read(words[1]).with_parameters(parameters)
+        settings = TrialSettings.read(words[1]).with_parameters({**read_assignments(pairs), **parameters})
         out = output_dir("trial")
         out.mkdir(parents=True, exist_ok=True)
         return run_trial(settings, out).report

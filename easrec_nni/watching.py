@@ -42,10 +42,12 @@ def _doing(trial: Trial) -> str:
 
 
 def _score(trial: Trial) -> str:
-    """Final result, or the newest in brackets."""
+    """Final NDCG, or the newest in brackets; of trials that name none, what they report as their result."""
     if trial.score is not None:
-        return f"{trial.score:.4f}"
-    value = trial.intermediate[-1].get("default") if trial.intermediate else None
+        ndcg = trial.figure("valid_selection_ndcg@10_full")
+        return f"{trial.score if ndcg is None else ndcg:.4f}"
+    newest = trial.intermediate[-1] if trial.intermediate else {}
+    value = newest.get("ndcg@10_full", newest.get("default"))
     return f"({value:.4f})" if isinstance(value, int | float) else ""
 
 
@@ -129,15 +131,22 @@ def watch(experiment: Experiment, console: Console, expected: int | None = None)
 
 
 def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
-    silent = 0
+    silent = unread = 0
     while True:
         status = experiment_status(experiment)
         silent = silent + 1 if status.name == "STOPPED" else 0
         if not silent:
-            trials = list_trials(experiment)
-            show(trials)
-            if status.name == "DONE":
-                return trials
+            try:
+                trials = list_trials(experiment)
+            except UserError:  # too busy to answer, and at work on its records, which are locked then
+                unread += 1
+                if unread > SILENT_LOOKS:
+                    raise
+            else:
+                unread = 0
+                show(trials)
+                if status.name == "DONE":
+                    return trials
         if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
             raise UserError(_failure(experiment, status))
         time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -20,7 +20,7 @@ CACHED_VALUES = 1 << 19
 
 def may_chunk(training: bool) -> bool:
     """Whether sequences may be taken apart: not while gradients are wanted, and not while somebody traces."""
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling() or torch.compiler.is_exporting()
+    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined]
     return not (training or torch.is_grad_enabled() or traced)
 
 

@@ -122,19 +122,30 @@ class EASRecSpace(ModelSpace):
         scores[..., 0] = -torch.inf  # in place: over a large catalogue a copy takes half as long as the product
         return scores
 
-    def item_vectors(self) -> Tensor:
+    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
         """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss.
 
         With CORE's head and while training, every call draws dropout anew.
+
+        Parameters
+        ----------
+        ids
+            ``[k]`` item numbers whose vectors are wanted, ``[k, d]``; all by default.
         """
-        return self._item_table()[1:]
+        if ids is None:
+            return self._item_table()[1:]
+        # Sparse: the gradient of these rows is added to the dense one that the sequences' own look-up brings. A second
+        # dense one would be as large as the catalogue, for the rows of a few items.
+        return self._vectors(F.embedding(ids, self.embedding.items.weight, sparse=True))
 
     def _item_table(self) -> Tensor:
         """Vectors of padding and all items, ``[n_items + 1, d]``."""
         table: Tensor = self.embedding.items.weight
-        if self.config.objective == "masked":
-            table = table[:-1]
-        return table if self.head is None else self.head.vectors(table)
+        return self._vectors(table[:-1] if self.config.objective == "masked" else table)
+
+    def _vectors(self, embeddings: Tensor) -> Tensor:
+        """What items with these embeddings are scored with, ``[k, d]``."""
+        return embeddings if self.head is None else self.head.vectors(embeddings)
 
     def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecSpace:
         """Compact network of one architecture, with the weights that it has in this supernet (Eq. 18).

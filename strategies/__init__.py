@@ -11,6 +11,7 @@ from strategies.differentiable import DifferentiableStrategy
 from strategies.easrec import EASRec
 from strategies.gumbeldarts import GumbelDARTS
 from strategies.multi_trial import MULTI_TRIAL_STRATEGIES
+from strategies.processes import Alone
 from strategies.proxylessnas import ProxylessNAS
 from strategies.recnas import RecNAS
 from strategies.selection import Selection, TemperatureSchedule
@@ -28,6 +29,7 @@ __all__ = [
     "DARTS",
     "MULTI_TRIAL_STRATEGIES",
     "STRATEGIES",
+    "Alone",
     "DifferentiableStrategy",
     "EASRec",
     "GumbelDARTS",

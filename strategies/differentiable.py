@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from strategies.constraint import CostTable, ResourceConstraint
 from strategies.paired import PairedBatches
+from strategies.processes import Alone
 from strategies.selection import Selection, TemperatureSchedule
 from strategies.supernet import MixedChoice, MixedDepth, choices_of, wrap
 
@@ -39,12 +41,14 @@ class DifferentiableModule(BaseOneShotLightningModule):
         self.settings = strategy
         self.logits = selection.logits  # registered here: saved in checkpoints, and not among the network's weights
         self.iteration = 0
+        self._losses: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         """One iteration; returns the detached training loss."""
         train_batch, next_validation_batch = batch
         self.selection.temperature = self.settings.temperature(self.iteration)
-        self.selection.draw(differentiable=False)
+        with self.settings.processes.same_draws(self.device):
+            self.selection.draw(differentiable=False)
         loss = self.training_module.training_step(train_batch, batch_idx)
         self.advance_optimization(loss, batch_idx, self.settings.gradient_clip)
         if self.iteration % self.settings.arch_every == 0:
@@ -54,7 +58,8 @@ class DifferentiableModule(BaseOneShotLightningModule):
         return loss.detach()
 
     def _architecture_step(self, batch: Any, batch_idx: int) -> None:
-        weights = self.selection.draw()
+        with self.settings.processes.same_draws(self.device):
+            weights = self.selection.draw()
         loss = self.training_module.training_step(batch, batch_idx)
         resource = self.resource(weights)
         total = loss + self.settings.lambda_ * resource  # Eq. 16
@@ -62,9 +67,18 @@ class DifferentiableModule(BaseOneShotLightningModule):
         # Gradients of alpha and beta alone: those of the network's weights would be computed and thrown away.
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
+        self.settings.processes.average(parameters)
         self.architecture_optimizers().step()
-        self.log("search/arch_loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
-        self.log("search/resource", resource.detach(), on_step=False, on_epoch=True, batch_size=1)
+        self._losses.append((loss.detach(), resource.detach()))
+
+    def epoch_losses(self) -> dict[str, float]:
+        """Means of both sides of Eq. 16, the loss and what lambda is multiplied with, since this was asked last.
+
+        Not a number where alpha and beta took no step: f may be larger than an epoch is long.
+        """
+        steps, self._losses = self._losses, []
+        means = [float(torch.stack(each).mean()) for each in zip(*steps, strict=True)]
+        return dict(zip(("architecture_loss", "constraint"), means or (math.nan, math.nan), strict=True))
 
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
         """What lambda is multiplied with: here the expected cost under the drawn weights, a scalar with a gradient."""
@@ -132,6 +146,8 @@ class DifferentiableStrategy(OneShotStrategy):
         Schedule of tau.
     gradient_clip
         Largest gradient norm of the network's weights, None for no limit.
+    processes
+        How the search agrees with those that run it beside this one; by default there are none.
 
     Attributes
     ----------
@@ -153,6 +169,7 @@ class DifferentiableStrategy(OneShotStrategy):
         arch_every: int = 1,
         temperature: Callable[[int], float] | None = None,
         gradient_clip: float | None = None,
+        processes: Alone | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -164,6 +181,7 @@ class DifferentiableStrategy(OneShotStrategy):
         self.arch_learning_rate, self.arch_every = arch_learning_rate, arch_every
         self.temperature = temperature or TemperatureSchedule()
         self.gradient_clip = gradient_clip
+        self.processes = processes or Alone()
         self.selection: Selection | None = None
 
     def make_selection(self, options: dict[str, list[Any]]) -> Selection:

@@ -92,14 +92,15 @@ class TPE(HPOTunerStrategy):
         """One architecture after the other, without NNI's pause of a second after each."""
         choices = {label: mutable.as_legacy_dict() for label, mutable in self.model_space.simplify().items()}
         self.tuner.update_search_space(choices)
-        while self.engine.budget_available():
-            try:
-                sample = self.tuner.generate_parameters(self._model_count)
-            except NoMoreTrialError:
-                break
-            model = self.model_space.freeze(sample)
-            self._model_to_id[model] = self._model_count
-            self._model_count += 1
+        while self.wait_for_resource():  # under an NNI experiment, trials end whenever they end
+            with self._thread_lock:
+                try:
+                    sample = self.tuner.generate_parameters(self._model_count)
+                except NoMoreTrialError:
+                    break
+                model = self.model_space.freeze(sample)
+                self._model_to_id[model] = self._model_count
+                self._model_count += 1
             self.engine.submit_models(model)
 
 

@@ -1,4 +1,4 @@
-"""``easrec export``: the architecture of an NNI experiment as a file."""
+"""``easrec export``: the architecture of an NNI experiment as a file, or a retrained network as an ONNX file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from easrec_nni.errors import UserError
 
 
 def export_command(
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="With --onnx: folder that `easrec retrain` wrote.")
+    ] = None,
     experiment: Annotated[
-        str, typer.Option(metavar="ID|FILE", help="Experiment, or a file that `nnictl experiment export` wrote.")
-    ],
+        str | None, typer.Option(metavar="ID|FILE", help="Experiment, or a file that `nnictl experiment export` wrote.")
+    ] = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")] = Path("architecture.json"),
     trial: Annotated[str | None, typer.Option(metavar="ID", help="Trial, by id or by number in the web UI.")] = None,
     best: Annotated[bool, typer.Option("--best", help="The trial with the best final result; the default.")] = False,
@@ -21,8 +24,17 @@ def export_command(
         bool, typer.Option("--smallest", help="The cheapest trial within one standard error of the best.")
     ] = False,
     weights: Annotated[bool, typer.Option("--weights", help="Also bring supernet.safetensors beside FILE.")] = False,
+    onnx: Annotated[
+        Path | None, typer.Option("--onnx", metavar="FILE", help="Write FOLDER's network as this ONNX file.")
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="With --onnx: also FILE with 8-bit weights, and its accuracy as JSON.")
+    ] = False,
+    data: Annotated[
+        str | None, typer.Option("--data", help="With --onnx: prepared dataset, by default the run's.")
+    ] = None,
 ) -> None:
-    """Write the architecture of an experiment's trial, running, stopped or finished.
+    """Write the architecture of an experiment's trial, running, stopped or finished; or a network as an ONNX file.
 
     A trial of another machine keeps its files there; its architecture is rebuilt from NNI's records then, and --weights
     fetches the weights with scp, under the user, port and key of the experiment's machine list. It is rebuilt from a
@@ -34,16 +46,28 @@ def export_command(
       easrec export --experiment hx3kq8ay --smallest
       easrec export --experiment hx3kq8ay --trial 2
       easrec export --experiment results.json --best
+      easrec export retrained --onnx network.onnx
+      easrec export retrained --onnx network.onnx --int8    # and network.int8.onnx, network.int8.json
+
+    The ONNX file (operators of version 20, ids [batch, length] to scores [batch, items + 1]) is compared with torch
+    before it is written. It needs pip install 'easrec-nni[onnx]'.
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.export import export_architecture
+    if (onnx is None) != (run is None) or (onnx is None) == (experiment is None):
+        raise UserError("give --experiment ID, or a retrained FOLDER and --onnx FILE")
+    if onnx is not None and run is not None:
+        _write_onnx(run, onnx, int8, data)
+        return
+    if int8 or data is not None:
+        raise UserError("--int8 and --data belong to --onnx FILE")
+    assert experiment is not None
+    from easrec_nni.export import describe_score, export_architecture
     from easrec_nni.readable import printable
     from easrec_nni.remote_files import trial_place
 
     if (trial is not None) + best + smallest > 1:
         raise UserError("--trial, --best and --smallest each name a trial; give one of them")
     exported = export_architecture(experiment, out, trial, weights, smallest)
-    score = "" if exported.trial.score is None else f", validation NDCG@10 {exported.trial.score:.4f}"
-    choice = exported.architecture.choices
+    score, choice = describe_score(exported.trial), exported.architecture.choices
     print(
         printable(f"trial {exported.trial.number} ({exported.trial.id}){score}: {choice.label}, depth {choice.depth}")
     )
@@ -54,3 +78,26 @@ def export_command(
         where = f"in {place}" if place else "on the machine that ran the trial"
         weights_are = f"; the weights, supernet.safetensors, are {where}" if exported.weights is None else ""
         print(printable(f"rebuilt from NNI's records{weights_are}"))
+
+
+def _write_onnx(run: Path, file: Path, int8: bool, data: str | None) -> None:
+    from easrec_nni.cli.logs import begin_training_command
+    from easrec_nni.serving.onnx_export import export_onnx, need_onnx
+    from easrec_nni.serving.onnx_int8 import quantise_onnx
+    from easrec_nni.serving.runs import open_run
+
+    need_onnx()
+    begin_training_command(None)
+    network, dataset = open_run(run, data, needs_dataset=int8)
+    written = export_onnx(network, file, dataset)
+    print(
+        f"wrote {written.file}: opset {written.opset}; on {written.histories} histories its scores differ from torch's "
+        f"by {written.difference:.1e} at most"
+    )
+    if int8 and dataset is not None:
+        small = quantise_onnx(file, dataset, network.config.max_length)
+        sizes = small.figures["bytes"]
+        print(f"wrote {small.file}: {sizes['int8'] / sizes['float32']:.0%} of the size")
+        for name, value in small.figures["float32"].items():
+            print(f"{name}: {value:.4f}, in 8 bits {small.figures['int8'][name]:.4f}")
+        print(f"wrote {small.report}")

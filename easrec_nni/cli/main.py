@@ -9,12 +9,15 @@ from typing import Any
 
 import typer
 
+from easrec_nni.cli.bench import bench_command
 from easrec_nni.cli.demo import demo_command
 from easrec_nni.cli.evaluate import evaluate_command
 from easrec_nni.cli.export import export_command
 from easrec_nni.cli.init import init_command
 from easrec_nni.cli.launch import launch_command
+from easrec_nni.cli.nas import nas_command
 from easrec_nni.cli.prepare import prepare_command
+from easrec_nni.cli.recommend import recommend_command
 from easrec_nni.cli.report import report_command
 from easrec_nni.cli.reproduce import reproduce_command
 from easrec_nni.cli.resume import resume_command
@@ -34,13 +37,16 @@ COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("launch", launch_command),
     ("resume", resume_command),
     ("search", search_command),
+    ("nas", nas_command),
     ("export", export_command),
     ("retrain", retrain_command),
     ("evaluate", evaluate_command),
+    ("recommend", recommend_command),
     ("show", show_command),
     ("systems", systems_command),
     ("reproduce", reproduce_command),
     ("report", report_command),
+    ("bench", bench_command),
 )
 """Name and function of every command. A new command is one file in this folder and one line here."""
 

@@ -1,4 +1,4 @@
-"""``easrec report``: studies as one page, with tables and plots as files."""
+"""``easrec report``: studies and experiments as one page, with tables and plots as files."""
 
 from __future__ import annotations
 
@@ -9,22 +9,30 @@ import typer
 
 
 def report_command(
-    studies: Annotated[list[Path], typer.Argument(metavar="STUDY...", help="Folders that `easrec reproduce` wrote.")],
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="STUDY|ID|FILE...", help="Studies' folders, experiments' ids, files of results."),
+    ],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the report; `report` in the first study by default.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the report; by default `report` in a study, `report-ID` else."),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Heading; names the datasets by default.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading; names the datasets or experiments by default.")] = None,
 ) -> None:
     """Write report.html, one page that works offline, and report.md, CSV tables and plots beside it.
 
-    Studies on the same dataset are put together; each other dataset has a part of its own. What is not finished yet is
-    counted and left out: the report can be written while a study runs.
+    A study is a folder that `easrec reproduce` wrote; studies on the same dataset are put together. An experiment is
+    one of NNI's, running, stopped or finished, or a file that `nnictl experiment export` or the web UI wrote of it.
+    What is not finished yet is counted and left out: the report can be written while trials run.
 
     \b
     Examples:
       easrec report studies/ml-100k
+      easrec report hx3kq8ay
+      easrec report results.json --out report
       easrec report studies/ml-100k studies/ml-1m --out report --title "EASRec on MovieLens"
     """  # noqa: D301 (the command line's formatter asks for this character)
     from easrec_nni.report import write_report
 
-    print(write_report(studies, out or studies[0] / "report", title))
+    first = Path(sources[0])
+    print(write_report(sources, out or (first / "report" if first.is_dir() else Path(f"report-{first.stem}")), title))

@@ -27,6 +27,8 @@ def retrain_command(
     learning_rate: Annotated[float | None, typer.Option(help="Step of Adam.")] = None,
     mode: Annotated[str | None, typer.Option(help="causal, augmented or masked.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
+    devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
 ) -> None:
@@ -53,6 +55,8 @@ def retrain_command(
         "retrain.learning_rate": learning_rate,
         "mode": mode,
         "seed": seed,
+        "devices": devices,
+        "precision": precision,
     }
     chosen = read_settings(settings, data, given)
     result = retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)

@@ -16,6 +16,8 @@ def search_command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
     ] = None,
+    devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
+    precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
 ) -> None:
@@ -32,7 +34,8 @@ def search_command(
     from easrec_nni.cli.retrain import show_metrics
     from easrec_nni.settings import TrialSettings
 
-    parameters = read_assignments(set_)
+    given = {"devices": devices, "precision": precision}
+    parameters = read_assignments(set_) | {name: value for name, value in given.items() if value is not None}
     chosen = TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
     from easrec_nni.retraining import read_metrics

@@ -50,7 +50,7 @@ def show_command(
 def _find(source: str, trial: str | None, smallest: bool) -> Architecture:
     """Architecture of a file or of an experiment's trial, which is named above the picture."""
     from easrec_nni.architecture import Architecture
-    from easrec_nni.export import choose_trial, trial_architecture, trials_of
+    from easrec_nni.export import choose_trial, describe_score, trial_architecture, trials_of
     from easrec_nni.exported_trials import is_exported
     from easrec_nni.nni_records import is_experiment_id
     from easrec_nni.readable import printable
@@ -65,6 +65,5 @@ def _find(source: str, trial: str | None, smallest: bool) -> Architecture:
         return Architecture.read(file)
     chosen = choose_trial(trials_of(source), trial, smallest)
     architecture, _ = trial_architecture(chosen)
-    score = "" if chosen.score is None else f", validation NDCG@10 {chosen.score:.4f}"
-    print(printable(f"{source}, trial {chosen.number} ({chosen.id}){score}"))
+    print(printable(f"{source}, trial {chosen.number} ({chosen.id}){describe_score(chosen)}"))
     return architecture

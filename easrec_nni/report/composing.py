@@ -26,7 +26,7 @@ from easrec_nni.report.verdict import verdict
 
 __all__ = ["DATA_FILES", "SectionContent", "compose", "warnings_of"]
 
-DATA_FILES = ("results", "table3", "differences", "table4", "accuracy-cost", "table5", "ablations", "fig4")
+DATA_FILES = ("results", "table3", "differences", "table4", "accuracy-cost", "table5", "ablations", "fig4", "trials")
 """CSV files of a report; each has the records of all sections."""
 
 MOST_NAMED = 6  # unfinished cells that are named one by one

@@ -11,9 +11,10 @@ from easrec_nni.files import replacing, write_text
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.composing import DATA_FILES, SectionContent, compose
 from easrec_nni.report.content import Picture
+from easrec_nni.report.experiments import experiment_content, is_experiment
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.rendering import html_report, markdown_report
-from easrec_nni.report.sections import Section, merge_studies
+from easrec_nni.report.sections import merge_studies
 
 __all__ = ["write_report"]
 
@@ -21,13 +22,14 @@ PAGE = "report.html"
 PLOTS = ("accuracy-cost", "fig4", "network", "search-[a-z]+", "training-[a-z]+")
 
 
-def write_report(studies: Sequence[Path], out: Path, title: str | None = None) -> Path:
-    """Write the report of one or several studies.
+def write_report(sources: Sequence[str | Path], out: Path, title: str | None = None) -> Path:
+    """Write the report of studies and of NNI experiments.
 
     Parameters
     ----------
-    studies
-        Folders that `easrec reproduce` wrote. Those on the same data are put together.
+    sources
+        Folders that `easrec reproduce` wrote, of which those on the same data are put together; ids of experiments,
+        running, stopped or finished; files of results, as :func:`~easrec_nni.exported_trials.read_exported` reads them.
     out
         Folder to write to; files of an earlier report are replaced.
     title
@@ -41,15 +43,24 @@ def write_report(studies: Sequence[Path], out: Path, title: str | None = None) -
     Raises
     ------
     UserError
-        A study is missing or damaged, studies contradict each other, or the folder cannot be written to.
+        A source is missing or damaged, studies contradict each other, or the folder cannot be written to.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; give the name of a folder with --out")
-    records = [read_study(path) for path in {path.resolve(): path for path in studies}.values()]
-    sections = merge_studies(records)
-    keys = _keys(sections)
-    contents = [compose(section, key, key) for section, key in zip(sections, keys, strict=True)]
-    heading = title or f"EASRec and others on {' and '.join(dict.fromkeys(each.dataset.name for each in sections))}"
+    experiments = [source for source in dict.fromkeys(map(str, sources)) if is_experiment(source)]
+    studies = {Path(source).resolve(): Path(source) for source in sources if not is_experiment(source)}
+    sections = merge_studies([read_study(path) for path in studies.values()])
+    names = [section.dataset.name for section in sections] + [Path(source).stem for source in experiments]
+    keys = _keys(names)
+    contents = [compose(section, key, key) for section, key in zip(sections, keys, strict=False)]
+    contents += [
+        experiment_content(source, key, key) for source, key in zip(experiments, keys[len(sections) :], strict=True)
+    ]
+    about = [f"EASRec and others on {' and '.join(dict.fromkeys(names[: len(sections)]))}"] if sections else []
+    about += [f"NNI experiment{'s' if len(experiments) > 1 else ''} {', '.join(names[len(sections) :])}"] * bool(
+        experiments
+    )
+    heading = title or "; ".join(about)
     # All is made before anything is written: a mistake leaves an earlier report as it was.
     page, text = html_report(heading, contents), markdown_report(heading, contents)
     tables = {name: [record for content in contents for record in content.data.get(name, [])] for name in DATA_FILES}
@@ -64,15 +75,15 @@ def write_report(studies: Sequence[Path], out: Path, title: str | None = None) -
     return out / PAGE
 
 
-def _keys(sections: Sequence[Section]) -> list[str]:
-    """What is put before anchors and file names: nothing for a single section."""
-    if len(sections) == 1:
+def _keys(names: Sequence[str]) -> list[str]:
+    """What is put before anchors and file names: nothing for a single part."""
+    if len(names) == 1:
         return [""]
-    names = []
-    for number, section in enumerate(sections, start=1):
-        letters = (letter if letter.isascii() and letter.isalnum() else "-" for letter in section.dataset.name.lower())
-        names.append(f"d{number}-{''.join(letters)[:40]}-")
-    return names
+    keys = []
+    for number, name in enumerate(names, start=1):
+        letters = (letter if letter.isascii() and letter.isalnum() else "-" for letter in name.lower())
+        keys.append(f"d{number}-{''.join(letters)[:40]}-")
+    return keys
 
 
 def _write_plots(contents: Sequence[SectionContent], folder: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.cell import Cell, run_cell
-from easrec_nni.nni_trial_io import report_final
+from easrec_nni.nni_trial_io import report_final, tensorboard_dir
 from easrec_nni.study.folder import Study, read_settings
-from easrec_nni.trial import report_epoch, run_program
+from easrec_nni.trial import run_program
+from easrec_nni.trial_reports import EpochReports
 
 __all__ = ["final_report", "main"]
 
@@ -42,7 +43,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = read_settings(study)
         cell = Cell.sampled(parameters)
         folder = Study(study, settings).cell_folder(cell)
-        report = final_report(run_cell(cell, settings, folder, on_epoch=report_epoch))
+        reports = EpochReports(tensorboard_dir(folder))
+        report = final_report(run_cell(cell, settings, folder, on_epoch=reports.epoch))
+        reports.close()
         report_final(report)
         return report
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from easrec_nni.batches import TrainingBatch, windows
 from easrec_nni.data import Dataset
-from easrec_nni.loss import next_item_loss
+from easrec_nni.losses import next_item_loss
 from easrec_nni.masked_batches import MaskedBatches
-from easrec_nni.protocol import masking_request, training_batches
+from easrec_nni.protocol import request_of, training_batches
 from easrec_nni.settings import TrialSettings
 from search_spaces import EASRecSpace, SpaceConfig
 
@@ -127,9 +127,9 @@ def test_settings_choose_masked_batches_and_how_much_is_masked(tiny_dataset: Dat
     expected = MaskedBatches(tiny_dataset, 9, 8, 6, True, share=0.4, newest_share=0.25)
     assert isinstance(batches, MaskedBatches)
     assert epoch_of(batches, 1) == epoch_of(expected, 1)
-    assert masking_request(settings) == {"masking": {"share": 0.4, "newest_share": 0.25}}
+    assert request_of(settings)["masking"] == {"share": 0.4, "newest_share": 0.25}
     # Runs of other modes are the same ones as before there were masks.
-    assert masking_request(settings.model_copy(update={"mode": "causal"})) == {}
+    assert "masking" not in request_of(settings.model_copy(update={"mode": "causal"}))
 
 
 def test_loss_is_the_cross_entropy_at_the_masked_positions(tiny_dataset: Dataset) -> None:

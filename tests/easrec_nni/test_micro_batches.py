@@ -8,7 +8,7 @@ from torch import Tensor
 
 import easrec_nni.micro_batches as micro_batches
 from easrec_nni.batches import TrainingBatch
-from easrec_nni.loss import next_item_loss
+from easrec_nni.losses import make_loss, next_item_loss
 from easrec_nni.micro_batches import loss_in_parts, parts_of
 from search_spaces import EASRecSpace, SpaceConfig
 from strategies.selection import Selection
@@ -87,6 +87,23 @@ def test_loss_and_gradients_are_those_of_the_whole_batch(small_parts: None, newe
     assert len(expected) > 10
     for name, gradient in expected.items():
         assert gradient is not None and torch.allclose(gradients[name], gradient, rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize("name", ["sampled_softmax", "gbce"])
+def test_parts_share_the_batchs_negatives_and_its_weight(small_parts: None, name: str) -> None:
+    torch.manual_seed(0)
+    network = EASRecSpace(SpaceConfig(**SIZES)).double().eval()
+    batch = causal_batch()._replace(negatives=torch.tensor([3, 9, 17, 21]), weight=0.75)
+    loss = make_loss(name, 30)
+    results = []
+    for parts in ([micro_batches.BatchPart(batch, 1.0)], parts_of(batch, 16)):
+        network.zero_grad()
+        value = loss_in_parts(lambda part: next_item_loss(network, part, loss), parts)
+        value.backward()
+        results.append((value.item(), network.embedding.items.weight.grad))
+    (whole, expected), (value, gradient) = results
+    assert value == pytest.approx(whole, rel=1e-12) and expected is not None and gradient is not None
+    assert not gradient.is_sparse and torch.allclose(gradient, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_architecture_parameters_get_the_gradients_of_the_whole_batch(small_parts: None) -> None:

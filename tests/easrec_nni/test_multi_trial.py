@@ -211,6 +211,15 @@ def test_the_price_counts_the_positions_that_have_a_loss(
     )
 
 
+def test_the_price_of_a_sampled_loss_is_that_of_what_it_scores(tiny_dataset: Dataset) -> None:
+    """Nine negatives and the target of thirty items: a third of the catalogue at each of six positions."""
+    settings = settings_for(tiny_dataset)
+    config, prices = settings.space_config(tiny_dataset.n_items), []
+    for changes in ({}, {"loss": "gbce", "negatives": 9}, {"loss": "sampled_softmax", "negatives": 999}):
+        prices.append(multi_trial._scored_positions(settings.with_parameters(changes), config))
+    assert tiny_dataset.n_items == 30 and prices == pytest.approx([6, 2, 6])
+
+
 def test_candidates_are_trained_no_longer_than_a_search(tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = settings_for(tiny_dataset, epochs=1, candidate_epochs=50)
     config = settings.space_config(tiny_dataset.n_items)

@@ -302,3 +302,27 @@ def test_watching_ends_when_the_manager_failed(monkeypatch: pytest.MonkeyPatch, 
     )
     with pytest.raises(UserError, match="ended early: tuner crashed"):
         watch(Experiment("abcd1234", "tiny", tmp_path, 1, True), Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize(("locked", "ends"), [(3, True), (11, False)])
+def test_watching_outlasts_records_that_are_locked_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, locked: int, ends: bool
+) -> None:
+    experiment = Experiment("abcd1234", "tiny", tmp_path, 1, True)
+    done = [Trial("a", 0, "SUCCEEDED", {"lambda": 0.1}, tmp_path, (), {"default": 0.3})]
+    looks = iter([UserError("cannot read NNI's records: database is locked")] * locked + [done])
+
+    def look(_: Experiment) -> list[Trial]:
+        found = next(looks)
+        if isinstance(found, UserError):
+            raise found
+        return found
+
+    monkeypatch.setattr("easrec_nni.watching.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("easrec_nni.watching.list_trials", look)
+    monkeypatch.setattr("easrec_nni.watching.experiment_status", lambda _: SimpleNamespace(name="DONE", errors=()))
+    if ends:
+        assert watch(experiment, Console(file=io.StringIO())) == done
+    else:
+        with pytest.raises(UserError, match="database is locked"):
+            watch(experiment, Console(file=io.StringIO()))

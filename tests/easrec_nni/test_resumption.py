@@ -13,7 +13,7 @@ from easrec_nni import nni_trial_io
 from easrec_nni.callbacks import write_history
 from easrec_nni.nni_records import Experiment, _assemble
 from easrec_nni.resumption import tell_again
-from easrec_nni.trial import report_epoch
+from easrec_nni.trial_reports import EpochReports
 
 
 class Manager:
@@ -103,6 +103,10 @@ def test_a_manager_that_cannot_be_asked_is_told_all(within: Any, run: Path) -> N
     tell_again(report_epoch, search=run, retrain=run / "retrained")
     nni_trial_io.report_final({"default": 0.5})
     assert [place for place, _ in manager.told] == [0, 1, 2, 3, "final"]
+
+
+def report_epoch(phase: str, row: dict[str, float]) -> None:
+    EpochReports(None).epoch(phase, row)
 
 
 def metric(trial: str, number: int, **result: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["douban", "gowalla", "ml100k", "ml1m"]
+    assert [path.stem for path in EXAMPLES] == ["douban", "gowalla", "ml100k", "ml1m", "streaming"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -54,9 +54,11 @@ def run_killed(module: str, function: str, call: str, epoch: int, settings: Tria
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed_in", [0, 3])
-def test_a_killed_search_ends_as_an_unbroken_one(tiny_dataset: Dataset, tmp_path: Path, killed_in: int) -> None:
-    settings = settings_for(tiny_dataset)
+@pytest.mark.parametrize(("killed_in", "loss"), [(0, "softmax"), (3, "softmax"), (3, "sampled_softmax")])
+def test_a_killed_search_ends_as_an_unbroken_one(
+    tiny_dataset: Dataset, tmp_path: Path, killed_in: int, loss: str
+) -> None:
+    settings = settings_for(tiny_dataset, loss=loss, negatives=6)
     unbroken = search(tiny_dataset, settings, tmp_path / "unbroken")
     call = "search(load_dataset(settings.data), settings, sys.argv[2], on_epoch=kill)"
     run_killed("searching", "search", call, killed_in, settings, str(tmp_path / "broken"))
@@ -71,8 +73,9 @@ def test_a_killed_search_ends_as_an_unbroken_one(tiny_dataset: Dataset, tmp_path
 
 
 @pytest.mark.slow
-def test_a_killed_retraining_ends_as_an_unbroken_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    settings = settings_for(tiny_dataset, retrain={"epochs": 4, "batch_size": 8})
+@pytest.mark.parametrize("loss", ["softmax", "gbce"])
+def test_a_killed_retraining_ends_as_an_unbroken_one(tiny_dataset: Dataset, tmp_path: Path, loss: str) -> None:
+    settings = settings_for(tiny_dataset, retrain={"epochs": 4, "batch_size": 8}, loss=loss, negatives=6)
     architecture = Architecture(
         choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2),
         space=settings.space_config(tiny_dataset.n_items),

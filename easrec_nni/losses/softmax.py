@@ -1,4 +1,4 @@
-"""Next-item loss (Eq. 12 to 14)."""
+"""Full softmax over the catalogue (Eq. 12, 13), the default."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
 
-from easrec_nni.batches import TrainingBatch
+from easrec_nni.losses.next_item import ItemLoss
 
-__all__ = ["item_cross_entropy", "next_item_loss"]
+__all__ = ["Softmax", "item_cross_entropy"]
 
 # Scores of all positions and items that are held at once: 2^22 float32 are 16 MiB, about what stays in a cache.
 LARGEST_SCORES = 1 << 22
@@ -21,25 +21,14 @@ CHUNK_SCORES = 1 << 20
 SMALLEST_CHUNK, LARGEST_CHUNK_SCORES = 256, 1 << 25
 
 
-def next_item_loss(network: Any, batch: TrainingBatch) -> Tensor:
-    """Softmax cross entropy over all items (Eq. 13), averaged over the positions that have a target.
+class Softmax(ItemLoss):
+    """Softmax cross entropy over all items (Eq. 13): :func:`item_cross_entropy`."""
 
-    Eq. 14 prints binary cross entropy without its sign; the model of Eq. 13 is a softmax.
+    needs_negatives = False
 
-    Parameters
-    ----------
-    network
-        A :class:`~search_spaces.EASRecSpace`, soft or frozen.
-    batch
-        With targets ``[B, T]`` for a loss at every position, ``[B]`` for one at the newest.
-    """
-    if batch.targets.dim() == 1:
-        states, targets = network.newest_state(batch.ids), batch.targets
-    else:
-        real = batch.targets != 0
-        states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
-    # Padding has no vector: left out instead of masked, and so nothing is computed for it.
-    return item_cross_entropy(states, network.item_vectors(), targets - 1)
+    def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
+        """The mean over all states; negatives are not looked at, as every other item is one."""
+        return item_cross_entropy(states, network.item_vectors(), targets - 1)
 
 
 def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from easrec_nni import loss as loss_module
 from easrec_nni.batches import TrainingBatch
-from easrec_nni.loss import item_cross_entropy, next_item_loss
+from easrec_nni.losses import item_cross_entropy, next_item_loss
+from easrec_nni.losses import softmax as loss_module
 from search_spaces import EASRecSpace, SpaceConfig
 
 SIZES: dict[str, Any] = {"n_items": 9, "max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}

@@ -1,0 +1,176 @@
+"""The command line of the comparisons: ``python -m benchmarks.peers``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import benchmarks.peers
+from benchmarks.peers.conversion import convert
+from benchmarks.peers.curve import compare, record_curve
+from benchmarks.peers.epoch import against_recbole, against_rectools, measure_epochs
+from benchmarks.peers.inference import contestants, measure_inference, read_choice
+from benchmarks.peers.install import PEERS, environments_folder, install
+from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestant, Shape, ours, recbole, rectools
+from benchmarks.peers.turns import available_threads, write_result
+from easrec_nni.data import load_dataset
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.errors import UserError
+from easrec_nni.machine import load_average
+from easrec_nni.training import write_json
+
+RESULTS = Path("benchmarks/results/peers")
+SYSTEMS = ("recbole", "rectools", "ours")
+
+
+def options_of(words: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description=benchmarks.peers.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("install", help="make the peers' environments ($EASREC_PEERS or .venv-peers)")
+    one.add_argument("--peer", action="append", choices=sorted(PEERS), help="which, all by default")
+    one.add_argument("--torch", help="what pip installs first, such as torch==2.13.0+cpu")
+    for name, text in (
+        ("convert", "write the dataset for the peers"),
+        ("inference", "time and memory to score all test users"),
+        ("epoch", "time of one training epoch"),
+        ("time-to-ndcg", "accuracy after every epoch of one system"),
+    ):
+        _add_common(commands.add_parser(name, help=text))
+    _add_inference(commands.choices["inference"])
+    _add_epoch(commands.choices["epoch"])
+    _add_curve(commands.choices["time-to-ndcg"])
+    two = commands.add_parser("compare-curves", help="how much sooner ours is as accurate")
+    two.add_argument("ours", type=Path, help="curve of ours")
+    two.add_argument("peer", type=Path, help="curve of a peer")
+    two.add_argument("--minutes", type=float, help="the peer's best epoch within this time is to be reached")
+    two.add_argument("--out", type=Path, help="JSON file to write")
+    return parser.parse_args(words)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--dataset", default="ml-1m", help="prepared dataset, by name or path [ml-1m]")
+    parser.add_argument("--threads", type=int, default=available_threads(), help="of each process [cores]")
+    parser.add_argument("--out", type=Path, help=f"JSON file to write [{RESULTS}/…]")
+    for name in ("length", "hidden", "inner", "layers", "heads"):
+        parser.add_argument(f"--{name}", type=int, help="shape, the dataset's in SHAPES by default")
+    parser.add_argument("--dropout", type=float, help="shape [0.2]")
+    parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=["shipped", "tuned"])
+
+
+def _add_inference(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--models", nargs="*", choices=RECBOLE_MODELS, default=["SASRec"], help="of RecBole [SASRec]")
+    parser.add_argument("--rectools", action="store_true", help="RecTools' SASRec, too")
+    parser.add_argument("--batch", type=int, default=2048, help="users of a peer's batch as shipped [2048]")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--architecture", type=Path, help="searched architecture, or a result that has one")
+
+
+def _add_epoch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--against", choices=("recbole", "rectools"), default="rectools")
+    parser.add_argument("--models", nargs="*", choices=RECBOLE_MODELS, default=["SASRec"], help="of RecBole [SASRec]")
+    parser.add_argument("--batch", type=int, default=128, help="sequences of a peer's batch [128]")
+    parser.add_argument("--our-batch", type=int, default=32, help="sequences of our batch [32]")
+    parser.add_argument("--batches", type=int, default=30, help="of RecBole's epoch, that are timed a turn [30]")
+    parser.add_argument("--limit", type=int, help="end RecTools' epochs after so many batches")
+    parser.add_argument("--repeats", type=int, default=3)
+
+
+def _add_curve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--system", choices=SYSTEMS, required=True)
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--minutes", type=float, help="end when the system's own time has passed this")
+    parser.add_argument("--batch", type=int, default=128, help="sequences of a batch [128]")
+    parser.add_argument("--attention", default="linrec", help="ours: form of attention [linrec]")
+    parser.add_argument("--gate-layers", type=int, default=0, help="ours: dense layers of a gate, 0 = no gates [0]")
+    parser.add_argument("--history", choices=("all", "newest"), default="all", help="ours [all]")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="ours [0.001]")
+    parser.add_argument("--name", help="ours: name of the curve [ours]")
+    parser.add_argument("--restart", action="store_true", help="begin anew")
+
+
+def shape_of(options: argparse.Namespace, dataset: Dataset) -> Shape:
+    shape = SHAPES.get(dataset.name, SHAPES["ml-1m"])
+    names = ("length", "hidden", "inner", "layers", "heads", "dropout")
+    return replace(shape, **{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+
+
+def curve_system(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> Contestant:
+    """The one system of a curve; a peer runs in the last of the variants given."""
+    variant = options.variants[-1]
+    if options.system == "recbole":
+        return recbole("SASRec", variant, log, shape, options.threads, options.batch)
+    if options.system == "rectools":
+        return rectools(variant, log, shape, options.threads, options.batch)
+    space = shape.of_ours(attention=options.attention, gate_layers=options.gate_layers)
+    choices = {"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": shape.layers}
+    retrain = {"batch_size": options.batch, "learning_rate": options.learning_rate}
+    settings = {"history": options.history, "retrain": retrain}
+    allocator = VARIANTS[variant].allocator
+    return ours(options.name or "ours", allocator, dataset.path, space, choices, options.threads, settings)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Run a measurement on a dataset and write its file."""
+    dataset, before = load_dataset(options.dataset), load_average()
+    log = environments_folder() / "work" / dataset.name
+    convert(dataset, log)
+    if options.command == "convert":
+        print(f"written to {log}")
+        return
+    shape = shape_of(options, dataset)
+    name, figures = _figures(options, dataset, log, shape)
+    figures = {"shape": shape.__dict__, "threads": options.threads, **figures}
+    file = options.out or RESULTS / f"{name}-{dataset.name}.json"
+    write_result(file, dataset, figures, before)
+    print(f"written to {file}")
+
+
+def _figures(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> tuple[str, dict[str, Any]]:
+    if options.command == "inference":
+        choice = read_choice(options.architecture)
+        systems = contestants(options, dataset, log, shape, choice)
+        return "inference", {
+            "searched": choice.model_dump(),
+            **measure_inference(systems, options.batch, options.repeats),
+        }
+    if options.command == "epoch":
+        build = against_recbole if options.against == "recbole" else against_rectools
+        systems = build(options, dataset, log, shape)
+        return f"epoch-{options.against}", measure_epochs(systems, options.repeats, options.batches)
+    system = curve_system(options, dataset, log, shape)
+    name = options.name or options.system
+    work = log / f"curve-{name}-{options.variants[-1]}"
+    curve = record_curve(system, dataset, work, options.epochs, options.minutes, options.restart)
+    return f"time-to-ndcg-{name}", {"system": system.name, **curve}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    options = options_of(sys.argv[1:] if words is None else words)
+    try:
+        if options.command == "install":
+            install(tuple(options.peer or PEERS), options.torch)
+        elif options.command == "compare-curves":
+            curves = [json.loads(file.read_text(encoding="utf-8"))["rows"] for file in (options.ours, options.peer)]
+            result = compare(*curves, options.minutes)
+            print(json.dumps(result, indent=2))
+            if options.out:
+                write_json(options.out, result)
+        else:
+            measure(options)
+    except UserError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""A prepared dataset written for the peers: same users, same item numbers, same order, same split.
+
+The place of an interaction in its user's sequence becomes its timestamp, so that no two are equal and no peer can order
+them in another way: MovieLens has many interactions of the same second.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.log import ARRAYS, Log
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.files import replacing, write_text
+
+__all__ = ["RECBOLE_NAME", "convert"]
+
+RECBOLE_NAME = "log"
+"""Name of the dataset in RecBole: ``log/log.inter`` and ``log/log.item``."""
+
+
+def convert(dataset: Dataset, folder: Path) -> Log:
+    """Write a dataset for the peers; one that is there already is taken.
+
+    Parameters
+    ----------
+    dataset
+        A prepared dataset.
+    folder
+        Gets the arrays of :class:`~benchmarks.peers.log.Log`, and RecBole's atomic files in ``log/``.
+
+    Returns
+    -------
+    Log
+        What was written.
+    """
+    facts = {"fingerprint": dataset.fingerprint, "n_items": dataset.n_items, "features": list(dataset.item_features)}
+    note = folder / "log.json"
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == facts:
+        return Log.read(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    split = dataset.split
+    arrays = (
+        np.asarray(dataset.items),
+        np.asarray(dataset.offsets),
+        split.train_end,
+        split.eval_users,
+        split.valid_target_index,
+        split.test_target_index,
+    )
+    for name, array in zip(ARRAYS, arrays, strict=True):
+        np.save(folder / f"{name}.npy", array)
+    _write_interactions(dataset, folder / RECBOLE_NAME / f"{RECBOLE_NAME}.inter")
+    _write_items(dataset, folder / RECBOLE_NAME / f"{RECBOLE_NAME}.item")
+    write_text(note, json.dumps(facts) + "\n")  # last: its presence says that all is there
+    return Log.read(folder)
+
+
+def _write_interactions(dataset: Dataset, file: Path) -> None:
+    lengths = np.diff(dataset.offsets)
+    users = np.repeat(np.arange(dataset.n_users), lengths)
+    places = np.arange(len(dataset.items)) - np.repeat(dataset.offsets[:-1], lengths)
+    with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
+        for row in zip(users.tolist(), dataset.items.tolist(), places.tolist(), strict=True):
+            stream.write("{}\t{}\t{}\n".format(*row))
+
+
+def _write_items(dataset: Dataset, file: Path) -> None:
+    names = list(dataset.item_features)
+    lines = ["\t".join(["item_id:token", *(f"{name}:token_seq" for name in names)])]
+    for item in range(1, dataset.n_items + 1):
+        cells = []
+        for feature in dataset.item_features.values():
+            values = feature.values[feature.offsets[item] : feature.offsets[item + 1]]
+            cells.append(" ".join(f"v{value}" for value in values.tolist()))
+        lines.append("\t".join([str(item), *cells]))
+    write_text(file, "\n".join(lines) + "\n")

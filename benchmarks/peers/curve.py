@@ -1,0 +1,173 @@
+"""How accurate a system is after how much time: a row after every epoch, and the comparison of two such curves.
+
+Every system is evaluated by the same function on the same split: it writes the scores of all evaluated users and items,
+and our ranking makes the metrics of them. A system's time is that of training and of scoring the validation users; what
+belongs to the measurement alone (writing scores, ranking them, scoring the test users, saving) is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.peers.systems import Contestant
+from benchmarks.peers.turns import ask
+from easrec_nni.batches import EvaluationBatches
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.errors import UserError
+from easrec_nni.files import read_json, replacing
+from easrec_nni.ranking import Ranker
+from easrec_nni.training import write_json
+
+__all__ = ["compare", "metrics_of_scores", "reached", "record_curve"]
+
+PROTOCOLS = ("full", "pop100", "unseen")
+MONITOR = "valid_ndcg@10_full"
+
+
+def metrics_of_scores(scores: Path, dataset: Dataset, part: str) -> dict[str, float]:
+    """Metrics of the scores in a file, ``[E, n_items + 1]``, rows as ``dataset.split.eval_users``."""
+    table = torch.from_numpy(np.load(scores, mmap_mode="r+"))
+    ranker = Ranker(dataset, part, PROTOCOLS)
+    for batch in EvaluationBatches(dataset, part, 1, 256):
+        ranker.add(table[batch.rows], batch)
+    return {f"{part}_{name}": value for name, value in ranker.metrics().items()}
+
+
+def record_curve(
+    system: Contestant,
+    dataset: Dataset,
+    work: Path,
+    epochs: int,
+    minutes: float | None = None,
+    restart: bool = False,
+    start: Any = Contestant.start,
+) -> dict[str, Any]:
+    """Train a system epoch by epoch; one that was killed goes on after its last whole epoch.
+
+    Parameters
+    ----------
+    system
+        What is trained.
+    dataset
+        What it is evaluated on.
+    work
+        Folder of its curve and its state, of this system on this dataset alone.
+    epochs
+        How many at most.
+    minutes
+        End when its own time has passed this.
+    restart
+        Begin anew.
+    start
+        What starts a system; for tests.
+
+    Returns
+    -------
+    dict
+        ``rows``: of each epoch ``epoch``, ``train_seconds``, ``score_seconds``, ``seconds`` (of both, from the start),
+        and the metrics; ``facts`` of the system.
+    """
+    file, state = work / "curve.json", work / "state.pt"
+    request = {"order": {key: value for key, value in system.order.items() if key not in ("log", "dataset")}}
+    curve = {**request, "rows": []}
+    if file.is_file() and not restart:
+        curve = read_json(file)
+        if curve["order"] != request["order"]:
+            raise UserError(f"{work} holds a curve of other settings: choose another --work, or --restart")
+    rows: list[dict[str, Any]] = curve["rows"]
+    if _done(rows, epochs, minutes):
+        return curve
+    worker = start(system)
+    try:
+        if rows:
+            ask(worker, "load", file=str(state.absolute()))
+        while not _done(rows, epochs, minutes):
+            rows.append(_epoch(worker, dataset, rows))
+            with replacing(state) as temporary:
+                ask(worker, "save", file=str(temporary.absolute()))
+            write_json(file, {**curve, "facts": worker.facts})
+            print(f"{system.name}: " + _line(rows[-1]), flush=True)
+        return {**curve, "facts": worker.facts}
+    finally:
+        worker.close()
+
+
+def _done(rows: Sequence[dict[str, Any]], epochs: int, minutes: float | None) -> bool:
+    return len(rows) >= epochs or (minutes is not None and bool(rows) and rows[-1]["seconds"] >= 60 * minutes)
+
+
+def _epoch(worker: Any, dataset: Dataset, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    train = ask(worker, "epoch")["seconds"]
+    metrics: dict[str, float] = {}
+    score = 0.0
+    with TemporaryDirectory() as folder:
+        for part in ("valid", "test"):
+            file = Path(folder) / f"{part}.npy"
+            seconds = ask(worker, "scores", part=part, file=str(file))["seconds"]
+            score = seconds if part == "valid" else score
+            metrics |= metrics_of_scores(file, dataset, part)
+    before = rows[-1]["seconds"] if rows else 0.0
+    return {
+        "epoch": len(rows) + 1,
+        "train_seconds": train,
+        "score_seconds": score,
+        "seconds": before + train + score,
+        **metrics,
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    return (
+        f"epoch {row['epoch']}, {row['seconds']:.0f} s: NDCG@10 full, valid {row[MONITOR]:.4f}, "
+        f"test {row['test_ndcg@10_full']:.4f}"
+    )
+
+
+def reached(rows: Sequence[dict[str, Any]], target: float, metric: str = MONITOR) -> dict[str, Any] | None:
+    """First row whose metric is the target or more; None if there is none."""
+    return next((row for row in rows if row[metric] >= target), None)
+
+
+def compare(
+    ours: Sequence[dict[str, Any]], peer: Sequence[dict[str, Any]], minutes: float | None = None
+) -> dict[str, Any]:
+    """How much sooner ours is as accurate as a peer, and where both end.
+
+    Parameters
+    ----------
+    ours, peer
+        Rows of two curves.
+    minutes
+        The peer's best epoch within this time of its own is what is to be reached, of all its epochs by default.
+
+    Returns
+    -------
+    dict
+        For validation (which selects the peer's epoch) and for test: the target, the peer's seconds to it, ours, and
+        their ratio; None where ours never gets there. ``best``: test figures of both at their best validation epoch.
+    """
+    eligible = [row for row in peer if minutes is None or row["seconds"] <= 60 * minutes] or list(peer[:1])
+    best = max(eligible, key=lambda row: row[MONITOR])
+    result: dict[str, Any] = {}
+    for part in ("valid", "test"):
+        metric = f"{part}_ndcg@10_full"
+        mine = reached(ours, best[metric], metric)
+        seconds = mine["seconds"] if mine else None
+        result[part] = {
+            "target": best[metric],
+            "peer_seconds": best["seconds"],
+            "our_seconds": seconds,
+            "times_as_fast": best["seconds"] / seconds if seconds else None,
+        }
+    own = max(ours, key=lambda row: row[MONITOR])
+    result["best"] = {
+        name: {"seconds": row["seconds"], **{key: row[key] for key in row if "ndcg" in key}}
+        for name, row in (("ours", own), ("peer", best))
+    }
+    return result

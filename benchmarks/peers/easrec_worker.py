@@ -1,0 +1,113 @@
+"""One of our networks in a process that measures when asked, as the peers' (:mod:`benchmarks.peers.worker_loop`)."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.peers.worker_loop import answer_requests, timed
+from easrec_nni.batches import EvaluationBatches
+from easrec_nni.bench.epochs import Training
+from easrec_nni.data.dataset import load_dataset
+from easrec_nni.evaluation import evaluation_batch_size
+from easrec_nni.inference import ScoringTimer
+from easrec_nni.memory import peak_memory_bytes
+from easrec_nni.settings import TrialSettings
+from easrec_nni.training import seed_everything, use_threads
+from easrec_nni.versions import package_versions
+from search_spaces import EASRecSpace, SpaceConfig
+
+__all__ = ["Ours", "load"]
+
+
+class Ours:
+    """A network with fresh weights.
+
+    Parameters
+    ----------
+    order
+        ``dataset``: path of the prepared dataset; ``space`` and ``choices`` as in an architecture's JSON; ``settings``:
+        what of the trial's settings is not the default; ``seed``.
+    """
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.after_imports = peak_memory_bytes()
+        self.data = load_dataset(order["dataset"])
+        self.settings = TrialSettings.parse({"data": self.data.name, **order["settings"]}, "settings")
+        seed_everything(order["seed"])
+        space = SpaceConfig(n_items=self.data.n_items, **order["space"])
+        self.network = EASRecSpace(space.compact(order["choices"]))
+        self.timers: dict[int | None, ScoringTimer] = {}
+        self._training: Training | None = None
+
+    @property
+    def training(self) -> Training:
+        """Made when it is asked for: a network that only serves needs none of it."""
+        if self._training is None:
+            self._training = Training(self.network, self.data, self.settings)
+        return self._training
+
+    def score_pass(self, batch: int | None = None) -> dict[str, Any]:
+        """Seconds to score the test users, histories ready in memory."""
+        if batch not in self.timers:
+            self.timers.clear()
+            length = self.network.config.max_length
+            self.timers[batch] = ScoringTimer(self.data, length, single_users=0, batch_size=batch)
+        timer = self.timers[batch]
+        return timed(lambda: timer.pass_seconds(self.network)) | {"batch": timer.batch_size}
+
+    @torch.no_grad()
+    def scores(self, part: str, file: str) -> dict[str, Any]:
+        """Write the scores of the evaluated users; seconds of scoring alone."""
+        self.network.eval()
+        length, size = self.network.config.max_length, evaluation_batch_size(self.data.n_items)
+        ready = list(EvaluationBatches(self.data, part, length, size))
+        scores = np.empty((len(self.data.split.eval_users), self.data.n_items + 1), dtype=np.float32)
+        parts: list[torch.Tensor] = []
+        figures = timed(lambda: parts.extend(self.network(batch.ids) for batch in ready))
+        for batch, values in zip(ready, parts, strict=True):
+            scores[batch.rows.numpy()] = values.numpy()
+        np.save(file, scores)
+        return figures
+
+    def epoch(self, first: int | None = None) -> dict[str, Any]:
+        """Seconds of one epoch."""
+        time = self.training.epoch(first)
+        return {**time.figures(), "seconds": time.epoch_seconds}
+
+    def save(self, file: str) -> dict[str, Any]:
+        """Write what training needs to go on."""
+        torch.save(self.training.state_dict(), file)
+        return {}
+
+    def load(self, file: str) -> dict[str, Any]:
+        """Read it."""
+        self.training.load_state_dict(torch.load(file, weights_only=True))
+        return {}
+
+
+def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A network and what it can be asked."""
+    threads = use_threads(order["threads"])
+    system = Ours(order)
+    facts = {
+        "versions": package_versions(),
+        "threads": threads,
+        "test_users": len(system.data.split.eval_users),
+        "parameters": sum(weight.numel() for weight in system.network.parameters()),
+        "baseline_peak_memory_bytes": system.after_imports,
+    }
+    return facts, {
+        "pass": system.score_pass,
+        "scores": system.scores,
+        "epoch": system.epoch,
+        "save": system.save,
+        "load": system.load,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(answer_requests(load, sys.argv[1:]))

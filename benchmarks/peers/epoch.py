@@ -1,0 +1,115 @@
+"""How long one training epoch takes peers and ours."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.systems import Contestant, Shape, ours, recbole, rectools
+from benchmarks.peers.turns import Worker, ask, print_ratios, ratios, summary, take_turns
+from easrec_nni.data.dataset import Dataset
+
+__all__ = ["against_recbole", "against_rectools", "measure_epochs"]
+
+
+def against_recbole(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> list[Contestant]:
+    """RecBole, and ours at its shape: whole histories, as it trains on every prefix of them."""
+    threads = options.threads
+    peers = [
+        recbole(model, variant, log, shape, threads, options.batch)
+        for model in options.models
+        for variant in options.variants
+    ]
+    networks = {
+        "LinRec": shape.of_ours(gate_layers=0),
+        "LinRec with gates": shape.of_ours(),
+        "softmax": shape.of_ours(gate_layers=0, attention="softmax"),
+    }
+    return peers + _ours(networks, shape, dataset, threads, {"history": "all"}, options.our_batch)
+
+
+def against_rectools(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> list[Contestant]:
+    """RecTools, and ours at its shape and with its loss: the newest N items of each user, inner width d."""
+    threads, equal = options.threads, replace(shape, layers=2, inner=shape.hidden)
+    peers = [rectools(variant, log, equal, threads, options.batch, options.limit) for variant in options.variants]
+    networks = {
+        "LinRec": equal.of_ours(gate_layers=0),
+        "softmax": equal.of_ours(gate_layers=0, attention="softmax"),
+    }
+    return peers + _ours(networks, equal, dataset, threads, {"history": "newest"}, options.our_batch)
+
+
+def _ours(
+    networks: dict[str, dict[str, Any]],
+    shape: Shape,
+    dataset: Dataset,
+    threads: int,
+    settings: dict[str, Any],
+    batch: int,
+) -> list[Contestant]:
+    choices = {"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": shape.layers}
+    settings = {**settings, "mode": "causal", "retrain": {"batch_size": batch}}
+    return [
+        ours(name, allocator, dataset.path, space, choices, threads, settings)
+        for name, space in networks.items()
+        for allocator in ("default", "keep")
+    ]
+
+
+def measure_epochs(
+    systems: Sequence[Contestant], repeats: int, count: int, warmup: int = 3, start: Any = Contestant.start
+) -> dict[str, Any]:
+    """Seconds of an epoch of each system, in turns.
+
+    Parameters
+    ----------
+    systems
+        Peers and ours.
+    repeats
+        Turns. RecTools and ours run whole epochs, or the number of batches that RecTools' order says.
+    count, warmup
+        Of RecBole, whose epoch takes hours, this many batches are timed in every turn after a warm-up; their mean times
+        the epoch's number of batches is given, as the extrapolation that it is.
+    start
+        What starts a system; for tests.
+    """
+    notes: dict[str, dict[str, Any]] = {}
+
+    def measure(name: str, worker: Worker) -> float:
+        if name.startswith("RecBole"):
+            seconds, notes[name] = _extrapolated(ask(worker, "batches", count=count, warmup=warmup))
+        else:
+            answer = ask(worker, "epoch")
+            seconds, notes[name] = _whole(answer)
+        return seconds
+
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for system in systems:
+            workers[system.name] = start(system)
+            stack.callback(workers[system.name].close)
+        seconds = take_turns(workers, measure, repeats)
+        rows = {name: summary(seconds[name], worker) | notes[name] for name, worker in workers.items()}
+    found = ratios(seconds, lambda name: name.startswith("ours"))
+    print_ratios(found)
+    return {"measurement": "seconds of one training epoch", "repeats": repeats, "rows": rows, "ratios": found}
+
+
+def _extrapolated(answer: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    seconds, batches = answer["seconds"], answer["batches_of_an_epoch"]
+    mean = sum(seconds) / len(seconds)
+    how = f"extrapolated: the mean of {len(seconds)} batches times the {batches} of an epoch"
+    return mean * batches, {"epoch": how, "slowest_over_mean_batch": max(seconds) / mean}
+
+
+def _whole(answer: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """Seconds of an epoch, extrapolated where it was cut short."""
+    total, run = answer["batches_of_an_epoch"], answer.get("batches") or answer["measured_batches"]
+    if run == total:
+        return answer["seconds"], {"epoch": f"whole, {total} batches"}
+    how = f"extrapolated: the mean of its first {run} batches times the {total} of an epoch"
+    return answer["seconds"] / run * total, {"epoch": how}

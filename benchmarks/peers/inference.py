@@ -1,0 +1,132 @@
+"""How long peers and ours take to score all test users, in turns, and how much memory each needs for it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers.systems import Contestant, Shape, ours, recbole, rectools
+from benchmarks.peers.turns import Worker, ask, print_ratios, ratios, summary, take_turns
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.errors import UserError
+from easrec_nni.files import read_json
+from search_spaces import Choice
+
+__all__ = ["contestants", "measure_inference", "read_choice"]
+
+# Batches of a tuned peer are tried once each; the fastest is measured.
+TUNED_BATCHES = (128, 512, 2048)
+
+
+def read_choice(file: Path | None) -> Choice:
+    """Choices of an architecture's JSON, or of a result that has one in ``architecture``; half of D at depth 2 if none.
+
+    Raises
+    ------
+    UserError
+        The file has no architecture.
+    """
+    if file is None:
+        return Choice(hidden_pruning=0.0, inner_pruning=0.5, depth=2)
+    try:
+        document = read_json(file)
+        return Choice.model_validate(document.get("architecture", document)["choices"])
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise UserError(f"{file} holds no architecture: give what `easrec export` or `easrec retrain` wrote") from None
+
+
+def contestants(
+    options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape, choice: Choice
+) -> list[Contestant]:
+    """All systems of the comparison; every one of ours under both allocators."""
+    threads = options.threads
+    peers = [recbole(model, variant, log, shape, threads) for model in options.models for variant in options.variants]
+    if options.rectools:
+        peers += [rectools(variant, log, shape, threads) for variant in options.variants]
+    largest = {"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": shape.layers}
+    candidates = sorted({0.0, choice.hidden_pruning}), sorted({0.0, choice.inner_pruning})
+    open_space = {"min_depth": 1, "hidden_pruning": candidates[0], "inner_pruning": candidates[1]}
+    networks: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "unpruned LinRec": (shape.of_ours(gate_layers=0), largest),
+        "unpruned LinRec with gates": (shape.of_ours(), largest),
+        "softmax": (shape.of_ours(gate_layers=0, attention="softmax"), largest),
+        "searched": (shape.of_ours(**open_space), choice.model_dump()),
+    }
+    return peers + [
+        ours(name, allocator, dataset.path, space, choices, threads)
+        for name, (space, choices) in networks.items()
+        for allocator in ("default", "keep")
+    ]
+
+
+def measure_inference(
+    systems: Sequence[Contestant], batch: int, repeats: int, start: Any = Contestant.start
+) -> dict[str, Any]:
+    """Measure systems in turns.
+
+    Parameters
+    ----------
+    systems
+        Peers and ours.
+    batch
+        Users of a peer's batch as shipped; tuned, it takes the fastest of some. Ours takes its own.
+    repeats
+        Turns, after a warm-up.
+    start
+        What starts a system; for tests.
+
+    Returns
+    -------
+    dict
+        Rows by system and ratios by pair.
+    """
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for system in systems:
+            workers[system.name] = start(system)
+            stack.callback(workers[system.name].close)
+        tried = {name: _warm_up(name, worker, batch) for name, worker in workers.items()}
+        batches = {name: min(seconds, key=lambda size: seconds[size]) for name, seconds in tried.items()}
+        seconds = take_turns(workers, lambda name, worker: _pass(worker, batches[name]), repeats)
+        rows = {
+            name: summary(seconds[name], worker)
+            | {"batch": batches[name] or "its own", "warm_up_seconds_by_batch": _named(tried[name])}
+            for name, worker in workers.items()
+        }
+    found = ratios(seconds, _is_ours)
+    print_ratios(found)
+    return {
+        "measurement": "seconds to score all test users, histories ready in memory; weights are random",
+        "repeats": repeats,
+        "rows": rows,
+        "ratios": found,
+    }
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("ours")
+
+
+def _pass(worker: Worker, batch: int | None) -> float:
+    return float(ask(worker, "pass", batch=batch)["seconds"])
+
+
+def _warm_up(name: str, worker: Worker, batch: int) -> dict[int | None, float]:
+    """Seconds of a pass by batch size: the second one, but the first where there is one size and nothing to choose.
+
+    A tuned peer's peak of memory is that of the largest batch tried, whichever is then measured.
+    """
+    if _is_ours(name):
+        _pass(worker, None)
+        return {None: _pass(worker, None)}
+    if name.endswith("shipped"):
+        return {batch: _pass(worker, batch)}
+    # Largest last: a heap that is kept would otherwise hold the largest batch's blocks from the start.
+    return {size: [_pass(worker, size) for _ in range(2)][-1] for size in sorted({*TUNED_BATCHES, batch})}
+
+
+def _named(seconds: dict[int | None, float]) -> dict[str, float]:
+    return {str(size or "its own"): value for size, value in seconds.items()}

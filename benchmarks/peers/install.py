@@ -1,0 +1,64 @@
+"""Environments of the peers: made once, each from pinned packages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from easrec_nni.errors import UserError
+
+__all__ = ["PEERS", "environments_folder", "install", "python_of"]
+
+HERE = Path(__file__).resolve().parent
+PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "recbole": (("-r", "requirements-recbole.txt"), ("--no-deps", "-r", "requirements-recbole-nodeps.txt")),
+    "rectools": (("-r", "requirements-rectools.txt"),),
+}
+"""What pip is told for each peer, one call after the other."""
+
+
+def environments_folder() -> Path:
+    """Folder of the environments: ``$EASREC_PEERS``, or ``.venv-peers`` in the repository."""
+    return Path(os.environ.get("EASREC_PEERS") or HERE.parent.parent / ".venv-peers")
+
+
+def python_of(peer: str) -> Path:
+    """Python of a peer's environment.
+
+    Raises
+    ------
+    UserError
+        It is not installed.
+    """
+    python = environments_folder() / peer / "bin" / "python"
+    if not python.is_file():
+        raise UserError(f"{peer} is not installed in {environments_folder()}: run 'python -m benchmarks.peers install'")
+    return python
+
+
+def install(peers: tuple[str, ...], torch: str | None = None) -> None:
+    """Install peers, one after the other; one that is there is completed.
+
+    Parameters
+    ----------
+    peers
+        Names in :data:`PEERS`.
+    torch
+        What pip installs first instead of the pinned torch, such as ``torch==2.13.0+cpu``.
+
+    Raises
+    ------
+    UserError
+        A package cannot be installed.
+    """
+    for peer in peers:
+        folder = environments_folder() / peer
+        if not (folder / "bin" / "python").is_file():
+            subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+        calls = [(torch,), *PEERS[peer]] if torch else PEERS[peer]
+        for words in calls:
+            command = [str(folder / "bin" / "python"), "-m", "pip", "install", *words]
+            if subprocess.run(command, cwd=HERE, check=False).returncode:
+                raise UserError(f"pip could not install {peer} ({' '.join(words)}); its messages are above")

@@ -1,0 +1,90 @@
+"""A prepared dataset in the form in which it is handed to the peers' processes.
+
+Needs numpy alone: the peers' environments do not have the toolkit's requirements.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ARRAYS", "Log"]
+
+ARRAYS = ("items", "offsets", "train_end", "users", "valid_places", "test_places")
+
+
+@dataclass(frozen=True)
+class Log:
+    """Interactions with the split of every experiment.
+
+    Attributes
+    ----------
+    folder
+        Where the arrays are; also the folder of RecBole's files.
+    items : ndarray of int32, shape [interactions]
+        Item numbers from 1, by user and, within a user, by time.
+    offsets : ndarray of int64, shape [n_users + 1]
+        Where each user's interactions begin.
+    train_end : ndarray of int64, shape [n_users]
+        Where each user's training part ends.
+    users : ndarray of int64, shape [E]
+        Evaluated users.
+    valid_places, test_places : ndarray of int64, shape [E]
+        Places of their targets in ``items``; what is before a place is history.
+    n_items : int
+        Items, without padding.
+    features : tuple of str
+        Names of the item features that RecBole's file of items has.
+    """
+
+    folder: Path
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    train_end: NDArray[np.int64]
+    users: NDArray[np.int64]
+    valid_places: NDArray[np.int64]
+    test_places: NDArray[np.int64]
+    n_items: int
+    features: tuple[str, ...]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Log:
+        """Log of a folder that :func:`benchmarks.peers.conversion.convert` wrote."""
+        path = Path(folder)
+        facts: dict[str, Any] = json.loads((path / "log.json").read_text(encoding="utf-8"))
+        arrays = {name: np.load(path / f"{name}.npy") for name in ARRAYS}
+        return cls(path, **arrays, n_items=facts["n_items"], features=tuple(facts["features"]))
+
+    def training_part(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """User and place of every training interaction, by user and time."""
+        user = np.repeat(np.arange(len(self.train_end)), np.diff(self.offsets))
+        place = np.arange(len(self.items))
+        chosen = place < self.train_end[user]
+        return user[chosen], place[chosen]
+
+    def histories(self, part: str, length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Newest items before each evaluated user's target, padded with 0 on the right.
+
+        Parameters
+        ----------
+        part
+            ``valid`` or ``test``.
+        length
+            N.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape [E, N]
+        lengths : ndarray of int64, shape [E]
+        """
+        places = self.valid_places if part == "valid" else self.test_places
+        starts = np.maximum(self.offsets[self.users], places - length)
+        index = starts[:, None] + np.arange(length)
+        inside = index < places[:, None]
+        ids = np.where(inside, self.items[np.minimum(index, len(self.items) - 1)], 0)
+        return ids.astype(np.int64), places - starts

@@ -1,0 +1,94 @@
+"""What every worker does: read requests, measure, answer. Needs Python's own library and the given torch alone.
+
+A request is a JSON object whose ``do`` names what to do; the rest are arguments. Every worker knows ``memory``; which
+others it knows is its own affair:
+
+* ``pass`` (``batch``): score the test users once, the batches being ready in memory,
+* ``batches`` (``count``, ``warmup``): so many training batches,
+* ``epoch``: one training epoch,
+* ``scores`` (``part``, ``file``): write ``[E, n_items + 1]`` float32 for the evaluated users, columns by our numbers,
+* ``save``, ``load`` (``file``): everything that training needs to go on.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import version
+from itertools import islice
+from typing import Any
+
+from easrec_nni.memory import peak_memory_bytes
+from easrec_nni.worker_process import Answer, answers
+
+__all__ = ["Watched", "answer_requests", "timed", "versions_of"]
+
+Handlers = Mapping[str, Callable[..., Answer]]
+
+
+def timed(work: Callable[[], object]) -> Answer:
+    """Seconds that passed, and seconds that the cores worked for this process."""
+    begin, processor = time.perf_counter(), time.process_time()
+    work()
+    return {"seconds": time.perf_counter() - begin, "processor_seconds": time.process_time() - processor}
+
+
+class Watched:
+    """The first batches of a loader; the time from each batch's request to the next one's is what it took.
+
+    Parameters
+    ----------
+    loader
+        Gives batches.
+    count
+        How many to hand out.
+    """
+
+    def __init__(self, loader: Iterable[Any], count: int | None = None) -> None:
+        self.loader, self.count = loader, count
+        self.readings: list[float] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        self.readings = [time.perf_counter()]
+        for batch in islice(iter(self.loader), self.count):
+            yield batch
+            self.readings.append(time.perf_counter())
+
+    def seconds(self) -> list[float]:
+        """Of each batch that was handed out and asked beyond."""
+        return [end - begin for begin, end in zip(self.readings, self.readings[1:], strict=False)]
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    """Versions of Python and of packages of this environment."""
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}
+
+
+def answer_requests(load: Callable[[dict[str, Any]], tuple[Answer, Handlers]], words: list[str]) -> int:
+    """Load a system as the first word, a JSON object, says; answer standard input; return the exit code.
+
+    Parameters
+    ----------
+    load
+        Gives what to say of the system, and its handlers by the requests' names.
+    words
+        The program's arguments.
+    """
+    with answers() as answer:
+        try:
+            facts, handlers = load(json.loads(words[0]))
+            answer(facts)
+            for line in sys.stdin:
+                request = json.loads(line)
+                name = request.pop("do")
+                if name == "memory":
+                    answer({"peak_memory_bytes": peak_memory_bytes()})
+                else:
+                    answer(handlers[name](**request))
+        except Exception as error:  # whatever a peer raises: the driver names it
+            answer({"error": f"{type(error).__name__}: {error}"})
+            raise
+    return 0

@@ -1,0 +1,42 @@
+"""What this machine can do at best: multiply-adds per second of plain matrix products."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from easrec_nni.bench.measurement import Bench, Figures, Measurement
+
+__all__ = ["MEASUREMENT", "matmul_peak"]
+
+# Rows, inner dimension, columns: a batch of 2,048 histories of 200 times a weight of the paper's size, and squares.
+SHAPES = ((409_600, 128, 256), (1024, 1024, 1024), (2048, 2048, 2048), (4096, 4096, 4096))
+QUICK_SHAPES = ((4096, 128, 256), (256, 256, 256))
+
+
+def madds_per_second(rows: int, inner: int, columns: int, repeats: int = 5) -> float:
+    """Best of several float32 products ``[rows, inner] · [inner, columns]``, in multiply-adds per second."""
+    left, right = torch.randn(rows, inner), torch.randn(inner, columns)
+    out = torch.empty(rows, columns)
+    torch.mm(left, right, out=out)  # pages are touched and threads started
+    best = float("inf")
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        torch.mm(left, right, out=out)
+        best = min(best, time.perf_counter() - begin)
+    return rows * inner * columns / best
+
+
+def matmul_peak(quick: bool = False, repeats: int = 5) -> dict[str, float]:
+    """Multiply-adds per second by shape, and the largest of them as ``peak``."""
+    shapes = QUICK_SHAPES if quick else SHAPES
+    found = {"x".join(map(str, shape)): madds_per_second(*shape, repeats) for shape in shapes}
+    return {**found, "peak": max(found.values())}
+
+
+def _measure(bench: Bench) -> Figures:
+    return {"madds_per_second": matmul_peak(bench.request.quick, max(bench.repeats, 5))}
+
+
+MEASUREMENT = Measurement("matmul", "multiply-adds per second of float32 matrix products, best of several", _measure)

@@ -1,0 +1,60 @@
+"""Scaling curves, log–log, with fitted slopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from easrec_nni.report.content import Picture
+from easrec_nni.report.plots.style import ACCENT, GRID, MUTED, new_figure, picture, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["scaling_plot"]
+
+BLUE = "#0072b2"
+
+
+def scaling_plot(scalings: Sequence[dict[str, Any]]) -> Picture:
+    """A panel for each axis: inference per user and training step, relative to the first point, over the size.
+
+    Parameters
+    ----------
+    scalings
+        Figures of :class:`~easrec_nni.bench.scaling.Axis`, one at least.
+    """
+    with new_figure(4.2 * len(scalings), 3.6) as figure:
+        for place, scaling in enumerate(scalings):
+            _panel(figure.add_subplot(1, len(scalings), place + 1), scaling)
+        titles = ", ".join(scaling["title"] for scaling in scalings)
+        return picture(
+            figure, "scaling", "How time grows", f"Time of inference and training over {titles}, both axes logarithmic"
+        )
+
+
+def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
+    points, slopes = scaling["points"], scaling["slopes"]
+    sizes = [point["value"] for point in points]
+    curves = {
+        "inference": ([point["inference_seconds_per_user"] for point in points], ACCENT, "o"),
+        "training": ([point["training_step_seconds"] for point in points], BLUE, "s"),
+    }
+    for name, (spreads, colour, marker) in curves.items():
+        per = [point["training_positions"] if name == "training" else 1 for point in points]
+        middle, low, high = (
+            [1e6 * each[key] / divisor for each, divisor in zip(spreads, per, strict=True)]
+            for key in ("median", "min", "max")
+        )
+        unit = "µs per position" if name == "training" else "µs per user"
+        axes.plot(sizes, middle, marker=marker, color=colour, label=f"{name}, {unit}: slope {_number(slopes[name])}")
+        axes.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.grid(True, which="major", color=GRID)
+    axes.legend(loc="best", fontsize=8, labelcolor=MUTED, frameon=False)
+    tidy(axes, x=scaling["title"], y="µs")
+
+
+def _number(slope: float | None) -> str:
+    return "–" if slope is None else f"{slope:.2f}"

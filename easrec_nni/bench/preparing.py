@@ -1,0 +1,45 @@
+"""How long a log takes to become a prepared dataset."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.data import prepare
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.repeats import repeated, spread
+
+__all__ = ["MEASUREMENT"]
+
+
+def _write_log(dataset: Dataset, file: Path) -> None:
+    user = np.repeat(np.arange(dataset.n_users), np.diff(dataset.offsets))
+    pd.DataFrame(
+        {
+            "user": dataset.user_ids[user],
+            "item": dataset.item_ids[np.asarray(dataset.items)],
+            "time": np.asarray(dataset.times),
+        }
+    ).to_csv(file, index=False)
+
+
+def _measure(bench: Bench) -> Figures:
+    with tempfile.TemporaryDirectory() as folder:
+        log, out = Path(folder) / "log.csv", Path(folder) / "prepared"
+        _write_log(bench.dataset, log)
+
+        def once() -> float:
+            begin = time.perf_counter()
+            prepare(log, out, force=True)
+            return time.perf_counter() - begin
+
+        seconds = repeated(once, bench.repeats)
+    return {"seconds": spread(seconds), "interactions": len(bench.dataset.items)}
+
+
+MEASUREMENT = Measurement("prepare", "the dataset's log, as CSV, read, split, sampled and written", _measure)

@@ -1,0 +1,84 @@
+"""The forward pass at batch 2,048 over full histories: its share of the matmul peak, and what the rest is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
+
+from easrec_nni.bench.matmul import matmul_peak
+from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.cost import architecture_cost
+from easrec_nni.repeats import repeated, spread
+
+__all__ = ["MEASUREMENT", "operator_shares"]
+
+BATCH, QUICK_BATCH = 2048, 16
+MOST_OPERATORS = 15
+
+
+def operator_shares(work: Callable[[], object]) -> list[dict[str, float | str | int]]:
+    """Shares of the time that operators take by themselves, largest first; the rest as ``others``.
+
+    Parameters
+    ----------
+    work
+        What is profiled.
+    """
+    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+        work()
+    events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    rows: list[dict[str, float | str | int]] = [
+        {"operator": event.key, "share": event.self_cpu_time_total / total, "calls": event.count}
+        for event in events[:MOST_OPERATORS]
+    ]
+    rest = events[MOST_OPERATORS:]
+    if rest:
+        share = sum(event.self_cpu_time_total for event in rest) / total
+        rows.append({"operator": "others", "share": share, "calls": sum(event.count for event in rest)})
+    return rows
+
+
+@torch.no_grad()
+def _measure(bench: Bench) -> Figures:
+    users = QUICK_BATCH if bench.request.quick else BATCH
+    ids = torch.randint(1, bench.dataset.n_items + 1, (users, bench.space.max_length))
+    peak = matmul_peak(bench.request.quick)["peak"]
+    figures: Figures = {"users": users, "history": bench.space.max_length, "matmul_madds_per_second": peak}
+    for name, choice in bench.choices.items():
+        network = bench.network(choice).eval()
+        cost = architecture_cost(bench.space, choice)
+        every_position = cost.madds_per_user - cost.scoring_madds_per_user
+        ways: dict[str, tuple[Callable[[Tensor], object], int]] = {
+            "scores": (network, cost.executed_madds_per_user),
+            "states_of_all_positions": (network.states, every_position),
+        }
+        figures[name] = {way: _pass(bench, call, ids, madds, peak) for way, (call, madds) in ways.items()}
+        figures[name]["operators"] = operator_shares(partial(network, ids))
+    return figures
+
+
+def _pass(bench: Bench, call: Callable[[Tensor], object], ids: Tensor, madds_per_user: int, peak: float) -> Figures:
+    def once() -> float:
+        begin = time.perf_counter()
+        call(ids)
+        return time.perf_counter() - begin
+
+    seconds = repeated(once, bench.repeats)
+    rates = [madds_per_user * len(ids) / value for value in seconds]
+    return {
+        "seconds": spread(seconds),
+        "madds_per_user": madds_per_user,
+        "madds_per_second": spread(rates),
+        "share_of_matmul_peak": spread([rate / peak for rate in rates]),
+    }
+
+
+MEASUREMENT = Measurement(
+    "forward", "the forward pass at batch 2048 over full histories: share of the matmul peak, and a profile", _measure
+)

@@ -1,0 +1,44 @@
+"""How long the largest network trains until it is as accurate as asked for."""
+
+from __future__ import annotations
+
+import time
+
+from easrec_nni.bench.epochs import Training
+from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.evaluation import evaluate
+from easrec_nni.protocol import MONITOR
+
+__all__ = ["MEASUREMENT"]
+
+
+def _measure(bench: Bench) -> Figures:
+    """A curve of seconds and NDCG; ends at the target, out of patience, or after the settings' epochs."""
+    chosen = bench.settings.retrain
+    training = Training(bench.network(bench.space.largest), bench.dataset, bench.settings)
+    epochs = 1 if bench.request.quick else chosen.epochs
+    curve: list[dict[str, float]] = []
+    seconds = 0.0
+    while len(curve) < epochs:
+        begin = time.perf_counter()
+        training.epoch(bench.batches if bench.request.quick else None)
+        score = evaluate(training.network, bench.dataset, "valid", protocols=("full",))[MONITOR]
+        seconds += time.perf_counter() - begin
+        curve.append({"seconds": seconds, f"valid_{MONITOR}": score})
+        scores = [row[f"valid_{MONITOR}"] for row in curve]
+        out_of_patience = len(scores) - 1 - scores.index(max(scores)) >= chosen.patience
+        if out_of_patience or (bench.request.target is not None and score >= bench.request.target):
+            break
+    target = bench.request.target
+    reached = [row["seconds"] for row in curve if target is not None and row[f"valid_{MONITOR}"] >= target]
+    return {
+        "target": target,
+        "seconds_to_target": reached[0] if reached else None,
+        f"best_valid_{MONITOR}": max(scores),
+        "curve": curve,
+    }
+
+
+MEASUREMENT = Measurement(
+    "time-to-ndcg", "training and validation of the largest network until it reaches --target", _measure
+)

@@ -1,0 +1,112 @@
+"""Measurements one after the other, each kept as soon as it is complete."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from easrec_nni.bench.measurement import BenchRequest, Measurement
+from easrec_nni.data.dataset import load_dataset
+from easrec_nni.errors import UserError
+from easrec_nni.files import read_json
+from easrec_nni.machine import Allocator, allocator_environment, describe_machine
+from easrec_nni.searching import dataset_identity
+from easrec_nni.training import write_json
+from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.worker_process import LineProcess
+
+__all__ = ["run_measurements"]
+
+_logger = logging.getLogger(__name__)
+
+
+def run_measurements(
+    request: BenchRequest, measurements: Sequence[Measurement], out: Path, restart: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Run what is not complete yet.
+
+    Parameters
+    ----------
+    request
+        What is measured.
+    measurements
+        In this order.
+    out
+        Folder; each measurement becomes ``measurements/NAME.json``.
+    restart
+        Measure again what is there.
+
+    Returns
+    -------
+    dict
+        Documents by the measurements' names.
+
+    Raises
+    ------
+    UserError
+        The folder holds a measurement of something else, or one fails.
+    """
+    dataset = load_dataset(request.dataset)
+    asked = request.model_dump(mode="json", exclude={"dataset"}) | {"dataset": dataset_identity(dataset)}
+    documents: dict[str, dict[str, Any]] = {}
+    for measurement in measurements:
+        file = out / "measurements" / f"{measurement.name}.json"
+        known = None if restart else _known(file, asked)
+        if known is not None:
+            _logger.info("%s: complete, taken as it is", measurement.name)
+            documents[measurement.name] = known
+            continue
+        _logger.info("%s: %s …", measurement.name, measurement.summary)
+        document = {
+            "schema_version": 1,
+            "measurement": measurement.name,
+            "summary": measurement.summary,
+            **_measured(measurement.name, request),
+            "request": asked,
+            "allocator": request.allocator,
+            "machine": describe_machine(),
+            "command": command_line(),
+            "commit": commit(),
+            "versions": package_versions(),
+            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        write_json(file, document)
+        documents[measurement.name] = document
+        _logger.info("%s: done in %.0f s", measurement.name, document["took_seconds"])
+    return documents
+
+
+def _known(file: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    if not file.is_file():
+        return None
+    try:
+        document: dict[str, Any] = read_json(file)
+        same = document["request"] == asked
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{file} is damaged: --restart measures anew") from None
+    if not same:
+        raise UserError(f"{file} was measured with other settings: choose another --out, or --restart to measure anew")
+    return document
+
+
+def _measured(name: str, request: BenchRequest) -> dict[str, Any]:
+    """A measurement from a process of its own; a quick one from this process, whose memory says nothing."""
+    if request.quick:
+        from easrec_nni.bench.worker import measure
+
+        figures = measure(name, request)
+        return {key: value for key, value in figures.items() if "peak_memory" not in key}
+    threads = str(request.threads)
+    environment = allocator_environment(cast(Allocator, request.allocator))
+    process = LineProcess(
+        name,
+        [sys.executable, "-m", "easrec_nni.bench.worker", name, json.dumps(request.model_dump(mode="json"))],
+        environment | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+    )
+    process.close()
+    return process.facts

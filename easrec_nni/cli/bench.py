@@ -1,0 +1,96 @@
+"""``easrec bench``: how long users wait."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def bench_command(
+    data: Annotated[str | None, typer.Argument(metavar="DATASET", help="Prepared dataset, by name or path.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Settings of the space, search and training; the defaults.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
+    ] = None,
+    arch: Annotated[
+        Path | None, typer.Option("--arch", metavar="FILE", help="Searched architecture, beside the unpruned one.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("bench"),
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Run this measurement alone; can be repeated.")
+    ] = None,
+    skip: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave this one out; can be repeated.")] = None,
+    target: Annotated[
+        float | None, typer.Option(help="time-to-ndcg: validation NDCG@10 over all items that is to be reached.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(help="Repeats that count, after a warm-up.", min=1)] = 5,
+    batches: Annotated[
+        int | None, typer.Option(help="Iterations of an epoch to measure, all by default.", min=1)
+    ] = None,
+    allocator: Annotated[
+        str, typer.Option(metavar="NAME", help="keep: freed memory stays with the process; default: glibc's way.")
+    ] = "keep",
+    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Try everything once at a small size.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Measure again what is complete.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the measurements and end.")] = False,
+) -> None:
+    """Measure what users wait for: preparing, search, training, evaluation, inference, and how all that grows.
+
+    Each measurement runs in a process of its own and is kept as soon as it is complete; the same command goes on after
+    a kill. bench.json, bench.md and the plot of the scaling are in the folder of --out. Weights are fresh: a network's
+    time does not depend on them.
+
+    \b
+    Examples:
+      easrec bench --list
+      easrec bench ml-100k --settings settings/ml100k.yml --target 0.06
+      easrec bench ml-1m --settings settings/ml1m.yml --arch architecture.json --skip time-to-ndcg --batches 40
+      easrec bench ml-1m --only scaling-max_length --only scaling-n_items --out scaling
+      easrec bench ml-100k --quick
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    from easrec_nni.bench.measurements import ALL, chosen
+    from easrec_nni.errors import UserError
+
+    if list_:
+        for name, measurement in ALL.items():
+            print(f"{name}: {measurement.summary}")
+        return
+    if data is None:
+        raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
+    if allocator not in ("keep", "default"):
+        raise UserError(f"--allocator {allocator} is not known; choose from keep, default")
+    from easrec_nni.architecture import Architecture
+    from easrec_nni.bench.document import write_documents
+    from easrec_nni.bench.measurement import Bench, BenchRequest
+    from easrec_nni.bench.running import run_measurements
+    from easrec_nni.cli.assignments import read_assignments
+    from easrec_nni.cli.logs import begin_training_command
+    from easrec_nni.settings import TrialSettings
+    from easrec_nni.training import use_threads
+
+    measurements = chosen(only or [], skip or [])
+    begin_training_command(threads)
+    wanted = TrialSettings.read(settings) if settings else TrialSettings(data=data)
+    wanted = wanted.with_parameters({"data": data, **read_assignments(set_)})
+    request = BenchRequest(
+        dataset=data,
+        settings=wanted.model_dump(mode="json", by_alias=True),
+        choices=Architecture.read(arch).choices.model_dump() if arch else None,
+        target=target,
+        repeats=1 if quick else repeats,
+        batches=batches,
+        threads=use_threads(threads),
+        allocator=allocator,
+        quick=quick,
+    )
+    try:
+        Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
+    except ValueError as error:
+        raise UserError(f"--arch {arch}: {error}") from None
+    write_documents(run_measurements(request, measurements, out, restart), out)
+    print(f"bench.md and bench.json are in {out}")

@@ -1,0 +1,61 @@
+"""``easrec nas``: every architecture a trial of NNI's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from easrec_nni.errors import UserError
+
+
+def nas_command(
+    settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="Settings file; `easrec init` writes examples.")],
+    strategy: Annotated[str, typer.Option(help="random, evolution or tpe.")] = "evolution",
+    trials: Annotated[int, typer.Option(help="Architectures at most.", min=1)] = 20,
+    jobs: Annotated[int, typer.Option(help="Trials at a time; they share the cores.", min=1)] = 1,
+    port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
+    ] = None,
+    expose: Annotated[
+        bool,
+        typer.Option("--expose", help="Let other machines reach the web UI: it has no password and runs commands."),
+    ] = False,
+) -> None:
+    """Multi-trial search with NNI's NasExperiment: each architecture that is drawn is a trial, trained by itself.
+
+    It takes as many trainings as there are trials, where the search of `easrec search` takes one. The web UI, nnictl,
+    `easrec export`, `easrec show` and `easrec report` find the experiment as usual. It ends with its last trial, and
+    cannot be resumed.
+
+    \b
+    Examples:
+      easrec nas settings/ml100k.yml
+      easrec nas settings/ml100k.yml --strategy tpe --trials 30 --jobs 2
+      easrec nas settings/ml100k.yml --set objective.kind=ceiling --set objective.ceiling=3e6
+    """  # noqa: D301 (the command line's formatter asks for this character)
+    from rich.console import Console
+
+    from easrec_nni.architectures import search_architectures
+    from easrec_nni.cli.assignments import read_assignments
+    from easrec_nni.settings import TrialSettings
+    from easrec_nni.watching import trials_table
+
+    chosen = TrialSettings.read(settings).with_parameters(read_assignments(set_))
+    experiment, found = search_architectures(
+        chosen,
+        strategy,
+        trials,
+        concurrency=jobs,
+        port=port,
+        expose=expose,
+        folder=settings.parent,
+        say=lambda line: print(line, flush=True),
+    )
+    Console().print(trials_table(found))
+    print(f"take a result:  easrec export --experiment {experiment.id} --out architecture.json")
+    print(f"all of them:    easrec report {experiment.id}")
+    if all(trial.score is None for trial in found):
+        raise UserError(f"no trial ended with a result; see {experiment.folder}")

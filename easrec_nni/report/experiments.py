@@ -1,0 +1,225 @@
+"""An NNI experiment as a part of the report: its trials, what they cost, how they went, and why some failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from easrec_nni.export import trials_of
+from easrec_nni.nni_records import Trial, best_trial, is_experiment_id
+from easrec_nni.readable import printable, readable_count, readable_seconds
+from easrec_nni.report.composing import SectionContent
+from easrec_nni.report.content import (
+    Block,
+    Chapter,
+    Column,
+    Entry,
+    Paragraph,
+    Record,
+    Row,
+    Table,
+    mark_best,
+    number_entry,
+)
+from easrec_nni.report.histories import Curves
+from easrec_nni.report.pareto import ACCURACY, COST, pareto_front
+from easrec_nni.report.plots.tradeoff import tradeoff_plot
+from easrec_nni.report.plots.training import training_plot
+
+__all__ = ["experiment_content", "is_experiment", "trial_records"]
+
+MOST_CURVES = 24  # trials whose curves are drawn
+LONGEST_TEXT = 200  # characters of a reason or a parameter
+GROUP = "search strategy"  # gives the points of plots their look
+_LEFT_OUT = ("architecture", "files_at")
+_COLUMNS = (
+    Column("default", "objective", "validation", True),
+    Column("valid_ndcg@10_full", "NDCG@10 full", "validation", True),
+    Column("test_ndcg@10_full", "NDCG@10 full", "test", True),
+    Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test", True),
+    Column("test_recall@10_full", "Recall@10 full", "test", True),
+    Column("test_mrr@10_full", "MRR@10 full", "test", True),
+    Column("madds_per_user", "multiply-adds per user", "cost", False),
+    Column("parameters", "parameters", "cost", False),
+    Column("inference_ms_per_user", "ms per user", "cost", False),
+    Column("hidden_pruning", "hidden pruning", "network"),
+    Column("inner_pruning", "inner pruning", "network"),
+    Column("depth", "depth", "network"),
+)
+_COUNTS = ("madds_per_user", "parameters")
+
+
+def is_experiment(source: str | Path) -> bool:
+    """Whether a report's source is an experiment's id or a file of results, and no study's folder."""
+    path = Path(source)
+    return path.is_file() or (not path.exists() and is_experiment_id(str(source)))
+
+
+def trial_records(source: str, trials: Sequence[Trial]) -> list[Record]:
+    """Everything that is known of each trial, flat, such as ``sampled_lambda``, ``test_ndcg@10_full`` and ``depth``."""
+    records = []
+    for trial in trials:
+        record: Record = {"experiment": source, "trial": trial.number, "id": trial.id, "status": trial.status}
+        record |= {f"sampled_{name}": _plain(value) for name, value in trial.parameters.items()}
+        record |= {
+            name: _plain(value)
+            for name, value in (trial.final or {}).items()
+            if isinstance(name, str) and name not in _LEFT_OUT and name not in record
+        }
+        record["seconds"] = trial.ended - trial.started if trial.ended and trial.started else None
+        records.append(record)
+    return records
+
+
+def _plain(value: object) -> float | int | str | bool | None:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return printable(str(value))[:LONGEST_TEXT]
+
+
+def experiment_content(source: str | Path, key: str = "", prefix: str = "") -> SectionContent:
+    """Content of an experiment, running, stopped or finished, or of a file of its results.
+
+    Parameters
+    ----------
+    source
+        As :func:`~easrec_nni.export.trials_of` takes it.
+    key, prefix
+        As :func:`~easrec_nni.report.composing.compose` takes them.
+
+    Raises
+    ------
+    UserError
+        There is no such experiment or file.
+    """
+    name = Path(source).stem
+    trials = trials_of(source)
+    records = trial_records(name, trials)
+    chapters = [
+        Chapter(f"{key}trials", "Trials", [_trials_table(trials, records), *_tradeoff(trials, prefix)]),
+        *_curves(trials, key, prefix),
+        *_without_result(trials, key),
+    ]
+    return SectionContent(
+        key, f"NNI experiment {name}", _verdict(trials), _warnings(trials), chapters, {"trials": records}
+    )
+
+
+def _label(trial: Trial) -> str:
+    sampled = [f"{'λ' if name == 'lambda' else name} = {_plain(value)}" for name, value in trial.parameters.items()]
+    return ", ".join([f"trial {trial.number}", *sampled])
+
+
+def _verdict(trials: Sequence[Trial]) -> str:
+    best, done = best_trial(trials), sum(trial.score is not None for trial in trials)
+    count = f"{done} of {len(trials)} trials ended with a result."
+    if best is None:
+        return count
+    cost = best.figure(COST)
+    about = f" at {readable_count(cost)} multiply-adds per user" if cost is not None else ""
+    return f"{count} The best by what was maximised is {_label(best)}: {best.score:.4f}{about}."
+
+
+def _warnings(trials: Sequence[Trial]) -> list[str]:
+    warnings = []
+    running = [trial for trial in trials if not trial.is_over]
+    if running:
+        warnings.append(f"{len(running)} trials have not ended: this report is preliminary.")
+    best = best_trial(trials)
+    if best is not None and best.figure("feasible") == 0:
+        warnings.append("No trial is below the ceiling of cost that was asked for; the best one is the nearest.")
+    if best is not None and sum(trial.score is not None for trial in trials) > 1:
+        warnings.append(
+            "One seed each: the best of several trials is partly the luckiest, and its validation figure too high. "
+            "Test figures decided nothing."
+        )
+    return warnings
+
+
+def _trials_table(trials: Sequence[Trial], records: Sequence[Record]) -> Table:
+    known = [column for column in _COLUMNS if any(record.get(column.key) is not None for record in records)]
+    sampled = [Column(name, name.removeprefix("sampled_"), "sampled") for name in _sampled_names(records)]
+    columns = [Column("status", "status", "trial"), *sampled, *known]
+    rows = []
+    for trial, record in zip(trials, records, strict=True):
+        entries = {column.key: _entry(record, column.key) for column in known}
+        entries |= {column.key: _text(record.get(column.key)) for column in sampled}
+        entries["status"] = Entry(trial.status.lower())
+        rows.append(Row(f"trial {trial.number}", entries, hint=trial.id))
+    notes = [
+        "The tuner maximised the column “objective”. A multiply-add is one multiplication and one addition, counted "
+        "for one user with a history of full length. Times were measured in the trial, whatever else the machine did."
+    ]
+    return Table("Trials of the experiment", columns, mark_best(known, rows), first="trial", notes=notes)
+
+
+def _sampled_names(records: Sequence[Record]) -> list[str]:
+    return list(dict.fromkeys(name for record in records for name in record if name.startswith("sampled_")))
+
+
+def _entry(record: Record, key: str) -> Entry:
+    if key in _COUNTS:
+        return number_entry(record, key, readable_count)
+    return number_entry(record, key, lambda value: f"{value:.4g}" if "@" not in key else f"{value:.4f}")
+
+
+def _text(value: object) -> Entry:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Entry(f"{value:.4g}", float(value))
+    return Entry("–" if value is None else str(value))
+
+
+def _tradeoff(trials: Sequence[Trial], prefix: str) -> list[Block]:
+    points: list[Record] = []
+    for trial in trials:
+        cost, accuracy = trial.figure(COST), trial.figure(f"test_{ACCURACY}")
+        if cost is not None and cost > 0 and accuracy is not None:
+            title = f"trial {trial.number}"
+            points.append({"system": title, "title": title, "group": GROUP, COST: cost, ACCURACY: accuracy})
+    if len(points) < 2:
+        return []
+    front = set(pareto_front([(float(point[COST] or 0), float(point[ACCURACY] or 0)) for point in points]))
+    records = [{**point, "pareto": index in front} for index, point in enumerate(points)]
+    caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front, trials that none beats."
+    return [replace(tradeoff_plot(records, f"{prefix}accuracy-cost"), caption=caption)]
+
+
+def _curves(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
+    blocks: list[Block] = []
+    for phase, title in (("search", "Validation NDCG@10 while searching"), ("retrain", "… while retraining")):
+        found: dict[str, tuple[str, Curves]] = {}
+        for trial in trials[:MOST_CURVES]:
+            points = [
+                (float(report["epoch"]), float(report[ACCURACY]))
+                for report in trial.intermediate
+                if report.get("phase") == phase and _are_numbers(report.get("epoch"), report.get(ACCURACY))
+            ]
+            if points:
+                found[_label(trial)] = (GROUP, {0: points})
+        if found:
+            blocks.append(training_plot(found, f"{prefix}training-{phase}", title, "validation NDCG@10, full ranking"))
+    return [Chapter(f"{key}curves", "How the trials went", blocks)] if blocks else []
+
+
+def _are_numbers(*values: object) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _without_result(trials: Sequence[Trial], key: str) -> list[Chapter]:
+    rows = []
+    for trial in trials:
+        if trial.score is None:
+            spent = readable_seconds(trial.ended - trial.started) if trial.started and trial.ended else "–"
+            reason = printable(trial.last_error())[:LONGEST_TEXT] or "–"
+            entries = {"status": Entry(trial.status.lower()), "time": Entry(spent), "reason": Entry(reason)}
+            rows.append(Row(_label(trial), entries, hint=trial.id))
+    if not rows:
+        return []
+    columns = [Column("status", "status"), Column("time", "time"), Column("reason", "last line of its errors")]
+    explained = Paragraph(
+        "A trial that is early_stopped or user_canceled was ended by the assessor, as others were better at the same "
+        "epoch, or by a person: NNI does not tell the two apart on this machine."
+    )
+    table = Table("Trials without a result", columns, rows, first="trial")
+    return [Chapter(f"{key}failed", "Without a result", [explained, table])]

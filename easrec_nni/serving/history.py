@@ -1,0 +1,94 @@
+"""The best items after one history, by any network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from easrec_nni.errors import UserError
+from search_spaces import EASRecSpace
+
+__all__ = ["item_numbers", "recommend_after"]
+
+
+def item_numbers(items: Sequence[str], n_items: int, numbers_of: dict[str, int] | None) -> NDArray[np.int64]:
+    """Numbers of items.
+
+    Parameters
+    ----------
+    items
+        Ids of the source; item numbers as texts where no dataset is known.
+    n_items
+        Items of the network.
+    numbers_of
+        Number of each id, None where no dataset is known.
+
+    Raises
+    ------
+    UserError
+        An item is unknown.
+    """
+    if numbers_of is None:
+        try:
+            numbers = np.fromiter(map(int, items), np.int64, len(items))
+        except (ValueError, OverflowError):
+            raise UserError(
+                "items must be whole numbers where no dataset is known: give the dataset, or numbers"
+            ) from None
+    else:
+        numbers = np.fromiter((numbers_of.get(name, 0) for name in items), np.int64, len(items))
+    wrong = (numbers < 1) | (numbers > n_items)
+    if wrong.any():
+        name = items[int(wrong.argmax())][:100]
+        raise UserError(
+            f"item {name!r} is not among the network's {n_items} items: leave it out, or train anew with it"
+        )
+    return numbers
+
+
+@torch.inference_mode()
+def recommend_after(
+    network: EASRecSpace, history: Sequence[str], k: int, unseen: bool, item_ids: NDArray[np.str_] | None
+) -> tuple[list[str], list[float]]:
+    """Best items after a history, by the network itself: its newest ``max_length`` interactions count.
+
+    Parameters
+    ----------
+    network
+        In evaluation mode.
+    history
+        Ids of items, oldest first.
+    k
+        Items to recommend.
+    unseen
+        Whether to leave out the history's items.
+    item_ids
+        Id of each item number; None: ids are item numbers.
+
+    Returns
+    -------
+    items : list of str
+        Best first.
+    scores : list of float
+        Theirs.
+
+    Raises
+    ------
+    UserError
+        The history is empty, has an unknown item, or k is out of range.
+    """
+    n_items = network.config.n_items
+    if not history or not 1 <= k <= n_items:
+        raise UserError(f"give a history of one item at least, and k from 1 to {n_items}")
+    known = None if item_ids is None else {str(name): number for number, name in enumerate(item_ids) if number}
+    numbers = torch.from_numpy(item_numbers(history, n_items, known))
+    scores = network(numbers[None])[0]
+    if unseen:
+        scores[numbers] = -torch.inf
+    values, best = scores.topk(k)
+    there = int((values > -torch.inf).sum())
+    names = best[:there].numpy() if item_ids is None else item_ids[best[:there].numpy()]
+    return [str(name) for name in names], values[:there].tolist()

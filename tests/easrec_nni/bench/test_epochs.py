@@ -1,0 +1,56 @@
+"""Epochs one by one are the epochs of a whole training."""
+
+from __future__ import annotations
+
+import io
+
+import torch
+
+from easrec_nni.bench.epochs import Training, search_epoch
+from easrec_nni.callbacks import EpochOrder
+from easrec_nni.data import Dataset
+from easrec_nni.protocol import training_batches
+from easrec_nni.settings import TrialSettings
+from easrec_nni.training import SequenceModule, make_trainer, seed_everything
+from search_spaces import EASRecSpace, SpaceConfig
+
+SPACE = {"max_length": 6, "hidden": 8, "inner": 8, "heads": 2, "layers": 1, "dropout": 0.0}
+SETTINGS = TrialSettings(data="tiny", space=SPACE, search={"batch_size": 8}, retrain={"batch_size": 8})
+
+
+def network(dataset: Dataset) -> EASRecSpace:
+    seed_everything(0)
+    config = SpaceConfig(n_items=dataset.n_items, hidden_pruning=(0,), inner_pruning=(0,), **SPACE)
+    return EASRecSpace(config.compact(config.largest))
+
+
+def test_two_epochs_are_those_of_one_training(tiny_dataset: Dataset) -> None:
+    training = Training(network(tiny_dataset), tiny_dataset, SETTINGS)
+    times = [training.epoch(), training.epoch()]
+    assert all(len(time.seconds) == time.batches == len(training.batches) for time in times)
+    whole = network(tiny_dataset)
+    module = SequenceModule(tiny_dataset, SETTINGS.retrain.learning_rate)
+    module.set_model(whole)
+    make_trainer(2, [EpochOrder()], progress=False).fit(module, training_batches(tiny_dataset, SETTINGS, 6, 8))
+    for name, weight in whole.state_dict().items():
+        torch.testing.assert_close(training.network.state_dict()[name], weight, msg=name)
+
+
+def test_an_epoch_goes_on_from_a_state(tiny_dataset: Dataset) -> None:
+    first = Training(network(tiny_dataset), tiny_dataset, SETTINGS)
+    first.epoch()
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second = Training(network(tiny_dataset), tiny_dataset, SETTINGS)
+    second.load_state_dict(torch.load(file, weights_only=True))
+    first.epoch()
+    second.epoch()
+    for name, weight in first.network.state_dict().items():
+        torch.testing.assert_close(second.network.state_dict()[name], weight, msg=name)
+
+
+def test_the_first_iterations_stand_for_an_epoch(tiny_dataset: Dataset) -> None:
+    time = search_epoch(tiny_dataset, SETTINGS, first=2)
+    assert len(time.seconds) == len(time.processor_seconds) == 2 < time.batches
+    assert time.epoch_seconds == sum(time.seconds) / 2 * time.batches

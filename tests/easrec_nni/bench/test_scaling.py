@@ -1,0 +1,87 @@
+"""Points and slopes."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+from easrec_nni.bench import scaling as scaling_module
+from easrec_nni.bench.measurement import Bench, BenchRequest
+from easrec_nni.bench.plots import scaling_plot
+from easrec_nni.bench.point import Order, in_own_process, measure_point
+from easrec_nni.bench.scaling import AXES, fitted_slope
+from easrec_nni.data import Dataset
+from easrec_nni.errors import UserError
+from search_spaces import SpaceConfig
+
+FIXED = {"min_depth": 1, "layers": 1, "hidden_pruning": [0], "inner_pruning": [0], "hidden": 8, "inner": 8, "heads": 2}
+
+
+def order(**changes: object) -> Order:
+    config = SpaceConfig(n_items=20, max_length=6, **FIXED).model_dump(mode="json")
+    values = {"config": config, "users": 3, "sequences": 2, "positions": 4, "repeats": 2, "threads": 1, **changes}
+    return Order(**values)  # type: ignore[arg-type]
+
+
+def test_slope_is_numpys() -> None:
+    random = np.random.default_rng(0)
+    x = np.array([50.0, 100, 200, 400, 800])
+    y = x**1.3 * np.exp(random.normal(0, 0.1, 5))
+    expected = np.polyfit(np.log(x), np.log(y), 1)[0]
+    assert fitted_slope(list(zip(x, y, strict=True))) == pytest.approx(expected)
+
+
+def test_no_slope_of_one_size_or_of_nothing() -> None:
+    assert fitted_slope([(5, 1), (5, 2)]) is None
+    assert fitted_slope([(5, 0), (6, 0)]) is None  # memory that does not grow has no logarithm
+
+
+def test_a_point_tells_time_and_memory() -> None:
+    figures = measure_point(order())
+    assert figures["training_positions"] == 8
+    assert figures["training_step_seconds"]["min"] > 0 and figures["inference_seconds_per_user"]["min"] > 0
+    assert figures["training_memory_bytes"] >= 0
+
+
+@pytest.mark.slow
+def test_memory_of_a_point_is_its_own() -> None:
+    """4,000 positions over 2,000 items are 32 MB of scores, which a small point before it does not hide."""
+    large = order(
+        config=SpaceConfig(n_items=2000, max_length=200, **FIXED).model_dump(mode="json"), sequences=20, positions=200
+    )
+    assert in_own_process(large)["training_memory_bytes"] > 30e6
+
+
+def test_a_point_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(UserError, match="could not be measured \\(code 1\\)"):
+        in_own_process(order())
+
+
+def test_axes_vary_one_size_each(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that is made up as N² has slope 2, and so have the parts that are measured by position."""
+    orders: list[Order] = []
+
+    def pretend(order: Order) -> dict[str, object]:
+        orders.append(order)
+        n = order.config["max_length"]
+        positions = order.sequences * order.positions
+        spread = {"median": n**2.0, "min": 1.0, "max": 1.0}
+        return {
+            "inference_seconds_per_user": spread,
+            "training_step_seconds": {"median": float(order.sequences * n**2), "min": 1.0, "max": 1.0},
+            "training_positions": positions,
+            "training_memory_bytes": 7,
+            "executed_madds_per_user": n,
+        }
+
+    monkeypatch.setattr(scaling_module, "in_own_process", pretend)
+    request = BenchRequest(dataset=str(tiny_dataset.path), settings={"data": "tiny"}, threads=1)
+    figures = AXES[0].measure(Bench(request))
+    assert figures["slopes"] == {"inference": 2.0, "training": 2.0, "training_memory": 0.0, "madds": 1.0}
+    assert [each.config["max_length"] for each in orders] == list(AXES[0].values)
+    assert all(each.config["layers"] == 4 and each.sequences * each.positions <= 8192 for each in orders)
+    drawn = scaling_plot([figures])
+    assert "slope 2.00" in drawn.svg and drawn.png.startswith(b"\x89PNG")
