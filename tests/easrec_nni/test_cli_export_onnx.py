@@ -9,10 +9,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, evaluate
+from easrec_nni import Architecture, Choice, Dataset, SpaceConfig
 from easrec_nni.callbacks import save_weights
 from easrec_nni.cli import logs
 from easrec_nni.cli.main import app
+from easrec_nni.evaluation import evaluate_fully
 from easrec_nni.networks import load_network
 from easrec_nni.serving import onnx_export
 from easrec_nni.serving.onnx_export import OnnxNetwork
@@ -48,8 +49,9 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
     ]
     network = load_network(Architecture.read(run / "architecture.json"), run / "weights.safetensors")
     figures = json.loads((out.parent / "network.int8.json").read_text())
-    assert figures["float32"] == pytest.approx(evaluate(network, tiny_dataset))
-    assert figures["int8"] == pytest.approx(evaluate(OnnxNetwork(out.parent / "network.int8.onnx", 6), tiny_dataset))
+    eight_bits = OnnxNetwork(out.parent / "network.int8.onnx", 6)
+    for name, each in (("float32", network), ("int8", eight_bits)):
+        assert figures[name] == pytest.approx(evaluate_fully(each, tiny_dataset)[0])
 
 
 @pytest.mark.parametrize(
