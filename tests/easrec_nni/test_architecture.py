@@ -91,7 +91,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full_disk)
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match="no space is left"):
         full_architecture().unpruned().write(file)
     assert file.read_bytes() == before
     assert list(tmp_path.iterdir()) == [file]

@@ -60,10 +60,11 @@ def test_a_search_that_stops_early_shifts_nothing(sent: list[dict[str, Any]]) ->
     assert [report["phase"] for report in sent] == ["search"] * 4 + ["retrain"]
 
 
-def test_a_search_that_was_complete_before_is_reported_at_once(sent: list[dict[str, Any]]) -> None:
+def test_only_epochs_that_a_search_was_spared_are_filled_up(sent: list[dict[str, Any]]) -> None:
+    """Those that it had, an earlier process's among them, are reported as they were: see easrec_nni.resumption."""
     reports = EpochReports(None)
-    reports.end_search([row(0, 0.3), row(1, 0.2)], CHOICES, 3)
-    assert [report["default"] for report in sent] == [0.3, 0.3, 0.3]
+    reports.end_search([row(0, 0.3), row(1, 0.2)], CHOICES, 4)
+    assert [(report["default"], report["epoch"]) for report in sent] == [(0.3, 2), (0.3, 3)]
 
 
 def test_candidates_of_a_search_are_not_filled_up(sent: list[dict[str, Any]]) -> None:
