@@ -37,11 +37,17 @@ class Cell:
     --------
     >>> Cell("easrec", 3, {"lambda": 0.5}).path.as_posix()
     'easrec--lambda=0.5/seed3'
+    >>> Cell("easrec", 3, {"lambda": 1.0}).path.as_posix()
+    'easrec--lambda=1/seed3'
     """
 
     system: str
     seed: int
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # NNI's manager hands 1.0 out as 1, as JavaScript writes it: both are one cell.
+        object.__setattr__(self, "parameters", {name: _plain(value) for name, value in self.parameters.items()})
 
     @property
     def path(self) -> Path:
@@ -73,6 +79,11 @@ class Cell:
             raise UserError(f"a cell has a system and a seed; got {dict(parameters)}") from None
         find_systems([system])
         return cls(system, seed, rest)
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without its decimal point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def cell_settings(cell: Cell, base: TrialSettings) -> TrialSettings:

@@ -135,3 +135,11 @@ def test_what_the_tuner_samples_becomes_a_cell() -> None:
 def test_a_damaged_result_counts_as_none(text: str, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text(text)
     assert read_result(tmp_path) is None
+
+
+def test_whole_numbers_are_one_cell_however_they_are_written() -> None:
+    """NNI's manager is JavaScript: of 1.0 it makes 1, and the study would wait for 1.0 for ever."""
+    wanted = [Cell("easrec", 0, {"lambda": value, "space.dropout": 0.5}) for value in (0.0, 1.0)]
+    sampled = [Cell.sampled({"system": "easrec", "seed": 0, "lambda": value, "space.dropout": 0.5}) for value in (0, 1)]
+    assert wanted == sampled
+    assert [cell.path.parts[0] for cell in wanted] == [f"easrec--lambda={n}--space.dropout=0.5" for n in (0, 1)]
