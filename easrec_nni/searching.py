@@ -19,7 +19,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.multi_trial import search_by_trials
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
-from easrec_nni.parallel import Job, processes_of, seed_apart, side_by_side
+from easrec_nni.parallel import Job, average, processes_of, seed_apart, side_by_side
 from easrec_nni.protocol import (
     MONITOR,
     architecture_batches,
@@ -232,7 +232,7 @@ def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str
     assert selection is not None
     probabilities = selection.probabilities()
     choice = config.choice(selection.sample())
-    constraint = strategy.oneshot_module.constraint
+    constraint, losses = strategy.oneshot_module.constraint, strategy.oneshot_module.epoch_losses()
     return {
         "hidden_pruning": choice.hidden_pruning,
         "inner_pruning": choice.inner_pruning,
@@ -242,7 +242,7 @@ def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str
         / architecture_cost(config, config.largest).madds_per_user,
         "temperature": selection.temperature,
         **{f"entropy_{label}": float(torch.special.entr(p).sum()) for label, p in probabilities.items()},
-        **strategy.oneshot_module.epoch_losses(),
+        **{name: float(average(torch.tensor(value))) for name, value in losses.items()},
         **_probability_columns(config, probabilities),
     }
 
