@@ -3,6 +3,9 @@
 NNI 3.0 asks its manager four times within about four seconds whether it is there, and gives up with whatever the last
 answer was: a refused connection, or the word INITIALIZING where it expects JSON. On a machine whose cores are all at
 work a manager needs longer. Here it has as long as it lives, up to a limit.
+
+Nor does NNI look who answers. Of two experiments that are started at one moment for one port, one manager gets it and
+the other ends; NNI would take the answers of the first for those of the second and send it the second's settings.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def wait_for_manager(port: int, retry: int = 0, url_prefix: str | None = None) -> None:
-    """Return when the manager answers.
+    """Return when the manager answers, and it is the one that this process started.
 
     Parameters
     ----------
@@ -29,23 +32,46 @@ def wait_for_manager(port: int, retry: int = 0, url_prefix: str | None = None) -
 
     Raises
     ------
+    RuntimeError
+        Another experiment's manager has the port.
     Exception
         What the last attempt raised, when the manager has ended or the time is over.
     """
     deadline = time.monotonic() + LONGEST_SECONDS
     while True:
+        lives = _child_lives()
         try:
             rest.get(port, "/check-status", url_prefix)
-            return
+            if _child_listens(port):
+                return
+            if not lives or time.monotonic() > deadline:
+                raise RuntimeError(f"Port {port} is not idle: another experiment got it at the same moment")
         except Exception:  # anything: a manager that starts refuses connections or does not speak JSON
-            if time.monotonic() > deadline or not _child_lives():
+            if time.monotonic() > deadline or not lives:
                 raise
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
+def _children() -> list[psutil.Process]:
+    """Living processes that this one started, which can only be the manager."""
+    return [each for each in psutil.Process().children() if each.status() != psutil.STATUS_ZOMBIE]
+
+
 def _child_lives() -> bool:
-    """Whether a process that this one started, which can only be the manager, has not ended."""
-    return any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in psutil.Process().children())
+    """Whether the manager that this process started has not ended."""
+    return bool(_children())
+
+
+def _child_listens(port: int) -> bool:
+    """Whether that manager is who answers on a port."""
+    try:
+        return any(
+            connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            for child in _children()
+            for connection in child.net_connections("tcp")
+        )
+    except psutil.Error:  # it ended just now
+        return False
 
 
 def main() -> None:

@@ -65,10 +65,10 @@ def test_two_experiments_do_not_mix(
     assert list_experiments().keys() == {first.id, second.id}
 
     def results(experiment: Experiment) -> list[tuple[object, float | None]]:
-        return sorted((trial.parameters["kind"], trial.score) for trial in list_trials(find_experiment(experiment.id)))
+        trials = list_trials(find_experiment(experiment.id))
+        return sorted(((trial.parameters["kind"], trial.score) for trial in trials), key=str)
 
     wait_for(lambda: all(trial.is_over for each in experiments for trial in list_trials(each)))
-    wait_for(lambda: len(results(first)) == len(results(second)) == 2)
     expected = [(0.1, 0.1), (0.2, 0.2)], [(0.7, 0.7), (0.8, 0.8)]
     wait_for(lambda: (results(first), results(second)) == expected)
     stop_experiment(first)
