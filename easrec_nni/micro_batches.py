@@ -7,13 +7,14 @@ taken anew, cost as much as a third of the arithmetic. The result is that of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from easrec_nni.batches import TrainingBatch
+from search_spaces.chunks import runs
 
 __all__ = ["BatchPart", "CACHED_VALUES", "loss_in_parts", "parts_of"]
 
@@ -52,20 +53,9 @@ def parts_of(batch: TrainingBatch, width: int) -> list[BatchPart]:
         return [BatchPart(batch, 1.0)]
     return [
         BatchPart(_rows(batch, begin, end, max(lengths[begin:end])), sum(counts[begin:end]) / total)
-        for begin, end in _runs(lengths, CACHED_VALUES // width)
+        for begin, end in runs(lengths, CACHED_VALUES // width)
         if sum(counts[begin:end])
     ]
-
-
-def _runs(lengths: Sequence[int], positions: int) -> Iterator[tuple[int, int]]:
-    """Runs of sequences that, padded to their longest, have at most so many positions; one sequence at least."""
-    begin, longest = 0, 0
-    for row, length in enumerate(lengths):
-        longest = max(longest, length)
-        if row > begin and longest * (row + 1 - begin) > positions:
-            yield begin, row
-            begin, longest = row, length
-    yield begin, len(lengths)
 
 
 def _rows(batch: TrainingBatch, begin: int, end: int, longest: int) -> TrainingBatch:

@@ -7,12 +7,12 @@ positions do not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-__all__ = ["CACHED_VALUES", "in_chunks", "may_chunk"]
+__all__ = ["CACHED_VALUES", "in_chunks", "may_chunk", "runs"]
 
 # Values of a layer's widest activation that a chunk may have, the larger of d and D for each position: 2 MiB.
 CACHED_VALUES = 1 << 19
@@ -54,18 +54,20 @@ def in_chunks(run: Callable[[Tensor], Tensor], ids: Tensor, window: int, width: 
     ends = torch.where(kept, place, 0).amax(1) + 1
     order = (ends - firsts).argsort()
     results = []
-    for rows in _runs(order, (ends - firsts)[order], positions):
+    for begin, end in runs((ends - firsts)[order].tolist(), positions):
+        rows = order[begin:end]
         results.append(run(ids[rows, int(firsts[rows].min()) : int(ends[rows].max())]))
     joined = torch.cat(results)
     return torch.empty_like(joined).index_copy_(0, order, joined)
 
 
-def _runs(order: Tensor, lengths: Tensor, positions: int) -> Iterator[Tensor]:
-    """Cut rows of ascending length where padded to the longest they have more positions than allowed."""
-    begin, known = 0, lengths.tolist()
-    for row, length in enumerate(known):
-        if row > begin and length * (row + 1 - begin) > positions:
-            yield order[begin:row]
-            begin = row
-    if len(known):
-        yield order[begin:]
+def runs(lengths: Sequence[int], positions: int) -> Iterator[tuple[int, int]]:
+    """First and end of runs of rows that, padded to their longest, have so many positions at most; one row at least."""
+    begin, longest = 0, 0
+    for row, length in enumerate(lengths):
+        longest = max(longest, length)
+        if row > begin and longest * (row + 1 - begin) > positions:
+            yield begin, row
+            begin, longest = row, length
+    if len(lengths):
+        yield begin, len(lengths)
