@@ -16,7 +16,7 @@ from torch import Tensor
 from easrec_nni.batches import TrainingBatch
 from search_spaces.chunks import runs
 
-__all__ = ["BatchPart", "CACHED_VALUES", "loss_in_parts", "parts_of"]
+__all__ = ["BatchPart", "CACHED_VALUES", "leaves_of", "loss_in_parts", "parts_of"]
 
 # Values of a layer's widest activation that a part may have: 2^19 float32 are 2 MiB, of which a backward pass meets
 # several at a time. Measured on two cores with 1 MiB of second-level cache each: 8 and 16 sequences of 200 at D = 256
@@ -31,7 +31,7 @@ class BatchPart(NamedTuple):
     share: float
 
 
-def parts_of(batch: TrainingBatch, width: int) -> list[BatchPart]:
+def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> list[BatchPart]:
     """Cut a batch into parts of few enough positions, each without padding that all its sequences have.
 
     Parameters
@@ -40,6 +40,8 @@ def parts_of(batch: TrainingBatch, width: int) -> list[BatchPart]:
         Sequences padded on the left.
     width
         Width of the widest activation, the larger of d and D.
+    positions
+        Of a part, padding included; as many as :data:`CACHED_VALUES` allow at this width by default.
 
     Returns
     -------
@@ -49,11 +51,12 @@ def parts_of(batch: TrainingBatch, width: int) -> list[BatchPart]:
     lengths = (batch.ids != 0).sum(1).tolist()
     counts = (batch.targets != 0).reshape(len(lengths), -1).sum(1).tolist()
     total = sum(counts)
-    if len(lengths) * batch.ids.shape[1] * width <= CACHED_VALUES or total == 0:
+    most = CACHED_VALUES // width if positions is None else positions
+    if len(lengths) * batch.ids.shape[1] <= most or total == 0:
         return [BatchPart(batch, 1.0)]
     return [
         BatchPart(_rows(batch, begin, end, max(lengths[begin:end])), sum(counts[begin:end]) / total)
-        for begin, end in runs(lengths, CACHED_VALUES // width)
+        for begin, end in runs(lengths, most)
         if sum(counts[begin:end])
     ]
 
@@ -92,17 +95,7 @@ def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[Ba
     return total
 
 
-def _take(loss_of: Callable[[TrainingBatch], Tensor], part: BatchPart, sums: dict[Tensor, Tensor]) -> Tensor:
-    """Add a part's gradients to the sums; its value. Its activations go when this returns."""
-    loss = part.share * loss_of(part.batch)
-    leaves = _leaves(loss)
-    # Parts share what the architecture's weights were drawn with, which the first must leave to the next.
-    for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves, retain_graph=True), strict=True):
-        sums[leaf] = sums[leaf].add_(gradient) if leaf in sums else gradient.clone()
-    return loss.detach()
-
-
-def _leaves(loss: Tensor) -> list[Tensor]:
+def leaves_of(loss: Tensor) -> list[Tensor]:
     """Tensors that a loss is to be differentiated by."""
     found, seen, stack = [], set(), [loss.grad_fn]
     while stack:
@@ -114,6 +107,16 @@ def _leaves(loss: Tensor) -> list[Tensor]:
             found.append(node.variable)
         stack.extend(child for child, _ in node.next_functions)
     return found
+
+
+def _take(loss_of: Callable[[TrainingBatch], Tensor], part: BatchPart, sums: dict[Tensor, Tensor]) -> Tensor:
+    """Add a part's gradients to the sums; its value. Its activations go when this returns."""
+    loss = part.share * loss_of(part.batch)
+    leaves = leaves_of(loss)
+    # Parts share what the architecture's weights were drawn with, which the first must leave to the next.
+    for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves, retain_graph=True), strict=True):
+        sums[leaf] = sums[leaf].add_(gradient) if leaf in sums else gradient.clone()
+    return loss.detach()
 
 
 class _Known(torch.autograd.Function):

@@ -37,6 +37,7 @@ from easrec_nni.cost import cost_table
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.item_features import set_features
 from easrec_nni.losses import LOSSES
+from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.nni_engine import BudgetSpent, explore
 from easrec_nni.protocol import MONITOR, item_loss, selection_batches, training_batches
 from easrec_nni.settings import TrialSettings
@@ -154,7 +155,8 @@ class _Search:
         network = EASRecSpace(self.config.compact(choice))
         set_features(network, self.dataset)
         criterion, loss = item_loss(self.dataset, settings), _EpochLoss()
-        module = SequenceModule(self.dataset, settings.search.learning_rate, loss=criterion)
+        size = MicroBatchSize(settings.micro_batch)
+        module = SequenceModule(self.dataset, settings.search.learning_rate, loss=criterion, micro_batch=size)
         module.set_model(network)
         trainer = make_trainer(self.epochs, [EpochOrder(), loss], self.progress, settings.precision)
         trainer.check_val_every_n_epoch = self.epochs  # judged once: earlier validations would decide nothing

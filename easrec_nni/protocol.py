@@ -93,6 +93,8 @@ def request_of(settings: TrialSettings) -> dict[str, Any]:
         request["devices"] = settings.devices
     if settings.precision != "float32":
         request["precision"] = settings.precision
+    if settings.micro_batch != "rule":  # dropout is drawn part by part
+        request["micro_batch"] = settings.micro_batch
     if settings.loss == "gbce":
         request["gbce_t"] = settings.gbce_t
     return request

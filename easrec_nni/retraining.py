@@ -23,6 +23,7 @@ from easrec_nni.files import read_json
 from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.inference import measure_inference
 from easrec_nni.item_features import set_features
+from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.modes import check_mode
 from easrec_nni.networks import load_network, read_weights
 from easrec_nni.parallel import Job, seed_apart, side_by_side
@@ -137,10 +138,11 @@ def retrain(
         network = load_network(architecture, weights_file).eval()
         return Retrained(network, read_metrics(folder.path), folder.path)
     with side_by_side(settings.devices, _job(architecture, dataset, settings, folder, weights)):
-        record = _fit(network, dataset, settings, folder, progress, on_epoch)
+        record, micro_batch = _fit(network, dataset, settings, folder, progress, on_epoch)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), weights_file)
     metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
+    metrics["training"]["micro_batch"] = micro_batch.as_dict()
     write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
     identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
@@ -224,10 +226,11 @@ def _fit(
     folder: RunFolder,
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None,
-) -> EpochRecord:
+) -> tuple[EpochRecord, MicroBatchSize]:
     chosen, length = settings.retrain, network.config.max_length
     record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
-    module = SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings))
+    size = MicroBatchSize(settings.micro_batch)
+    module = SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings), micro_batch=size)
     module.set_model(network)
     trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision)
     seed_apart(settings.seed)
@@ -240,7 +243,7 @@ def _fit(
     )
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return record
+    return record, size
 
 
 def _metrics(

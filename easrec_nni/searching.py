@@ -16,6 +16,7 @@ from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_histor
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
+from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.multi_trial import search_by_trials
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
@@ -209,7 +210,12 @@ def _search_one_shot(
     run_strategy(
         strategy,
         space,
-        SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings)),
+        SequenceModule(
+            dataset,
+            chosen.learning_rate,
+            loss=item_loss(dataset, settings),
+            micro_batch=MicroBatchSize(settings.micro_batch),
+        ),
         make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision),
         train_batches=training_batches(dataset, settings, length, chosen.batch_size),
         validation_batches={

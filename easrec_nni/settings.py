@@ -6,7 +6,7 @@ import difflib
 import reprlib
 import socket
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -155,6 +155,11 @@ class TrialSettings(_Settings):
     )
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="bf16: products of the training in bfloat16, weights and their steps in float32"
+    )
+    micro_batch: Literal["rule", "measured"] | Annotated[int, Field(ge=1)] = Field(
+        "rule",
+        description="positions of a batch that are in memory at a time: by a rule, what is fastest here, or a number; "
+        "see easrec_nni.micro_batch_size",
     )
     seed: int = Field(0, ge=0)
     search: SearchSettings = SearchSettings()

@@ -25,6 +25,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.evaluation import PROTOCOLS, Ranker
 from easrec_nni.files import read_json, write_text
 from easrec_nni.losses import ItemLoss, next_item_loss
+from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.micro_batches import loss_in_parts, parts_of
 from easrec_nni.parallel import average_gradients, count, gathered, is_first, rank
 from easrec_nni.ranking import metrics_of
@@ -49,6 +50,8 @@ class SequenceModule(LightningModule):
         Rankings to validate by.
     loss
         Full softmax by default.
+    micro_batch
+        How many positions are in memory at a time; the rule by default.
 
     Attributes
     ----------
@@ -62,18 +65,22 @@ class SequenceModule(LightningModule):
         learning_rate: float,
         protocols: Sequence[str] = PROTOCOLS,
         loss: ItemLoss | None = None,
+        micro_batch: MicroBatchSize | None = None,
     ) -> None:
         super().__init__()
-        self.loss = loss
+        self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
         self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of a batch, part by part."""
-        config = self.model.config
-        parts = parts_of(batch, max(config.hidden, config.inner))
-        return loss_in_parts(lambda part: next_item_loss(self.model, part, self.loss), parts)
+        width = max(self.model.config.hidden, self.model.config.inner)
+        positions = self.micro_batch.positions(self._loss_of, batch, width)
+        return loss_in_parts(self._loss_of, parts_of(batch, width, positions))
+
+    def _loss_of(self, part: TrainingBatch) -> Tensor:
+        return next_item_loss(self.model, part, self.loss)
 
     def on_after_backward(self) -> None:
         """Take the step of all processes. NNI's search calls this too."""

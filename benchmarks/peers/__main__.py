@@ -44,6 +44,10 @@ def options_of(words: list[str]) -> argparse.Namespace:
         ("time-to-ndcg", "accuracy after every epoch of one system"),
     ):
         _add_common(commands.add_parser(name, help=text))
+    for name in ("inference", "epoch"):
+        commands.choices[name].add_argument(
+            "--allocators", nargs="+", choices=("default", "keep"), default=["default", "keep"], help="ours [both]"
+        )
     _add_inference(commands.choices["inference"])
     _add_epoch(commands.choices["epoch"])
     _add_curve(commands.choices["time-to-ndcg"])

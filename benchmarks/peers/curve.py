@@ -79,7 +79,7 @@ def record_curve(
     if file.is_file() and not restart:
         curve = read_json(file)
         if curve["order"] != request["order"]:
-            raise UserError(f"{work} holds a curve of other settings: choose another --work, or --restart")
+            raise UserError(f"{work} holds a curve of other settings: choose another --name, or --restart")
     rows: list[dict[str, Any]] = curve["rows"]
     if _done(rows, epochs, minutes):
         return curve

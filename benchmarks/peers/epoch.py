@@ -29,7 +29,7 @@ def against_recbole(options: argparse.Namespace, dataset: Dataset, log: Path, sh
         "LinRec with gates": shape.of_ours(),
         "softmax": shape.of_ours(gate_layers=0, attention="softmax"),
     }
-    return peers + _ours(networks, shape, dataset, threads, {"history": "all"}, options.our_batch)
+    return peers + _ours(options, networks, shape, dataset, {"history": "all"})
 
 
 def against_rectools(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> list[Contestant]:
@@ -40,23 +40,22 @@ def against_rectools(options: argparse.Namespace, dataset: Dataset, log: Path, s
         "LinRec": equal.of_ours(gate_layers=0),
         "softmax": equal.of_ours(gate_layers=0, attention="softmax"),
     }
-    return peers + _ours(networks, equal, dataset, threads, {"history": "newest"}, options.our_batch)
+    return peers + _ours(options, networks, equal, dataset, {"history": "newest"})
 
 
 def _ours(
+    options: argparse.Namespace,
     networks: dict[str, dict[str, Any]],
     shape: Shape,
     dataset: Dataset,
-    threads: int,
     settings: dict[str, Any],
-    batch: int,
 ) -> list[Contestant]:
     choices = {"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": shape.layers}
-    settings = {**settings, "mode": "causal", "retrain": {"batch_size": batch}}
+    settings = {**settings, "mode": "causal", "retrain": {"batch_size": options.our_batch}}
     return [
-        ours(name, allocator, dataset.path, space, choices, threads, settings)
+        ours(name, allocator, dataset.path, space, choices, options.threads, settings)
         for name, space in networks.items()
-        for allocator in ("default", "keep")
+        for allocator in options.allocators
     ]
 
 

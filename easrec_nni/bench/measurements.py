@@ -6,6 +6,7 @@ from easrec_nni.bench import (
     epochs_in_turns,
     evaluating,
     matmul,
+    micro_batches,
     preparing,
     profiling,
     reaching,
@@ -28,6 +29,7 @@ ALL: dict[str, Measurement] = {
         serving.MEASUREMENT,
         streaming.MEASUREMENT,
         profiling.MEASUREMENT,
+        micro_batches.MEASUREMENT,
         *scaling.MEASUREMENTS,
         reaching.MEASUREMENT,
     )

@@ -126,3 +126,11 @@ def test_a_damaged_measurement_is_an_error(request_: BenchRequest, tmp_path: Pat
 def test_the_list_names_every_measurement() -> None:
     result = run("--list")
     assert [line.partition(":")[0] for line in result.stdout.splitlines()] == list(ALL)
+
+
+def test_micro_batches_are_compared_and_profiled(request_: BenchRequest) -> None:
+    figures = ALL["micro-batches"].measure(Bench(request_))
+    assert min(row["of_the_fastest"] for row in figures["rows"]) == 1
+    assert max(row["positions"] for row in figures["rows"]) <= figures["sequences"] * figures["history"]
+    for operators in figures["operators"].values():
+        assert sum(row["share"] for row in operators) == pytest.approx(1)
