@@ -52,7 +52,12 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, states: Tensor | None, batch: Batch, hidden: int | None = None, inner: int | None = None
+        self,
+        states: Tensor | None,
+        batch: Batch,
+        hidden: int | None = None,
+        inner: int | None = None,
+        factor: Tensor | None = None,
     ) -> Tensor:
         """Run the block at one pair of widths (default: its own).
 
@@ -62,19 +67,30 @@ class Block(nn.Module):
             ``[B, N, >= hidden]`` output of the layer before, of which the first dimensions are read; None in layer 1.
         batch
             What the embedding layer made of the input.
+        factor
+            A number that the output is multiplied with.
 
         Returns
         -------
         Tensor
             ``[B, N, hidden]``, or ``[B, 1, hidden]`` if the batch asks for the last position only.
         """
-        return self.at_widths(states, batch, hidden or self.hidden, [inner or self.inner])[0]
+        factors = None if factor is None else [factor]
+        return self.at_widths(states, batch, hidden or self.hidden, [inner or self.inner], factors)[0]
 
-    def at_widths(self, states: Tensor | None, batch: Batch, hidden: int, inners: Sequence[int]) -> list[Tensor]:
+    def at_widths(
+        self,
+        states: Tensor | None,
+        batch: Batch,
+        hidden: int,
+        inners: Sequence[int],
+        factors: Sequence[Tensor] | None = None,
+    ) -> list[Tensor]:
         """Outputs at one hidden and several inner widths; attention and the first dense layer are computed once.
 
         Inner widths are prefixes of each other, so that the second dense layer's outputs are running sums over the
-        segments between them.
+        segments between them. Factors are multiplied into the last LayerNorm's weights, which costs d numbers where
+        the output would cost ``B N d``, in either direction.
         """
         source = batch.input(hidden) if states is None else states[..., :hidden]
         gate_input = batch.input(hidden)
@@ -88,13 +104,16 @@ class Block(nn.Module):
         expanded = F.gelu(F.linear(feed, self.expand.weight[:widest, :hidden], self.expand.bias[:widest]))
         if self.inner_gate is not None:
             expanded = expanded * self.inner_gate(gate_input, widest)
-        contracted: dict[int, Tensor] = {}
+        contracted: dict[int, Tensor] = {}  # before the last LayerNorm
         running, done = self.contract.bias[:hidden], 0
         for width in sorted(set(inners)):
             segment = F.linear(expanded[..., done:width], self.contract.weight[:hidden, done:width])
             running, done = running + segment, width
-            contracted[width] = self._norm(self.output_norm, attended + self._drop(running), hidden)
-        return [contracted[width] for width in inners]
+            contracted[width] = attended + self._drop(running)
+        return [
+            self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
+            for place, width in enumerate(inners)
+        ]
 
     def _attend(self, residual: Tensor, source: Tensor, mask: Tensor, hidden: int) -> Tensor:
         """Multi-head attention and W_O; queries come from ``residual``: all positions, or the newest."""
@@ -128,8 +147,11 @@ class Block(nn.Module):
         weight = self.out.weight.view(self.hidden, self.heads, -1)[:hidden, :, : hidden // self.heads]
         return weight.reshape(hidden, hidden)
 
-    def _norm(self, norm: nn.LayerNorm, states: Tensor, width: int) -> Tensor:
-        return F.layer_norm(states, (width,), norm.weight[:width], norm.bias[:width], norm.eps)
+    def _norm(self, norm: nn.LayerNorm, states: Tensor, width: int, factor: Tensor | None = None) -> Tensor:
+        weight, bias = norm.weight[:width], norm.bias[:width]
+        if factor is not None:
+            weight, bias = factor * weight, factor * bias
+        return F.layer_norm(states, (width,), weight, bias, norm.eps)
 
     def _drop(self, states: Tensor) -> Tensor:
         return dropout(states, self.dropout, self.training)

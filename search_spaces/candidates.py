@@ -56,13 +56,19 @@ class Candidates(LayerChoice):
         """
         keep = [i for i, weight in enumerate(weights.detach().tolist()) if weight > NEGLIGIBLE_WEIGHT]
         by_width: dict[int, Tensor] = {}
-        for index, output in zip(keep, self._outputs(keep, states, batch), strict=True):
-            width, term = output.shape[-1], weights[index] * output
+        for term in self._outputs(keep, states, batch, [weights[index] for index in keep]):
+            width = term.shape[-1]
             by_width[width] = by_width[width] + term if width in by_width else term
         return torch.stack([self._pad(total) for total in by_width.values()]).sum(0)
 
-    def _outputs(self, indices: Sequence[int], states: Tensor | None, batch: Batch) -> list[Tensor]:
-        return [self[self.names[index]](states, batch) for index in indices]
+    def _outputs(
+        self, indices: Sequence[int], states: Tensor | None, batch: Batch, factors: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
+        """Outputs of candidates, each times its factor."""
+        return [
+            self[self.names[index]](states, batch, factor=None if factors is None else factors[place])
+            for place, index in enumerate(indices)
+        ]
 
     def _pad(self, output: Tensor) -> Tensor:
         return F.pad(output, (0, self.width - output.shape[-1]))
@@ -99,12 +105,16 @@ class SharedCandidates(Candidates):
         super().__init__(config, slices)
         self.block = Block(config, layer, *self.widths[0])
 
-    def _outputs(self, indices: Sequence[int], states: Tensor | None, batch: Batch) -> list[Tensor]:
+    def _outputs(
+        self, indices: Sequence[int], states: Tensor | None, batch: Batch, factors: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
+        of_index = None if factors is None else dict(zip(indices, factors, strict=True))
         outputs: dict[int, Tensor] = {}
         for hidden in dict.fromkeys(self.widths[index][0] for index in indices):
             same = [index for index in indices if self.widths[index][0] == hidden]
             inners = [self.widths[index][1] for index in same]
-            outputs.update(zip(same, self.block.at_widths(states, batch, hidden, inners), strict=True))
+            times = None if of_index is None else [of_index[index] for index in same]
+            outputs.update(zip(same, self.block.at_widths(states, batch, hidden, inners, times), strict=True))
         return [outputs[index] for index in indices]
 
     def sliced_state(self, index: int) -> dict[str, Tensor]:

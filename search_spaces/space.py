@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -30,10 +31,20 @@ class Layers(Repeat):
 
     def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
         """Dry run: all layers, each with its largest candidate."""
-        for block in self.blocks:
-            states = block(states, batch)
+        for layer, block in enumerate(self.blocks, start=1):
+            states = self.run_block(block, layer == len(self.blocks), states, batch)
         assert states is not None
-        return states
+        return self.output(states, batch)
+
+    def run_block(self, block: nn.Module, is_last: bool, states: Tensor | None, batch: Batch) -> Tensor:
+        """One layer's output; if the batch asks for the newest position only, the last one that runs gives no other."""
+        context = replace(batch, last_only=False) if batch.last_only and not is_last else batch
+        result: Tensor = block(states, context)
+        return result
+
+    def output(self, states: Tensor, batch: Batch) -> Tensor:
+        """What a mixture over depths adds up: a layer's output, where the batch wants it."""
+        return batch.newest(states) if batch.last_only and states.shape[1] == batch.mask.shape[1] else states
 
 
 class EASRecSpace(ModelSpace):
@@ -94,8 +105,9 @@ class EASRecSpace(ModelSpace):
     def newest_state(self, ids: Tensor) -> Tensor:
         """What items are scored with, ``[B, d]``: Y at each sequence's newest interaction, or at the mask after it.
 
-        A fixed network computes queries, W_O and the feed-forward network of its last layer there alone; with CORE's
-        head it needs them all. Without gradients, many sequences are taken in chunks: see :mod:`search_spaces.chunks`.
+        The last layer that runs computes queries, W_O and its feed-forward network there alone, in a supernet too; with
+        CORE's head it needs them all. Without gradients, many sequences are taken in chunks: see
+        :mod:`search_spaces.chunks`.
         """
         ids = self.prompt(ids)
         if not may_chunk(self.training):
@@ -108,7 +120,9 @@ class EASRecSpace(ModelSpace):
             newest: Tensor = self.head(self.layers(None, batch), batch, newest_only=True)
         elif isinstance(self.layers, Stack):
             newest = self.layers(None, batch, last_only=True)
-        else:
+        elif isinstance(getattr(self.layers, "origin", self.layers), Layers):
+            newest = self.layers(None, replace(batch, last_only=True))
+        else:  # wrapped by a strategy that does not know how to ask for less
             newest = batch.newest(self.layers(None, batch))
         return newest[:, 0]
 

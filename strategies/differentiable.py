@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,23 @@ from strategies.supernet import MixedChoice, MixedDepth, choices_of, wrap
 __all__ = ["DifferentiableModule", "DifferentiableStrategy"]
 
 _logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def _without_gradients(module: nn.Module) -> Iterator[None]:
+    """A network's weights as constants: a step of alpha and beta would compute their gradients and throw them away.
+
+    A third of its arithmetic is theirs. A module that takes gradients before it returns would not know that nobody
+    wants them.
+    """
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 class DifferentiableModule(BaseOneShotLightningModule):
@@ -60,11 +78,11 @@ class DifferentiableModule(BaseOneShotLightningModule):
     def _architecture_step(self, batch: Any, batch_idx: int) -> None:
         with self.settings.processes.same_draws(self.device):
             weights = self.selection.draw()
-        loss = self.training_module.training_step(batch, batch_idx)
+        with _without_gradients(self.training_module):
+            loss = self.training_module.training_step(batch, batch_idx)
         resource = self.resource(weights)
         total = loss + self.settings.lambda_ * resource  # Eq. 16
         parameters = list(self.logits.values())
-        # Gradients of alpha and beta alone: those of the network's weights would be computed and thrown away.
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
         self.settings.processes.average(parameters)

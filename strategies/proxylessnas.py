@@ -106,13 +106,14 @@ class PathDepth(MixedDepth):
         active, others = _paths_of(self)
         paths = {depths[path]: path for path in (active, *others)}
         total: Any = 0
-        for depth, block in enumerate(self.origin.blocks[: max(paths)], start=1):
+        for depth in range(1, max(paths) + 1):
             # Behind the active depth all gradients but that of the other gate are 0.
             with torch.set_grad_enabled(torch.is_grad_enabled() and depth <= depths[active]):
-                states = block(states, *context)
+                states = self.run_block(depth, max(paths), states, *context)
             if depth in paths:
-                total = total + self.weights[paths[depth]] * (states if depth == depths[active] else states.detach())
-        return total if others else states
+                output = self.output(states, *context)
+                total = total + self.weights[paths[depth]] * (output if depth == depths[active] else output.detach())
+        return total if others else self.output(states, *context)
 
 
 class ProxylessModule(DifferentiableModule):

@@ -6,6 +6,7 @@ resource penalty has no gradient. These wrappers read the weights that were draw
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -85,18 +86,37 @@ class MixedDepth(_Mixed):
         """``sum_j q_j T^(j)``; the output after the strongest depth alone while the selection is hard."""
         depths = self.selection.options[self.origin.label]
         if self.selection.hard:
-            for block in self.origin.blocks[: depths[self.selection.argmax(self.origin.label)]]:
-                states = block(states, *context)
-            return states
+            deepest = depths[self.selection.argmax(self.origin.label)]
+            for depth in range(1, deepest + 1):
+                states = self.run_block(depth, deepest, states, *context)
+            return self.output(states, *context)
         weights = dict(zip(depths, self.weights.unbind(), strict=True))
+        deepest = self._deepest({depth: float(weight.detach()) for depth, weight in weights.items()})
         total: Any = 0
-        for depth, block in enumerate(self.origin.blocks, start=1):
-            if sum(float(weight.detach()) for later, weight in weights.items() if later >= depth) < NEGLIGIBLE_WEIGHT:
-                break
-            states = block(states, *context)
+        for depth in range(1, deepest + 1):
+            states = self.run_block(depth, deepest, states, *context)
             if depth in weights:
-                total = total + weights[depth] * states
+                total = total + weights[depth] * self.output(states, *context)
         return total
+
+    def run_block(self, depth: int, deepest: int, states: Any, *context: Any) -> Any:
+        """Output of the layer ``depth``, from 1; a space may need less of the deepest one that runs."""
+        block = self.origin.blocks[depth - 1]
+        if hasattr(self.origin, "run_block"):
+            return self.origin.run_block(block, depth == deepest, states, *context)
+        return block(states, *context)
+
+    def output(self, states: Any, *context: Any) -> Any:
+        """What is added up of a layer's output; a space may want a part of it."""
+        return self.origin.output(states, *context) if hasattr(self.origin, "output") else states
+
+    def _deepest(self, weights: Mapping[int, float]) -> int:
+        """The last layer behind which a weight remains that can be noticed."""
+        return max(
+            depth
+            for depth in range(1, len(self.origin.blocks) + 1)
+            if sum(weight for later, weight in weights.items() if later >= depth) >= NEGLIGIBLE_WEIGHT
+        )
 
 
 def choices_of(space: ModelSpace) -> dict[str, list[Any]]:
