@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from search_spaces.attention import make_attention
 from search_spaces.config import SpaceConfig
-from search_spaces.dropout import dropout
+from search_spaces.dropout import dropout, dropout_mask
 from search_spaces.embedding import Batch
 from search_spaces.gates import DataAwareGate
 
@@ -99,17 +99,24 @@ class Block(nn.Module):
         attended = self._norm(self.attention_norm, residual + self._drop(mixed), hidden)
         if self.hidden_gate is not None and batch.last_only:
             gate_input = batch.newest(gate_input)
-        feed = attended if self.hidden_gate is None else attended * self.hidden_gate(gate_input, hidden)
-        widest = max(inners)
-        expanded = F.gelu(F.linear(feed, self.expand.weight[:widest, :hidden], self.expand.bias[:widest]))
+        # gamma goes into the weights behind a gate: a few thousand products instead of one for every position.
+        expand, contract, feed = self.expand.weight, self.contract.weight, attended
+        if self.hidden_gate is not None:
+            feed, expand = attended * self.hidden_gate.openings(gate_input, hidden), self.hidden_gate.scale * expand
+        widths = sorted(set(inners))
+        expanded = F.gelu(F.linear(feed, expand[: widths[-1], :hidden], self.expand.bias[: widths[-1]]))
         if self.inner_gate is not None:
-            expanded = expanded * self.inner_gate(gate_input, widest)
+            expanded = expanded * self.inner_gate.openings(gate_input, widths[-1])
+            contract = self.inner_gate.scale * contract
+        # One draw for all widths, as for all who ask for a batch's embedding.
+        mask = dropout_mask(attended, self.dropout, self.training)
         contracted: dict[int, Tensor] = {}  # before the last LayerNorm
         running, done = self.contract.bias[:hidden], 0
-        for width in sorted(set(inners)):
-            segment = F.linear(expanded[..., done:width], self.contract.weight[:hidden, done:width])
-            running, done = running + segment, width
-            contracted[width] = attended + self._drop(running)
+        sizes = [width - before for before, width in zip([0, *widths], widths, strict=False)]
+        for width, part in zip(widths, expanded.split(sizes, dim=-1), strict=True):
+            running = running + F.linear(part, contract[:hidden, done:width])
+            contracted[width] = attended + (running if mask is None else running * mask)
+            done = width
         return [
             self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
             for place, width in enumerate(inners)

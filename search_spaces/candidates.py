@@ -59,7 +59,7 @@ class Candidates(LayerChoice):
         for term in self._outputs(keep, states, batch, [weights[index] for index in keep]):
             width = term.shape[-1]
             by_width[width] = by_width[width] + term if width in by_width else term
-        return torch.stack([self._pad(total) for total in by_width.values()]).sum(0)
+        return _padded_sum(by_width, self.width)
 
     def _outputs(
         self, indices: Sequence[int], states: Tensor | None, batch: Batch, factors: Sequence[Tensor] | None = None
@@ -77,6 +77,16 @@ class Candidates(LayerChoice):
         """Weights of one candidate's compact block."""
         block = self[self.names[index]]
         return dict(block.state_dict(keep_vars=True))
+
+
+def _padded_sum(by_width: dict[int, Tensor], width: int) -> Tensor:
+    """Sum of tensors ``[..., w]``, each padded with zeros to ``[..., width]``, segment by segment."""
+    segments, done = [], 0
+    for end in sorted(by_width):
+        reaching = [tensor[..., done:end] for size, tensor in by_width.items() if size >= end]
+        segments.append(sum(reaching[1:], reaching[0]))
+        done = end
+    return F.pad(segments[0] if len(segments) == 1 else torch.cat(segments, dim=-1), (0, width - done))
 
 
 class _Slice(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["dropout"]
+__all__ = ["dropout", "dropout_mask"]
 
 LEVELS = 256  # values of a random byte
 
@@ -26,11 +26,16 @@ def dropout(states: Tensor, probability: float, training: bool) -> Tensor:
     training
         Whether to do anything.
     """
+    mask = dropout_mask(states, probability, training)
+    return states if mask is None else states * mask
+
+
+def dropout_mask(states: Tensor, probability: float, training: bool) -> Tensor | None:
+    """What :func:`dropout` multiplies with, of the states' shape; None where it does nothing."""
     dropped = min(round(probability * LEVELS), LEVELS - 1)
     if not training or dropped == 0:
-        return states
+        return None
     words = torch.empty((states.numel() + 7) // 8, dtype=torch.int64, device=states.device)
     words.random_(-(2**63), None)  # all 64 bits; without bounds the sign would never be set
     draws = words.view(torch.uint8)[: states.numel()].view(states.shape)
-    keep = (draws >= dropped).to(states.dtype).mul_(LEVELS / (LEVELS - dropped))
-    return states * keep
+    return (draws >= dropped).to(states.dtype).mul_(LEVELS / (LEVELS - dropped))

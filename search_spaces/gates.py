@@ -36,7 +36,11 @@ class DataAwareGate(nn.Module):
         self.perception = nn.Linear(width, out_width)
 
     def forward(self, embedding: Tensor, out_width: int) -> Tensor:
-        """Gate values from the first columns of the weights.
+        """Gate values; see :meth:`openings`, times gamma."""
+        return self.scale * self.openings(embedding, out_width)
+
+    def openings(self, embedding: Tensor, out_width: int) -> Tensor:
+        """Gate values between 0 and 1, from the first columns of the weights; gamma is left to whoever uses them.
 
         Parameters
         ----------
@@ -55,7 +59,7 @@ class DataAwareGate(nn.Module):
             weight, bias = self.crossing.weight[:width, :width], self.crossing.bias[:width]
             embedding = F.linear(embedding, weight, bias).relu()
         weight, bias = self.perception.weight[:out_width, :width], self.perception.bias[:out_width]
-        return self.scale * torch.sigmoid(F.linear(embedding, weight, bias))
+        return torch.sigmoid(F.linear(embedding, weight, bias))
 
     def sliced_state(self, width: int, out_width: int) -> dict[str, Tensor]:
         """Weights of the gate that is left when only the first columns are kept."""
