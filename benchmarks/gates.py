@@ -23,7 +23,7 @@ from easrec_nni.statistics import holm, paired_test, summarise
 from easrec_nni.study.budgets import BUDGETS, with_budget
 from easrec_nni.study.reproduce import settings_for
 from easrec_nni.training import use_threads, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no gates": {"space.gate_layers": 0},
@@ -94,8 +94,7 @@ def main() -> None:
             "variants": summary(runs),
             "runs": runs,
         }
-        provenance = {"command": command_line(), "commit": commit(), "versions": package_versions()}
-        write_json(options.out, document | provenance)
+        write_json(options.out, document | provenance())
 
 
 if __name__ == "__main__":

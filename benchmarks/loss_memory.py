@@ -39,7 +39,7 @@ from easrec_nni.losses import LOSSES, draw_negatives, make_loss, next_item_loss
 from easrec_nni.machine import allocator_environment, describe_machine, load_average
 from easrec_nni.memory import peak_memory_bytes
 from easrec_nni.training import seed_everything, use_threads, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 from search_spaces import EASRecSpace, SpaceConfig
 
 CATALOGUES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -160,9 +160,7 @@ def main() -> None:
             },
             "machine": describe_machine(),
             "load_average": load_average(),
-            "command": command_line(),
-            "commit": commit(),
-            "versions": package_versions(),
+            **provenance(),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )

@@ -27,7 +27,7 @@ from easrec_nni.serving.onnx_export import OnnxNetwork, export_onnx
 from easrec_nni.serving.onnx_int8 import quantise_onnx
 from easrec_nni.serving.runs import open_run
 from easrec_nni.training import use_threads, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 
 Figures = dict[str, Any]
 
@@ -111,9 +111,7 @@ def run(options: argparse.Namespace) -> Figures:
         "order": "in turns, one at a time",
         "machine": describe_machine(),
         "load_average": {"before": before, "after": load_average()},
-        "command": command_line(),
-        "commit": commit(),
-        "versions": package_versions(),
+        **provenance(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

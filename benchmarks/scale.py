@@ -40,7 +40,7 @@ from easrec_nni.protocol import selection_batches, training_batches, validation_
 from easrec_nni.searching import make_strategy
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import SequenceModule, make_trainer, seed_everything, use_threads, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 from search_spaces import EASRecSpace
 
 NAME = "synthetic-gowalla"
@@ -180,9 +180,7 @@ def main() -> None:
             "allocator": "default",
             "machine": describe_machine(),
             "steps": steps,
-            "command": command_line(),
-            "commit": commit(),
-            "versions": package_versions(),
+            **provenance(),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )

@@ -26,7 +26,7 @@ from easrec_nni.retraining import retrain
 from easrec_nni.searching import search
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import use_threads, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 
 SHOWN = ("ndcg@10_full", "recall@10_full", "mrr@10_full", "ndcg@10_pop100", "recall@10_pop100", "mrr@10_pop100")
 
@@ -100,9 +100,7 @@ def main() -> None:
             "share_of_unpruned_madds": share,
             "per_seed": [{name: metrics["test"] for name, metrics in run.items()} for run in runs],
             "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
-            "command": command_line(),
-            "commit": commit(),
-            "versions": package_versions(),
+            **provenance(),
         },
     )
 

@@ -28,7 +28,7 @@ from easrec_nni.machine import describe_machine, load_average
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
 from easrec_nni.training import seed_everything, use_threads, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 from search_spaces import EASRecSpace, SpaceConfig
 
 HISTORIES = (50, 100, 200, 400, 1000, 2000, 5000, 10_000)
@@ -175,9 +175,7 @@ def run(options: argparse.Namespace) -> Figures:
         "largest_difference_of_scores": differences(network, options.precision),
         "machine": describe_machine(),
         "load_average": {"before": before, "after": load_average()},
-        "command": command_line(),
-        "commit": commit(),
-        "versions": package_versions(),
+        **provenance(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -234,7 +234,7 @@ def _document(
     cell: Cell, system: System, settings: TrialSettings, dataset: Dataset, figures: dict[str, Any]
 ) -> dict[str, Any]:
     from easrec_nni.searching import dataset_identity
-    from easrec_nni.versions import command_line, commit, package_versions
+    from easrec_nni.versions import provenance
 
     searches = not system.fixed and system.floor is None
     return {
@@ -255,8 +255,6 @@ def _document(
             "hyperparameter_trials": 1,
         },
         "settings": settings.model_dump(mode="json", by_alias=True),
-        "command": command_line(),
-        "commit": commit(),
-        "versions": package_versions(),
+        **provenance(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

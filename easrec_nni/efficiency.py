@@ -24,7 +24,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.files import write_text
 from easrec_nni.machine import Allocator, allocator_environment, describe_machine, load_average
 from easrec_nni.repeats import spread
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 from easrec_nni.worker_process import LineProcess
 
 __all__ = ["EFFICIENCY_FILE", "Worker", "WorkerProcess", "measure_study", "measure_systems"]
@@ -197,9 +197,7 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
 
     return {
         "dataset": dataset_identity(dataset),
-        "command": command_line(),
-        "commit": commit(),
-        "versions": package_versions(),
+        **provenance(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

@@ -31,7 +31,7 @@ from easrec_nni.protocol import MONITOR, item_loss, request_of, selection_batche
 from easrec_nni.searching import dataset_identity
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 from search_spaces import EASRecSpace
 
 __all__ = ["Retrained", "check_dataset", "read_metrics", "retrain", "take_part_in_retraining"]
@@ -269,9 +269,7 @@ def _metrics(
         "choices": architecture.choices.model_dump(mode="json"),
         "dataset": dataset_identity(dataset),
         "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
-        "command": command_line(),
-        "commit": commit(),
-        "versions": package_versions(),
+        **provenance(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     return metrics, ranks

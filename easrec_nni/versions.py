@@ -8,10 +8,16 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-__all__ = ["command_line", "commit", "package_versions"]
+__all__ = ["command_line", "commit", "package_versions", "provenance"]
 
 PACKAGES = ("easrec-nni", "torch", "nni", "pytorch-lightning", "numpy", "pandas", "fvcore")
+
+
+def provenance() -> dict[str, Any]:
+    """What every result says of how it was made: ``command``, ``commit`` and ``versions``."""
+    return {"command": command_line(), "commit": commit(), "versions": package_versions()}
 
 
 def package_versions() -> dict[str, str]:

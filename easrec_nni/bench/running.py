@@ -17,7 +17,7 @@ from easrec_nni.files import read_json
 from easrec_nni.machine import Allocator, allocator_environment, describe_machine
 from easrec_nni.searching import dataset_identity
 from easrec_nni.training import write_json
-from easrec_nni.versions import command_line, commit, package_versions
+from easrec_nni.versions import provenance
 from easrec_nni.worker_process import LineProcess
 
 __all__ = ["run_measurements"]
@@ -70,9 +70,7 @@ def run_measurements(
             "request": asked,
             "allocator": request.allocator,
             "machine": describe_machine(),
-            "command": command_line(),
-            "commit": commit(),
-            "versions": package_versions(),
+            **provenance(),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(file, document)

@@ -47,12 +47,20 @@ def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
     others = [system for system in systems if system is not best]
     if not others:
         shown = f"{best.label} ({_mean(best):.4f}, {_seeds([best])})"
-        return f"On {section.dataset.name}, {shown} is the only complete system: there is nothing to compare it with."
+        return f"On {section.dataset.name}, {shown} is the only complete system{_nothing_beside(section, best)}"
     sentence = (
         f"On {section.dataset.name}, of {len(systems)} systems ({_seeds(systems)} each), {best.label} has the highest "
         f"mean NDCG@10 of full ranking on the test set, {_mean(best):.4f}"
     )
     return f"{sentence}{_first(best, systems)}.{_place(systems)}{_cost(systems)}"
+
+
+def _nothing_beside(section: Section, best: SystemCells) -> str:
+    """What there is to see of a system that stands alone: its own variants, or nothing."""
+    variants = len(section.all_systems) - 1
+    if not variants:
+        return ": there is nothing to compare it with."
+    return f" of the main tables; {variants} variants and settings of {best.label} are compared with it below."
 
 
 def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:

@@ -70,7 +70,7 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
         The folder holds a study with other settings or data.
     """
     from easrec_nni.searching import dataset_identity
-    from easrec_nni.versions import command_line, commit, package_versions
+    from easrec_nni.versions import provenance
 
     known: dict[str, Any] = _read(path) if (path / STUDY_FILE).is_file() else {}
     if known:
@@ -89,9 +89,7 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
         "parameters": parameters,
         "settings": settings.model_dump(mode="json", by_alias=True),
         "budget": budget,
-        "command": command_line(),
-        "commit": commit(),
-        "versions": package_versions(),
+        **provenance(),
     }
     write_text(path / STUDY_FILE, json.dumps(document, indent=2) + "\n")
     return Study(path, settings)

@@ -55,6 +55,9 @@ def test_what_was_not_tested_is_not_claimed(write_study: WriteStudy, tmp_path: P
 
 def test_a_single_system_and_none_at_all(write_study: WriteStudy, tmp_path: Path) -> None:
     assert ", 3 seeds) is the only complete system" in _verdict(write_study(tmp_path / "one", {"sasrec": 0.0}))
+    variants = write_study(tmp_path / "v", {"easrec": 0.0, "easrec-gates0": 0.0}, sweep=(0.1, 0.5))
+    expected = "is the only complete system of the main tables; 3 variants and settings of EASRec are compared with it"
+    assert expected in _verdict(variants)
     text = _verdict(write_study(tmp_path / "none", {"easrec-gates0": 0.0}))
     assert text == "On ml-100k no system that could be compared is complete yet."
 
