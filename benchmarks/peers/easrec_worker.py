@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.peers.worker_loop import answer_requests, timed
+from benchmarks.peers.worker_loop import Handlers, answer_requests, handlers_of, timed
 from easrec_nni.batches import EvaluationBatches
 from easrec_nni.bench.epochs import Training
 from easrec_nni.data.dataset import load_dataset
@@ -89,7 +89,7 @@ class Ours:
         return {}
 
 
-def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
     """A network and what it can be asked."""
     threads = use_threads(order["threads"])
     system = Ours(order)
@@ -100,13 +100,7 @@ def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         "parameters": sum(weight.numel() for weight in system.network.parameters()),
         "baseline_peak_memory_bytes": system.after_imports,
     }
-    return facts, {
-        "pass": system.score_pass,
-        "scores": system.scores,
-        "epoch": system.epoch,
-        "save": system.save,
-        "load": system.load,
-    }
+    return facts, handlers_of(system)
 
 
 if __name__ == "__main__":

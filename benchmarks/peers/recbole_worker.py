@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.peers.log import Log
-from benchmarks.peers.worker_loop import Watched, answer_requests, timed, versions_of
+from benchmarks.peers.worker_loop import Handlers, Watched, answer_requests, handlers_of, timed, versions_of
 from easrec_nni.memory import peak_memory_bytes
 
 WITH_FEATURES = ("SASRecF", "FDSA")
@@ -161,7 +161,7 @@ class RecBole:
         return {}
 
 
-def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
     """A model and what it can be asked."""
     _repair()
     order["log"] = str(Path(order["log"]).absolute())
@@ -176,14 +176,7 @@ def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         "parameters": sum(weight.numel() for weight in system.model.parameters()),
         "baseline_peak_memory_bytes": system.after_imports,
     }
-    return facts, {
-        "pass": system.score_pass,
-        "scores": system.scores,
-        "batches": system.train_batches,
-        "epoch": system.epoch,
-        "save": system.save,
-        "load": system.load,
-    }
+    return facts, handlers_of(system)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from rectools.dataset import Dataset
 from rectools.models import SASRecModel
 
 from benchmarks.peers.log import Log
-from benchmarks.peers.worker_loop import answer_requests, timed, versions_of
+from benchmarks.peers.worker_loop import Handlers, answer_requests, handlers_of, timed, versions_of
 from easrec_nni.memory import peak_memory_bytes
 
 
@@ -165,7 +165,7 @@ class RecTools:
         return {}
 
 
-def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
     """The model and what it can be asked."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
@@ -180,13 +180,7 @@ def load(order: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         "parameters": sum(weight.numel() for weight in system.network.torch_model.parameters()),
         "baseline_peak_memory_bytes": system.after_imports,
     }
-    return facts, {
-        "pass": system.score_pass,
-        "scores": system.scores,
-        "epoch": system.epoch,
-        "save": system.save,
-        "load": system.load,
-    }
+    return facts, handlers_of(system)
 
 
 if __name__ == "__main__":

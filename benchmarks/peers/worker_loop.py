@@ -24,9 +24,18 @@ from typing import Any
 from easrec_nni.memory import peak_memory_bytes
 from easrec_nni.worker_process import Answer, answers
 
-__all__ = ["Watched", "answer_requests", "timed", "versions_of"]
+__all__ = ["Handlers", "Watched", "answer_requests", "handlers_of", "timed", "versions_of"]
 
 Handlers = Mapping[str, Callable[..., Answer]]
+
+METHODS = {"pass": "score_pass", "batches": "train_batches"}
+"""What answers a request, where it cannot or should not have the request's own name."""
+
+
+def handlers_of(system: object) -> Handlers:
+    """What a system answers requests with: those of its methods that stand for one."""
+    requests = {name: METHODS.get(name, name) for name in ("pass", "batches", "epoch", "scores", "save", "load")}
+    return {name: getattr(system, method) for name, method in requests.items() if hasattr(system, method)}
 
 
 def timed(work: Callable[[], object]) -> Answer:
