@@ -102,11 +102,12 @@ class Block(nn.Module):
         # gamma goes into the weights behind a gate: a few thousand products instead of one for every position.
         expand, contract, feed = self.expand.weight, self.contract.weight, attended
         if self.hidden_gate is not None:
-            feed, expand = attended * self.hidden_gate.openings(gate_input, hidden), self.hidden_gate.scale * expand
+            feed = attended * self.hidden_gate(gate_input, hidden, scaled=False)
+            expand = self.hidden_gate.scale * expand
         widths = sorted(set(inners))
         expanded = F.gelu(F.linear(feed, expand[: widths[-1], :hidden], self.expand.bias[: widths[-1]]))
         if self.inner_gate is not None:
-            expanded = expanded * self.inner_gate.openings(gate_input, widths[-1])
+            expanded = expanded * self.inner_gate(gate_input, widths[-1], scaled=False)
             contract = self.inner_gate.scale * contract
         # One draw for all widths, as for all who ask for a batch's embedding.
         mask = dropout_mask(attended, self.dropout, self.training)

@@ -35,12 +35,8 @@ class DataAwareGate(nn.Module):
         self.crossing = nn.Linear(width, width) if layers == 2 else None
         self.perception = nn.Linear(width, out_width)
 
-    def forward(self, embedding: Tensor, out_width: int) -> Tensor:
-        """Gate values; see :meth:`openings`, times gamma."""
-        return self.scale * self.openings(embedding, out_width)
-
-    def openings(self, embedding: Tensor, out_width: int) -> Tensor:
-        """Gate values between 0 and 1, from the first columns of the weights; gamma is left to whoever uses them.
+    def forward(self, embedding: Tensor, out_width: int, scaled: bool = True) -> Tensor:
+        """Gate values from the first columns of the weights.
 
         Parameters
         ----------
@@ -48,6 +44,8 @@ class DataAwareGate(nn.Module):
             ``[B, N, h]``, h up to the gate's width.
         out_width
             Outputs to compute, up to the gate's own.
+        scaled
+            Whether gamma is multiplied in, or left to the caller.
 
         Returns
         -------
@@ -59,7 +57,8 @@ class DataAwareGate(nn.Module):
             weight, bias = self.crossing.weight[:width, :width], self.crossing.bias[:width]
             embedding = F.linear(embedding, weight, bias).relu()
         weight, bias = self.perception.weight[:out_width, :width], self.perception.bias[:out_width]
-        return torch.sigmoid(F.linear(embedding, weight, bias))
+        openings = torch.sigmoid(F.linear(embedding, weight, bias))
+        return self.scale * openings if scaled else openings
 
     def sliced_state(self, width: int, out_width: int) -> dict[str, Tensor]:
         """Weights of the gate that is left when only the first columns are kept."""
