@@ -112,10 +112,15 @@ class Block(nn.Module):
         # One draw for all widths, as for all who ask for a batch's embedding.
         mask = dropout_mask(attended, self.dropout, self.training)
         contracted: dict[int, Tensor] = {}  # before the last LayerNorm
-        running, done = self.contract.bias[:hidden], 0
+        running, done = None, 0
         sizes = [width - before for before, width in zip([0, *widths], widths, strict=False)]
         for width, part in zip(widths, expanded.split(sizes, dim=-1), strict=True):
-            running = running + F.linear(part, contract[:hidden, done:width])
+            weight = contract[:hidden, done:width]
+            running = (
+                F.linear(part, weight, self.contract.bias[:hidden])
+                if running is None
+                else running + F.linear(part, weight)
+            )
             contracted[width] = attended + (running if mask is None else running * mask)
             done = width
         return [
