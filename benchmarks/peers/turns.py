@@ -16,7 +16,7 @@ from easrec_nni.machine import describe_machine, load_average
 from easrec_nni.repeats import ratio, spread
 from easrec_nni.searching import dataset_identity
 from easrec_nni.training import write_json
-from easrec_nni.versions import commit, package_versions
+from easrec_nni.versions import provenance
 
 __all__ = ["Worker", "ask", "available_threads", "ratios", "take_turns", "write_result"]
 
@@ -138,9 +138,8 @@ def write_result(file: Path, dataset: Dataset, figures: dict[str, Any], before: 
             "dataset": dataset_identity(dataset),
             "machine": describe_machine(),
             "load_average": {"before": before, "after": load_average()},
+            **provenance(),
             "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
-            "commit": commit(),
-            "versions": package_versions(),
             "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from easrec_nni.readable import readable_count
 from easrec_nni.report.content import Picture
 from easrec_nni.report.plots.style import ACCENT, GRID, MUTED, new_figure, picture, tidy
 
@@ -34,25 +35,35 @@ def scaling_plot(scalings: Sequence[dict[str, Any]]) -> Picture:
 
 
 def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
+    from matplotlib.ticker import NullFormatter
+
     points, slopes = scaling["points"], scaling["slopes"]
     sizes = [point["value"] for point in points]
     curves = {
         "inference": ([point["inference_seconds_per_user"] for point in points], ACCENT, "o"),
         "training": ([point["training_step_seconds"] for point in points], BLUE, "s"),
     }
+    # Over N the slope is that of a whole sequence's training, elsewhere that of a position's.
+    by_sequence = scaling["axis"] == "max_length"
     for name, (spreads, colour, marker) in curves.items():
-        per = [point["training_positions"] if name == "training" else 1 for point in points]
+        trained = [point["training_positions"] / (point["value"] if by_sequence else 1) for point in points]
+        per = trained if name == "training" else [1.0] * len(points)
         middle, low, high = (
             [1e6 * each[key] / divisor for each, divisor in zip(spreads, per, strict=True)]
             for key in ("median", "min", "max")
         )
-        unit = "µs per position" if name == "training" else "µs per user"
-        axes.plot(sizes, middle, marker=marker, color=colour, label=f"{name}, {unit}: slope {_number(slopes[name])}")
+        unit = "user" if name == "inference" else "sequence" if by_sequence else "position"
+        axes.plot(
+            sizes, middle, marker=marker, color=colour, label=f"{name}, µs per {unit}: slope {_number(slopes[name])}"
+        )
         axes.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.grid(True, which="major", color=GRID)
-    axes.legend(loc="best", fontsize=8, labelcolor=MUTED, frameon=False)
+    for axis in (axes.xaxis, axes.yaxis):  # matplotlib's own labels of powers are formulas, which the style prints raw
+        axis.set_major_formatter(lambda value, _: readable_count(value))
+        axis.set_minor_formatter(NullFormatter())
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, labelcolor=MUTED, frameon=False)
     tidy(axes, x=scaling["title"], y="µs")
 
 

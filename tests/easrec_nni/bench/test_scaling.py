@@ -85,3 +85,21 @@ def test_axes_vary_one_size_each(tiny_dataset: Dataset, monkeypatch: pytest.Monk
     assert all(each.config["layers"] == 4 and each.sequences * each.positions <= 8192 for each in orders)
     drawn = scaling_plot([figures])
     assert "slope 2.00" in drawn.svg and drawn.png.startswith(b"\x89PNG")
+
+
+def test_a_plot_labels_its_axes_in_words_and_draws_what_the_slopes_are_of() -> None:
+    def point(length: int) -> dict[str, object]:
+        seconds = {"median": 1e-3 * length, "min": 1e-3 * length, "max": 1e-3 * length}
+        return {
+            "value": length,
+            "inference_seconds_per_user": seconds,
+            "training_step_seconds": seconds,
+            "training_positions": 2 * length,
+        }
+
+    points = [point(length) for length in (50, 500, 5000)]
+    for axis, unit in (("max_length", "sequence"), ("hidden", "position")):
+        scaling = {"axis": axis, "title": "size", "points": points, "slopes": {"inference": 1.0, "training": 0.5}}
+        drawn = scaling_plot([scaling]).svg
+        assert "mathdefault" not in drawn, "labels are no formulas"
+        assert ">1,000<" in drawn and f"µs per {unit}: slope 0.50" in drawn
