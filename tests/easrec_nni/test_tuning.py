@@ -101,33 +101,35 @@ def seed_that_draws(space: dict[str, Any], name: str, values: list[float]) -> in
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_tpe_draws_and_medianstop_ends_the_weak_trial(examples: Path, regular_dataset: Dataset) -> None:
-    """The first two trials learn; the third one's learning rate is next to nothing."""
+    """The first trial learns; the second one's learning rate is next to nothing.
+
+    A single trial before it: two that learn differ by the other values that they draw, and the assessor may end either.
+    """
     good, weak = 0.03, 1e-9
     document = small(yaml.safe_load((examples / "ml100k-tpe.yml").read_text()), regular_dataset)
     document["searchSpace"]["search.learning_rate"] = {"_type": "choice", "_value": [good, weak]}
     document["searchSpace"]["search.arch_every"] = {"_type": "choice", "_value": [5]}
     document["searchSpace"] = dict(sorted(document["searchSpace"].items()))  # TPE draws in this order, YAML writes it
     document["tuner"]["classArgs"]["seed"] = seed_that_draws(
-        document["searchSpace"], "search.learning_rate", [good, good, weak]
+        document["searchSpace"], "search.learning_rate", [good, weak]
     )
     document["assessor"]["classArgs"]["start_step"] = 1
-    document |= {"trialConcurrency": 1, "maxTrialNumber": 3}
+    document |= {"trialConcurrency": 1, "maxTrialNumber": 2}
     (examples / "small.yml").write_text(yaml.safe_dump(document))
     with running_experiment(examples / "small.yml", free_port(19_600)) as experiment:
-        watch(experiment, Console(file=io.StringIO()), expected=3)
+        watch(experiment, Console(file=io.StringIO()), expected=2)
     trials = list_trials(find_experiment(experiment.id))
-    statuses = [trial.status for trial in trials]
-    assert statuses[:2] == ["SUCCEEDED", "SUCCEEDED"], [trial.last_error() for trial in trials]
+    learning, weak_one = trials
+    assert learning.status == "SUCCEEDED", learning.last_error()
     # NNI 3.0 notes that it was its assessor only after the trial has ended.
-    assert statuses[2] in ("EARLY_STOPPED", "USER_CANCELED"), trials[2].last_error()
+    assert weak_one.status in ("EARLY_STOPPED", "USER_CANCELED"), weak_one.last_error()
     for trial in trials:
         assert trial.parameters.keys() == document["searchSpace"].keys()
         assert 0.05 <= trial.parameters["lambda"] <= 1 and 0 <= trial.parameters["space.dropout"] <= 0.4
-    for trial in trials[:2]:
-        assert len(trial.intermediate) == 4 + 2
-        assert trial.final is not None and trial.final["lambda"] == trial.parameters["lambda"]
-    assert trials[2].final is None
-    assert {report["phase"] for report in trials[2].intermediate} == {"search"}  # it never came to its retraining
+    assert len(learning.intermediate) == 4 + 2
+    assert learning.final is not None and learning.final["lambda"] == learning.parameters["lambda"]
+    assert weak_one.final is None
+    assert {report["phase"] for report in weak_one.intermediate} == {"search"}  # it never came to its retraining
 
 
 @pytest.mark.parametrize(("ceiling", "feasible"), [(1.0, 0), (1e9, 1)])
