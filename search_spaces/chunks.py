@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from search_spaces.threads import run_each
+
 __all__ = ["CACHED_VALUES", "in_chunks", "may_chunk", "runs"]
 
 # Values of a layer's widest activation that a chunk may have, the larger of d and D for each position: 2 MiB.
@@ -30,7 +32,7 @@ def in_chunks(run: Callable[[Tensor], Tensor], ids: Tensor, window: int, width: 
     Parameters
     ----------
     run
-        Maps ``[b, n]`` to ``[b, d]``.
+        Maps ``[b, n]`` to ``[b, d]``; called from several threads: see :mod:`search_spaces.threads`.
     ids
         ``[B, N]`` item numbers, 0 = padding, wherever it is.
     window
@@ -53,11 +55,11 @@ def in_chunks(run: Callable[[Tensor], Tensor], ids: Tensor, window: int, width: 
     firsts = torch.where(kept, place, ids.shape[1] - 1).amin(1)
     ends = torch.where(kept, place, 0).amax(1) + 1
     order = (ends - firsts).argsort()
-    results = []
+    pieces = []
     for begin, end in runs((ends - firsts)[order].tolist(), positions):
         rows = order[begin:end]
-        results.append(run(ids[rows, int(firsts[rows].min()) : int(ends[rows].max())]))
-    joined = torch.cat(results)
+        pieces.append(ids[rows, int(firsts[rows].min()) : int(ends[rows].max())])
+    joined = torch.cat(run_each(run, pieces))
     return torch.empty_like(joined).index_copy_(0, order, joined)
 
 

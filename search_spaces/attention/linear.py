@@ -30,10 +30,25 @@ def causal_linear_attention(query: Tensor, key: Tensor, value: Tensor, chunk: in
     Tensor
         ``[B, heads, N, d_h]``.
     """
+    if query.shape[-2] > chunk and torch.compiler.is_exporting():
+        return _in_equal_chunks(query, key, value, chunk)
+    pieces: list[Tensor] = []
+    state: Tensor | None = None  # sum of k v^T over the chunks so far, [B, heads, d_h, d_h]
+    for queries, keys, values in zip(*(tensor.split(chunk, dim=-2) for tensor in (query, key, value)), strict=True):
+        keys = keys.transpose(-1, -2)
+        piece = (queries @ keys).tril() @ values
+        pieces.append(piece if state is None else piece + queries @ state)
+        if len(pieces) * chunk < query.shape[-2]:
+            state = keys @ values if state is None else state + keys @ values
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=-2)
+
+
+def _in_equal_chunks(query: Tensor, key: Tensor, value: Tensor, chunk: int) -> Tensor:
+    """The same without a loop, whose turns an exported program would count once and for all.
+
+    The last chunk is filled up with zeros.
+    """
     batch, heads, length, width = query.shape
-    if length <= chunk:
-        lower = torch.ones(length, length, dtype=query.dtype, device=query.device).tril()
-        return (query @ key.transpose(-1, -2) * lower) @ value
     padding = -length % chunk
     query, key, value = (
         F.pad(tensor, (0, 0, 0, padding)).view(batch, heads, -1, chunk, width) for tensor in (query, key, value)

@@ -45,12 +45,16 @@ def linrec_attention(
         ``[B, heads, M, d_h]``.
     """
     scale = query.shape[-1] ** -0.5
+    # Heads lie between positions in what one dense layer makes; every product would sort them anew.
+    query, key, value = query.contiguous(), key.contiguous(), value.contiguous()
     query = F.elu(query)
     query = query * (scale / query.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
-    key = F.elu(key) * mask[:, None, :, None].to(key.dtype)
+    key, present = F.elu(key), mask[:, None, :, None].to(key.dtype)
     if key_norm == "row":
-        key = key * (scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
-    elif is_causal_over_all(query, key, causal):
+        key = key * (present * scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
+        return linear_attention(query, key, value, causal)
+    key = key * present
+    if is_causal_over_all(query, key, causal):
         query = query * (scale / key.square().cumsum(dim=-2).clamp_min(SMALLEST_NORM**2).sqrt())
     else:
         query = query * (scale / key.norm(dim=-2, keepdim=True).clamp_min(SMALLEST_NORM))

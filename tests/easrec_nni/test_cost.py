@@ -63,11 +63,9 @@ def attention_madds(config: SpaceConfig, hidden: int, newest_only: bool) -> int:
         return 2 * (length + queries) * mixtures * hidden  # E K and F V, then Q times the one and that times the other
     if config.direction == "bidirectional" or newest_only:
         return (length + queries) * hidden * width  # K^T V, then Q times it
-    if length <= CHUNK:
-        return 2 * length * length * hidden  # Q K^T and its product with V, the upper triangle computed as well
-    chunks = -(-length // CHUNK)
-    inside = 2 * chunks * CHUNK * CHUNK * hidden
-    states = 2 * chunks * CHUNK * hidden * width  # K^T V of each chunk, Q times the sum of those before
+    sizes = [min(CHUNK, length - begin) for begin in range(0, length, CHUNK)]
+    inside = sum(2 * size * size * hidden for size in sizes)  # Q K^T, its product with V; the upper triangle as well
+    states = (sum(sizes[:-1]) + sum(sizes[1:])) * hidden * width  # K^T V for the chunks to come, Q times those before
     return inside + states
 
 

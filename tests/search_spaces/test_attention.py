@@ -213,9 +213,13 @@ def test_the_two_key_norms_differ() -> None:
     assert (row - column).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("exporting", [False, True], ids=["loop", "exported form"])
 @pytest.mark.parametrize("chunk", [1, 5, CHUNK])
 @pytest.mark.parametrize("length", [1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])
-def test_chunked_causal_attention_is_the_running_sum(length: int, chunk: int) -> None:
+def test_chunked_causal_attention_is_the_running_sum(
+    length: int, chunk: int, exporting: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: exporting)
     query, key, value = make_inputs(2, length, width=3, batch=2)
     result = causal_linear_attention(query, key, value, chunk)
     state = torch.zeros(2, HEADS, 3, 3, dtype=torch.float64)
