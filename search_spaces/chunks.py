@@ -26,19 +26,23 @@ def may_chunk(training: bool) -> bool:
     return not (training or torch.is_grad_enabled() or traced)
 
 
-def in_chunks(run: Callable[[Tensor], Tensor], ids: Tensor, window: int, width: int) -> Tensor:
+def in_chunks(
+    run: Callable[[Tensor], Tensor], ids: Tensor, window: int, width: int, side_by_side: bool = True
+) -> Tensor:
     """Run a function of sequences that treats every row by itself, chunk by chunk.
 
     Parameters
     ----------
     run
-        Maps ``[b, n]`` to ``[b, d]``; called from several threads: see :mod:`search_spaces.threads`.
+        Maps ``[b, n]`` to ``[b, d]``.
     ids
         ``[B, N]`` item numbers, 0 = padding, wherever it is.
     window
         Newest interactions that matter.
     width
         Values that a position has in the widest layer.
+    side_by_side
+        Whether the function may be called from several threads: see :mod:`search_spaces.threads`.
 
     Returns
     -------
@@ -59,7 +63,7 @@ def in_chunks(run: Callable[[Tensor], Tensor], ids: Tensor, window: int, width: 
     for begin, end in runs((ends - firsts)[order].tolist(), positions):
         rows = order[begin:end]
         pieces.append(ids[rows, int(firsts[rows].min()) : int(ends[rows].max())])
-    joined = torch.cat(run_each(run, pieces))
+    joined = torch.cat(run_each(run, pieces) if side_by_side else [run(piece) for piece in pieces])
     return torch.empty_like(joined).index_copy_(0, order, joined)
 
 

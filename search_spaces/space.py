@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from search_spaces.candidates import Candidates, make_candidates
 from search_spaces.chunks import in_chunks, may_chunk
+from search_spaces.compiled import CompiledScoring
 from search_spaces.config import Choice, SpaceConfig
 from search_spaces.core import CoreHead
 from search_spaces.embedding import Batch, SequenceEmbedding
@@ -76,6 +77,7 @@ class EASRecSpace(ModelSpace):
         self.embedding = SequenceEmbedding(built)
         self.layers: nn.Module = make_stack(built) if config.is_fixed else Layers(built)
         self.head = CoreHead(built) if config.head == "core" else None
+        self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
 
     def forward(self, ids: Tensor) -> Tensor:
@@ -112,7 +114,18 @@ class EASRecSpace(ModelSpace):
         ids = self.prompt(ids)
         if not may_chunk(self.training):
             return self._newest_state(ids)
-        return in_chunks(self._newest_state, ids, self.config.window, max(self.config.hidden, self.config.inner))
+        width = max(self.config.hidden, self.config.inner)
+        if self._compiled is not None:  # has threads of its own
+            return in_chunks(self._compiled, ids, self.config.window, width, side_by_side=False)
+        return in_chunks(self._newest_state, ids, self.config.window, width)
+
+    def compile_scoring(self) -> None:
+        """Have torch.compile make machine code of :meth:`newest_state` without gradients.
+
+        For users by the hundred thousand: MovieLens-1M's, through four layers of N = 200, d = 128, took 0.75 of the
+        time on two cores, after two minutes of compiling. It wants a C++ compiler; scores differ by rounding.
+        """
+        self._compiled = CompiledScoring(self._newest_state)
 
     def _newest_state(self, ids: Tensor) -> Tensor:
         batch = self.embedding.begin(ids)

@@ -13,7 +13,7 @@ import benchmarks.peers
 from benchmarks.peers.conversion import convert
 from benchmarks.peers.curve import compare, record_curve
 from benchmarks.peers.epoch import against_recbole, against_rectools, measure_epochs
-from benchmarks.peers.inference import contestants, measure_inference, read_choice
+from benchmarks.peers.inference import OURS, contestants, measure_inference, read_choice
 from benchmarks.peers.install import PEERS, environments_folder, install
 from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestant, Shape, ours, recbole, rectools
 from benchmarks.peers.turns import available_threads, write_result
@@ -75,6 +75,14 @@ def _add_inference(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=2048, help="users of a peer's batch as shipped [2048]")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--architecture", type=Path, help="searched architecture, or a result that has one")
+    parser.add_argument(
+        "--compiled",
+        nargs="+",
+        choices=OURS,
+        default=[],
+        metavar="NAME",
+        help=f"these compiled as well: {', '.join(OURS)}",
+    )
 
 
 def _add_epoch(parser: argparse.ArgumentParser) -> None:

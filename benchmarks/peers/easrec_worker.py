@@ -11,6 +11,7 @@ import torch
 from benchmarks.peers.worker_loop import Handlers, answer_requests, handlers_of, timed
 from easrec_nni.batches import EvaluationBatches
 from easrec_nni.bench.epochs import Training
+from easrec_nni.compiling import compile_scoring
 from easrec_nni.data.dataset import load_dataset
 from easrec_nni.evaluation import evaluation_batch_size
 from easrec_nni.inference import ScoringTimer
@@ -30,7 +31,7 @@ class Ours:
     ----------
     order
         ``dataset``: path of the prepared dataset; ``space`` and ``choices`` as in an architecture's JSON; ``settings``:
-        what of the trial's settings is not the default; ``seed``.
+        what of the trial's settings is not the default; ``seed``; ``compiled``: whether scoring is.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -40,6 +41,8 @@ class Ours:
         seed_everything(order["seed"])
         space = SpaceConfig(n_items=self.data.n_items, **order["space"])
         self.network = EASRecSpace(space.compact(order["choices"]))
+        if order.get("compiled"):
+            compile_scoring(self.network)
         self.timers: dict[int | None, ScoringTimer] = {}
         self._training: Training | None = None
 

@@ -15,11 +15,14 @@ from easrec_nni.errors import UserError
 from easrec_nni.files import read_json
 from search_spaces import Choice
 
-__all__ = ["contestants", "measure_inference", "read_choice"]
+__all__ = ["OURS", "contestants", "measure_inference", "read_choice"]
 
 # Batches of a tuned peer are tried before the turns; the fastest is measured. None is larger: with a heap that is kept,
 # RecBole's SASRec took more than 24 GB for batches of 2,048 at N = 200, and activations have long left the caches.
 TUNED_BATCHES = (64, 128, 256, 512)
+
+OURS = ("unpruned LinRec", "unpruned LinRec with gates", "softmax", "searched")
+"""Our networks."""
 
 
 def read_choice(file: Path | None) -> Choice:
@@ -50,16 +53,18 @@ def contestants(
     largest = {"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": shape.layers}
     candidates = sorted({0.0, choice.hidden_pruning}), sorted({0.0, choice.inner_pruning})
     open_space = {"min_depth": 1, "hidden_pruning": candidates[0], "inner_pruning": candidates[1]}
-    networks: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-        "unpruned LinRec": (shape.of_ours(gate_layers=0), largest),
-        "unpruned LinRec with gates": (shape.of_ours(), largest),
-        "softmax": (shape.of_ours(gate_layers=0, attention="softmax"), largest),
-        "searched": (shape.of_ours(**open_space), choice.model_dump()),
-    }
+    networks: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
+        (shape.of_ours(gate_layers=0), largest),
+        (shape.of_ours(), largest),
+        (shape.of_ours(gate_layers=0, attention="softmax"), largest),
+        (shape.of_ours(**open_space), choice.model_dump()),
+    )
     return peers + [
-        ours(name, allocator, dataset.path, space, choices, threads)
-        for name, (space, choices) in networks.items()
+        ours(f"{name}{', compiled' * compiled}", allocator, dataset.path, space, choices, threads, compiled=compiled)
+        for name, (space, choices) in zip(OURS, networks, strict=True)
         for allocator in options.allocators
+        for compiled in (False, True)
+        if not compiled or name in options.compiled
     ]
 
 

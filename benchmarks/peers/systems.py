@@ -173,6 +173,7 @@ def ours(
     choices: dict[str, Any],
     threads: int,
     settings: dict[str, Any] | None = None,
+    compiled: bool = False,
 ) -> Contestant:
     """One of our networks; ``settings`` are what of the trial's settings is not the default."""
     order = {
@@ -180,6 +181,7 @@ def ours(
         "space": space,
         "choices": choices,
         "settings": settings or {},
+        "compiled": compiled,
         "threads": threads,
         "seed": 0,
     }

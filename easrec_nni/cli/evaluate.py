@@ -26,6 +26,12 @@ def evaluate_command(
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
+    compile_first: Annotated[
+        bool,
+        typer.Option(
+            "--compile", help="torch.compile the network: minutes at first, for users by the hundred thousand."
+        ),
+    ] = False,
 ) -> None:
     """Evaluate saved weights: the same figures as in the run's metrics.json, at other cut-offs if wanted.
 
@@ -62,6 +68,10 @@ def evaluate_command(
     dataset = load_dataset(name)
     check_dataset(architecture, dataset)
     network = load_network(architecture, run / "weights.safetensors")
+    if compile_first:
+        from easrec_nni.compiling import compile_scoring
+
+        compile_scoring(network)
     figures, _ = evaluate_fully(network, dataset, part, ks, tuple(names) or PROTOCOLS)
     for metric, value in figures.items():
         print(f"{metric}: {value!r}")

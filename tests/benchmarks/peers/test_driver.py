@@ -137,6 +137,16 @@ def test_all_of_ours_are_networks(tiny_dataset: Dataset, log: Path) -> None:
     for system in systems[::2]:
         facts, _ = load_ours(dict(system.order))
         assert facts["parameters"] > 0
+    options.compiled = ["softmax"]
+    more = {
+        system.name: system.order["compiled"]
+        for system in contestants(options, tiny_dataset, log, shape, read_choice(None))
+    }
+    assert [name for name, compiled in more.items() if compiled] == [
+        "ours, softmax, compiled, default",
+        "ours, softmax, compiled, keep",
+    ]
+    assert len(more) == 10
 
 
 def test_a_peer_that_is_not_installed_is_an_error(
