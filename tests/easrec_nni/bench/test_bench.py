@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from easrec_nni.bench import running as running_module
 from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.measurements import ALL
+from easrec_nni.bench.profiling import operator_shares
 from easrec_nni.bench.running import run_measurements
 from easrec_nni.cli.main import build_app
 from easrec_nni.cost import architecture_cost
 from easrec_nni.data import Dataset
 from easrec_nni.errors import UserError
+from search_spaces.threads import run_each
 
 SPACE = {"max_length": 8, "hidden": 16, "inner": 16, "heads": 2, "layers": 2, "inner_pruning": [0, 0.5]}
 
@@ -70,6 +73,18 @@ def test_a_forward_pass_is_set_against_the_matmul_peak(request_: BenchRequest) -
     assert scores["madds_per_second"]["max"] == pytest.approx(rate)
     share = scores["madds_per_second"]["median"] / figures["matmul_madds_per_second"]
     assert scores["share_of_matmul_peak"]["median"] == pytest.approx(share)
+
+
+def test_a_profile_sees_what_inference_runs_on_other_threads() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        pieces = [torch.ones(2, 2) for _ in range(6)]
+        rows = operator_shares(lambda: run_each(torch.erf, pieces))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert {row["operator"]: row["calls"] for row in rows}["aten::erf"] == 6
 
 
 def test_networks_of_all_names_are_timed(request_: BenchRequest) -> None:
