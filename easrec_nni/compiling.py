@@ -27,10 +27,9 @@ def compile_scoring(network: EASRecSpace) -> None:
     network.compile_scoring()
     was_training = network.training
     network.eval()
-    # Two users longer than the window: few are cut short, and a single one is never compiled.
-    length = min(network.config.max_length, network.config.n_items) + 1
     try:
-        network.newest_state(torch.ones(2, length, dtype=torch.int64, device=network.embedding.items.weight.device))
+        # Two short histories, which are one piece for every network: a piece of a single user is never compiled.
+        network.newest_state(torch.ones(2, 2, dtype=torch.int64, device=network.embedding.items.weight.device))
     except Exception as error:  # torch's own, of many classes, from a compiler's absence to its refusal
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(

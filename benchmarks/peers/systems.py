@@ -175,7 +175,7 @@ def ours(
     settings: dict[str, Any] | None = None,
     compiled: bool = False,
 ) -> Contestant:
-    """One of our networks; ``settings`` are what of the trial's settings is not the default."""
+    """One of our networks, with scoring ``compiled`` or not; ``settings`` are what of a trial's is not the default."""
     order = {
         "dataset": str(dataset.absolute()),
         "space": space,

@@ -52,10 +52,10 @@ def linrec_attention(
     key, present = F.elu(key), mask[:, None, :, None].to(key.dtype)
     if key_norm == "row":
         key = key * (present * scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
-        return linear_attention(query, key, value, causal)
-    key = key * present
-    if is_causal_over_all(query, key, causal):
-        query = query * (scale / key.square().cumsum(dim=-2).clamp_min(SMALLEST_NORM**2).sqrt())
     else:
-        query = query * (scale / key.norm(dim=-2, keepdim=True).clamp_min(SMALLEST_NORM))
+        key = key * present
+        if is_causal_over_all(query, key, causal):
+            query = query * (scale / key.square().cumsum(dim=-2).clamp_min(SMALLEST_NORM**2).sqrt())
+        else:
+            query = query * (scale / key.norm(dim=-2, keepdim=True).clamp_min(SMALLEST_NORM))
     return linear_attention(query, key, value, causal)
