@@ -130,6 +130,15 @@ class WebUi:
         """Click on a button or a tab by its text."""
         self.click(f"//button[.//text()[normalize-space()='{text}']]")
 
+    def labels(self, what: str) -> list[str]:
+        """Texts of all that matches an XPath, once every one of them is shown: a list that fades in has none yet."""
+
+        def attempt() -> list[str]:
+            texts = [each.text for each in self.driver.find_elements(By.XPATH, what)]
+            return texts if all(texts) else []
+
+        return list(self.wait(attempt))
+
     def rows(self) -> list[WebElement]:
         """Rows of the table of trials."""
         return self.driver.find_elements(By.CSS_SELECTOR, "#tableList .ms-DetailsRow")
@@ -149,8 +158,7 @@ class WebUi:
         """Columns that the dialog *Add/Remove columns* offers; it stays open."""
         self.press("Add/Remove columns")
         boxes = "//div[contains(@class, 'columns-height')]//span[contains(@class, 'ms-Checkbox-text')]"
-        labels = self.wait(lambda: [each.text for each in self.driver.find_elements(By.XPATH, boxes)])
-        return [label for label in labels if label != "Select all"]
+        return [label for label in self.labels(boxes) if label != "Select all"]
 
     def choose_columns(self, names: Sequence[str]) -> None:
         """Show these columns alone."""
@@ -168,8 +176,7 @@ class WebUi:
         """Open a trial's own chart of intermediate results; the keys that it can draw."""
         self.click(".//button[@title='Intermediate']", self.row(number))
         self.click("//div[contains(@class, 'selectKeys')]//div[@role='combobox']")
-        options = "//button[@role='option']"
-        return list(self.wait(lambda: [each.text for each in self.driver.find_elements(By.XPATH, options)]))
+        return self.labels("//button[@role='option']")
 
     def choose_key(self, key: str) -> None:
         """Draw another key in that chart."""
