@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.attention import make_attention
 from search_spaces.config import SpaceConfig
-from search_spaces.dropout import dropout, dropout_mask
+from search_spaces.dropout import dropout_mask
 from search_spaces.embedding import Batch
 from search_spaces.gates import DataAwareGate
+from search_spaces.nested_projections import nested_projections
 
-__all__ = ["Block"]
+__all__ = ["Block", "SharedParts"]
+
+
+class SharedParts(NamedTuple):
+    """What a block computes once for several hidden widths, see :meth:`Block.shared_parts`.
+
+    Attributes
+    ----------
+    attention_dropout, output_dropout
+        ``[B, M, w]`` dropout behind W_O and behind the second dense layer, of the widest; None where there is none.
+    projections
+        Queries, keys and values of each width, ``[B, heads, N, d_h]``, where they have been made; where the last
+        position alone is asked for, keys and values.
+    """
+
+    attention_dropout: Tensor | None
+    output_dropout: Tensor | None
+    projections: Mapping[int, Sequence[Tensor]]
+
+
+def _added(total: Tensor, states: Tensor, mask: Tensor | None) -> Tensor:
+    """A residual connection, of states that dropout's mask is multiplied with; in one pass."""
+    return total + states if mask is None else torch.addcmul(total, states, mask[..., : states.shape[-1]])
 
 
 class Block(nn.Module):
@@ -85,18 +110,20 @@ class Block(nn.Module):
         hidden: int,
         inners: Sequence[int],
         factors: Sequence[Tensor] | None = None,
+        shared: SharedParts | None = None,
     ) -> list[Tensor]:
         """Outputs at one hidden and several inner widths; attention and the first dense layer are computed once.
 
         Inner widths are prefixes of each other, so that the second dense layer's outputs are running sums over the
         segments between them. Factors are multiplied into the last LayerNorm's weights, which costs d numbers where
-        the output would cost ``B N d``, in either direction.
+        the output would cost ``B N d``, in either direction. What several hidden widths have in common may be given.
         """
+        shared = shared or self.shared_parts(states, batch, [hidden])
         source = batch.input(hidden) if states is None else states[..., :hidden]
         gate_input = batch.input(hidden)
         residual = batch.newest(source) if batch.last_only else source
-        mixed = self._attend(residual, source, batch.mask, hidden)
-        attended = self._norm(self.attention_norm, residual + self._drop(mixed), hidden)
+        mixed = self._attend(residual, source, batch.mask, hidden, shared.projections.get(hidden))
+        attended = self._norm(self.attention_norm, _added(residual, mixed, shared.attention_dropout), hidden)
         if self.hidden_gate is not None and batch.last_only:
             gate_input = batch.newest(gate_input)
         # gamma goes into the weights behind a gate: a few thousand products instead of one for every position.
@@ -109,33 +136,44 @@ class Block(nn.Module):
         if self.inner_gate is not None:
             expanded = expanded * self.inner_gate(gate_input, widths[-1], scaled=False)
             contract = self.inner_gate.scale * contract
-        # One draw for all widths, as for all who ask for a batch's embedding.
-        mask = dropout_mask(attended, self.dropout, self.training)
         contracted: dict[int, Tensor] = {}  # before the last LayerNorm
-        running, done = None, 0
+        running, done = attended, 0
         sizes = [width - before for before, width in zip([0, *widths], widths, strict=False)]
         for width, part in zip(widths, expanded.split(sizes, dim=-1), strict=True):
-            weight = contract[:hidden, done:width]
-            running = (
-                F.linear(part, weight, self.contract.bias[:hidden])
-                if running is None
-                else running + F.linear(part, weight)
-            )
-            contracted[width] = attended + (running if mask is None else running * mask)
-            done = width
+            bias = None if done else self.contract.bias[:hidden]
+            running = _added(running, F.linear(part, contract[:hidden, done:width], bias), shared.output_dropout)
+            contracted[width], done = running, width
         return [
             self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
             for place, width in enumerate(inners)
         ]
 
-    def _attend(self, residual: Tensor, source: Tensor, mask: Tensor, hidden: int) -> Tensor:
+    def shared_parts(self, states: Tensor | None, batch: Batch, widths: Sequence[int]) -> SharedParts:
+        """What hidden widths have in common: draws of dropout, and behind layer 1 queries, keys and values.
+
+        Layer 1 reads embeddings that are normalised over each width by itself.
+        """
+        positions = batch.embedding[:, :1] if batch.last_only else batch.embedding
+        masks = [dropout_mask(positions[..., : max(widths)], self.dropout, self.training) for _ in range(2)]
+        projections: dict[int, Sequence[Tensor]] = {}
+        if states is not None and len(widths) > 1:
+            ascending = sorted(widths)
+            first = self.hidden if batch.last_only else 0  # queries are made of the newest position alone
+            weight, bias = self.qkv.weight[first:], self.qkv.bias[first:]
+            nested = nested_projections(states, weight, bias, self.heads, ascending)
+            projections = {width: each.unbind() for width, each in zip(ascending, nested, strict=True)}
+        return SharedParts(*masks, projections)
+
+    def _attend(
+        self, residual: Tensor, source: Tensor, mask: Tensor, hidden: int, projections: Sequence[Tensor] | None
+    ) -> Tensor:
         """Multi-head attention and W_O; queries come from ``residual``: all positions, or the newest."""
-        weight, bias = self._qkv_slice(hidden)
         if residual is source:
-            query, key, value = self._split(F.linear(source, weight, bias), 3)
+            query, key, value = projections or self._split(F.linear(source, *self._qkv_slice(hidden)), 3)
         else:
+            weight, bias = self._qkv_slice(hidden)
             (query,) = self._split(F.linear(residual, weight[:hidden], bias[:hidden]), 1)
-            key, value = self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
+            key, value = projections or self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
         dropout = self.dropout if self.training else 0.0
         heads = self.attention(query, key, value, mask, self.causal, self.key_norm, dropout)
         joined = heads.transpose(1, 2).flatten(2)  # [B, M, hidden]
@@ -165,9 +203,6 @@ class Block(nn.Module):
         if factor is not None:
             weight, bias = factor * weight, factor * bias
         return F.layer_norm(states, (width,), weight, bias, norm.eps)
-
-    def _drop(self, states: Tensor) -> Tensor:
-        return dropout(states, self.dropout, self.training)
 
     def sliced_state(self, hidden: int, inner: int) -> dict[str, Tensor]:
         """Weights of the compact block that is left when the first dimensions are kept."""

@@ -104,7 +104,8 @@ class SharedCandidates(Candidates):
     """Candidates that are slices of one largest block.
 
     Candidates of equal hidden width share attention, gates and the first dense layer, and the second dense layer's
-    outputs are running sums: the exact mixture of nine candidates costs about two blocks instead of nine.
+    outputs are running sums; so are queries, keys and values of all of them. The exact mixture of nine candidates costs
+    about two blocks instead of nine.
     """
 
     def __init__(self, config: SpaceConfig, layer: int) -> None:
@@ -120,11 +121,13 @@ class SharedCandidates(Candidates):
     ) -> list[Tensor]:
         of_index = None if factors is None else dict(zip(indices, factors, strict=True))
         outputs: dict[int, Tensor] = {}
-        for hidden in dict.fromkeys(self.widths[index][0] for index in indices):
+        widths = list(dict.fromkeys(self.widths[index][0] for index in indices))
+        shared = self.block.shared_parts(states, batch, widths)
+        for hidden in widths:
             same = [index for index in indices if self.widths[index][0] == hidden]
             inners = [self.widths[index][1] for index in same]
             times = None if of_index is None else [of_index[index] for index in same]
-            outputs.update(zip(same, self.block.at_widths(states, batch, hidden, inners, times), strict=True))
+            outputs.update(zip(same, self.block.at_widths(states, batch, hidden, inners, times, shared), strict=True))
         return [outputs[index] for index in indices]
 
     def sliced_state(self, index: int) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""benchmarks/streaming.py and benchmarks/onnx.py on networks that are small."""
+"""benchmarks/streaming.py and benchmarks/onnx_files.py on networks that are small."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def script(name: str) -> ModuleType:
     return module
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda file: file.stem)
+def test_a_script_hides_no_package(file: Path) -> None:
+    """A script's folder comes first where Python looks: one named like a package is what everybody imports then."""
+    assert importlib.util.find_spec(file.stem) is None
+
+
 def test_streams_take_turns_with_recomputation_and_equal_it(monkeypatch: pytest.MonkeyPatch) -> None:
     streaming = script("streaming")
     monkeypatch.setattr(streaming, "HISTORIES", (50, 200, 300))
@@ -44,7 +50,7 @@ def test_streams_take_turns_with_recomputation_and_equal_it(monkeypatch: pytest.
 
 @pytest.mark.slow
 def test_a_retrained_folder_is_measured_in_three_forms(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    onnx = script("onnx")
+    onnx = script("onnx_files")
     torch.manual_seed(0)
     space = SpaceConfig(n_items=tiny_dataset.n_items, max_length=6, hidden=8, inner=16, heads=2, layers=2)
     architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1), space=space)

@@ -230,6 +230,21 @@ def test_chunked_causal_attention_is_the_running_sum(
     torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-10)
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 64])
+@pytest.mark.parametrize("length", [1, 4, 5, 12, 14])
+def test_gradients_by_chunks_are_those_of_the_whole_product(length: int, chunk: int) -> None:
+    torch.manual_seed(length)
+    own = [torch.randn(2, 3, length, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    other = [tensor.detach().clone().requires_grad_() for tensor in own]
+    outer = torch.randn(2, 3, length, 5, dtype=torch.float64)
+    found, expected = causal_linear_attention(*own, chunk), (other[0] @ other[1].mT).tril() @ other[2]
+    torch.testing.assert_close(found, expected)
+    gradients = torch.autograd.grad((found * outer).sum(), own), torch.autograd.grad((expected * outer).sum(), other)
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two)
+    assert torch.autograd.gradcheck(lambda *all_: causal_linear_attention(*all_, chunk), own)
+
+
 @pytest.mark.parametrize("padding", ["left", "right", "scattered", "empty"])
 @EVERY
 def test_gradients_are_finite_and_masked_keys_get_none(name: str, key_norm: str, causal: bool, padding: str) -> None:

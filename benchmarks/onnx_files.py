@@ -1,6 +1,6 @@
 """ONNX files against torch: latency, throughput, size and accuracy of retrained networks.
 
-    python benchmarks/onnx.py demo-results/searched demo-results/unpruned --out benchmarks/results/onnx.json
+    python benchmarks/onnx_files.py demo-results/searched demo-results/unpruned --out benchmarks/results/onnx-files.json
 
 Each folder is one that ``easrec retrain`` wrote. Its network scores the test users of its dataset as torch runs it, as
 an ONNX file and as that file in 8 bits, both under onnxruntime; the three take turns, one at a time. Latency is that of

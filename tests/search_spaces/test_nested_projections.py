@@ -1,0 +1,63 @@
+"""Running sums against one dense layer for each width."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from search_spaces.nested_projections import nested_projections
+
+BATCH, LENGTH, FULL, HEADS = 2, 3, 8, 2
+
+
+def inputs(parts: int) -> tuple[Tensor, Tensor, Tensor]:
+    torch.manual_seed(0)
+    shapes = ((BATCH, LENGTH, FULL), (parts * FULL, FULL), (parts * FULL,))
+    states, weight, bias = (torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes)
+    return states, weight, bias
+
+
+def one_by_one(states: Tensor, weight: Tensor, bias: Tensor, widths: list[int]) -> list[Tensor]:
+    """Each head's first outputs from the first inputs, by loops."""
+    found = []
+    for width in widths:
+        kept = width // HEADS
+        rows = [
+            [part * FULL + head * FULL // HEADS + number for number in range(kept)]
+            for part in range(len(weight) // FULL)
+            for head in range(HEADS)
+        ]
+        heads = [F.linear(states[..., :width], weight[own, :width], bias[own]) for own in rows]
+        found.append(torch.stack(heads).view(-1, HEADS, BATCH, LENGTH, kept).transpose(1, 2))
+    return found
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3])
+@pytest.mark.parametrize("widths", [[8], [4, 8], [2, 4, 8], [2, 6]], ids=str)
+def test_products_and_gradients_are_those_of_each_width(parts: int, widths: list[int]) -> None:
+    own, other = inputs(parts), inputs(parts)
+    found, expected = nested_projections(*own, HEADS, widths), one_by_one(*other, widths)
+    weights = [torch.randn_like(each) for each in expected]
+    for each, one in zip(found, expected, strict=True):
+        torch.testing.assert_close(each, one)
+        assert each.is_contiguous()
+    for values, tensors in ((found, own), (expected, other)):
+        sum((value * weight).sum() for value, weight in zip(values, weights, strict=True)).backward()
+        assert all(tensor.grad is not None for tensor in tensors)
+    for one, two in zip(own, other, strict=True):
+        torch.testing.assert_close(one.grad, two.grad)
+
+
+def test_gradients_equal_finite_differences() -> None:
+    states, weight, bias = inputs(2)
+    assert torch.autograd.gradcheck(lambda *all_: tuple(nested_projections(*all_, HEADS, [2, 4, 8])), (states, weight, bias))
+
+
+def test_frozen_weights_get_no_gradient() -> None:
+    """As in a step of alpha and beta."""
+    states, weight, bias = inputs(3)
+    weight.requires_grad_(False), bias.requires_grad_(False)
+    sum(each.sum() for each in nested_projections(states, weight, bias, HEADS, [4, 8])).backward()
+    assert states.grad is not None and weight.grad is None and bias.grad is None
