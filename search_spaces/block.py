@@ -15,6 +15,7 @@ from search_spaces.dropout import dropout_mask
 from search_spaces.embedding import Batch
 from search_spaces.gates import DataAwareGate
 from search_spaces.nested_projections import nested_projections
+from search_spaces.tracing import is_traced
 
 __all__ = ["Block", "SharedParts"]
 
@@ -154,15 +155,15 @@ class Block(nn.Module):
         Layer 1 reads embeddings that are normalised over each width by itself.
         """
         positions = batch.embedding[:, :1] if batch.last_only else batch.embedding
-        masks = [dropout_mask(positions[..., : max(widths)], self.dropout, self.training) for _ in range(2)]
+        first, second = (dropout_mask(positions[..., : max(widths)], self.dropout, self.training) for _ in range(2))
         projections: dict[int, Sequence[Tensor]] = {}
-        if states is not None and len(widths) > 1:
+        if states is not None and len(widths) > 1 and not is_traced():
             ascending = sorted(widths)
-            first = self.hidden if batch.last_only else 0  # queries are made of the newest position alone
-            weight, bias = self.qkv.weight[first:], self.qkv.bias[first:]
+            begin = self.hidden if batch.last_only else 0  # queries are made of the newest position alone
+            weight, bias = self.qkv.weight[begin:], self.qkv.bias[begin:]
             nested = nested_projections(states, weight, bias, self.heads, ascending)
             projections = {width: each.unbind() for width, each in zip(ascending, nested, strict=True)}
-        return SharedParts(*masks, projections)
+        return SharedParts(first, second, projections)
 
     def _attend(
         self, residual: Tensor, source: Tensor, mask: Tensor, hidden: int, projections: Sequence[Tensor] | None

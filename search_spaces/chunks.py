@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from search_spaces.threads import run_each
+from search_spaces.tracing import is_traced
 
 __all__ = ["CACHED_VALUES", "in_chunks", "may_chunk", "runs"]
 
@@ -22,8 +23,7 @@ CACHED_VALUES = 1 << 19
 
 def may_chunk(training: bool) -> bool:
     """Whether sequences may be taken apart: not while gradients are wanted, and not while somebody traces."""
-    traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined]
-    return not (training or torch.is_grad_enabled() or traced)
+    return not (training or torch.is_grad_enabled() or is_traced())
 
 
 def in_chunks(

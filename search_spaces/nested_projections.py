@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from search_spaces.autocasting import as_autocast
+
 __all__ = ["nested_projections"]
 
 
@@ -40,7 +42,7 @@ def nested_projections(states: Tensor, weight: Tensor, bias: Tensor, heads: int,
     >>> [tuple(each.shape) for each in nested_projections(states, weight, torch.zeros(24), 2, [4, 8])]
     [(3, 2, 2, 5, 2), (3, 2, 2, 5, 4)]
     """
-    found: tuple[Tensor, ...] = _Nested.apply(states, weight, bias, heads, tuple(widths))
+    found: tuple[Tensor, ...] = _Nested.apply(*as_autocast(states, weight, bias), heads, tuple(widths))
     return list(found)
 
 
@@ -66,7 +68,7 @@ class _Nested(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         rows, kept = ctx.saved_tensors
-        (batch, length, full), parts, heads = ctx.shape, ctx.parts, ctx.heads
+        full, parts, heads = ctx.shape[-1], ctx.parts, ctx.heads
         most = ctx.widths[-1] // heads
         for_states, for_weight, for_bias = ctx.needs_input_grad[:3]
         of_states = torch.zeros_like(rows) if for_states else None

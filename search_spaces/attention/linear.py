@@ -8,6 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from search_spaces.autocasting import as_autocast
+from search_spaces.tracing import is_traced
+
 __all__ = ["CHUNK", "causal_linear_attention", "is_causal_over_all", "linear_attention"]
 
 # Small enough that the quadratic part inside a chunk costs less than the state, large enough for efficient matmuls.
@@ -34,10 +37,9 @@ def causal_linear_attention(query: Tensor, key: Tensor, value: Tensor, chunk: in
     """
     if query.shape[-2] > chunk and torch.compiler.is_exporting():
         return _in_equal_chunks(query, key, value, chunk)
-    # What is traced or compiled is to see the products themselves.
-    if query.requires_grad and torch.is_grad_enabled() and not (torch.jit.is_tracing() or torch.compiler.is_compiling()):
+    if query.requires_grad and torch.is_grad_enabled() and not is_traced():
         batch, heads, length, width = query.shape
-        rows = (tensor.reshape(batch * heads, length, width) for tensor in (query, key, value))
+        rows = (tensor.reshape(batch * heads, length, width) for tensor in as_autocast(query, key, value))
         out: Tensor = _ByChunks.apply(*rows, chunk)
         return out.view(batch, heads, length, width)
     pieces: list[Tensor] = []

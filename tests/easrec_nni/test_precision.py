@@ -9,6 +9,8 @@ import torch
 
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, search
 from easrec_nni.errors import UserError
+from search_spaces import EASRecSpace, SpaceConfig
+from search_spaces.candidates import Candidates
 
 SPACE = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "dropout": 0.0, "hidden_pruning": [0, 0.5]}
 
@@ -36,6 +38,28 @@ def test_a_network_learns_in_bfloat16_and_is_judged_in_float32(
     exact, rounded = ([row["train_loss"] for row in found] for found in rows.values())
     assert exact != rounded and rounded == pytest.approx(exact, rel=0.05)
     assert rounded[-1] < rounded[0]
+
+
+@pytest.mark.parametrize("supernet", ["independent", "shared"])
+def test_the_mixture_of_long_sequences_in_bfloat16_is_that_of_float32_rounded(supernet: str) -> None:
+    """Longer than a chunk of attention, with gradients."""
+    torch.manual_seed(0)
+    config = SpaceConfig(
+        n_items=20, max_length=150, hidden=16, inner=32, heads=2, layers=2, supernet=supernet, dropout=0
+    )
+    space = EASRecSpace(config)
+    first, second = (block for block in space.blocks() if isinstance(block, Candidates))
+    ids = torch.randint(1, 21, (3, 150))
+    weights = torch.full((9,), 1 / 9)
+    found = {}
+    for name, enabled in (("float32", False), ("bf16", True)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            batch = space.embedding.begin(ids)
+            states = second.mix(weights, first.mix(weights, None, batch), batch)
+            gradients = torch.autograd.grad(states[..., 0].float().mean(), list(first.parameters()), allow_unused=True)
+        found[name] = states.float(), torch.cat([each.flatten() for each in gradients if each is not None])
+    for exact, rounded in zip(found["float32"], found["bf16"], strict=True):
+        assert 0 < (exact - rounded).norm() / exact.norm() < 0.05
 
 
 def test_a_search_runs_in_bfloat16(tiny_dataset: Dataset, tmp_path: Path) -> None:

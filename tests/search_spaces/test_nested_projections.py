@@ -52,7 +52,9 @@ def test_products_and_gradients_are_those_of_each_width(parts: int, widths: list
 
 def test_gradients_equal_finite_differences() -> None:
     states, weight, bias = inputs(2)
-    assert torch.autograd.gradcheck(lambda *all_: tuple(nested_projections(*all_, HEADS, [2, 4, 8])), (states, weight, bias))
+    assert torch.autograd.gradcheck(
+        lambda *all_: tuple(nested_projections(*all_, HEADS, [2, 4, 8])), (states, weight, bias)
+    )
 
 
 def test_frozen_weights_get_no_gradient() -> None:
