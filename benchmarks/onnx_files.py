@@ -53,7 +53,7 @@ def measure(run: Path, dataset: Dataset, network: Any, options: argparse.Namespa
         for name, (form, file) in forms.items():
             rows[name] |= {"bytes": file.stat().st_size, "metrics": evaluate(form, dataset)}
     return {
-        "run": run.name,
+        "run": str(run),
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "test_users": len(dataset.split.eval_users),
