@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from easrec_nni.training import write_json
 from easrec_nni.versions import provenance
 from easrec_nni.worker_process import LineProcess
 
-__all__ = ["run_measurements"]
+__all__ = ["all_measured", "run_measurements"]
 
 _logger = logging.getLogger(__name__)
 
@@ -77,6 +77,36 @@ def run_measurements(
         documents[measurement.name] = document
         _logger.info("%s: done in %.0f s", measurement.name, document["took_seconds"])
     return documents
+
+
+def all_measured(out: Path, order: Sequence[str], newest: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What a folder holds: with the newest measurements those that were made there before, so that none is hidden.
+
+    Parameters
+    ----------
+    out
+        Folder of :func:`run_measurements`.
+    order
+        Names of all measurements.
+    newest
+        What has just been measured, by name.
+
+    Raises
+    ------
+    UserError
+        A measurement that was made before is damaged.
+    """
+    found = {}
+    for name in order:
+        file = out / "measurements" / f"{name}.json"
+        if name in newest:
+            found[name] = newest[name]
+        elif file.is_file():
+            try:
+                found[name] = read_json(file)
+            except (OSError, ValueError):
+                raise UserError(f"{file} is damaged: remove it, or measure {name} anew with --restart") from None
+    return found
 
 
 def _known(file: Path, asked: dict[str, Any]) -> dict[str, Any] | None:

@@ -67,7 +67,7 @@ def bench_command(
     from easrec_nni.architecture import Architecture
     from easrec_nni.bench.document import write_documents
     from easrec_nni.bench.measurement import Bench, BenchRequest
-    from easrec_nni.bench.running import run_measurements
+    from easrec_nni.bench.running import all_measured, run_measurements
     from easrec_nni.cli.assignments import read_assignments
     from easrec_nni.cli.logs import begin_training_command
     from easrec_nni.settings import TrialSettings
@@ -92,5 +92,6 @@ def bench_command(
         Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
     except ValueError as error:
         raise UserError(f"--arch {arch}: {error}") from None
-    write_documents(run_measurements(request, measurements, out, restart), out)
+    newest = run_measurements(request, measurements, out, restart)
+    write_documents(all_measured(out, list(ALL), newest), out)
     print(f"bench.md and bench.json are in {out}")

@@ -14,7 +14,7 @@ from easrec_nni.bench import running as running_module
 from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.profiling import operator_shares
-from easrec_nni.bench.running import run_measurements
+from easrec_nni.bench.running import all_measured, run_measurements
 from easrec_nni.cli.main import build_app
 from easrec_nni.cost import architecture_cost
 from easrec_nni.data import Dataset
@@ -136,6 +136,15 @@ def test_a_damaged_measurement_is_an_error(request_: BenchRequest, tmp_path: Pat
     with pytest.raises(UserError, match="damaged: --restart"):
         run_measurements(request_, [ALL["matmul"]], tmp_path)
     assert run_measurements(request_, [ALL["matmul"]], tmp_path, restart=True)["matmul"]["figures"]
+
+
+def test_a_second_measurement_stands_beside_the_first(request_: BenchRequest, tmp_path: Path) -> None:
+    first = run_measurements(request_, [ALL["matmul"]], tmp_path)
+    second = run_measurements(request_, [ALL["evaluation"]], tmp_path)
+    assert all_measured(tmp_path, list(ALL), second) == first | second
+    (tmp_path / "measurements" / "matmul.json").write_text("{")
+    with pytest.raises(UserError, match="damaged: remove it"):
+        all_measured(tmp_path, list(ALL), second)
 
 
 def test_the_list_names_every_measurement() -> None:
