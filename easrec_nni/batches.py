@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.modes import History
 
 __all__ = [
     "ArchitectureBatches",
@@ -71,25 +72,34 @@ class EvaluationBatch(NamedTuple):
 
 
 class _Samples(NamedTuple):
-    """Pieces ``items[start:end]`` of the interaction log."""
+    """Pieces ``items[start:end]`` of the interaction log, and how many of the newest items in each are targets."""
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
+    targets: NDArray[np.int64]
 
 
-def windows(dataset: Dataset, max_length: int, newest_only: bool = False) -> _Samples:
+def windows(dataset: Dataset, max_length: int, history: History = "all") -> _Samples:
     """Training sequences of the causal mode: each user's training part, cut into pieces of ``max_length`` + 1.
 
-    Pieces are cut from the newest end and overlap by one item, so that every training interaction but the user's first
-    is a target exactly once; with ``newest_only`` a user's newest piece alone is taken. Users with fewer than two
-    training interactions have nothing to predict.
+    Pieces are cut from the newest end. They overlap by one item, so that every training interaction but the user's
+    first is a target exactly once. Behind a cut a target has few interactions before it, where in use there are
+    ``max_length``: ``overlapping`` pieces begin half as far apart, and only what is new in each is a target, with at
+    least half of ``max_length`` before it, if the user has so many. With ``newest`` a user's newest piece alone is
+    taken. Users with fewer than two training interactions have nothing to predict.
     """
     begins, ends = dataset.offsets[:-1], dataset.split.train_end
-    pieces = np.clip(-(-(ends - begins - 1) // max_length), 0, 1 if newest_only else None)
+    step = -(-max_length // 2) if history == "overlapping" else max_length
+    predictable = np.maximum(ends - begins - 1, 0)
+    pieces = np.where(predictable > 0, 1 + np.maximum(-(-(predictable - max_length) // step), 0), 0)
+    if history == "newest":
+        pieces = np.minimum(pieces, 1)
     user = np.repeat(np.arange(len(begins)), pieces)
     turn = np.arange(len(user)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    piece_ends = ends[user] - turn * max_length
-    return _Samples(np.maximum(begins[user], piece_ends - max_length - 1), piece_ends)
+    piece_ends = ends[user] - turn * step
+    starts = np.maximum(begins[user], piece_ends - max_length - 1)
+    is_oldest = starts == begins[user]
+    return _Samples(starts, piece_ends, np.where(is_oldest, piece_ends - starts - 1, step))
 
 
 def prefix_samples(dataset: Dataset, max_length: int) -> _Samples:
@@ -99,7 +109,8 @@ def prefix_samples(dataset: Dataset, max_length: int) -> _Samples:
     user = np.repeat(np.arange(len(begins)), counts)
     length = np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts) + 1
     piece_ends = begins[user] + length + 1
-    return _Samples(np.maximum(begins[user], piece_ends - max_length - 1), piece_ends)
+    starts = np.maximum(begins[user], piece_ends - max_length - 1)
+    return _Samples(starts, piece_ends, np.ones_like(starts))
 
 
 def _padded(items: NDArray[np.int32], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -124,17 +135,17 @@ class TrainingBatches:
         ``causal``: a loss at every position of :func:`windows`; ``augmented``: every prefix is a sample.
     seed
         Seed of the order.
-    newest_only
-        Causal mode: train on each user's newest piece alone.
+    history
+        Causal mode: what of a user's training part is taken, and how it is cut; see :func:`windows`.
     """
 
     def __init__(
-        self, dataset: Dataset, max_length: int, batch_size: int, mode: str, seed: int, newest_only: bool = False
+        self, dataset: Dataset, max_length: int, batch_size: int, mode: str, seed: int, history: History = "all"
     ) -> None:
         self.items = np.asarray(dataset.items)
         self.every_position = mode == "causal"
         if self.every_position:
-            self.samples = windows(dataset, max_length, newest_only)
+            self.samples = windows(dataset, max_length, history)
         else:
             self.samples = prefix_samples(dataset, max_length)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
@@ -147,14 +158,20 @@ class TrainingBatches:
         return math.ceil(len(self.samples.starts) / self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        for pieces in self._pieces(np.random.default_rng((self.seed, self.epoch))):
+        for chosen in self._chosen(np.random.default_rng((self.seed, self.epoch))):
+            pieces = self._cut(chosen)
             targets = pieces[:, 1:] if self.every_position else pieces[:, -1]
             if self.every_position:
-                targets = np.where(pieces[:, :-1] != 0, targets, 0)
+                is_new = np.arange(targets.shape[1], 0, -1) <= self.samples.targets[chosen, None]
+                targets = np.where(is_new & (pieces[:, :-1] != 0), targets, 0)
             yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
 
-    def _pieces(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
-        """Samples of each batch with their last target, ``[B, T + 1]``."""
+    def _cut(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Samples with their last target, ``[B, T + 1]``."""
+        return _padded(self.items, self.samples.starts[chosen], self.samples.ends[chosen])
+
+    def _chosen(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        """Numbers of the samples of each batch."""
         order = random.permutation(len(self.samples.starts))
         lengths = self.samples.ends - self.samples.starts
         pool = POOL_BATCHES * self.batch_size
@@ -163,9 +180,7 @@ class TrainingBatches:
             part = order[begin : begin + pool]
             part = part[np.argsort(lengths[part], kind="stable")]
             batches.extend(part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size))
-        for number in random.permutation(len(batches)):
-            chosen = batches[number]
-            yield _padded(self.items, self.samples.starts[chosen], self.samples.ends[chosen])
+        yield from (batches[number] for number in random.permutation(len(batches)))
 
 
 class EvaluationBatches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ class MaskedBatches(TrainingBatches):
 
     Parameters
     ----------
-    dataset, max_length, batch_size, seed, newest_only
+    dataset, max_length, batch_size, seed, history
         As for :class:`~easrec_nni.batches.TrainingBatches` in causal mode; the masks too are a function of (seed,
         epoch) alone.
     share
@@ -43,18 +44,18 @@ class MaskedBatches(TrainingBatches):
         max_length: int,
         batch_size: int,
         seed: int,
-        newest_only: bool = False,
+        history: Literal["all", "newest"] = "all",
         *,
         share: float = 0.2,
         newest_share: float = 0.5,
     ) -> None:
-        super().__init__(dataset, max_length, batch_size, "causal", seed, newest_only)
+        super().__init__(dataset, max_length, batch_size, "causal", seed, history)
         self.mask_token = dataset.n_items + 1
         self.share, self.newest_share = share, newest_share
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         random = np.random.default_rng((self.seed, self.epoch))
-        for pieces in self._pieces(random):
+        for pieces in map(self._cut, self._chosen(random)):
             masked = self._choose(pieces != 0, random)
             ids, targets = np.where(masked, self.mask_token, pieces), np.where(masked, pieces, 0)
             yield TrainingBatch(torch.from_numpy(ids), torch.from_numpy(targets))

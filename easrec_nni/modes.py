@@ -7,9 +7,10 @@ from typing import Literal
 from easrec_nni.errors import UserError
 from search_spaces import SpaceConfig
 
-__all__ = ["Mode", "check_mode"]
+__all__ = ["History", "Mode", "check_mode"]
 
 Mode = Literal["causal", "augmented", "masked"]
+History = Literal["all", "newest", "overlapping"]
 
 
 def check_mode(mode: Mode, config: SpaceConfig, origin: str = "") -> None:

@@ -47,12 +47,12 @@ def training_batches(
     dataset: Dataset, settings: TrialSettings, max_length: int, batch_size: int
 ) -> TrainingBatches | WithNegatives | ShareOfBatches:
     """Training batches in the settings' mode and order, with negatives if need be; this process' share of them."""
-    newest_only = settings.history == "newest"
     if settings.mode == "masked":
+        assert settings.history != "overlapping"
         masking = settings.masking.model_dump()
-        masked = MaskedBatches(dataset, max_length, batch_size, settings.seed, newest_only, **masking)
+        masked = MaskedBatches(dataset, max_length, batch_size, settings.seed, settings.history, **masking)
         return _prepared(masked, dataset, settings, 0)
-    batches = TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, newest_only)
+    batches = TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, settings.history)
     return _prepared(batches, dataset, settings, 0)
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
-from easrec_nni.modes import Mode, check_mode
+from easrec_nni.modes import History, Mode, check_mode
 from easrec_nni.yaml_files import read_yaml
 from search_spaces import SpaceConfig
 
@@ -141,9 +141,10 @@ class TrialSettings(_Settings):
         "causal", description="a loss at every position, every prefix a sample, or masked items (objective: masked)"
     )
     masking: MaskingSettings = MaskingSettings()
-    history: Literal["all", "newest"] = Field(
+    history: History = Field(
         "all",
-        description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone",
+        description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone; "
+        "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time)",
     )
     loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
         "softmax", description="over all items, or over negatives that are drawn for each batch; see easrec_nni.losses"
@@ -165,6 +166,14 @@ class TrialSettings(_Settings):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+
+    @model_validator(mode="after")
+    def _history_fits_the_mode(self) -> TrialSettings:
+        if self.history == "overlapping" and self.mode != "causal":
+            raise ValueError(
+                f"history: overlapping is of mode: causal, and mode is {self.mode}: set history: all, or mode: causal"
+            )
+        return self
 
     def dataset(self, beside: Path | None = None) -> Dataset:
         """The dataset that ``data`` names; with a ``data_fingerprint``, that very one, down to every number.

@@ -102,7 +102,8 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=128, help="sequences of a batch [128]")
     parser.add_argument("--attention", default="linrec", help="ours: form of attention [linrec]")
     parser.add_argument("--gate-layers", type=int, default=0, help="ours: dense layers of a gate, 0 = no gates [0]")
-    parser.add_argument("--history", choices=("all", "newest"), default="all", help="ours [all]")
+    parser.add_argument("--history", choices=("all", "newest", "overlapping"), default="all", help="ours [all]")
+    parser.add_argument("--positions", default="from_end", help="ours: position embeddings [from_end]")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="ours [0.001]")
     parser.add_argument("--name", help="ours: name of the curve [ours]")
     parser.add_argument("--restart", action="store_true", help="begin anew")
@@ -121,7 +122,7 @@ def curve_system(options: argparse.Namespace, dataset: Dataset, log: Path, shape
         return recbole("SASRec", variant, log, shape, options.threads, options.batch)
     if options.system == "rectools":
         return rectools(variant, log, shape, options.threads, options.batch)
-    space = shape.of_ours(attention=options.attention, gate_layers=options.gate_layers)
+    space = shape.of_ours(attention=options.attention, gate_layers=options.gate_layers, positions=options.positions)
     choices = {"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": shape.layers}
     retrain = {"batch_size": options.batch, "learning_rate": options.learning_rate}
     settings = {"history": options.history, "retrain": retrain}

@@ -43,7 +43,7 @@ def training_parts(dataset: Dataset | Log) -> Pieces:
     return [(int(begin), int(end)) for begin, end in zip(dataset.offsets[:-1], dataset.split.train_end, strict=True)]
 
 
-def pieces_of(samples: tuple[np.ndarray, np.ndarray]) -> Pieces:
+def pieces_of(samples: tuple[np.ndarray, ...]) -> Pieces:
     return list(zip(samples[0].tolist(), samples[1].tolist(), strict=True))
 
 
@@ -88,10 +88,44 @@ def test_every_training_interaction_but_the_first_is_a_target_once(
 def test_windows_of_any_log(lengths: list[int], max_length: int) -> None:
     log = Log(lengths)
     check_windows(log, max_length)
+    check_overlapping(log, max_length)
     # The newest piece of each user alone.
-    newest = pieces_of(windows(log, max_length, newest_only=True))  # type: ignore[arg-type]
+    newest = pieces_of(windows(log, max_length, history="newest"))  # type: ignore[arg-type]
     parts = [(begin, end) for begin, end in training_parts(log) if end - begin >= 2]
     assert newest == [(max(begin, end - max_length - 1), end) for begin, end in parts]
+
+
+def check_overlapping(dataset: Dataset | Log, max_length: int) -> None:
+    starts, ends, counts = windows(dataset, max_length, "overlapping")  # type: ignore[arg-type]
+    expected = {
+        place: begin for begin, end in training_parts(dataset) for place in range(begin + 1, end)
+    }  # of each target, the user's first interaction
+    found = []
+    for start, end, count in zip(starts.tolist(), ends.tolist(), counts.tolist(), strict=True):
+        assert 1 <= count < end - start <= max_length + 1
+        for place in range(end - count, end):
+            found.append(place)
+            assert place - start >= min(place - expected[place], max_length // 2 + 1)
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 5, 50])
+@DATASETS
+def test_overlapping_pieces_give_each_target_half_of_the_window(
+    name: str, max_length: int, request: pytest.FixtureRequest
+) -> None:
+    check_overlapping(dataset_of(name, request), max_length)
+
+
+def test_only_what_is_new_in_an_overlapping_piece_is_a_target(tiny_dataset: Dataset) -> None:
+    seen = []
+    for batch in TrainingBatches(tiny_dataset, 4, 7, "causal", seed=0, history="overlapping"):
+        assert padded_on_the_left(batch.ids)
+        seen += batch.targets[batch.targets != 0].tolist()
+    items = tiny_dataset.items
+    assert sorted(seen) == sorted(
+        int(item) for begin, end in training_parts(tiny_dataset) for item in items[begin + 1 : end]
+    )
 
 
 def check_prefixes(dataset: Dataset | Log, max_length: int) -> None:
@@ -129,10 +163,10 @@ def rows_of(batch: TrainingBatch) -> list[tuple[list[int], list[int]]]:
     return rows
 
 
-@pytest.mark.parametrize("newest_only", [False, True])
+@pytest.mark.parametrize("history", ["all", "newest"])
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
-def test_causal_batches_are_the_windows(tiny_dataset: Dataset, batch_size: int, newest_only: bool) -> None:
-    batches = TrainingBatches(tiny_dataset, 4, batch_size, "causal", seed=0, newest_only=newest_only)
+def test_causal_batches_are_the_windows(tiny_dataset: Dataset, batch_size: int, history: str) -> None:
+    batches = TrainingBatches(tiny_dataset, 4, batch_size, "causal", seed=0, history=history)
     found = []
     count = 0
     for batch in batches:
@@ -144,7 +178,7 @@ def test_causal_batches_are_the_windows(tiny_dataset: Dataset, batch_size: int, 
         found += rows_of(batch)
     assert count == len(batches)
     items = tiny_dataset.items
-    pieces = pieces_of(windows(tiny_dataset, 4, newest_only))
+    pieces = pieces_of(windows(tiny_dataset, 4, history))
     expected = [(items[begin : end - 1].tolist(), items[begin + 1 : end].tolist()) for begin, end in pieces]
     assert sorted(found) == sorted(expected)
 

@@ -38,19 +38,19 @@ def masked_sequences(batches: MaskedBatches, epoch: int) -> set[tuple[int, ...]]
     return {tuple(item for item in row if item) for batch in batches for row in batch.ids.tolist()}
 
 
-@pytest.mark.parametrize("newest_only", [False, True])
+@pytest.mark.parametrize("history", ["all", "newest"])
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_sequences_are_the_causal_ones_with_their_last_target(
-    tiny_dataset: Dataset, batch_size: int, newest_only: bool
+    tiny_dataset: Dataset, batch_size: int, history: str
 ) -> None:
-    batches = MaskedBatches(tiny_dataset, 4, batch_size, seed=0, newest_only=newest_only)
+    batches = MaskedBatches(tiny_dataset, 4, batch_size, seed=0, history=history)
     found = []
     for batch in batches:
         assert batch.ids.shape == batch.targets.shape and len(batch.ids) <= batch_size
         assert batch.ids.dtype == batch.targets.dtype == torch.int64
         assert batch.ids.shape[1] <= 5  # N and the one that is asked for
         found += [[item for item in row if item] for row in unmasked(batch).tolist()]
-    pieces = zip(*windows(tiny_dataset, 4, newest_only), strict=True)
+    pieces = zip(*windows(tiny_dataset, 4, history)[:2], strict=True)
     assert sorted(found) == sorted(tiny_dataset.items[begin:end].tolist() for begin, end in pieces)
 
 
@@ -124,7 +124,7 @@ def test_settings_choose_masked_batches_and_how_much_is_masked(tiny_dataset: Dat
         data="tiny", mode="masked", history="newest", seed=6, masking={"share": 0.4, "newest_share": 0.25}
     )
     batches = training_batches(tiny_dataset, settings, 9, 8)
-    expected = MaskedBatches(tiny_dataset, 9, 8, 6, True, share=0.4, newest_share=0.25)
+    expected = MaskedBatches(tiny_dataset, 9, 8, 6, "newest", share=0.4, newest_share=0.25)
     assert isinstance(batches, MaskedBatches)
     assert epoch_of(batches, 1) == epoch_of(expected, 1)
     assert request_of(settings)["masking"] == {"share": 0.4, "newest_share": 0.25}

@@ -332,3 +332,9 @@ def test_a_relative_path_starts_where_the_trials_do(tiny_dataset: Dataset, tmp_p
     (tmp_path / "code").mkdir()
     shutil.copytree(tiny_dataset.path, tmp_path / "data")
     assert parse(data="../data").dataset(beside=tmp_path / "code").fingerprint == tiny_dataset.fingerprint
+
+
+@pytest.mark.parametrize("mode", ["augmented", "masked"])
+def test_overlapping_histories_are_of_the_causal_mode(mode: str) -> None:
+    with pytest.raises(UserError, match="history: overlapping is of mode: causal, and mode is"):
+        TrialSettings.parse({"data": "tiny", "mode": mode, "history": "overlapping"}, "settings.yml")
