@@ -14,7 +14,7 @@ from search_spaces.config import SpaceConfig
 from search_spaces.dropout import dropout_mask
 from search_spaces.embedding import Batch
 from search_spaces.gates import DataAwareGate
-from search_spaces.nested_projections import nested_projections
+from search_spaces.nested_projections import nested_projections, segments
 from search_spaces.tracing import is_traced
 
 __all__ = ["Block", "SharedParts"]
@@ -138,12 +138,12 @@ class Block(nn.Module):
             expanded = expanded * self.inner_gate(gate_input, widths[-1], scaled=False)
             contract = self.inner_gate.scale * contract
         contracted: dict[int, Tensor] = {}  # before the last LayerNorm
-        running, done = attended, 0
-        sizes = [width - before for before, width in zip([0, *widths], widths, strict=False)]
-        for width, part in zip(widths, expanded.split(sizes, dim=-1), strict=True):
-            bias = None if done else self.contract.bias[:hidden]
-            running = _added(running, F.linear(part, contract[:hidden, done:width], bias), shared.output_dropout)
-            contracted[width], done = running, width
+        running, parts = attended, segments(widths)
+        pieces = expanded.split([end - begin for begin, end in parts], dim=-1)
+        for (begin, end), piece in zip(parts, pieces, strict=True):
+            bias = None if begin else self.contract.bias[:hidden]
+            running = _added(running, F.linear(piece, contract[:hidden, begin:end], bias), shared.output_dropout)
+            contracted[end] = running
         return [
             self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
             for place, width in enumerate(inners)

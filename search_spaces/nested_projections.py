@@ -10,7 +10,7 @@ from torch import Tensor
 
 from search_spaces.autocasting import as_autocast
 
-__all__ = ["nested_projections"]
+__all__ = ["nested_projections", "segments"]
 
 
 def nested_projections(states: Tensor, weight: Tensor, bias: Tensor, heads: int, widths: Sequence[int]) -> list[Tensor]:
@@ -58,7 +58,7 @@ class _Nested(torch.autograd.Function):
         kept = weight.view(parts, heads, full // heads, full)[:, :, :most].reshape(-1, full)
         running = bias.view(parts, heads, -1)[:, :, :most].reshape(1, -1).repeat(len(rows), 1)
         shaped, found = running.view(batch, length, parts, heads, most), []
-        for begin, end in _segments(widths):
+        for begin, end in segments(widths):
             running.addmm_(rows[:, begin:end], kept[:, begin:end].T)
             found.append(shaped[..., : end // heads].permute(2, 0, 3, 1, 4).contiguous())
         ctx.save_for_backward(rows, kept)
@@ -74,9 +74,9 @@ class _Nested(torch.autograd.Function):
         of_states = torch.zeros_like(rows) if for_states else None
         of_weight = rows.new_zeros(parts, heads, full // heads, full) if for_weight else None
         # What comes to a segment of the input is what comes to all widths that read it: summed from the widest on.
-        shaped = gradients[-1].permute(1, 3, 0, 2, 4).contiguous()  # [B, N, parts, heads, d_h]
+        shaped = gradients[-1].permute(1, 3, 0, 2, 4).clone(memory_format=torch.contiguous_format)  # [B, N, parts, …]
         running = shaped.view(len(rows), -1)
-        for place, (begin, end) in reversed(list(enumerate(_segments(ctx.widths)))):
+        for place, (begin, end) in reversed(list(enumerate(segments(ctx.widths)))):
             if place + 1 < len(ctx.widths):
                 shaped[..., : end // heads] += gradients[place].permute(1, 3, 0, 2, 4)
             if of_states is not None:
@@ -98,6 +98,12 @@ class _Nested(torch.autograd.Function):
         )
 
 
-def _segments(widths: Sequence[int]) -> list[tuple[int, int]]:
-    """Dimensions that each width adds to the one before."""
+def segments(widths: Sequence[int]) -> list[tuple[int, int]]:
+    """Dimensions that each width adds to the one before, first and behind the last.
+
+    Examples
+    --------
+    >>> segments([64, 96, 128])
+    [(0, 64), (64, 96), (96, 128)]
+    """
     return list(zip([0, *widths], widths, strict=False))

@@ -63,3 +63,15 @@ def test_frozen_weights_get_no_gradient() -> None:
     weight.requires_grad_(False), bias.requires_grad_(False)
     sum(each.sum() for each in nested_projections(states, weight, bias, HEADS, [4, 8])).backward()
     assert states.grad is not None and weight.grad is None and bias.grad is None
+
+
+def test_what_comes_in_is_not_written_to() -> None:
+    """Of one position the gradient's layout is the one that sums are made in already."""
+    torch.manual_seed(0)
+    states = torch.randn(1, 1, FULL, requires_grad=True)
+    weight, bias = torch.randn(3 * FULL, FULL), torch.randn(3 * FULL)
+    found = nested_projections(states, weight, bias, HEADS, [4, 8])
+    outer = [torch.randn_like(each) for each in found]
+    before = [each.clone() for each in outer]
+    torch.autograd.grad(found, states, outer)
+    assert all(torch.equal(one, two) for one, two in zip(outer, before, strict=True))
