@@ -15,25 +15,20 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation import evaluate
 from easrec_nni.inference import ScoringTimer
-from easrec_nni.machine import describe_machine, load_average
+from easrec_nni.machine import circumstances, load_average
+from easrec_nni.repeats import spread
 from easrec_nni.serving.onnx_export import OnnxNetwork, export_onnx
 from easrec_nni.serving.onnx_int8 import quantise_onnx
 from easrec_nni.serving.runs import open_run
 from easrec_nni.training import use_threads, write_json
-from easrec_nni.versions import provenance
 
 Figures = dict[str, Any]
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
 def measure(run: Path, dataset: Dataset, network: Any, options: argparse.Namespace) -> Figures:
@@ -109,10 +104,7 @@ def run(options: argparse.Namespace) -> Figures:
         "rows": rows,
         "threads": options.threads,
         "order": "in turns, one at a time",
-        "machine": describe_machine(),
-        "load_average": {"before": before, "after": load_average()},
-        **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **circumstances(before),
     }
 
 

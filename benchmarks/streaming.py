@@ -24,21 +24,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from easrec_nni.machine import describe_machine, load_average
+from easrec_nni.machine import circumstances, load_average
+from easrec_nni.repeats import ratio, spread
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
 from easrec_nni.training import seed_everything, use_threads, write_json
-from easrec_nni.versions import provenance
 from search_spaces import EASRecSpace, SpaceConfig
 
 HISTORIES = (50, 100, 200, 400, 1000, 2000, 5000, 10_000)
 RECOMPUTED = 200  # interactions that a recomputation looks back on
 K = 10
 Figures = dict[str, Any]
-
-
-def spread(milliseconds: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(milliseconds), "min": min(milliseconds), "max": max(milliseconds)}
 
 
 def timed(calls: Sequence[Callable[[], object]]) -> float:
@@ -113,14 +109,13 @@ def measure(turns: Turns, options: argparse.Namespace) -> Figures:
             recomputed.append(whole)
             for length, value in times.items():
                 streams[length].append(value)
-    ratios = [whole / own for whole, own in zip(recomputed, streams[RECOMPUTED], strict=True)]
     medians = [statistics.median(streams[length]) for length in HISTORIES]
     slope = float(np.polyfit(np.log(HISTORIES), np.log(medians), 1)[0])
     return {
         "users_at_once": turns.users,
         "update_and_top_ms": {str(length): spread(values) for length, values in streams.items()},
         f"recompute_{RECOMPUTED}_and_top_ms": spread(recomputed),
-        f"times_as_fast_at_{RECOMPUTED}": spread(ratios),
+        f"times_as_fast_at_{RECOMPUTED}": ratio(recomputed, streams[RECOMPUTED]),
         "slope_log_time_log_history": slope,
         "bytes_per_user": turns.stream.bytes_per_user,
     }
@@ -173,10 +168,7 @@ def run(options: argparse.Namespace) -> Figures:
         "order": "in turns, one at a time",
         "rows": rows,
         "largest_difference_of_scores": differences(network, options.precision),
-        "machine": describe_machine(),
-        "load_average": {"before": before, "after": load_average()},
-        **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **circumstances(before),
     }
 
 
@@ -186,10 +178,10 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     document = run(options)
     for row in document["rows"]:
-        ratio = row[f"times_as_fast_at_{RECOMPUTED}"]
+        times = row[f"times_as_fast_at_{RECOMPUTED}"]
         print(
             f"{row['users_at_once']} at once: {row['update_and_top_ms'][str(RECOMPUTED)]['median']:.3f} ms, "
-            f"{ratio['median']:.0f} times as fast ({ratio['min']:.0f} to {ratio['max']:.0f}), "
+            f"{times['median']:.0f} times as fast ({times['min']:.0f} to {times['max']:.0f}), "
             f"slope {row['slope_log_time_log_history']:.3f}"
         )
     write_json(options.out, document)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
 
-__all__ = ["Allocator", "allocator_environment", "describe_machine", "load_average"]
+from easrec_nni.versions import provenance
+
+__all__ = ["Allocator", "allocator_environment", "circumstances", "describe_machine", "load_average"]
 
 Allocator = Literal["keep", "default"]
 
@@ -46,6 +49,22 @@ def _processor() -> str:
 def load_average() -> list[float]:
     """Processes that ran or waited for a core, on average over the last 1, 5 and 15 minutes."""
     return [round(value, 2) for value in os.getloadavg()]
+
+
+def circumstances(before: list[float]) -> dict[str, Any]:
+    """What a benchmark's file says of how it came about: machine, load, command, commit, versions, time of the end.
+
+    Parameters
+    ----------
+    before
+        Load average at the beginning.
+    """
+    return {
+        "machine": describe_machine(),
+        "load_average": {"before": before, "after": load_average()},
+        **provenance(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
 
 
 def allocator_environment(allocator: Allocator) -> dict[str, str]:

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import benchmarks.peers
 from benchmarks.peers.conversion import convert
@@ -21,6 +21,7 @@ from easrec_nni.data import load_dataset
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.machine import load_average
+from easrec_nni.modes import History
 from easrec_nni.training import write_json
 
 RESULTS = Path("benchmarks/results/peers")
@@ -102,7 +103,7 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=128, help="sequences of a batch [128]")
     parser.add_argument("--attention", default="linrec", help="ours: form of attention [linrec]")
     parser.add_argument("--gate-layers", type=int, default=0, help="ours: dense layers of a gate, 0 = no gates [0]")
-    parser.add_argument("--history", choices=("all", "newest", "overlapping"), default="all", help="ours [all]")
+    parser.add_argument("--history", choices=get_args(History), default="all", help="ours [all]")
     parser.add_argument("--positions", default="from_end", help="ours: position embeddings [from_end]")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="ours [0.001]")
     parser.add_argument("--name", help="ours: name of the curve [ours]")

@@ -6,17 +6,15 @@ import json
 import os
 import shlex
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.machine import describe_machine, load_average
+from easrec_nni.machine import circumstances
 from easrec_nni.repeats import ratio, spread
 from easrec_nni.searching import dataset_identity
 from easrec_nni.training import write_json
-from easrec_nni.versions import provenance
 
 __all__ = ["Worker", "ask", "available_threads", "ratios", "take_turns", "write_result"]
 
@@ -136,10 +134,7 @@ def write_result(file: Path, dataset: Dataset, figures: dict[str, Any], before: 
             "schema_version": 1,
             **figures,
             "dataset": dataset_identity(dataset),
-            "machine": describe_machine(),
-            "load_average": {"before": before, "after": load_average()},
-            **provenance(),
+            **circumstances(before),
             "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
