@@ -77,7 +77,7 @@ def search_step(folder: Path, settings: TrialSettings, iterations: int) -> Figur
     architecture = ArchitectureBatches(dataset, config.max_length, chosen.arch_batch_size, arch_rows, settings.seed)
     clock = Clock()
     run_strategy(
-        make_strategy(config, settings),
+        make_strategy(config, settings.with_parameters({"search.warmup_epochs": 0}), len(train)),
         EASRecSpace(config),
         SequenceModule(dataset, chosen.learning_rate),
         make_trainer(1, [EpochOrder(), clock], progress=False),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
@@ -15,7 +17,7 @@ from easrec_nni.files import write_text
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
-__all__ = ["SCHEMA_VERSION", "Architecture", "DatasetReference"]
+__all__ = ["LARGEST_DECIDED_ENTROPY", "SCHEMA_VERSION", "Architecture", "DatasetReference", "is_decided"]
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON; a change that older readers would misread raises it."""
@@ -34,6 +36,14 @@ LARGEST_LISTS = {"feature_sizes": 1 << 31, "feature_values": 1 << 20}  # largest
 MOST_FEATURES = 1000
 LARGEST_MESSAGE = 300  # characters: a message quotes what it refuses
 LARGEST_SUM_ERROR = 1e-3  # of probabilities, which a person may have rounded
+
+LARGEST_DECIDED_ENTROPY = 0.3
+"""Nats. Of two options the stronger one has 91 % at this entropy."""
+
+
+def is_decided(entropies: Mapping[str, float]) -> bool:
+    """Whether alpha and beta are decided: the entropy of each is at most :data:`LARGEST_DECIDED_ENTROPY`."""
+    return all(entropy <= LARGEST_DECIDED_ENTROPY for entropy in entropies.values())
 
 
 class _Part(BaseModel):
@@ -133,6 +143,14 @@ class Architecture(_Part):
             if abs(total - 1) > LARGEST_SUM_ERROR:
                 raise ValueError(f"probabilities.{name} must sum to 1; they sum to {total:g}")
         return self
+
+    @property
+    def entropies(self) -> dict[str, float]:
+        """Entropy of alpha (``pruning``) and beta (``depth``) at the end of the search, in nats."""
+        return {
+            label: -sum(p * math.log(p) for p in values.values() if p > 0)
+            for label, values in self.probabilities.items()
+        }
 
     @property
     def network(self) -> SpaceConfig:

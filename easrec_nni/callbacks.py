@@ -125,26 +125,29 @@ class EpochRecord(Callback):
             **(self.extra() if self.extra else {}),
         }
         self.history.append(row)
-        if row[self.monitor] > self.best_score:
-            self.best_score, self.best_epoch = row[self.monitor], trainer.current_epoch
-            if is_first():
-                save_weights(self.weights(), self.folder / "best.safetensors")
+        self.keep_best(row)
         if is_first():
             write_history(self.history, self.folder / "history.csv")
         _logger.info(
-            "epoch %d: loss %.4f, %s %.4f (best %.4f in epoch %d), %.1f s",
+            "epoch %d: loss %.4f, %s %.4f (%s), %.1f s",
             row["epoch"],
             row["train_loss"],
             self.monitor,
             row[self.monitor],
-            self.best_score,
-            self.best_epoch,
+            f"best {self.best_score:.4f} in epoch {self.best_epoch}" if self.best_epoch >= 0 else "warm-up",
             row["seconds"],
         )
         if self.on_epoch:
             self.on_epoch(row)
         if self.out_of_patience:
             trainer.should_stop = True
+
+    def keep_best(self, row: dict[str, float]) -> None:
+        """Keep weights that are the best so far."""
+        if row[self.monitor] > self.best_score:
+            self.best_score, self.best_epoch = row[self.monitor], int(row["epoch"])
+            if is_first():
+                save_weights(self.weights(), self.folder / "best.safetensors")
 
     @property
     def out_of_patience(self) -> bool:

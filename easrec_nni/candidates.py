@@ -103,6 +103,11 @@ class CandidateRecord:
     def _typed(row: dict[str, float]) -> dict[str, float]:
         return {**row, "epoch": int(row["epoch"]), "depth": int(row["depth"])}
 
+    @staticmethod
+    def choice_of(row: dict[str, float]) -> Choice:
+        """The architecture of a candidate's row."""
+        return Choice(hidden_pruning=row["hidden_pruning"], inner_pruning=row["inner_pruning"], depth=int(row["depth"]))
+
     def find(self, choice: Choice) -> dict[str, float] | None:
         """Row of an architecture, if it was judged."""
         return next((row for row in self.rows if all(row[name] == value for name, value in choice)), None)

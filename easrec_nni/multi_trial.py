@@ -15,8 +15,8 @@ Determinism
     candidate starts from the same seed and meets the same batches. A search that was killed is played again from the
     record of its candidates, with the strategy's random numbers from the beginning, until it meets a new one.
 
-Of the settings under ``search``, ``patience``, ``noise``, ``constraint`` and what is about alpha and beta mean nothing
-here.
+Of the settings under ``search``, ``patience``, ``warmup_epochs``, ``noise``, ``constraint``, ``export`` and what is
+about alpha and beta mean nothing here.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ from easrec_nni.losses import LOSSES
 from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.nni_engine import BudgetSpent, explore
 from easrec_nni.protocol import MONITOR, item_loss, selection_batches, training_batches
+from easrec_nni.search_record import Decision
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from search_spaces import Choice, EASRecSpace, SpaceConfig
@@ -64,7 +65,7 @@ def search_by_trials(
     folder: RunFolder,
     progress: bool = False,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
-) -> dict[str, float]:
+) -> Decision:
     """Search with a strategy of :data:`~strategies.multi_trial.MULTI_TRIAL_STRATEGIES`; go on where a kill ended it.
 
     Parameters
@@ -84,15 +85,16 @@ def search_by_trials(
 
     Returns
     -------
-    dict
-        The best candidate's row.
+    Decision
+        The best candidate.
     """
     search = _Search(dataset, settings, config, CandidateRecord(folder.state), progress, on_epoch)
     with torch.device("meta"):  # only its choices are needed
         space = EASRecSpace(config)
     explore(MULTI_TRIAL_STRATEGIES[settings.search.strategy](settings.seed), space, search.reward)
     search.say_what_was_spent()
-    return search.record.best_row
+    best = search.record.best_row
+    return Decision(search.record.choice_of(best), best, folder.state / "best.safetensors", probabilities={})
 
 
 @dataclass

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from easrec_nni.architecture import Architecture
-from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_history, save_weights
+from easrec_nni.architecture import Architecture, is_decided
+from easrec_nni.callbacks import EpochOrder, SavePoint, read_history, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
@@ -20,6 +20,7 @@ from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.multi_trial import search_by_trials
 from easrec_nni.networks import LOGITS, read_weights
 from easrec_nni.nni_one_shot import run_strategy
+from easrec_nni.option_losses import OptionLosses
 from easrec_nni.parallel import Job, average, processes_of, seed_apart, side_by_side
 from easrec_nni.protocol import (
     MONITOR,
@@ -29,6 +30,8 @@ from easrec_nni.protocol import (
     selection_batches,
     training_batches,
 )
+from easrec_nni.search_record import Decision, SearchRecord
+from easrec_nni.search_schedule import architecture_learning_rate
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
@@ -47,10 +50,11 @@ class SearchResult:
     Attributes
     ----------
     architecture
-        The argmax architecture of the best epoch, or the best candidate.
+        The argmax architecture of the last alpha and beta (Eq. 18; ``search.export``), or the best candidate.
     supernet
-        File with that epoch's weights, alpha and beta; after a search by trials (:mod:`easrec_nni.multi_trial`), with
-        the weights of the best candidate's own network, which a retraining can inherit alike.
+        File with weights, alpha and beta of the best epoch among those that had this architecture; after a search by
+        trials (:mod:`easrec_nni.multi_trial`), with the weights of the best candidate's own network, which a retraining
+        can inherit alike.
     history
         A row for each epoch, or for each candidate that was trained.
     """
@@ -118,10 +122,9 @@ def search(
     if not architecture_file.is_file():
         run = search_by_trials if by_trials else _search_one_shot
         with side_by_side(settings.devices, _job(dataset, settings, folder)):
-            best_row = run(dataset, settings, config, folder, progress, on_epoch)
-        best = read_weights(folder.state / "best.safetensors")
-        architecture = _architecture(dataset, settings, config, best, best_row)
-        save_weights(best, supernet_file)
+            decision = run(dataset, settings, config, folder, progress, on_epoch)
+        architecture = _architecture(dataset, settings, config, decision)
+        save_weights(read_weights(decision.weights), supernet_file)
         architecture.write(architecture_file)  # last: its presence says that the search is complete
     else:
         _logger.info("%s is complete: taken as it is", folder.path)
@@ -158,8 +161,17 @@ def _job(dataset: Dataset, settings: TrialSettings, folder: RunFolder) -> Job:
     }
 
 
-def make_strategy(config: SpaceConfig, settings: TrialSettings) -> DifferentiableStrategy:
+def make_strategy(config: SpaceConfig, settings: TrialSettings, iterations: int) -> DifferentiableStrategy:
     """The differentiable strategy that settings describe.
+
+    Parameters
+    ----------
+    config
+        The space.
+    settings
+        Of the search.
+    iterations
+        Training batches of an epoch.
 
     Raises
     ------
@@ -177,9 +189,10 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings) -> Differentiabl
     return STRATEGIES[chosen.strategy](
         cost_table(config, chosen.constraint),
         lambda_=chosen.lambda_,
-        arch_learning_rate=chosen.arch_learning_rate,
+        arch_learning_rate=architecture_learning_rate(chosen, iterations),
         arch_every=chosen.arch_every,
         temperature=TemperatureSchedule(**chosen.temperature.model_dump()),
+        warmup_epochs=chosen.warmup,
         processes=processes_of(),
         **own,
     )
@@ -192,20 +205,25 @@ def _search_one_shot(
     folder: RunFolder,
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None,
-) -> dict[str, float]:
-    """Train a supernet with a differentiable strategy; the best epoch's row."""
+) -> Decision:
+    """Train a supernet with a differentiable strategy."""
     seed_everything(settings.seed)
     space = EASRecSpace(config)
-    strategy = make_strategy(config, settings)
-    record = EpochRecord(
+    chosen, length = settings.search, config.max_length
+    train_batches = training_batches(dataset, settings, length, chosen.batch_size)
+    strategy = make_strategy(config, settings, len(train_batches))
+    option_losses = OptionLosses(dataset, settings, length)
+    record = SearchRecord(
         folder.state,
         MONITOR,
-        settings.search.patience,
-        weights=lambda: {**space.weights(), **_logits(strategy.selection)},
-        extra=lambda: _describe(strategy, config),
+        chosen.patience,
+        weights=lambda: {**space.weights(), **_logits(_selection(strategy))},
+        extra=lambda: _describe(strategy, config, option_losses(space, _selection(strategy))),
         on_epoch=on_epoch,
+        strongest=lambda: config.choice(_selection(strategy).sample()),
+        warmup_epochs=chosen.warmup,
+        is_decided=lambda: is_decided(_selection(strategy).entropies()),
     )
-    chosen, length = settings.search, config.max_length
     seed_apart(settings.seed)
     run_strategy(
         strategy,
@@ -217,29 +235,35 @@ def _search_one_shot(
             micro_batch=MicroBatchSize(settings.micro_batch),
         ),
         make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision),
-        train_batches=training_batches(dataset, settings, length, chosen.batch_size),
+        train_batches=train_batches,
         validation_batches={
             "architecture": architecture_batches(dataset, settings, length),
             "selection": selection_batches(dataset, settings, length),
         },
         checkpoint=folder.checkpoint,
     )
-    return record.best_row
+    return record.decision(chosen.export, _selection(strategy).probabilities())
 
 
-def _logits(selection: Selection | None) -> dict[str, Tensor]:
-    assert selection is not None
+def _selection(strategy: DifferentiableStrategy) -> Selection:
+    assert strategy.selection is not None  # made with the space, before the first epoch
+    return strategy.selection
+
+
+def _logits(selection: Selection) -> dict[str, Tensor]:
     return {f"{LOGITS}{label}": logits for label, logits in selection.logits.items()}
 
 
-def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str, float]:
+def _describe(
+    strategy: DifferentiableStrategy, config: SpaceConfig, option_losses: dict[str, list[float]]
+) -> dict[str, float]:
     """Columns of an epoch's row that tell where the search stands."""
-    selection = strategy.selection
-    assert selection is not None
+    selection, module = _selection(strategy), strategy.oneshot_module
     probabilities = selection.probabilities()
     choice = config.choice(selection.sample())
-    constraint, losses = strategy.oneshot_module.constraint, strategy.oneshot_module.epoch_losses()
+    constraint, losses = module.constraint, module.epoch_losses()
     return {
+        "warmup": float(module.is_warming_up),
         "hidden_pruning": choice.hidden_pruning,
         "inner_pruning": choice.inner_pruning,
         "depth": choice.depth,
@@ -247,20 +271,25 @@ def _describe(strategy: DifferentiableStrategy, config: SpaceConfig) -> dict[str
         "argmax_cost": architecture_cost(config, choice).madds_per_user
         / architecture_cost(config, config.largest).madds_per_user,
         "temperature": selection.temperature,
-        **{f"entropy_{label}": float(torch.special.entr(p).sum()) for label, p in probabilities.items()},
+        **{f"entropy_{label}": entropy for label, entropy in selection.entropies().items()},
         **{name: float(average(torch.tensor(value))) for name, value in losses.items()},
-        **_probability_columns(config, probabilities),
+        **_by_option(strategy, config, option_losses),
     }
 
 
-def _probability_columns(config: SpaceConfig, probabilities: dict[str, Tensor]) -> dict[str, float]:
-    """Alpha of every candidate and beta of every depth, as probabilities."""
-    return {
-        f"{symbol}_{option}": float(value)
-        for symbol, label in (("alpha", "pruning"), ("beta", "depth"))
-        if label in probabilities
-        for option, value in zip(_options(config)[label], probabilities[label], strict=True)
-    }
+def _by_option(
+    strategy: DifferentiableStrategy, config: SpaceConfig, losses: dict[str, list[float]]
+) -> dict[str, float]:
+    """Columns for every candidate and depth: probability, cross entropy, and what the constraint charges, in nats."""
+    probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.pull()
+    columns = {}
+    for symbol, label in (("alpha", "pruning"), ("beta", "depth")):
+        if label in probabilities:
+            options = [f"{symbol}_{option}" for option in _options(config)[label]]
+            columns |= dict(zip(options, probabilities[label].tolist(), strict=True))
+            columns |= dict(zip((f"cross_entropy_{option}" for option in options), losses[label], strict=True))
+            columns |= dict(zip((f"constraint_{option}" for option in options), pull[label], strict=True))
+    return columns
 
 
 def _options(config: SpaceConfig) -> dict[str, list[str]]:
@@ -271,24 +300,18 @@ def _options(config: SpaceConfig) -> dict[str, list[str]]:
     }
 
 
-def _architecture(
-    dataset: Dataset, settings: TrialSettings, config: SpaceConfig, best: dict[str, Tensor], row: dict[str, float]
-) -> Architecture:
+def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig, decision: Decision) -> Architecture:
+    choice, options = config.choice(decision.choice), _options(config)
     probabilities = {
-        label: dict(zip(names, best[f"{LOGITS}{label}"].double().softmax(-1).tolist(), strict=True))
-        for label, names in _options(config).items()
-        if f"{LOGITS}{label}" in best  # candidates that were trained by themselves have none
+        label: dict(zip(options[label], values, strict=True)) for label, values in decision.probabilities.items()
     }
-    choice = config.choice(
-        {key: row[key] for key in ("hidden_pruning", "inner_pruning")} | {"depth": int(row["depth"])}
-    )
     return Architecture(
         choices=choice,
         space=config,
         dataset=dataset_identity(dataset),
         cost=architecture_cost(config, choice).as_dict(),
         probabilities=probabilities,
-        metrics={f"search_valid_{name}": value for name, value in row.items() if "@" in name},
+        metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
         versions=package_versions(),
         seed=settings.seed,
         **{"lambda": settings.search.lambda_},

@@ -51,20 +51,51 @@ class SearchSettings(_Settings):
     strategy: str = Field(
         "easrec", description="how the space is searched: a name of STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies"
     )
-    epochs: int = Field(100, ge=1, description="largest number of epochs")
-    patience: int = Field(10, ge=1, description="epochs without gain of the argmax network before the search stops")
+    epochs: int = Field(100, ge=1, description="largest number of epochs, those of the warm-up included")
+    warmup_epochs: int | None = Field(
+        None,
+        ge=0,
+        description="first epochs: weights train alone, on paths drawn evenly; a third of epochs by default",
+    )
+    patience: int = Field(
+        10, ge=1, description="epochs without gain of the argmax network before a search that has decided stops"
+    )
     batch_size: int = Field(32, ge=1, description="sequences in a training batch")
     arch_batch_size: int = Field(64, ge=1, description="users in a batch that trains alpha and beta")
     learning_rate: float = Field(1e-3, gt=0, description="Adam, network weights")
-    arch_learning_rate: float = Field(1e-3, gt=0, description="Adam, alpha and beta")
+    arch_movement: float = Field(
+        4.0, gt=0, description="nats that a logit of alpha or beta can move in the whole search; gives Adam's rate"
+    )
+    arch_learning_rate: float | None = Field(
+        None, gt=0, description="Adam's rate for alpha and beta per step, as papers state it; replaces arch_movement"
+    )
     arch_every: int = Field(1, ge=1, description="f: iterations between two steps of alpha and beta")
     arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
     lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off of Eq. 16")
     constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
     dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
     noise: bool = Field(True, description="Gumbel noise in the draws")
+    export: Literal["last", "best_epoch"] = Field(
+        "last",
+        description="architecture to export: of the last alpha and beta (Eq. 18), with the weights of the best epoch "
+        "among those that had it; or of the epoch whose argmax network had the highest NDCG",
+    )
     temperature: TemperatureSettings = TemperatureSettings()
     candidate_epochs: int = Field(2, ge=1, description="strategies that train candidates: epochs of each of them")
+
+    @model_validator(mode="after")
+    def _epochs_remain_after_the_warmup(self) -> SearchSettings:
+        if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs: {self.warmup_epochs} leaves none of {self.epochs} epochs to alpha and beta: "
+                "set fewer, or more epochs"
+            )
+        return self
+
+    @property
+    def warmup(self) -> int:
+        """Epochs of the warm-up, also where the settings leave their number to the default."""
+        return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
 
 
 class RetrainSettings(_Settings):

@@ -73,5 +73,8 @@ class ResourceConstraint:
         depth
             L_t, the depth that the strongest beta stands for.
         """
-        factor = depth / max(self.depths) if self.dynamic else 1.0
-        return factor * self.expected(weights)
+        return self.factor(depth) * self.expected(weights)
+
+    def factor(self, depth: int) -> float:
+        """``L_t / L``, or 1 without the dynamic form."""
+        return depth / max(self.depths) if self.dynamic else 1.0

@@ -46,8 +46,9 @@ def _without_gradients(module: nn.Module) -> Iterator[None]:
 class DifferentiableModule(BaseOneShotLightningModule):
     """The search around the training module of an evaluator.
 
-    Every iteration the network's weights take a step on a training batch; every f-th one, alpha and beta take a step
-    on a validation batch. Each update draws once. Validation runs the argmax network.
+    In the warm-up the weights alone take steps, each on one path that is drawn evenly from the space. After it, every
+    iteration the network's weights take a step on a training batch; every f-th one, alpha and beta take a step on a
+    validation batch. Each update draws once. Validation runs the argmax network.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class DifferentiableModule(BaseOneShotLightningModule):
         self.constraint = ResourceConstraint(strategy.cost_table, selection, dynamic=strategy.dynamic)
         self.settings = strategy
         self.logits = selection.logits  # registered here: saved in checkpoints, and not among the network's weights
-        self.iteration = 0
+        self.iteration = 0  # since the warm-up
         self._losses: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
@@ -66,14 +67,24 @@ class DifferentiableModule(BaseOneShotLightningModule):
         train_batch, next_validation_batch = batch
         self.selection.temperature = self.settings.temperature(self.iteration)
         with self.settings.processes.same_draws(self.device):
-            self.selection.draw(differentiable=False)
+            if self.is_warming_up:
+                self.selection.draw_evenly()
+            else:
+                self.selection.draw(differentiable=False)
         loss = self.training_module.training_step(train_batch, batch_idx)
         self.advance_optimization(loss, batch_idx, self.settings.gradient_clip)
+        if self.is_warming_up:
+            return loss.detach()
         if self.iteration % self.settings.arch_every == 0:
             validation_batch = self.transfer_batch_to_device(next_validation_batch(), self.device, 0)
             self._architecture_step(validation_batch, batch_idx)
         self.iteration += 1
         return loss.detach()
+
+    @property
+    def is_warming_up(self) -> bool:
+        """Whether this epoch trains the weights alone."""
+        return self.current_epoch < self.settings.warmup_epochs
 
     def _architecture_step(self, batch: Any, batch_idx: int) -> None:
         with self.settings.processes.same_draws(self.device):
@@ -101,6 +112,25 @@ class DifferentiableModule(BaseOneShotLightningModule):
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
         """What lambda is multiplied with: here the expected cost under the drawn weights, a scalar with a gradient."""
         return self.constraint.expected(weights)
+
+    def resource_factor(self) -> float:
+        """What the expected cost is multiplied with in :meth:`resource`."""
+        return 1.0
+
+    def pull(self) -> dict[str, list[float]]:
+        """What Eq. 16 charges for each option in nats, by label: lambda times the expected cost at that option.
+
+        The other choice stands at its probabilities, without noise and temperature.
+        """
+        probabilities = self.selection.probabilities()
+        scale = self.settings.lambda_ * self.resource_factor()
+        return {
+            label: [
+                scale * float(self.constraint.expected({**probabilities, label: one}))
+                for one in torch.eye(len(p), device=p.device, dtype=p.dtype)
+            ]
+            for label, p in probabilities.items()
+        }
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
         """Adam over alpha and beta."""
@@ -162,6 +192,8 @@ class DifferentiableStrategy(OneShotStrategy):
         f of Algorithm 1, iterations between two steps of alpha and beta.
     temperature
         Schedule of tau.
+    warmup_epochs
+        First epochs, in which the weights train alone; temperature and steps of alpha and beta begin after them.
     gradient_clip
         Largest gradient norm of the network's weights, None for no limit.
     processes
@@ -186,6 +218,7 @@ class DifferentiableStrategy(OneShotStrategy):
         arch_learning_rate: float = 1e-3,
         arch_every: int = 1,
         temperature: Callable[[int], float] | None = None,
+        warmup_epochs: int = 0,
         gradient_clip: float | None = None,
         processes: Alone | None = None,
         **kwargs: Any,
@@ -198,7 +231,9 @@ class DifferentiableStrategy(OneShotStrategy):
         self.cost_table, self.lambda_ = cost_table, lambda_
         self.arch_learning_rate, self.arch_every = arch_learning_rate, arch_every
         self.temperature = temperature or TemperatureSchedule()
-        self.gradient_clip = gradient_clip
+        if warmup_epochs < 0:
+            raise ValueError(f"warmup_epochs must be 0 or more, got {warmup_epochs}")
+        self.warmup_epochs, self.gradient_clip = warmup_epochs, gradient_clip
         self.processes = processes or Alone()
         self.selection: Selection | None = None
 

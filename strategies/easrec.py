@@ -29,12 +29,17 @@ class EASRecModule(DifferentiableModule):
         super()._architecture_step(batch, batch_idx)
 
     def _strongest_depth(self) -> int:
-        """L_t: the depth that a hard selection would take now."""
-        return self.constraint.depths[self.selection.argmax(self.constraint.depth_label)]
+        """L_t: the depth of the strongest beta; the deepest one among equals, so that the search starts from L."""
+        logits = self.selection.logits[self.constraint.depth_label].detach().tolist()
+        return max(d for d, logit in zip(self.constraint.depths, logits, strict=True) if logit == max(logits))
 
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
         """L_RC of Eq. 15."""
         return self.constraint(weights, self.depth_now)
+
+    def resource_factor(self) -> float:
+        """L_t / L, or 1 where the constraint is static."""
+        return self.constraint.factor(self.depth_now)
 
     def search_state(self) -> dict[str, Any]:
         """The iteration and L_t."""

@@ -48,6 +48,12 @@ class LayerwiseSelection(Selection):
             self.weights = {label: rows.mean(0) for label, rows in self.by_layer.items()}
         return self.weights
 
+    def draw_evenly(self) -> dict[str, Tensor]:
+        """One path for all layers: a network of the space."""
+        weights = super().draw_evenly()
+        self.by_layer = {label: row.expand(max(1, self.layers[label]), -1) for label, row in weights.items()}
+        return weights
+
 
 class LayerwiseChoice(MixedChoice):
     """A layer's candidates, mixed with the layer's own draw."""

@@ -44,6 +44,12 @@ class PathSelection(Selection):
                 self._sample(label, logits, 2 if differentiable else 1)
         return self.weights
 
+    def draw_evenly(self) -> dict[str, Tensor]:
+        """One path, whatever the probabilities."""
+        weights = super().draw_evenly()
+        self.paths = {label: [int(gates.argmax())] for label, gates in weights.items()}
+        return weights
+
     def _sample(self, label: str, logits: Tensor, number: int) -> None:
         # The largest of logits with Gumbel noise are a sample without replacement by probability. multinomial() would
         # fail where a probability has become too small for a float.
@@ -152,8 +158,8 @@ class ProxylessNAS(DifferentiableStrategy):
     is shared by all layers, so that a path is one candidate for all of them, and another is one depth: every network
     that is sampled for the weights is one of the space.
 
-    Differs from the publication: no epochs that train the weights alone before alpha begins to learn, because all
-    strategies here have the same schedule; of Adam for alpha and beta only the missing momentum is the authors'.
+    Differs from the publication: in the warm-up, whose length all strategies here share, paths are drawn evenly; of
+    Adam for alpha and beta only the missing momentum is the authors'.
 
     Parameters
     ----------

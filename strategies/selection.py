@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +62,7 @@ class Selection:
     weights
         What was drawn last, by label, each summing to one.
     hard
-        While true the network runs the argmax architecture alone.
+        While true the network runs one architecture alone: the argmax one, or the one of :meth:`only`.
     """
 
     def __init__(self, options: dict[str, list[Any]], noise: bool = True) -> None:
@@ -71,6 +73,7 @@ class Selection:
         )
         self.temperature = 1.0
         self.hard = False
+        self._only: dict[str, int] = {}
         self.weights: dict[str, Tensor] = self.probabilities()
 
     def draw(self, differentiable: bool = True) -> dict[str, Tensor]:
@@ -87,6 +90,14 @@ class Selection:
             self.weights = {label: self._soften(logits) for label, logits in self.logits.items()}
         return self.weights
 
+    def draw_evenly(self) -> dict[str, Tensor]:
+        """Draw one option of each choice, all with equal probability: a path of the warm-up, one-hot weights."""
+        self.weights = {}
+        for label, logits in self.logits.items():
+            path = torch.randint(len(logits), (1,), device=logits.device)
+            self.weights[label] = torch.zeros_like(logits).index_fill(0, path, 1.0)
+        return self.weights
+
     def _soften(self, logits: Tensor) -> Tensor:
         if self.noise:
             logits = logits - torch.empty_like(logits).exponential_().log()  # -log of Exp(1) is Gumbel's distribution
@@ -96,9 +107,27 @@ class Selection:
         """Softmax of the logits without noise and temperature, detached."""
         return {label: logits.detach().softmax(dim=-1) for label, logits in self.logits.items()}
 
+    def entropies(self) -> dict[str, float]:
+        """Entropy of the probabilities in nats, by label: 0 where one option has all."""
+        return {label: float(torch.special.entr(p).sum()) for label, p in self.probabilities().items()}
+
     def argmax(self, label: str) -> int:
         """Index of the strongest option (Eq. 18)."""
         return int(self.logits[label].detach().argmax())
+
+    def running(self, label: str) -> int:
+        """Index of the option that runs while the selection is hard."""
+        return self._only[label] if label in self._only else self.argmax(label)
+
+    @contextmanager
+    def only(self, options: Mapping[str, int]) -> Iterator[None]:
+        """Make the selection hard, with these options (indices by label) instead of the strongest."""
+        before = self.hard
+        self.hard, self._only = True, dict(options)
+        try:
+            yield
+        finally:
+            self.hard, self._only = before, {}
 
     def sample(self) -> dict[str, Any]:
         """The argmax architecture, as NNI writes a sample."""

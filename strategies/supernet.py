@@ -67,7 +67,7 @@ class MixedChoice(_Mixed):
     def forward(self, *inputs: Any) -> Tensor:
         """``sum_i p_i T_i``; the strongest candidate alone while the selection is hard."""
         if self.selection.hard:
-            return self.run(self.selection.argmax(self.origin.label), *inputs)
+            return self.run(self.selection.running(self.origin.label), *inputs)
         if hasattr(self.origin, "mix"):  # spaces that can do better than to add up full outputs
             return self.origin.mix(self.weights, *inputs)
         kept = [(i, weight) for i, weight in enumerate(self.weights) if float(weight.detach()) > NEGLIGIBLE_WEIGHT]
@@ -86,7 +86,7 @@ class MixedDepth(_Mixed):
         """``sum_j q_j T^(j)``; the output after the strongest depth alone while the selection is hard."""
         depths = self.selection.options[self.origin.label]
         if self.selection.hard:
-            deepest = depths[self.selection.argmax(self.origin.label)]
+            deepest = depths[self.selection.running(self.origin.label)]
             for depth in range(1, deepest + 1):
                 states = self.run_block(depth, deepest, states, *context)
             return self.output(states, *context)

@@ -128,7 +128,7 @@ class Training:
 
 
 def search_epoch(dataset: Dataset, settings: TrialSettings, first: int | None = None) -> EpochTime:
-    """Run the first epoch of a search, or its first iterations, architecture steps included.
+    """Run the first epoch of a search after its warm-up, or its first iterations, architecture steps included.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def search_epoch(dataset: Dataset, settings: TrialSettings, first: int | None = 
     train = training_batches(dataset, settings, config.max_length, chosen.batch_size)
     clock = Clock()
     run_strategy(
-        make_strategy(config, settings),
+        make_strategy(config, settings.with_parameters({"search.warmup_epochs": 0}), len(train)),
         EASRecSpace(config),
         SequenceModule(dataset, chosen.learning_rate),
         make_trainer(1, [EpochOrder(), clock], progress=False),
