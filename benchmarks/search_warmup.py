@@ -3,7 +3,7 @@
 Two variants of EASRec's search on the same settings: ``before`` as it was (alpha and beta learn from the first
 iteration on, 0.05 a step, the best epoch's architecture is exported), ``after`` with the defaults of the settings:
 
-    python benchmarks/search_warmup.py benchmarks/settings/amazon-beauty.yml --seeds 3 --out benchmarks/results/search-warmup
+    python benchmarks/search_warmup.py benchmarks/settings/amazon-beauty.yml --out benchmarks/results/search-warmup
 
 Runs lie under --runs; one that was killed resumes, one that is complete is read. Writes ``DATASET.csv`` (a row for each
 variant, seed and epoch), ``DATASET.json`` (what was exported, with command, commit and versions).

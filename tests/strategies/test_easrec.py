@@ -13,6 +13,7 @@ from easrec_nni.batches import ArchitectureBatches, EvaluationBatches
 from easrec_nni.cost import cost_table
 from easrec_nni.data import Dataset, prepare
 from easrec_nni.networks import LOGITS, read_weights
+from easrec_nni.option_losses import OptionLosses
 from easrec_nni.protocol import validation_rows
 from easrec_nni.searching import SearchResult, search
 from easrec_nni.settings import TrialSettings
@@ -29,7 +30,8 @@ SPACE: dict[str, Any] = {
     "inner_pruning": [0, 0.5],
     "supernet": "shared",
 }
-SEARCH: dict[str, Any] = {"epochs": 6, "patience": 100, "batch_size": 8, "arch_batch_size": 8}
+# What the warm-up does is in test_warmup.py.
+SEARCH: dict[str, Any] = {"epochs": 6, "warmup_epochs": 0, "patience": 100, "batch_size": 8, "arch_batch_size": 8}
 
 
 def run(
@@ -129,7 +131,8 @@ class Record:
         def architecture_step(module: EASRecModule, *arguments: Any) -> None:
             self.events.append("architecture")
             before = self._state(module)[0]
-            strongest = module.selection.options["depth"][int(module.selection.logits["depth"].argmax())]
+            logits, depths = module.selection.logits["depth"].tolist(), module.selection.options["depth"]
+            strongest = [d for d, logit in zip(depths, logits, strict=True) if logit == max(logits)][-1]
             original_arch(module, *arguments)
             self.depths.append((module.depth_now, int(str(strongest))))
             assert torch.equal(before, self._state(module)[0])  # and the other way round
@@ -151,7 +154,7 @@ class Record:
             return original(weights, depth)
 
         constraint.depths, constraint.depth_label = original.depths, original.depth_label  # type: ignore[attr-defined]
-        constraint.expected = original.expected  # type: ignore[attr-defined]
+        constraint.expected, constraint.factor = original.expected, original.factor  # type: ignore[attr-defined]
         monkeypatch.setattr(module, "constraint", constraint)
 
     @staticmethod
@@ -193,7 +196,7 @@ def test_an_iteration_is_that_of_algorithm_1(
 @pytest.mark.slow
 def test_l_t_follows_beta(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Record(monkeypatch)
-    run(tiny_dataset, tmp_path, epochs=3, arch_learning_rate=0.5, **{"lambda": 0.0})
+    run(tiny_dataset, tmp_path, epochs=3, arch_learning_rate=0.5, **{"lambda": 5.0})
     assert len({used for used, _ in record.depths}) > 1
     assert all(used == strongest for used, strongest in record.depths)
 
@@ -227,6 +230,16 @@ def test_users_that_train_alpha_and_beta_do_not_select(
 
     monkeypatch.setattr(EvaluationBatches, "__iter__", evaluation)
     monkeypatch.setattr(ArchitectureBatches, "__iter__", architecture)
+    original_losses = OptionLosses.__call__
+
+    def losses(*arguments: Any) -> Any:  # looks at the targets that train alpha and beta once more
+        inside.append(True)
+        try:
+            return original_losses(*arguments)
+        finally:
+            inside.pop()
+
+    monkeypatch.setattr(OptionLosses, "__call__", losses)
     run(tiny_dataset, tmp_path, epochs=2, arch_share=0.25)
     split = tiny_dataset.split
     assert seen["architecture"] and seen["selection"]
@@ -239,8 +252,8 @@ def test_users_that_train_alpha_and_beta_do_not_select(
         assert set(targets[kind]) == set(valid.tolist())
 
 
-def test_the_search_reports_and_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    result = run(tiny_dataset, tmp_path, epochs=4, arch_learning_rate=0.3)
+def test_the_search_exports_the_best_epoch_if_asked_for(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    result = run(tiny_dataset, tmp_path, epochs=4, arch_learning_rate=0.3, export="best_epoch")
     scores = [row["ndcg@10_full"] for row in result.history]
     best = result.history[scores.index(max(scores))]
     choices = result.architecture.choices
@@ -255,10 +268,14 @@ def test_the_search_reports_and_keeps_the_best_epoch(tiny_dataset: Dataset, tmp_
     assert depth == best["depth"]
 
 
-def test_search_stops_when_its_patience_is_over(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    # Without steps of the architecture, and with ones this small of the weights, nothing gains after the first epoch.
-    result = run(tiny_dataset, tmp_path, epochs=20, patience=3, learning_rate=1e-12, arch_every=10_000)
-    assert len(result.history) == 4
+@pytest.mark.parametrize("decided", [True, False])
+def test_a_search_stops_when_it_has_decided_and_its_patience_is_over(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decided: bool
+) -> None:
+    # Without steps of alpha and beta, and with ones this small of the weights, nothing gains after the first epoch.
+    monkeypatch.setattr("easrec_nni.searching.is_decided", lambda entropies: decided)
+    result = run(tiny_dataset, tmp_path, epochs=8, patience=3, learning_rate=1e-12, arch_every=10_000)
+    assert len(result.history) == (4 if decided else 8)
 
 
 @pytest.mark.slow
