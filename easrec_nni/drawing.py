@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from easrec_nni.architecture import Architecture
+from easrec_nni.architecture import Architecture, is_decided
 from easrec_nni.readable import readable_bytes, readable_count
 
 __all__ = ["draw"]
@@ -150,7 +150,7 @@ def _costs(cost: dict[str, float], unpruned: dict[str, float] | None) -> Rendera
 
 
 def _probabilities(architecture: Architecture) -> RenderableType:
-    """Alpha and beta as bars, the chosen ones marked."""
+    """Alpha and beta as bars, the chosen ones marked, with their entropies."""
     chosen = {"pruning": architecture.choices.label, "depth": str(architecture.choices.depth)}
     table = Table(box=None, pad_edge=False)
     table.add_column(Text("probabilities", style="bold"))
@@ -164,6 +164,9 @@ def _probabilities(architecture: Architecture) -> RenderableType:
         for index, (label, value) in enumerate(rows):
             mark = Text("◀ chosen", style="bold yellow") if label == chosen[name] else ""
             first = f"{symbol} {name}" if index == 0 else ""
+            if index == 1:
+                entropy = architecture.entropies[name]
+                first = f"  {entropy:.2f} nats" + ("" if is_decided({name: entropy}) else ", undecided")
             shown = label if name == "pruning" else f"{label} layer{'s' if label != '1' else ''}"
             table.add_row(first, shown, f"{value:.3f}", _bar(value, 1, "yellow"), mark)
     return table

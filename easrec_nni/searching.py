@@ -124,6 +124,12 @@ def search(
         with side_by_side(settings.devices, _job(dataset, settings, folder)):
             decision = run(dataset, settings, config, folder, progress, on_epoch)
         architecture = _architecture(dataset, settings, config, decision)
+        if not is_decided(architecture.entropies):
+            _logger.warning(
+                "undecided: %s at the end of the search, in nats; another seed may choose another network. More "
+                "search.epochs or search.arch_movement let it decide",
+                ", ".join(f"entropy of {label} {entropy:.2f}" for label, entropy in architecture.entropies.items()),
+            )
         save_weights(read_weights(decision.weights), supernet_file)
         architecture.write(architecture_file)  # last: its presence says that the search is complete
     else:

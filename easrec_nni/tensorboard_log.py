@@ -19,6 +19,7 @@ _TAGS = {
     "train_loss": "loss/train",
     "architecture_loss": "loss/architecture",
     "constraint": "loss/constraint",
+    "warmup": "search/warm-up",
     "temperature": "search/tau",
     "depth": "search/depth L_t",
     "hidden_pruning": "search/hidden pruning",
@@ -30,7 +31,14 @@ _TAGS = {
     "reward": "search/reward of the candidate",
     "seconds": "time/seconds",
 }
-_PROBABILITIES = {"alpha_": "alpha/", "beta_": "beta/"}
+_OPTIONS = {
+    "alpha_": "alpha/",
+    "beta_": "beta/",
+    "cross_entropy_alpha_": "cross entropy of widths/",
+    "cross_entropy_beta_": "cross entropy of depths/",
+    "constraint_alpha_": "charge of widths/",
+    "constraint_beta_": "charge of depths/",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -42,7 +50,7 @@ def tag_of(name: str) -> str | None:
     >>> tag_of("ndcg@10_full"), tag_of("alpha_hidden0_inner50"), tag_of("temperature"), tag_of("epoch")
     ('metrics/ndcg@10_full', 'alpha/hidden0_inner50', 'search/tau', None)
     """
-    for prefix, group in _PROBABILITIES.items():
+    for prefix, group in _OPTIONS.items():
         if name.startswith(prefix):
             return group + name.removeprefix(prefix)
     return f"metrics/{name}" if "@" in name else _TAGS.get(name)

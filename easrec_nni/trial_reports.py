@@ -69,7 +69,7 @@ class EpochReports:
             Largest number of epochs; None where epochs are candidates, whose number nobody knows before.
         """
         self._choices = choices
-        best = max(row[NDCG] for row in history)
+        best = max(row[NDCG] for row in history if all(row[name] == value for name, value in choices.items()))
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 from easrec_nni.report.chosen import budget_table, choices_table, typical_cell
 from easrec_nni.report.content import Block, Chapter, Column, Entry, Listing, Paragraph, Row, Table
-from easrec_nni.report.histories import curves, is_one_shot, searched_architectures
+from easrec_nni.report.histories import HISTORIES, curves, is_one_shot, option_curves, searched_architectures
 from easrec_nni.report.plots.network import network_plot
+from easrec_nni.report.plots.options import options_plot
 from easrec_nni.report.plots.searching import cost_plot, entropy_plot, probabilities_plot
 from easrec_nni.report.plots.training import training_plot
+from easrec_nni.report.reading import read_history
 from easrec_nni.report.sections import Section, SystemCells
 
 __all__ = ["provenance_chapter", "search_chapter", "training_chapter"]
@@ -68,6 +70,12 @@ def _probabilities(subject: SystemCells, prefix: str) -> list[Block]:
         shown = {name: values for name, values in entropies.items() if options[name] > 1}
         if shown:
             blocks.append(entropy_plot(shown, options, f"{prefix}search-entropy"))
+    histories = {cell.result.seed: read_history(cell.folder / HISTORIES["search"]) for cell in subject.cells}
+    if choices := option_curves(histories):
+        warmup = max(sum(row.get("warmup", 0.0) for row in rows) for rows in histories.values())
+        blocks.append(
+            options_plot(choices, warmup, "What the data want and what the constraint pulls", f"{prefix}search-options")
+        )
     if known:
         blocks.append(probabilities_plot(known, subject.label, f"{prefix}search-probabilities"))
     return blocks

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from easrec_nni.architecture import LARGEST_DECIDED_ENTROPY, Architecture, is_decided
 from easrec_nni.report.content import Column, Entry, Row, Table
+from easrec_nni.report.histories import searched_architectures
 from easrec_nni.report.reading import CellRecord
 from easrec_nni.report.sections import Section, SystemCells
 
@@ -18,6 +20,18 @@ def _choice_text(cell: CellRecord) -> str:
     hidden, inner, depth = (choices.get(key, 0.0) for key in ("hidden_pruning", "inner_pruning", "depth"))
     layers = f"{depth:.0f} layer{'s' if depth != 1 else ''}"
     return f"{layers}, {hidden:.0%} / {inner:.0%}"
+
+
+def _certainty(architecture: Architecture | None) -> str:
+    """Entropies at the end of a search, in brackets; empty for a search by trials, which has none."""
+    if architecture is None or not architecture.entropies:
+        return ""
+    entropies = ", ".join(
+        f"{symbol} {architecture.entropies[label]:.2f}"
+        for symbol, label in (("α", "pruning"), ("β", "depth"))
+        if label in architecture.entropies
+    )
+    return f" ({entropies}{'' if is_decided(architecture.entropies) else ', undecided'})"
 
 
 def typical_cell(system: SystemCells) -> CellRecord | None:
@@ -38,10 +52,16 @@ def choices_table(section: Section) -> Table | None:
     columns = [Column(f"seed{seed}", f"seed {seed}") for seed in seeds]
     rows = []
     for system in systems:
-        texts = {f"seed{cell.result.seed}": Entry(_choice_text(cell)) for cell in system.cells if cell.result.choices}
+        found = searched_architectures(system.cells)
+        texts = {
+            f"seed{cell.result.seed}": Entry(_choice_text(cell) + _certainty(found.get(cell.result.seed)))
+            for cell in system.cells
+            if cell.result.choices
+        }
         rows.append(Row(system.label, texts, system.first.group, system.name))
     note = (
-        "Number of layers, share of hidden / of inner dimensions cut away. Where the seeds of a "
+        "Number of layers, share of hidden / of inner dimensions cut away; in brackets the entropies of α (widths) and β "
+        f"(layers) at the end, in nats, “undecided” where one is above {LARGEST_DECIDED_ENTROPY}. Where the seeds of a "
         "system disagree, the search is unsure: single choices are then not worth an explanation."
     )
     return Table("What each search chose", columns, rows, notes=[note])

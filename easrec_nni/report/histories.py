@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from easrec_nni.architecture import Architecture
 from easrec_nni.report.reading import CellRecord, read_history
 from easrec_nni.report.sections import SystemCells
 
-__all__ = ["Curves", "curves", "mean_curve", "searched_architectures"]
+__all__ = ["Curves", "curves", "curves_of", "is_one_shot", "mean_curve", "option_curves", "searched_architectures"]
 
 Curves = dict[int, list[tuple[float, float]]]
 """Of each seed, epoch and figure."""
+
+Rows = Sequence[Mapping[str, float]]
 
 HISTORIES = {"search": "search/state/history.csv", "training": "retrained/history.csv"}
 
 
 def curves(system: SystemCells, stage: str, key: str) -> Curves:
     """A figure over the epochs of a stage, ``search`` or ``training``; seeds that did not record it are left out."""
-    found: Curves = {}
-    for cell in system.cells:
-        rows = read_history(cell.folder / HISTORIES[stage])
-        points = [(row["epoch"], row[key]) for row in rows if key in row and "epoch" in row]
-        if points:
-            found[cell.result.seed] = points
-    return found
+    return curves_of({cell.result.seed: read_history(cell.folder / HISTORIES[stage]) for cell in system.cells}, key)
+
+
+def curves_of(histories: Mapping[int, Rows], key: str) -> Curves:
+    """A figure over the epochs of each seed's history; seeds that did not record it are left out."""
+    found = {
+        seed: [(row["epoch"], row[key]) for row in rows if key in row and "epoch" in row]
+        for seed, rows in histories.items()
+    }
+    return {seed: points for seed, points in found.items() if points}
+
+
+def option_curves(histories: Mapping[int, Rows]) -> dict[str, dict[str, dict[str, Curves]]]:
+    """Curves of each option of a one-shot search, as :func:`~easrec_nni.report.plots.options.options_plot` takes them.
+
+    Empty for histories that did not record the cross entropy of each option; a choice of one option is left out.
+    """
+    choices: dict[str, dict[str, dict[str, Curves]]] = {}
+    columns = [name for rows in histories.values() for name in (rows[0] if rows else ())]
+    for symbol, prefix in (("α", "alpha_"), ("β", "beta_")):
+        options = list(dict.fromkeys(name for name in columns if name.startswith(prefix)))
+        if len(options) < 2 or f"cross_entropy_{options[0]}" not in columns:
+            continue
+        choices[symbol] = {
+            panel: {name.removeprefix(prefix): curves_of(histories, f"{start}{name}") for name in options}
+            for panel, start in (
+                ("cross_entropy", "cross_entropy_"),
+                ("constraint", "constraint_"),
+                ("probability", ""),
+            )
+        }
+    return choices
 
 
 def is_one_shot(cell: CellRecord) -> bool:

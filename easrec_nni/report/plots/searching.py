@@ -14,7 +14,7 @@ from easrec_nni.report.plots.style import INK, MUTED, new_figure, picture, tidy
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cost_plot", "entropy_plot", "probabilities_plot"]
+__all__ = ["cost_plot", "entropy_plot", "percent_label", "probabilities_plot"]
 
 # Okabe and Ito's, dark enough for thin lines; line styles tell them apart without colour.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8a8b8c")
@@ -128,14 +128,14 @@ def probabilities_plot(architectures: Mapping[int, Architecture], title: str, na
         pruning = _bars(left, [each.probabilities["pruning"] for each in found], COLOURS[0])
         depth = _bars(right, [each.probabilities["depth"] for each in found], COLOURS[1])
         left.set_xticklabels(
-            [_percent_label(label) for label in pruning], rotation=60, ha="right", rotation_mode="anchor"
+            [percent_label(label) for label in pruning], rotation=60, ha="right", rotation_mode="anchor"
         )
         left.set_ylim(0, 1.02)
         tidy(left, x="cut away: hidden, inner", y="probability", title="α, widths")
         tidy(right, x="number of layers", title="β, layers")
         strongest = [max(part, key=lambda label: part[label]) for part in (pruning, depth)]
         alt = (
-            f"The most probable widths at the end are {_percent_label(strongest[0])} (hidden, inner cut away; "
+            f"The most probable widths at the end are {percent_label(strongest[0])} (hidden, inner cut away; "
             f"mean {pruning[strongest[0]]:.2f}), the most probable number of layers is {strongest[1]} "
             f"(mean {depth[strongest[1]]:.2f})."
         )
@@ -156,7 +156,7 @@ def _bars(axes: Axes, seeds: Sequence[Mapping[str, float]], colour: str) -> dict
     return means
 
 
-def _percent_label(label: str) -> str:
+def percent_label(label: str) -> str:
     """``hidden25_inner50`` as ``25 %, 50 %``."""
     from search_spaces.config import parse_candidate_label
 
