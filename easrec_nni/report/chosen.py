@@ -61,8 +61,8 @@ def choices_table(section: Section) -> Table | None:
         rows.append(Row(system.label, texts, system.first.group, system.name))
     note = (
         "Number of layers, share of hidden / of inner dimensions cut away; in brackets the entropies of α (widths) and "
-        f"β (layers) at the end, in nats, “undecided” where one is above {LARGEST_DECIDED_ENTROPY}. Where the seeds of a "
-        "system disagree, the search is unsure: single choices are then not worth an explanation."
+        f"β (layers) at the end, in nats, “undecided” where one is above {LARGEST_DECIDED_ENTROPY}. Where the seeds of "
+        "a system disagree, the search is unsure: single choices are then not worth an explanation."
     )
     return Table("What each search chose", columns, rows, notes=[note])
 
