@@ -144,6 +144,20 @@ def _write_csv(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+WIDTHS = [f"hidden{h}_inner{i}" for h in (0, 25, 50) for i in (0, 25, 50)]
+
+
+def _options(epoch: int) -> dict[str, float]:
+    """Probability, cross entropy and charge of each width and depth."""
+    columns: dict[str, float] = {}
+    for options in ([f"alpha_{width}" for width in WIDTHS], [f"beta_{depth}" for depth in (1, 2, 3, 4)]):
+        for index, option in enumerate(options):
+            columns[option] = (1 + 0.1 * index * epoch) / sum(1 + 0.1 * i * epoch for i in range(len(options)))
+            columns[f"cross_entropy_{option}"] = 6 - 0.1 * epoch - 0.01 * index
+            columns[f"constraint_{option}"] = 0.02 * index
+    return columns
+
+
 def _write_search(
     folder: Path,
     rng: np.random.Generator,
@@ -170,13 +184,15 @@ def _write_search(
                     "temperature": 1 - 0.1 * epoch,
                     "entropy_depth": 1.386 * (1 - 0.06 * epoch),
                     "entropy_pruning": 2.197 * (1 - 0.03 * epoch),
+                    "warmup": float(epoch < 2),
+                    **_options(epoch),
                 }
             ),
         }
         for epoch in range(8)
     ]
     _write_csv(folder / "state" / "history.csv", rows)
-    labels = [f"hidden{h}_inner{i}" for h in (0, 25, 50) for i in (0, 25, 50)]
+    labels = WIDTHS
     pruning = rng.dirichlet(np.where([label == "hidden0_inner50" for label in labels], 12.0, 1.0))
     depth = rng.dirichlet([2.0, 12.0, 1.0, 1.0])
     Architecture.model_validate(

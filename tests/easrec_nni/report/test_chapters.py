@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,7 +105,9 @@ def test_choices_by_seed_and_the_typical_one(write_study: WriteStudy, tmp_path: 
     table = choices_table(section)
     assert table is not None and [row.name for row in table.rows] == ["EASRec"]
     texts = [table.rows[0].entries[f"seed{seed}"].text for seed in (0, 1, 2)]
-    assert texts == ["2 layers, 0% / 50%", "2 layers, 25% / 50%", "2 layers, 0% / 50%"]
+    entropies = r" \(α \d\.\d\d, β \d\.\d\d, undecided\)"
+    for text, choice in zip(texts, ["2 layers, 0% / 50%", "2 layers, 25% / 50%", "2 layers, 0% / 50%"], strict=True):
+        assert re.fullmatch(re.escape(choice) + entropies, text)
     cell = typical_cell(section.systems[1])
     assert cell is not None and cell.result.seed == 0
     assert typical_cell(section.systems[0]) is None

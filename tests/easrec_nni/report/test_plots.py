@@ -9,8 +9,9 @@ import pytest
 
 from easrec_nni.report.composing import compose
 from easrec_nni.report.content import Picture
-from easrec_nni.report.histories import mean_curve
+from easrec_nni.report.histories import mean_curve, option_curves
 from easrec_nni.report.plots.labels import Box, free_place, leader
+from easrec_nni.report.plots.options import PANELS, _above_lowest, options_plot
 from easrec_nni.report.plots.searching import spread_out
 from easrec_nni.report.plots.style import inline_svg, new_figure, picture
 from easrec_nni.report.reading import read_study
@@ -33,6 +34,7 @@ def test_every_plot_is_there_and_the_same_each_time(full_study: Path, report: Pa
         "network",
         "search-cost",
         "search-entropy",
+        "search-options",
         "search-probabilities",
         "training-ndcg",
         "training-loss",
@@ -109,3 +111,27 @@ def test_heights_are_spread_out_in_order_and_moved_little() -> None:
 
 def test_mean_curves_are_of_the_seeds_that_got_as_far() -> None:
     assert mean_curve({0: [(0, 1.0), (1, 3.0)], 1: [(0, 2.0)]}) == [(0, 1.5), (1, 3.0)]
+
+
+def test_options_are_drawn_above_the_lowest_of_each_epoch_with_the_strongest_named() -> None:
+    def curves(*seeds: list[float]) -> dict[int, list[tuple[float, float]]]:
+        return {seed: list(enumerate(values)) for seed, values in enumerate(seeds)}
+
+    histories = {
+        seed: [
+            {"epoch": epoch, "warmup": float(epoch == 0), "beta_1": b, "beta_2": 1 - b}
+            | {"cross_entropy_beta_1": 6.0 + seed, "cross_entropy_beta_2": 5.5 + seed - epoch}
+            | {"constraint_beta_1": 0.1, "constraint_beta_2": 0.4}
+            for epoch, b in enumerate((0.5, 0.2 + 0.1 * seed))
+        ]
+        for seed in (0, 1)
+    }
+    choices = option_curves(histories)
+    assert list(choices) == ["β"] and list(choices["β"]) == list(PANELS)
+    assert choices["β"]["probability"]["1"] == curves([0.5, 0.2], [0.5, pytest.approx(0.3)])
+    assert choices["β"]["cross_entropy"]["2"] == curves([5.5, 4.5], [6.5, 5.5])
+    above = _above_lowest({name: dict(mean_curve(c)) for name, c in choices["β"]["cross_entropy"].items()})
+    assert above == {"1": {0: 0.5, 1: 1.5}, "2": {0: 0.0, 1: 0.0}}
+    drawn = options_plot(choices, 1.0, "title", "options")
+    assert "β: 2 with 75%" in drawn.alt
+    assert option_curves({0: [{"epoch": 0, "beta_1": 0.5, "beta_2": 0.5}]}) == {}  # of an earlier version
