@@ -16,7 +16,7 @@ from easrec_nni.protocol import MONITOR, validation_rows
 
 __all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
 
-PROTOCOLS = ("full", "pop100", "uni100")
+PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
 RANKS_FILE = "ranks.npz"
 
 
