@@ -48,14 +48,14 @@ def _milliseconds(value: float) -> str:
 COLUMNS = (
     *(
         Column(f"{key}@10_{protocol}", f"{title}@10 {protocol}", _accuracy, True)
-        for protocol in ("full", "pop100")
+        for protocol in ("full", "pop100", "pop100_recbole")
         for key, title in (("recall", "Recall"), ("mrr", "MRR"), ("ndcg", "NDCG"))
     ),
     Column("madds_per_user", "multiply-adds per user", readable_count, False),
     Column("parameters", "parameters", readable_count, False),
     Column("inference_ms_per_user", "inference ms per user", _milliseconds, False),
 )
-"""What is compared. Full ranking is among all items, pop100 against 100 negatives drawn by popularity."""
+"""What is compared; see :mod:`easrec_nni.metrics` for the rankings."""
 
 
 @dataclass(frozen=True)

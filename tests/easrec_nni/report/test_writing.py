@@ -97,6 +97,10 @@ def test_the_text_names_all_tables_and_its_plots_exist(report: Path) -> None:
     widths = {line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("| gates of")}
     assert len(widths) == 1
     assert "NDCG@10, validation set, pop100" in text
+    blocks = [block for block in text.split("\n\n") if ", published, ml-1m" in block.splitlines()[0]]
+    assert len(blocks) == 3, "of Tables III, IV and V"
+    for block in blocks:
+        assert "**" not in block and "★" not in block and not re.search(r"(full|uni100|pop100)(?!\\?_)", block)
 
 
 @pytest.mark.slow
