@@ -3,8 +3,8 @@
     python recbole_evaluation.py FOLDER_OF_RECBOLE INPUT.npz OUTPUT.npz
 
 INPUT has ``items`` and ``offsets`` as in our datasets, ``scores`` ``[n_items + 1]`` and ``rounds``, how often each part
-is drawn. OUTPUT has for each part ``users`` and ``targets`` ``[E]``, ``negatives`` ``[rounds, E, 100]`` as drawn, repeats
-included, and ``ranks`` ``[rounds, E]``. Packages that RecBole imports and does not use here are stand-ins.
+is drawn. OUTPUT has for each part ``users`` and ``targets`` ``[E]``, ``negatives`` ``[rounds, E, 100]`` as drawn,
+repeats included, and ``ranks`` ``[rounds, E]``. Packages that RecBole imports and does not use here are stand-ins.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _round(loader: Any, trainer: Any, judge: Any, collector: Any) -> dict[str, n
         _, scores, _, _ = trainer._neg_sample_batch_eval(judge, batch)
         kept = SimpleNamespace(
             register=SimpleNamespace(need=lambda name: name == "rec.topk"),
-            topk=[PER_USER + 1],
+            topk=[min(1 + PER_USER, scores.shape[1])],
             data_struct=MagicMock(),
         )
         collector.eval_batch_collect(kept, scores, interaction, users, targets)
