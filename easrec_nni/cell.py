@@ -198,6 +198,7 @@ def _train(
     training = metrics["training"]
     return {
         **{part: metrics[part] for part in ("test", "valid", "valid_selection_users", "cost")},
+        "negatives_version": metrics.get("negatives_version", 1),
         "bytes_on_disk": (done.folder / "weights.safetensors").stat().st_size,
         "choices": None if config.is_fixed else metrics["choices"],
         "training": {

@@ -55,7 +55,7 @@ COLUMNS = (
     Column("parameters", "parameters", readable_count, False),
     Column("inference_ms_per_user", "inference ms per user", _milliseconds, False),
 )
-"""What is compared. Full ranking is among all items, pop100 against 100 negatives drawn by popularity."""
+"""What networks are compared by; for rankings see :mod:`easrec_nni.metrics`. No published figure stands here."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation import evaluate_fully, metrics_of
 from easrec_nni.files import replacing
 from easrec_nni.metrics import ndcg_standard_error
@@ -16,13 +17,13 @@ from easrec_nni.protocol import MONITOR, validation_rows
 
 __all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
 
-PROTOCOLS = ("full", "pop100", "uni100")
+PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
 RANKS_FILE = "ranks.npz"
 
 
 def final_evaluation(
     network: Any, dataset: Dataset, arch_share: float
-) -> tuple[dict[str, dict[str, float]], dict[str, NDArray[np.int64]]]:
+) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     """Figures of a network that will not be trained any more.
 
     Parameters
@@ -38,15 +39,20 @@ def final_evaluation(
     -------
     tuple
         Figures of ``test``, ``valid`` and ``valid_selection_users`` (the users that select, with the standard error of
-        the selecting figure), and the ranks of the test targets: ``test_full``, … in the order of
-        ``dataset.split.eval_users``.
+        the selecting figure), ``negatives_version`` (of what these are ranked against), and the ranks of the test
+        targets: ``test_full``, … in the order of ``dataset.split.eval_users``.
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
     error = {f"{MONITOR}_standard_error": ndcg_standard_error(selection["full"], k=10)}
-    figures = {"test": test, "valid": valid, "valid_selection_users": metrics_of(selection) | error}
+    figures = {
+        "test": test,
+        "valid": valid,
+        "valid_selection_users": metrics_of(selection) | error,
+        "negatives_version": NEGATIVES_VERSION,
+    }
     return figures, {f"test_{name}": ranks for name, ranks in test_ranks.items()}
 
 

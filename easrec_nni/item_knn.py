@@ -39,7 +39,7 @@ class ItemKNN(nn.Module):
 
     That rule to leave out what a user had is one that trained networks do not have; they learn it more or less. In the
     full ranking, where nobody returns, it is worth much (0.076 with it, 0.046 without, on the same targets). The
-    rankings ``unseen``, ``pop100`` and ``uni100`` leave such items out for everybody.
+    rankings ``unseen``, ``pop100`` and ``uni100`` leave such items out for everybody; ``pop100_recbole`` does not.
 
     Nobody's validation or test target is in the similarities. Memory is that of ``neighbours`` numbers for each item,
     and of one block of co-occurrences while these are made.

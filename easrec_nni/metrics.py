@@ -1,8 +1,11 @@
 """Ranks and what is made of them: Recall, MRR and NDCG, each named with its protocol.
 
-``full`` ranks the target among all items, ``pop100`` and ``uni100`` against 100 negatives that were drawn once with
-the dataset, ``unseen`` among the items that are not in the user's history. Ties count against the model: a network that
-scores all items alike ranks the target last.
+``full`` ranks the target among all items, ``unseen`` among those that are not in the user's history. ``pop100`` and
+``uni100`` rank it against 100 negatives, drawn once for each dataset by popularity in the training part or uniformly,
+distinct and outside the history. ``pop100_recbole`` is what RecBole calls ``mode: pop100`` for sequential models, and
+the paper's group ranks by: 100 draws by popularity in the whole log, where the target alone is left out and a repeat
+counts once. It is harder than ``pop100``; published figures stand beside it alone. Ties count against the model: a
+network that scores all items alike ranks the target last.
 """
 
 from __future__ import annotations

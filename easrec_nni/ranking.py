@@ -16,7 +16,7 @@ from easrec_nni.metrics import full_ranks, metrics_from_ranks, sampled_ranks
 
 __all__ = ["KNOWN_PROTOCOLS", "PROTOCOLS", "Ranker", "metrics_of"]
 
-KNOWN_PROTOCOLS = ("full", "unseen", "pop100", "uni100")
+KNOWN_PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 """Rankings that there are: see :mod:`easrec_nni.metrics`."""
 PROTOCOLS = ("full", "pop100")
 """Those that are used where nobody says which."""

@@ -21,7 +21,8 @@ def evaluate_command(
     protocol: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME,…", help="full, unseen, pop100 or uni100; can be repeated [all of these but unseen]."
+            metavar="NAME,…",
+            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these but unseen].",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
@@ -44,6 +45,7 @@ def evaluate_command(
       easrec evaluate retrained --k 5,10,20
       easrec evaluate retrained --part valid --k 20 --protocol full,uni100 --out figures.json
       easrec evaluate retrained --protocol unseen    # without the items that a user already had
+      easrec evaluate retrained --protocol pop100_recbole    # as RecBole ranks, beside published figures
     """  # noqa: D301 (the command line's formatter asks for this character)
     ks = _cut_offs(k or ["10"])
     names = _split(protocol or [])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from easrec_nni.data.home import dataset_folder
 from easrec_nni.data.integrity import dataset_problem
 from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
-from easrec_nni.data.negatives import PARTS, PROTOCOLS
+from easrec_nni.data.negatives import PARTS, STORED_PROTOCOLS, used_negatives
 from easrec_nni.data.split import LeaveOneOut, leave_one_out
 from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
 from easrec_nni.errors import UserError
@@ -74,6 +74,7 @@ class Dataset:
     item_ids: NDArray[np.str_]
     item_features: dict[str, ItemFeature]
     _negatives: dict[str, NDArray[np.int32]] = field(repr=False)
+    _used: dict[tuple[str, str], NDArray[np.int32]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def n_users(self) -> int:
@@ -87,7 +88,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over items, offsets and negatives, from the manifest."""
+        """SHA-256 over items, offsets and stored negatives, from the manifest."""
         return self.manifest.fingerprint
 
     @cached_property
@@ -98,26 +99,34 @@ class Dataset:
     def negatives(self, protocol: str, part: str) -> NDArray[np.int32]:
         """Negatives of the evaluated users.
 
+        Those of a part know the history and that part's target, and nothing later. Test negatives of ``pop100`` and
+        ``uni100`` are mapped from disk; the others are made from the stored ones, or from the seed, on first use.
+
         Parameters
         ----------
-        protocol : {"pop100", "uni100"}
-            Sampled by popularity in the training part, or uniformly.
+        protocol : {"pop100", "uni100", "pop100_recbole"}
+            Sampled by popularity in the training part, or uniformly, among what the user did not have; or by
+            popularity in the whole log among all items but the target, with replacement, as RecBole does.
         part : {"valid", "test"}
             For which target.
 
         Returns
         -------
         ndarray of int32, shape [E, k]
-            Rows as in ``split.eval_users``; 0 where a user has too few candidates.
+            Rows as in ``split.eval_users``, distinct items in each; 0 where a user has too few candidates, or an item
+            was drawn again.
 
         Raises
         ------
         ValueError
             If there is no such protocol or part.
         """
-        if protocol not in PROTOCOLS or part not in PARTS:
-            raise ValueError(f"protocol must be one of {PROTOCOLS} and part one of {PARTS}, not {protocol}, {part}")
-        return self._negatives[f"{protocol}_{part}"]
+        if (protocol, part) not in self._used:
+            how = self.manifest.negatives
+            self._used[protocol, part] = used_negatives(
+                self._negatives, self.items, self.offsets, self.split, self.n_items, protocol, part, how.k, how.seed
+            )
+        return self._used[protocol, part]
 
 
 def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
@@ -160,7 +169,7 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
     arrays = {name: load_array(path / f"{name}.npy") for name in ARRAYS}
     negatives = {
         f"{protocol}_{part}": load_array(path / "negatives" / f"{protocol}_{part}.npy")
-        for protocol in PROTOCOLS
+        for protocol in STORED_PROTOCOLS
         for part in PARTS
     }
     features = {each.name: _load_feature(path, each.name) for each in manifest.features}

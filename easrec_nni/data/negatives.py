@@ -1,19 +1,25 @@
-"""Negatives of the sampled evaluation protocols: drawn once per dataset, without replacement."""
+"""Negatives of the sampled evaluation protocols, drawn once per dataset; what is stored and what is evaluated with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.recbole_negatives import draw_recbole_negatives
 from easrec_nni.data.split import LeaveOneOut
+from easrec_nni.data.validation_negatives import with_test_targets
 
 NEGATIVES_PER_USER = 100
-PROTOCOLS = ("pop100", "uni100")
-"""Popularity-sampled and uniformly sampled negatives."""
+STORED_PROTOCOLS = ("pop100", "uni100")
+"""Popularity-sampled and uniformly sampled negatives, drawn without replacement among what the user never had."""
+PROTOCOLS = (*STORED_PROTOCOLS, "pop100_recbole")
+"""These, and popularity-sampled ones as RecBole draws them."""
 PARTS = ("valid", "test")
+NEGATIVES_VERSION = 2
+"""Version of the negatives that are evaluated with. In 1, validation negatives were never the test target."""
 
 _USERS_PER_CHUNK = 2048
 _ROUNDS = 6
@@ -47,13 +53,14 @@ def draw_negatives(
     k: int = NEGATIVES_PER_USER,
     seed: int = 0,
 ) -> Negatives:
-    """Draw k negatives for every evaluated user, without replacement.
+    """Draw k negatives for every evaluated user, without replacement: what a dataset's folder holds.
 
     An item is drawn with a probability proportional to its weight among the items left over
-    (``pop100``: its count in the training part; ``uni100``: 1). No item of the user is drawn, targets
-    included. Items of weight 0 are drawn, uniformly, only when no other is left. Each row is an exact
-    draw of that kind: rejection sampling does most rows, and a row that it leaves unfinished is
-    completed by perturbing the logarithms of the weights with Gumbel noise.
+    (``pop100``: its count in the training part; ``uni100``: 1). No item of the user is drawn, both targets
+    included; `used_negatives` lets test targets into the validation negatives. Items of weight 0 are drawn,
+    uniformly, only when no other is left. Each row is an exact draw of that kind: rejection sampling does most
+    rows, and a row that it leaves unfinished is completed by perturbing the logarithms of the weights with
+    Gumbel noise.
 
     Parameters
     ----------
@@ -84,17 +91,15 @@ def draw_negatives(
     ValueError
         If protocol or part is none of those above.
     """
-    if protocol not in PROTOCOLS or part not in PARTS:
-        raise ValueError(f"protocol must be one of {PROTOCOLS} and part one of {PARTS}, not {protocol}, {part}")
+    _check(STORED_PROTOCOLS, protocol, part)
     rng = np.random.default_rng([seed, PROTOCOLS.index(protocol), PARTS.index(part)])
+    training = training_items(items, offsets, split)
+    weights = _weights(training, n_items, protocol)
     if protocol == "uni100":
-        weights = np.ones(n_items + 1)
 
         def draw(shape: tuple[int, int]) -> NDArray[np.int64]:
             return rng.integers(1, n_items + 1, size=shape)
     else:
-        training = training_items(items, offsets, split)
-        weights = np.bincount(training, minlength=n_items + 1).astype(np.float64)
 
         def draw(shape: tuple[int, int]) -> NDArray[np.int64]:
             # A random training interaction has an item drawn in proportion to popularity.
@@ -105,6 +110,66 @@ def draw_negatives(
         users = split.eval_users[start : start + _USERS_PER_CHUNK]
         result[start : start + len(users)] = _draw_chunk(items, offsets, users, weights, draw, k, rng)
     return Negatives(result, int(np.count_nonzero(result[:, -1] == 0)) if k else 0)
+
+
+def used_negatives(
+    stored: Mapping[str, NDArray[np.int32]],
+    items: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    split: LeaveOneOut,
+    n_items: int,
+    protocol: str,
+    part: str,
+    k: int,
+    seed: int,
+) -> NDArray[np.int32]:
+    """Negatives that a part is evaluated with: they know the history and that part's target, and nothing later.
+
+    Parameters
+    ----------
+    stored : mapping of str to ndarray of int32, shape [E, k]
+        What the dataset's folder holds, by protocol and part, such as ``pop100_valid``.
+    items, offsets, split, n_items
+        As for `draw_negatives`.
+    protocol : {"pop100", "uni100", "pop100_recbole"}
+        `pop100_recbole` is not stored and drawn here, from the seed alone.
+    part : {"valid", "test"}
+        For which target.
+    k, seed : int
+        What the stored negatives were drawn with.
+
+    Returns
+    -------
+    ndarray of int32, shape [E, k]
+        Distinct items in each row, and zeros where there are fewer than k.
+
+    Raises
+    ------
+    ValueError
+        If protocol or part is none of those above.
+    """
+    _check(PROTOCOLS, protocol, part)
+    stream = (seed, PROTOCOLS.index(protocol), PARTS.index(part), 1)
+    if protocol not in STORED_PROTOCOLS:
+        targets = items[split.valid_target_index if part == "valid" else split.test_target_index]
+        return draw_recbole_negatives(items, offsets, targets, k, stream)
+    drawn = stored[f"{protocol}_{part}"]
+    if part == "test":
+        return drawn
+    weights = _weights(training_items(items, offsets, split), n_items, protocol)
+    return with_test_targets(drawn, items, offsets, split, weights, stream)
+
+
+def _check(protocols: tuple[str, ...], protocol: str, part: str) -> None:
+    if protocol not in protocols or part not in PARTS:
+        raise ValueError(f"protocol must be one of {protocols} and part one of {PARTS}, not {protocol}, {part}")
+
+
+def _weights(training: NDArray[np.int32], n_items: int, protocol: str) -> NDArray[np.float64]:
+    """Weight of each item, ``[n_items + 1]``; 0 for padding."""
+    weights = np.ones(n_items + 1) if protocol == "uni100" else np.bincount(training, minlength=n_items + 1)
+    weights[0] = 0
+    return weights.astype(np.float64)
 
 
 def training_items(items: NDArray[np.int32], offsets: NDArray[np.int64], split: LeaveOneOut) -> NDArray[np.int32]:

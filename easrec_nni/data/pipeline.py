@@ -23,7 +23,7 @@ from easrec_nni.data.manifest import (
     SourceInfo,
     SplitInfo,
 )
-from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, PROTOCOLS, draw_negatives
+from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, STORED_PROTOCOLS, draw_negatives
 from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, choose_source
 from easrec_nni.data.split import MIN_EVALUATED_LENGTH, LeaveOneOut, leave_one_out
@@ -161,7 +161,7 @@ def _negatives(log: EncodedLog, split: LeaveOneOut, seed: int) -> tuple[dict[str
         f"{protocol}_{part}": draw_negatives(
             log.items, log.offsets, split, len(log.item_ids) - 1, protocol, part, seed=seed
         )
-        for protocol in PROTOCOLS
+        for protocol in STORED_PROTOCOLS
         for part in PARTS
     }
     return {key: each.items for key, each in drawn.items()}, {key: each.users_short for key, each in drawn.items()}

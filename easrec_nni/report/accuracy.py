@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_tested
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
-from easrec_nni.report.documents import METRICS, PROTOCOLS
-from easrec_nni.report.published import published_for
+from easrec_nni.report.documents import LATER_PROTOCOLS, METRICS, PROTOCOLS
+from easrec_nni.report.published import PUBLISHED_PROTOCOL, published_for
 from easrec_nni.report.sections import Section, SystemCells
 
-__all__ = ["accuracy_records", "accuracy_table", "best_of", "compared_systems", "recommended_table"]
+__all__ = [
+    "accuracy_records",
+    "accuracy_table",
+    "best_of",
+    "compared_systems",
+    "published_table",
+    "recommended_table",
+]
 
 TITLES = {"recall": "Recall@10", "mrr": "MRR@10", "ndcg": "NDCG@10"}
 FURTHER = ("coverage@10_full", "mean_popularity@10_full")
 PROTOCOL_TITLES = {
     "full": "among all items (full)",
     "pop100": "against 100 popular items (pop100)",
+    "pop100_recbole": "against 100 popular items as RecBole draws them (pop100_recbole)",
     "uni100": "against 100 random items (uni100)",
 }
 
@@ -79,22 +88,14 @@ def _show(value: float) -> str:
     return f"{value:.4f}"
 
 
-def accuracy_table(section: Section, records: Sequence[Record]) -> Table:
+def accuracy_table(records: Sequence[Record]) -> Table:
     """Table III of a section."""
-    published_name, _ = published_for(section.dataset.name)
     columns = [
-        *(
-            Column(f"{metric}@10_{protocol}", TITLES[metric], PROTOCOL_TITLES[protocol], True)
-            for protocol in PROTOCOLS
-            for metric in METRICS
-        ),
-        *(
-            Column(f"published_{metric}@10", TITLES[metric], f"published, {published_name}", True, published=True)
-            for metric in METRICS
-        ),
+        Column(f"{metric}@10_{protocol}", TITLES[metric], PROTOCOL_TITLES[protocol], True)
+        for protocol in PROTOCOLS
+        for metric in METRICS
+        if protocol not in LATER_PROTOCOLS or any(record[f"{metric}@10_{protocol}"] is not None for record in records)
     ]
-    if not any(record["published_dataset"] for record in records):
-        columns = [column for column in columns if not column.published]
     rows = [
         Row(
             str(record["title"]),
@@ -115,6 +116,19 @@ def accuracy_table(section: Section, records: Sequence[Record]) -> Table:
         fewer = [f"{record['title']} ({record['seeds']})" for record in records if record["seeds"] != seeds[-1]]
         notes.append(f"Fewer seeds than {seeds[-1]}: {', '.join(fewer)}.")
     return Table("Table III: accuracy of every system", columns, mark_best(columns, rows), notes=notes)
+
+
+def published_table(section: Section, records: Sequence[Record]) -> Table | None:
+    """Test figures of ours beside those of the paper's Table III; None where one of the two is not known."""
+    name, _ = published_for(section.dataset.name)
+    ours = f"ours, {section.dataset.name}, {PUBLISHED_PROTOCOL}"
+    columns = [
+        *(Column(f"{metric}@10_{PUBLISHED_PROTOCOL}", TITLES[metric], ours) for metric in METRICS),
+        *(Column(f"published_{metric}@10", TITLES[metric], f"published, {name}", published=True) for metric in METRICS),
+    ]
+    return beside_published(
+        "Beside the published figures, test set", records, columns, lambda record, key: mean_entry(record, key, _show)
+    )
 
 
 def recommended_table(records: Sequence[Record]) -> Table | None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from easrec_nni.report.ablations import ablation_records, ablation_table, gate_records, gate_table
-from easrec_nni.report.accuracy import accuracy_table, recommended_table
+from easrec_nni.report.ablations import (
+    ablation_records,
+    ablation_table,
+    gate_records,
+    gate_table,
+    published_gate_table,
+)
+from easrec_nni.report.accuracy import accuracy_table, published_table, recommended_table
 from easrec_nni.report.comparing import METHOD
-from easrec_nni.report.content import Block, Chapter, Paragraph, Record
-from easrec_nni.report.costs import cost_table
+from easrec_nni.report.content import Block, Chapter, Paragraph, Record, Table
+from easrec_nni.report.costs import cost_table, published_cost_table
 from easrec_nni.report.differences import PROTOCOLS, Noise, difference_table
+from easrec_nni.report.documents import LATER_PROTOCOLS
 from easrec_nni.report.pareto import tradeoff_records
 from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
-from easrec_nni.report.published import NOT_COMPARABLE, published_for
+from easrec_nni.report.published import NOT_COMPARABLE, NOT_SHOWN, published_for
 from easrec_nni.report.sections import Section, SystemCells
 from easrec_nni.report.sweep import sweep_records, sweep_table
 
@@ -33,26 +40,34 @@ def accuracy_chapter(section: Section, records: Sequence[Record], noise: Noise |
         "The last item of every user was hidden, and every system ranked the items by how likely it thinks each is the "
         "next one. Recall@10 is the share of users whose hidden item is among the first ten; MRR@10 and NDCG@10 also "
         "ask how far up it is. All are from 0 to 1, more is better. “Full” ranks among all items, which is what a "
-        "recommender has to do. “pop100” and “uni100” rank the hidden item among 100 others only, drawn by popularity "
-        "or evenly: far easier, so the figures are higher, and they can put systems into another order. Ties count "
+        "recommender has to do. “pop100” and “uni100” rank the hidden item among 100 others only that the user never "
+        "had, drawn by popularity or evenly: far easier, so the figures are higher, and they can put systems into "
+        "another order. “pop100_recbole” draws by popularity as RecBole does, what the user had included. Ties count "
         "against the system."
     )
     blocks: list[Block] = [Paragraph(explained)]
     if noise:
         blocks.append(Paragraph(_trust(noise), strong=True))
-    blocks.append(accuracy_table(section, records))
+    blocks.append(accuracy_table(records))
+    if any(record["published_dataset"] for record in records):
+        blocks += _beside_published(section, published_table(section, records))
+    recommended = recommended_table(records)
+    if recommended:
+        blocks.append(recommended)
+    return Chapter("accuracy", "Table III: accuracy", blocks)
+
+
+def _beside_published(section: Section, table: Table | None) -> list[Block]:
+    """The published figures and how to read them, or why they are not shown."""
+    if table is None:
+        return [Paragraph(NOT_SHOWN)]
     name, _ = published_for(section.dataset.name)
     note = NOT_COMPARABLE
     if name != section.dataset.name:
         note = (
             f"The paper has no figures for {section.dataset.name}; those for {name} stand here as orientation. {note}"
         )
-    if any(record["published_dataset"] for record in records):
-        blocks.append(Paragraph(note))
-    recommended = recommended_table(records)
-    if recommended:
-        blocks.append(recommended)
-    return Chapter("accuracy", "Table III: accuracy", blocks)
+    return [table, Paragraph(note)]
 
 
 def _trust(noise: Noise) -> str:
@@ -78,7 +93,8 @@ def differences_chapter(reference: SystemCells, records: Sequence[Record]) -> Ch
         "difference lies with 95 % confidence. “Cannot be told apart” does not show that two systems are equal: it "
         "says that so many users and seeds do not show which is better."
     )
-    tables = [difference_table(reference, records, protocol) for protocol in PROTOCOLS]
+    known = [each for each in PROTOCOLS if each not in LATER_PROTOCOLS or any(r[f"difference_{each}"] for r in records)]
+    tables = [difference_table(reference, records, protocol) for protocol in known]
     title = f"{reference.label} against the others"
     return Chapter("differences", title, [Paragraph(explained), *tables, Paragraph(METHOD)])
 
@@ -94,6 +110,9 @@ def costs_chapter(
     )
     shown = [record for record in records if record["group"] != "ablation"]  # these have a table of their own
     blocks: list[Block] = [Paragraph(explained), cost_table(section, shown)]
+    published = published_cost_table(section, shown)
+    if published:
+        blocks.append(published)
     points = tradeoff_records(accuracy, records)
     if len(points) > 1:
         blocks.append(tradeoff_plot(points, f"{prefix}accuracy-cost"))
@@ -109,7 +128,9 @@ def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
         "EASRec's layers are scaled by small networks that look at the data, its gates. Here they have two layers "
         "(EASRec), one, or are left out. If gates help, accuracy falls from the first row to the last."
     )
-    return Chapter("gates", "Table V: data-aware gates", [Paragraph(explained), gate_table(records)]), records
+    blocks: list[Block] = [Paragraph(explained), gate_table(records)]
+    blocks += _beside_published(section, published_gate_table(section, records))
+    return Chapter("gates", "Table V: data-aware gates", blocks), records
 
 
 def ablations_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:

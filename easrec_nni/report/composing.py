@@ -139,6 +139,11 @@ def warnings_of(section: Section) -> list[str]:
     few = [system.label for system in section.systems if len(system.cells) == 1 and system.first.group != "floor"]
     if few:
         warnings.append(f"Only one seed, so nothing is known of its luck: {', '.join(few)}.")
+    if len({cell.result.negatives_version for cell in section.cells}) > 1:
+        warnings.append(
+            "Validation figures of pop100 and uni100 are of two kinds: cells of earlier versions ranked against "
+            "negatives among which the test target never was. Test figures are alike."
+        )
     different = different_settings([study.document.settings for study in section.studies])
     if different:
         warnings.append(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from easrec_nni.report.published import PUBLISHED_PROTOCOL
+
 __all__ = [
     "Block",
     "Chapter",
@@ -81,13 +83,32 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``first`` is the heading of the rows' names, ``notes`` stand below it."""
+    """A table; ``first`` is the heading of the rows' names, ``notes`` stand below it.
+
+    Published figures come from another copy of the data, and are ranked as :data:`PUBLISHED_PROTOCOL` says. So a table
+    that has some shows our accuracy by that ranking only, and marks nothing as the best or as better.
+
+    Raises
+    ------
+    ValueError
+        A table with published figures has another ranking of ours, or a mark.
+    """
 
     title: str
     columns: Sequence[Column]
     rows: Sequence[Row]
     first: str = "system"
     notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if not any(column.published for column in self.columns):
+            return
+        ours = [column.key for column in self.columns if not column.published and "@" in column.key]
+        others = [key for key in ours if not key.endswith(f"_{PUBLISHED_PROTOCOL}")]
+        if others:
+            raise ValueError(f"published figures stand beside {PUBLISHED_PROTOCOL} alone, not beside {others[0]}")
+        if any(entry.best or entry.star for row in self.rows for entry in row.entries.values()):
+            raise ValueError("nothing is marked in a table with published figures, which are of other data")
 
 
 @dataclass(frozen=True)

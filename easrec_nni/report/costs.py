@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from easrec_nni.readable import readable_bytes, readable_count, readable_seconds
+from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
 from easrec_nni.report.documents import EfficiencyDocument, EfficiencyRow, Spread
 from easrec_nni.report.published import published_for
 from easrec_nni.report.sections import Section
 
-__all__ = ["MEASURED", "cost_records", "cost_table", "show_figure"]
+__all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table", "show_figure"]
 
 BUSY = 0.3  # processes for each core that are too many while something is measured
 
@@ -107,11 +108,9 @@ def _measured(rows: Sequence[EfficiencyRow]) -> Record:
     return record
 
 
-def _columns(records: Sequence[Record], dataset: str) -> list[Column]:
+def _columns(records: Sequence[Record]) -> list[Column]:
     batches = {record["throughput_batch"] for record in records} - {None}
     batch = f"batch of {batches.pop()}" if len(batches) == 1 else "in batches"
-    name, _ = published_for(dataset)
-    published = f"published, {name}"
     return [
         Column("inference_seconds_test_set", "test set, s", "inference, measured", False),
         Column("inference_ms_per_user", f"{batch}, ms per user", "inference, measured", False),
@@ -122,8 +121,6 @@ def _columns(records: Sequence[Record], dataset: str) -> list[Column]:
         Column("parameters", "parameters", "size, counted", False),
         Column("bytes_on_disk", "on disk", "size, counted", False),
         Column("making_seconds", "search and training"),
-        Column("published_inference_seconds", "test set, s", published, published=True),
-        Column("published_gpu_gigabytes", "GPU memory, GB", published, published=True),
     ]
 
 
@@ -145,11 +142,7 @@ def _entry(record: Record, key: str) -> Entry:
 
 def cost_table(section: Section, records: Sequence[Record]) -> Table:
     """Table IV of a section; columns of which nothing is known are left out."""
-    columns = [
-        column
-        for column in _columns(records, section.dataset.name)
-        if any(record.get(column.key) is not None for record in records)
-    ]
+    columns = [column for column in _columns(records) if any(record.get(column.key) is not None for record in records)]
     rows = [
         Row(
             str(record["title"]),
@@ -160,6 +153,19 @@ def cost_table(section: Section, records: Sequence[Record]) -> Table:
         for record in records
     ]
     return Table("Table IV: cost of every system", columns, mark_best(columns, rows), notes=_notes(section, records))
+
+
+def published_cost_table(section: Section, records: Sequence[Record]) -> Table | None:
+    """What was measured of ours beside the paper's Table IV; None where one of the two is not known."""
+    name, _ = published_for(section.dataset.name)
+    ours, published = f"ours, {section.dataset.name}, this machine", f"published, {name}, an unnamed GPU"
+    columns = [
+        Column("inference_seconds_test_set", "test set, s", ours),
+        Column("peak_memory_bytes", "peak memory", ours),
+        Column("published_inference_seconds", "test set, s", published, published=True),
+        Column("published_gpu_gigabytes", "GPU memory, GB", published, published=True),
+    ]
+    return beside_published("Beside the published costs", records, columns, _entry)
 
 
 def _notes(section: Section, records: Sequence[Record]) -> list[str]:

@@ -13,7 +13,7 @@ from easrec_nni.report.sections import SystemCells
 
 __all__ = ["PROTOCOLS", "Noise", "difference_records", "difference_table", "noise_of", "reference_of"]
 
-PROTOCOLS = {"full": "full ranking", "pop100": "pop100"}
+PROTOCOLS = {"full": "full ranking", "pop100": "pop100", "pop100_recbole": "pop100_recbole"}
 REFERENCE = "easrec"
 
 

@@ -22,10 +22,13 @@ __all__ = [
     "EfficiencyRow",
     "Spread",
     "StudyDocument",
+    "protocols_of",
     "read_document",
 ]
 
-PROTOCOLS = ("full", "pop100", "uni100")
+PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
+LATER_PROTOCOLS = ("pop100_recbole",)
+"""Those of :data:`PROTOCOLS` that results of earlier versions do not have."""
 METRICS = ("recall", "mrr", "ndcg")
 LARGEST_FILE_BYTES = 16 << 20
 LONGEST_QUOTE = 120  # characters of a message that quotes what it refuses
@@ -44,8 +47,17 @@ class DatasetIdentity(_Document):
     n_items: int = Field(ge=1)
 
 
+def protocols_of(figures: dict[str, float]) -> tuple[str, ...]:
+    """Rankings that a result should have figures of: all, but for the later ones of which it has none."""
+    return tuple(
+        name
+        for name in PROTOCOLS
+        if name not in LATER_PROTOCOLS or any(f"{metric}@10_{name}" in figures for metric in METRICS)
+    )
+
+
 def _check_accuracy(figures: dict[str, float]) -> dict[str, float]:
-    for protocol in PROTOCOLS:
+    for protocol in protocols_of(figures):
         for metric in METRICS:
             key = f"{metric}@10_{protocol}"
             if key not in figures:
@@ -69,6 +81,7 @@ class CellResult(_Document):
     test: dict[str, float]
     valid: dict[str, float]
     valid_selection_users: dict[str, float] = {}
+    negatives_version: int = 1
     cost: dict[str, float] = {}
     bytes_on_disk: int = Field(0, ge=0)
     choices: dict[str, float] | None = None

@@ -38,6 +38,7 @@ _COLUMNS = (
     Column("valid_ndcg@10_full", "NDCG@10 full", "validation", True),
     Column("test_ndcg@10_full", "NDCG@10 full", "test", True),
     Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test", True),
+    Column("test_ndcg@10_pop100_recbole", "NDCG@10 pop100_recbole", "test", True),
     Column("test_recall@10_full", "Recall@10 full", "test", True),
     Column("test_mrr@10_full", "MRR@10 full", "test", True),
     Column("madds_per_user", "multiply-adds per user", "cost", False),

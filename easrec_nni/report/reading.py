@@ -6,6 +6,7 @@ import csv
 import math
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,7 @@ from numpy.typing import NDArray
 from easrec_nni.cell import RESULT_FILE, Cell
 from easrec_nni.errors import UserError
 from easrec_nni.metrics import user_gains
-from easrec_nni.report.documents import (
-    PROTOCOLS,
-    CellResult,
-    EfficiencyDocument,
-    StudyDocument,
-    read_document,
-)
+from easrec_nni.report.documents import CellResult, EfficiencyDocument, StudyDocument, protocols_of, read_document
 from easrec_nni.study.tables import TABLES
 
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
@@ -121,18 +116,18 @@ def _read_cell(folder: Path, study: StudyDocument) -> CellRecord:
     result = read_document(file, CellResult, remedy)
     if result.dataset.fingerprint != study.dataset.fingerprint:
         raise UserError(f"{file} is about other data than its study; {remedy}")
-    ranks = _read_ranks(folder / RANKS_FILE, remedy)
+    ranks = _read_ranks(folder / RANKS_FILE, protocols_of(result.test), remedy)
     if ranks:
         _check_ranks(ranks, result, folder / RANKS_FILE, remedy)
     return CellRecord(result, folder, ranks)
 
 
-def _read_ranks(file: Path, remedy: str) -> dict[str, NDArray[np.int64]]:
+def _read_ranks(file: Path, protocols: Sequence[str], remedy: str) -> dict[str, NDArray[np.int64]]:
     if not file.is_file():
         return {}
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            ranks = {name: np.asarray(arrays[f"test_{name}"]) for name in PROTOCOLS}
+            ranks = {name: np.asarray(arrays[f"test_{name}"]) for name in protocols}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{file} is damaged ({error}); {remedy}") from None
     if any(array.ndim != 1 or array.dtype.kind != "i" or not array.size or array.min() < 1 for array in ranks.values()):

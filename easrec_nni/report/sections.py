@@ -59,6 +59,9 @@ class SystemCells:
         """A figure of a part of the results (``test``, ``cost``, ``choices``) over seeds; None if it is not known."""
         parts = [getattr(cell.result, part) for cell in self.cells]
         values = [values[key] for values in parts if values and key in values]
+        # Rankings that some seeds lack, as they were made earlier: a mean over the others is not the system's.
+        if "@" in key and len(values) < len(parts):
+            return None
         return summarise(values) if values else None
 
     def record(self, part: str, key: str, name: str | None = None) -> Record:

@@ -16,6 +16,7 @@ from easrec_nni.metrics import metrics_from_ranks
 from easrec_nni.settings import TrialSettings
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"}
+PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
 
 
 @pytest.fixture
@@ -29,11 +30,10 @@ def check_schema(result: dict, dataset: Dataset) -> None:
     assert result["schema_version"] == 1
     assert result["dataset"]["fingerprint"] == dataset.fingerprint
     for part in ("test", "valid"):
-        wanted = {
-            f"{name}@10_{protocol}" for name in ("recall", "mrr", "ndcg") for protocol in ("full", "pop100", "uni100")
-        }
+        wanted = {f"{name}@10_{protocol}" for name in ("recall", "mrr", "ndcg") for protocol in PROTOCOLS}
         assert wanted <= result[part].keys()
     assert result["valid_selection_users"]["ndcg@10_full_standard_error"] >= 0
+    assert result["negatives_version"] == 2
 
 
 @pytest.mark.parametrize(("system", "searches"), [("sasrec-linrec", False), ("easrec", True), ("easrec-scratch", True)])
@@ -56,8 +56,8 @@ def test_a_cell_tells_all_of_a_system(
     metrics = json.loads((folder / "retrained" / "metrics.json").read_text())
     assert metrics["training"]["weights"] == ("inherited" if system == "easrec" else "scratch")
     with np.load(folder / "ranks.npz") as ranks:
-        assert set(ranks) == {"test_full", "test_pop100", "test_uni100"}
-        for protocol in ("full", "pop100", "uni100"):
+        assert set(ranks) == {f"test_{protocol}" for protocol in PROTOCOLS}
+        for protocol in PROTOCOLS:
             again = metrics_from_ranks(ranks[f"test_{protocol}"], 10, protocol)
             assert again == {name: result["test"][name] for name in again}
             assert ranks[f"test_{protocol}"].dtype == np.int64

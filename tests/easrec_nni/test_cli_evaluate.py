@@ -66,7 +66,10 @@ def test_it_gives_the_figures_that_were_asked_for(
         (["--k", "0"], "--k 0: write whole numbers from 1"),
         (["--k", "5,ten"], "--k 5,ten: write whole numbers"),
         (["--k", ","], "--k ,: write whole numbers"),
-        (["--protocol", "pop200"], "--protocol pop200 is not known; choose from full, unseen, pop100, uni100"),
+        (
+            ["--protocol", "pop200"],
+            "--protocol pop200 is not known; choose from full, unseen, pop100, pop100_recbole, uni100",
+        ),
         (["--part", "train"], "evaluate on valid or test"),
     ],
 )

@@ -21,7 +21,7 @@ from easrec_nni.evaluation import evaluate, evaluate_fully, evaluation_batch_siz
 from easrec_nni.item_knn import ItemKNN
 from search_spaces import EASRecSpace, SpaceConfig
 
-PROTOCOLS = ("full", "unseen", "pop100", "uni100")
+PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 
 
 def network_for(dataset: Dataset, **options: Any) -> EASRecSpace:
@@ -55,7 +55,7 @@ def brute_force(network: nn.Module, dataset: Dataset, part: str, protocol: str, 
         target = log.pop() if part == "test" else log[-2]
         history = log if part == "test" else log[:-2]
         scores = network(torch.tensor([history[-max_length:]]))[0].tolist()
-        if protocol in ("pop100", "uni100"):
+        if protocol in ("pop100", "pop100_recbole", "uni100"):
             others = [item for item in dataset.negatives(protocol, part)[row].tolist() if item]
             assert len(set(others)) == len(others) and target not in others
         else:
@@ -94,8 +94,8 @@ def test_evaluation_is_the_loop_over_users(tiny_dataset: Dataset, part: str, kin
 def test_sampled_protocols_rank_against_their_own_negatives(ml100k: Dataset, part: str) -> None:
     # Where the catalogue is larger than the negatives are many, the two protocols differ, and so do the parts.
     network = Coarse(ml100k.n_items)
-    ranks = rank_users(network, ml100k, part, protocols=("uni100", "pop100"))
-    for protocol in ("pop100", "uni100"):
+    ranks = rank_users(network, ml100k, part, protocols=("uni100", "pop100", "pop100_recbole"))
+    for protocol in ranks:
         assert ranks[protocol].tolist() == brute_force(network, ml100k, part, protocol, 1)
     assert ranks["pop100"].tolist() != ranks["uni100"].tolist()
 
@@ -159,7 +159,7 @@ def test_real_scores_are_measured_as_by_ir_measures(ml100k: Dataset, protocol: s
         log = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1]].tolist()
         history, target = log[:-1], log[-1]
         scores = model(torch.tensor([history[-50:]]))[0].tolist()
-        if protocol in ("pop100", "uni100"):
+        if protocol in ("pop100", "pop100_recbole", "uni100"):
             items = [target, *(int(item) for item in ml100k.negatives(protocol, "test")[row] if item)]
         else:
             known = set(history) if protocol == "unseen" else set()

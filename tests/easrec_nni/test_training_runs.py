@@ -118,7 +118,14 @@ def test_a_trial_writes_all_its_files_and_evaluation_repeats_its_figures(tiny_da
         assert evaluate_fully(network, tiny_dataset, part, 10, PROTOCOLS)[0] == metrics[part]
     report = result.report
     assert report["default"] == metrics["valid_selection_users"]["ndcg@10_full"]
-    for key in ("test_ndcg@10_full", "valid_recall@10_pop100", "madds_per_user", "parameters", "inference_ms_per_user"):
+    for key in (
+        "test_ndcg@10_full",
+        "valid_recall@10_pop100",
+        "valid_mrr@10_pop100_recbole",
+        "madds_per_user",
+        "parameters",
+        "inference_ms_per_user",
+    ):
         assert report[key] >= 0
     assert {key: report[key] for key in ("hidden_pruning", "inner_pruning", "depth")} == metrics["choices"]
     assert report["lambda"] == 0.5

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from easrec_nni.report.ablations import ablation_records, gate_records, gate_table
+from easrec_nni.report.ablations import ablation_records, gate_records, gate_table, published_gate_table
 from easrec_nni.report.accuracy import compared_systems
 from easrec_nni.report.chapters_runs import provenance_chapter
 from easrec_nni.report.chosen import budget_table, budget_warning, choices_table, typical_cell
@@ -39,7 +39,16 @@ def test_table_v_has_the_gates_in_order_and_what_they_change(write_study: WriteS
     valid = easrec.measure("valid", "ndcg@10_pop100")
     assert valid is not None and records[0]["valid_ndcg@10_pop100"] == valid.mean
     assert records[0]["change"] is None and records[1]["published_ndcg@10"] == 0.4771
+    published = published_gate_table(section, records)
+    assert published is not None
+    shown = [row.entries for row in published.rows]
+    assert [entries["published_ndcg@10"].text for entries in shown] == ["0.4910", "0.4771", "0.4615"]
+    for entries, name in zip(shown, ("easrec", "easrec-gates1", "easrec-gates0"), strict=True):
+        cells = section.system(name)
+        recbole = cells.measure("valid", "ndcg@10_pop100_recbole") if cells else None
+        assert recbole is not None and entries["valid_ndcg@10_pop100_recbole"].text == f"{recbole.mean:.4f}"
     table = gate_table(records)
+    assert not any(column.published for column in table.columns)
     assert table.rows[2].entries["change"].text.startswith("−0.") and table.rows[0].entries["change"].text == "–"
     assert ", p " in table.rows[2].entries["change"].spread
     assert [row.entries["change"].star for row in table.rows] == [False, False, True]
@@ -71,7 +80,7 @@ def test_differences_say_who_is_better_and_noise_how_large_chance_is(write_study
     records = difference_records(reference, compared_systems(section))
     verdicts = {record["system"]: record["verdict_full"] for record in records}
     assert verdicts == {"sasrec": "better", "darts": "cannot be told apart", "recnas": "worse"}
-    for protocol in ("full", "pop100"):
+    for protocol in ("full", "pop100", "pop100_recbole"):
         sasrec, _, recnas = (row.entries for row in difference_table(reference, records, protocol).rows)
         assert sasrec["difference"].text.startswith("+0.") and sasrec["difference"].spread.endswith("%")
         assert " to +0." in sasrec["users"].text and " to +0." in sasrec["seeds"].text
@@ -187,3 +196,12 @@ def test_a_reader_is_warned_of_studies_with_other_settings(write_study: WriteStu
 def test_a_study_of_floors_alone_has_no_chapters_about_searches(write_study: WriteStudy, tmp_path: Path) -> None:
     content = compose(_section(write_study(tmp_path / "s", {"popularity": 0.1, "itemknn": 0.0})))
     assert [chapter.key for chapter in content.chapters] == ["accuracy", "differences", "cost", "made"]
+
+
+def test_two_kinds_of_validation_negatives_are_warned_of(
+    write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 0.1})
+    assert not any("of two kinds" in warning for warning in warnings_of(_section(path)))
+    write_cell(path, "sasrec", 0, changes={"negatives_version": 2})
+    assert any("pop100 and uni100 are of two kinds" in warning for warning in warnings_of(_section(path)))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from easrec_nni.report.content import Column, Entry, Row, mark_best, mean_entry, number_entry
+import pytest
+
+from easrec_nni.report.content import Column, Entry, Row, Table, mark_best, mean_entry, number_entry
 
 
 def _four(value: float) -> str:
@@ -38,3 +40,32 @@ def test_entries_of_means() -> None:
     assert mean_entry(record, "c", _four) == number_entry(record, "missing", _four) == Entry("–")
     assert mean_entry(record, "d", _four).spread == ""
     assert number_entry(record, "e", _four) == Entry("–")
+
+
+PUBLISHED = Column("published_ndcg@10", "NDCG@10", "published", published=True)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["ndcg@10_pop100", "ndcg@10_full", "valid_ndcg@10_uni100", "test_recall@20_pop100", "ndcg@10_pop100_recboles"],
+)
+def test_published_figures_stand_beside_no_other_ranking(key: str) -> None:
+    own = [Column("valid_mrr@10_pop100_recbole", "MRR@10"), Column("parameters", "parameters")]
+    Table("t", [*own, PUBLISHED], [])
+    Table("t", [*own, Column(key, "NDCG@10")], [])
+    with pytest.raises(ValueError, match=f"beside pop100_recbole alone, not beside {key}"):
+        Table("t", [*own, Column(key, "NDCG@10"), PUBLISHED], [])
+
+
+@pytest.mark.parametrize("mark", ["best", "star"])
+def test_nothing_is_marked_beside_published_figures(mark: str) -> None:
+    own = Column("ndcg@10_pop100_recbole", "NDCG@10", more_is_better=True)
+    entries = {own.key: Entry("0.9", 0.9), PUBLISHED.key: Entry("0.4661", 0.4661)}
+    rows = [Row("ours", entries), Row("other", {own.key: Entry("0.1", 0.1)})]
+    Table("t", [own, PUBLISHED], rows)
+    marked = [Row("ours", {**entries, own.key: Entry("0.9", 0.9, best=mark == "best", star=mark == "star")})]
+    Table("t", [own], marked)
+    with pytest.raises(ValueError, match="nothing is marked in a table with published figures"):
+        Table("t", [own, PUBLISHED], marked)
+    with pytest.raises(ValueError, match="nothing is marked"):
+        Table("t", [own, PUBLISHED], mark_best([own, PUBLISHED], rows))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from easrec_nni.report.costs import cost_records, cost_table
+from easrec_nni.report.costs import cost_records, cost_table, published_cost_table
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import Section, merge_studies
 
@@ -41,6 +41,12 @@ def test_the_table_marks_the_cheapest_and_names_the_batch(write_study: WriteStud
     section = _section(write_study(tmp_path / "s", {"sasrec": 0.0, "easrec": 0.1}, madds={"sasrec": 8e6}))
     table = cost_table(section, cost_records(section))
     sasrec, easrec = table.rows
+    assert not any(column.published for column in table.columns)
+    beside = published_cost_table(section, cost_records(section))
+    assert beside is not None and beside.rows[1].name == "EASRec"
+    assert [beside.rows[1].entries[column.key].text for column in beside.columns[2:]] == ["14.8", "11.07"]
+    for key in ("inference_seconds_test_set", "peak_memory_bytes"):
+        assert beside.rows[1].entries[key].text == easrec.entries[key].text
     assert easrec.entries["madds_per_user"].text == "4.0 M" and easrec.entries["madds_per_user"].best
     assert not sasrec.entries["madds_per_user"].best
     assert easrec.entries["inference_seconds_test_set"].spread == "0.0428 to 0.0552"

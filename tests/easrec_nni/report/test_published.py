@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from easrec_nni.report.published import PUBLISHED, PUBLISHED_GATES, published_for
+from easrec_nni.report.published import PUBLISHED, PUBLISHED_GATES, PUBLISHED_PROTOCOL, published_for
 from easrec_nni.systems import SYSTEMS
 
 PAPER = {"easrec", "darts", "proxylessnas", "recnas", "sasrec", "sasrecf", "fdsa"} | {
@@ -48,3 +51,13 @@ def test_gates_are_those_of_table_v() -> None:
 def test_a_dataset_that_the_paper_lacks_is_shown_movielens_1m() -> None:
     assert published_for("douban") == ("douban", PUBLISHED["douban"])
     assert published_for("synthetic-gowalla") == ("ml-1m", PUBLISHED["ml-1m"])
+
+
+def test_the_readme_sets_no_other_ranking_and_nothing_bold_beside_published_figures() -> None:
+    """As in reports, where tables refuse it."""
+    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    assert len(tables) > 5
+    for table in tables:
+        assert "published" not in table or (PUBLISHED_PROTOCOL in table and "**" not in table), table
+        assert "published" not in table or not re.search(r"\b(full|pop100|uni100)\b", table), table

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from easrec_nni.errors import UserError
+from easrec_nni.report.documents import PROTOCOLS
 from easrec_nni.report.reading import read_history, read_study
 
 WriteStudy = Callable[..., Path]
@@ -104,7 +105,7 @@ def test_ranks_may_be_missing_but_not_damaged_or_of_another_run(write_study: Wri
     shutil.copy(path / "cells" / "easrec" / "seed1" / "ranks.npz", file)
     with pytest.raises(UserError, match=r"ranks\.npz gives ndcg@10_full=.*result\.json"):
         read_study(path)
-    np.savez(file, **{f"test_{name}": np.zeros(60, dtype=np.int64) for name in ("full", "pop100", "uni100")})
+    np.savez(file, **{f"test_{name}": np.zeros(60, dtype=np.int64) for name in PROTOCOLS})
     with pytest.raises(UserError, match="ranks are whole numbers from 1"):
         read_study(path)
     file.unlink()

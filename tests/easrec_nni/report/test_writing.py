@@ -94,9 +94,13 @@ def test_the_text_names_all_tables_and_its_plots_exist(report: Path) -> None:
         assert f"### {heading}" in text
     plots = re.findall(r"!\[.*?\]\((plots/[^)]*)\)", text)
     assert plots and all((report / plot).is_file() for plot in plots)
-    widths = {line.count("|") - line.count("\\|") for line in text.splitlines() if line.startswith("| gates of")}
-    assert len(widths) == 1
+    for table in (block for block in text.split("\n\n") if "\n| gates of" in block):
+        assert len({line.count("|") - line.count("\\|") for line in table.splitlines()}) == 1
     assert "NDCG@10, validation set, pop100" in text
+    blocks = [block for block in text.split("\n\n") if ", published, ml-1m" in block.splitlines()[0]]
+    assert len(blocks) == 3, "of Tables III, IV and V"
+    for block in blocks:
+        assert "**" not in block and "★" not in block and not re.search(r"(full|uni100|pop100)(?!\\?_)", block)
 
 
 @pytest.mark.slow
@@ -174,26 +178,35 @@ def test_texts_of_a_page_are_escaped_wherever_they_stand() -> None:
     table = Table(
         HOSTILE,
         [Column("a", HOSTILE, HOSTILE), Column("b", HOSTILE, published=True)],
-        [Row(HOSTILE, {"a": Entry(HOSTILE, 1.0, HOSTILE, True, True), "b": Entry(HOSTILE)}, HOSTILE, HOSTILE)],
+        [Row(HOSTILE, {"a": Entry(HOSTILE, 1.0, HOSTILE), "b": Entry(HOSTILE)}, HOSTILE, HOSTILE)],
         HOSTILE,
         [HOSTILE],
     )
-    for block in (table, Paragraph(HOSTILE), Paragraph(HOSTILE, True), Listing(HOSTILE, HOSTILE)):
+    marked = [Row(HOSTILE, {"a": Entry(HOSTILE, 1.0, HOSTILE, True, True)}, HOSTILE, HOSTILE)]
+    for block in (
+        table,
+        Table(HOSTILE, table.columns[:1], marked, HOSTILE, [HOSTILE]),
+        Paragraph(HOSTILE),
+        Paragraph(HOSTILE, True),
+        Listing(HOSTILE, HOSTILE),
+    ):
         text = html_report(HOSTILE, [_content(block, HOSTILE)] * 2)
         assert "<script>alert" not in text and "<img" not in text and 'onerror="' not in text
 
 
 def test_marks_of_a_table_reach_both_renderings() -> None:
-    columns = [Column("a", "A", "both"), Column("b", "B", "both"), Column("p", "P", published=True)]
-    entries = {"a": Entry("0.5", 0.5, "± 0.1", best=True, star=True), "b": Entry("–"), "p": Entry("0.7", 0.7)}
+    columns = [Column("a", "A", "both"), Column("b", "B", "both")]
+    entries = {"a": Entry("0.5", 0.5, "± 0.1", best=True, star=True), "b": Entry("–")}
     content = _content(Table("T", columns, [Row("x|y", entries, "part")], notes=["note"]))
     page = html_report("title", [content])
     assert '<td class="number" data-value="0.5"><strong>0.5</strong><span class="star"' in page
     assert '<span class="spread">± 0.1</span>' in page and '<th colspan="2">both</th>' in page
-    assert '<td class="number published" data-value="0.7">0.7</td>' in page
     text = markdown_report("title", [content])
-    assert "| system | A, both | B, both | P |\n|---|---:|---|---:|" in text
-    assert "| *part* |  |  |  |\n| x\\|y | **0.5**★ ± 0.1 | – | *0.7* |" in text
+    assert "| system | A, both | B, both |\n|---|---:|---|" in text
+    assert "| *part* |  |  |\n| x\\|y | **0.5**★ ± 0.1 | – |" in text
+    published = _content(Table("T", [Column("p", "P", published=True)], [Row("x", {"p": Entry("0.7", 0.7)})]))
+    assert '<td class="number published" data-value="0.7">0.7</td>' in html_report("title", [published])
+    assert "| x | *0.7* |" in markdown_report("title", [published])
 
 
 def test_markdown_keeps_text_text() -> None:
