@@ -155,7 +155,7 @@ def _nobody(phase: str, row: dict[str, float]) -> None:
 def _check_same(result: dict[str, Any], settings: TrialSettings, dataset: Dataset, folder: Path) -> None:
     same_data = result["dataset"]["fingerprint"] == dataset.fingerprint
     # Read again, so that settings which a later version has added count as their defaults.
-    if TrialSettings.parse(result["settings"], str(folder / RESULT_FILE)) != settings or not same_data:
+    if TrialSettings.reopen(result["settings"], str(folder / RESULT_FILE)) != settings or not same_data:
         what = "settings" if same_data else "data"
         raise UserError(f"{folder} holds a result with other {what}: choose another --out, or remove that folder")
 
