@@ -128,6 +128,7 @@ def retrain(
         architecture = Architecture.read(architecture)
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     settings = settings or TrialSettings(data=dataset.name)
+    dataset.check_trainable()
     check_dataset(architecture, dataset)
     check_mode(settings.mode, architecture.space)
     network = _network(architecture, dataset, settings, weights)

@@ -102,6 +102,7 @@ def search(
     True
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    dataset.check_trainable()
     config = settings.space_for(dataset)
     if config.is_fixed:
         raise UserError(
