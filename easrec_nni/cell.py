@@ -130,6 +130,7 @@ def run_cell(
     """
     settings = cell_settings(cell, base)
     dataset = settings.dataset()
+    dataset.check_trainable()
     with alone(folder):
         result = read_result(folder)
         if result is not None:

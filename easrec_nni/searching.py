@@ -15,6 +15,7 @@ from easrec_nni.architecture import Architecture
 from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, read_history, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.divergence import EndIfDiverged
 from easrec_nni.errors import UserError
 from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.multi_trial import search_by_trials
@@ -207,6 +208,8 @@ def _search_one_shot(
         on_epoch=on_epoch,
     )
     chosen, length = settings.search, config.max_length
+    rates = {"search.learning_rate": chosen.learning_rate, "search.arch_learning_rate": chosen.arch_learning_rate}
+    callbacks = [EndIfDiverged(rates), EpochOrder(), record, SavePoint(folder.state)]
     seed_apart(settings.seed)
     run_strategy(
         strategy,
@@ -217,7 +220,7 @@ def _search_one_shot(
             loss=item_loss(dataset, settings),
             micro_batch=MicroBatchSize(settings.micro_batch),
         ),
-        make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision),
+        make_trainer(chosen.epochs, callbacks, progress, settings.precision),
         train_batches=training_batches(dataset, settings, length, chosen.batch_size),
         validation_batches={
             "architecture": architecture_batches(dataset, settings, length),

@@ -104,7 +104,7 @@ class Dataset:
             There is too little to train, to choose or to evaluate by: see
             :func:`~easrec_nni.data.split.check_trainable`.
         """
-        check_trainable(self.offsets, self.split, f"the dataset {self.name}: ")
+        check_trainable(self.offsets, self.split, self.n_items, f"the dataset {self.name}: ")
 
     def negatives(self, protocol: str, part: str) -> NDArray[np.int32]:
         """Negatives of the evaluated users.

@@ -117,7 +117,7 @@ def _write(
     reporter.step("filtering and sorting")
     log = encode_log(raw, settings)
     split = leave_one_out(log.offsets)
-    check_trainable(log.offsets, split)
+    check_trainable(log.offsets, split, len(log.item_ids) - 1)
     features = _features(raw, log, reporter)
     reporter.step(f"drawing negatives for {len(split.eval_users)} users")
     negatives, short = _negatives(log, split, settings.seed)

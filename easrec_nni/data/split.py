@@ -86,7 +86,7 @@ def leave_one_out(offsets: NDArray[np.int64]) -> LeaveOneOut:
     )
 
 
-def check_trainable(offsets: NDArray[np.int64], split: LeaveOneOut, origin: str = "") -> None:
+def check_trainable(offsets: NDArray[np.int64], split: LeaveOneOut, n_items: int, origin: str = "") -> None:
     """Refuse interactions that leave a search nothing to train, to choose or to evaluate by.
 
     Parameters
@@ -95,14 +95,17 @@ def check_trainable(offsets: NDArray[np.int64], split: LeaveOneOut, origin: str 
         As in :func:`leave_one_out`.
     split : LeaveOneOut
         Their split.
+    n_items : int
+        Items in the catalogue, without padding.
     origin : str
         What the message begins with, such as ``the dataset sessions: ``.
 
     Raises
     ------
     UserError
-        No user or one alone has a validation target (one half of these users trains alpha and beta, the other half
-        selects the epoch), or no user has two training interactions, of which one is predicted from the other.
+        There is one item alone; no user or one alone has a validation target (one half of these users trains alpha and
+        beta, the other half selects the epoch); or no user has two training interactions, of which one is predicted
+        from the other.
     """
     if len(split.eval_users) == 0:
         raise UserError(
@@ -113,6 +116,11 @@ def check_trainable(offsets: NDArray[np.int64], split: LeaveOneOut, origin: str 
         raise UserError(
             f"{origin}one user alone has {MIN_EVALUATED_LENGTH} interactions, and two are needed, one to train the "
             "architecture by and one to select by: check the user column, or give a log of more users"
+        )
+    if n_items == 1:
+        raise UserError(
+            f"{origin}there is one item alone, so nothing can be told apart: check the item column, or give a log of "
+            "several items"
         )
     if int((split.train_end - offsets[:-1]).max()) < 2:
         raise UserError(

@@ -340,8 +340,16 @@ def test_a_relative_path_starts_where_the_trials_do(tiny_dataset: Dataset, tmp_p
 @pytest.mark.parametrize(
     ("mode", "history", "message"),
     [
-        ("augmented", "newest", "history: newest is of mode: causal and masked, and mode is augmented: set history: all"),
-        ("augmented", "overlapping", "history: overlapping is of mode: causal, and mode is augmented: set history: all"),
+        (
+            "augmented",
+            "newest",
+            "history: newest is of mode: causal and masked, and mode is augmented: set history: all",
+        ),
+        (
+            "augmented",
+            "overlapping",
+            "history: overlapping is of mode: causal, and mode is augmented: set history: all",
+        ),
         ("masked", "overlapping", "history: overlapping is of mode: causal, and mode is masked: set history: all"),
     ],
 )
