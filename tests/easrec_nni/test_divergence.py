@@ -175,6 +175,14 @@ def test_an_nni_trial_ends_with_the_line_as_its_reason(tiny_dataset: Dataset, tm
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
+def test_two_processes_end_together(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    chosen = {"epochs": 2, "batch_size": 8, "learning_rate": HUGE}
+    with pytest.raises(DivergedError, match=r"not finite in epoch 0 .*search\.learning_rate: 1e\+20"):
+        search(tiny_dataset, settings_for(tiny_dataset, search=chosen, devices=2), tmp_path / "run")
+    assert not rows_of(tmp_path / "run")
+
+
 def test_weights_that_are_finite_and_too_large_to_score_with(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
