@@ -81,6 +81,7 @@ def _checked(settings: TrialSettings, strategy: str) -> tuple[TrialSettings, Spa
     if strategy not in MULTI_TRIAL_STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}; choose from {', '.join(MULTI_TRIAL_STRATEGIES)}")
     dataset = load_dataset(settings.data)
+    dataset.check_trainable()
     space = settings.space_for(dataset)
     if space.is_fixed:
         raise UserError("the space has one architecture: give it several pruning ratios or depths")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.modes import History
+from easrec_nni.modes import History, Mode, check_history
 
 __all__ = [
     "ArchitectureBatches",
@@ -140,8 +140,9 @@ class TrainingBatches:
     """
 
     def __init__(
-        self, dataset: Dataset, max_length: int, batch_size: int, mode: str, seed: int, history: History = "all"
+        self, dataset: Dataset, max_length: int, batch_size: int, mode: Mode, seed: int, history: History = "all"
     ) -> None:
+        check_history(mode, history)
         self.items = np.asarray(dataset.items)
         self.every_position = mode == "causal"
         if self.every_position:

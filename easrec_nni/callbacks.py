@@ -18,8 +18,11 @@ from torch import Tensor
 from easrec_nni.errors import UserError
 from easrec_nni.files import replacing
 from easrec_nni.parallel import average, gathered, is_first, rank
+from easrec_nni.random_states import random_state, set_random_state
 
 __all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+
+CPU = torch.device("cpu")
 
 _logger = logging.getLogger(__name__)
 
@@ -177,28 +180,39 @@ class SavePoint(Checkpoint):
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "last.ckpt"
-        self._random_state: Tensor | None = None
-        self._all_states: list[Tensor] = []
+        self._to_restore: dict[str, Tensor] = {}
+        self._all_states: list[dict[str, Tensor]] = []
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the random numbers of a resumed run back to where they were."""
-        if self._random_state is not None:
-            torch.set_rng_state(self._random_state)
-            self._random_state = None
+        for kind, state in self._to_restore.items():
+            if kind in (CPU.type, pl_module.device.type):  # a run can go on on another kind of device
+                set_random_state(state, CPU if kind == CPU.type else pl_module.device)
+        self._to_restore = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write under a temporary name first: a kill must not leave half a checkpoint."""
-        self._all_states = gathered(torch.get_rng_state())
+        drawing = {CPU.type: CPU, pl_module.device.type: pl_module.device}
+        self._all_states = gathered({kind: random_state(device) for kind, device in drawing.items()})
         if is_first():
             with replacing(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
 
     def state_dict(self) -> dict[str, Any]:
-        """Random state of every process, for dropout and Gumbel noise."""
-        first, *others = self._all_states
-        return {"random_state": first} | ({"random_states_of_others": others} if others else {})
+        """Random states of every process, for dropout and Gumbel noise, which are drawn on the network's device.
+
+        What a version that knew the CPU's generator alone has read, it still finds.
+        """
+        first, *others = (states[CPU.type] for states in self._all_states)
+        written: dict[str, Any] = {"random_state": first}
+        if others:
+            written["random_states_of_others"] = others
+        if len(self._all_states[0]) > 1:
+            written["device_random_states"] = self._all_states
+        return written
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Keep it until the next epoch begins: setting a trainer up may use random numbers."""
         states = [state_dict["random_state"], *state_dict.get("random_states_of_others", [])]
-        self._random_state = states[rank()]
+        of_devices = state_dict.get("device_random_states", [{CPU.type: state} for state in states])
+        self._to_restore = of_devices[rank()]

@@ -130,6 +130,7 @@ def run_cell(
     """
     settings = cell_settings(cell, base)
     dataset = settings.dataset()
+    dataset.check_trainable()
     with alone(folder):
         result = read_result(folder)
         if result is not None:
@@ -155,7 +156,7 @@ def _nobody(phase: str, row: dict[str, float]) -> None:
 def _check_same(result: dict[str, Any], settings: TrialSettings, dataset: Dataset, folder: Path) -> None:
     same_data = result["dataset"]["fingerprint"] == dataset.fingerprint
     # Read again, so that settings which a later version has added count as their defaults.
-    if TrialSettings.parse(result["settings"], str(folder / RESULT_FILE)) != settings or not same_data:
+    if TrialSettings.reopen(result["settings"], str(folder / RESULT_FILE)) != settings or not same_data:
         what = "settings" if same_data else "data"
         raise UserError(f"{folder} holds a result with other {what}: choose another --out, or remove that folder")
 

@@ -33,3 +33,7 @@ class UserError(Exception):
     def message(self) -> str:
         """The line that is shown to the user."""
         return str(self.args[0])
+
+
+class DivergedError(UserError, ValueError):
+    """Losses, weights or scores that are not finite: the settings, such as a learning rate, are to be changed."""

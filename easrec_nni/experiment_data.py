@@ -79,4 +79,5 @@ def _settings(experiment: ExperimentFile, file: Path) -> TrialSettings:
 def _open(experiment: ExperimentFile, settings: TrialSettings) -> tuple[Dataset, SpaceConfig]:
     """The dataset, looked for from where trials start, and the space over it."""
     dataset = settings.dataset(beside=experiment.code_directory)
+    dataset.check_trainable()
     return dataset, settings.space_for(dataset)

@@ -17,6 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from easrec_nni.errors import DivergedError
+
 __all__ = [
     "METRICS",
     "checked_scores",
@@ -37,11 +39,11 @@ def checked_scores(scores: Tensor) -> Tensor:
 
     Raises
     ------
-    ValueError
+    DivergedError
         A score is NaN.
     """
     if scores.numel() and scores.amax().isnan():  # a maximum with a NaN is NaN; isnan of all would be a copy
-        raise ValueError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
+        raise DivergedError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
     return scores
 
 

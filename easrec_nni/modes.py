@@ -7,10 +7,32 @@ from typing import Literal
 from easrec_nni.errors import UserError
 from search_spaces import SpaceConfig
 
-__all__ = ["History", "Mode", "check_mode"]
+__all__ = ["HISTORIES", "History", "Mode", "check_history", "check_mode"]
 
 Mode = Literal["causal", "augmented", "masked"]
 History = Literal["all", "newest", "overlapping"]
+HISTORIES: dict[Mode, tuple[History, ...]] = {
+    "causal": ("all", "newest", "overlapping"),
+    "augmented": ("all",),  # every prefix of every history is a sample
+    "masked": ("all", "newest"),
+}
+"""What of the histories each mode can train on."""
+
+
+def check_history(mode: Mode, history: History) -> None:
+    """Refuse a history that the mode would ignore.
+
+    Raises
+    ------
+    ValueError
+        With the ways out.
+    """
+    if history not in HISTORIES[mode]:
+        modes = [name for name, histories in HISTORIES.items() if history in histories]
+        raise ValueError(
+            f"history: {history} is of mode: {' and '.join(modes)}, and mode is {mode}: set history: all, or mode: "
+            f"{' or '.join(modes)}"
+        )
 
 
 def check_mode(mode: Mode, config: SpaceConfig, origin: str = "") -> None:

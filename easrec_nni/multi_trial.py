@@ -35,6 +35,7 @@ from easrec_nni.callbacks import EpochOrder
 from easrec_nni.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.cost import cost_table
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.divergence import EndIfDiverged
 from easrec_nni.item_features import set_features
 from easrec_nni.losses import LOSSES
 from easrec_nni.micro_batch_size import MicroBatchSize
@@ -160,7 +161,9 @@ class _Search:
         size = MicroBatchSize(settings.micro_batch)
         module = SequenceModule(self.dataset, settings.search.learning_rate, loss=criterion, micro_batch=size)
         module.set_model(network)
-        trainer = make_trainer(self.epochs, [EpochOrder(), loss], self.progress, settings.precision)
+        rates = {"search.learning_rate": settings.search.learning_rate}
+        guard = EndIfDiverged(rates, f"candidate {len(self.record.rows)} ({choice.label}, depth {choice.depth}): ")
+        trainer = make_trainer(self.epochs, [guard, EpochOrder(), loss], self.progress, settings.precision)
         trainer.check_val_every_n_epoch = self.epochs  # judged once: earlier validations would decide nothing
         trainer.fit(
             module,

@@ -29,6 +29,8 @@ class InTrialEngine(SequentialExecutionEngine):
     def __init__(self) -> None:
         super().__init__()
         self._spent = False
+        # A strategy logs that it failed and raises what made it fail, which is enough.
+        logging.getLogger("nni.nas.strategy.base").setLevel(logging.CRITICAL)
 
     def submit_models(self, *models: Any) -> None:
         """Run models one after the other, in this process."""

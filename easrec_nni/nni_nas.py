@@ -21,6 +21,7 @@ from nni.nas.evaluator import Evaluator
 from nni.nas.experiment import NasExperiment, NasExperimentConfig
 from nni.nas.space import ExecutableModelSpace, SimplifiedModelSpace
 
+from easrec_nni.errors import UserError
 from easrec_nni.nni_trial_io import output_dir, trial_threads
 from easrec_nni.settings import TrialSettings
 from search_spaces import EASRecSpace, SpaceConfig
@@ -75,7 +76,11 @@ class ArchitectureEvaluator(Evaluator):
         use_threads(trial_threads())
         out = output_dir("trial")
         out.mkdir(parents=True, exist_ok=True)
-        result = run_architecture_trial(TrialSettings.parse(self.settings, "settings"), model.sample, out)
+        try:
+            result = run_architecture_trial(TrialSettings.parse(self.settings, "settings"), model.sample, out)
+        except UserError as error:  # NNI shows the end of stderr as the reason why a trial failed
+            print(f"error: {error.message}", file=sys.stderr)
+            raise SystemExit(2) from None
         return float(result.report["default"])
 
 

@@ -18,6 +18,7 @@ from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weight
 from easrec_nni.cost import architecture_cost
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
+from easrec_nni.divergence import EndIfDiverged
 from easrec_nni.errors import UserError
 from easrec_nni.files import read_json
 from easrec_nni.final_evaluation import RANKS_FILE, final_evaluation, write_ranks
@@ -128,6 +129,7 @@ def retrain(
         architecture = Architecture.read(architecture)
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     settings = settings or TrialSettings(data=dataset.name)
+    dataset.check_trainable()
     check_dataset(architecture, dataset)
     check_mode(settings.mode, architecture.space)
     network = _network(architecture, dataset, settings, weights)
@@ -232,7 +234,9 @@ def _fit(
     size = MicroBatchSize(settings.micro_batch)
     module = SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings), micro_batch=size)
     module.set_model(network)
-    trainer = make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision)
+    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
+    callbacks = [guard, EpochOrder(), record, SavePoint(folder.state)]
+    trainer = make_trainer(chosen.epochs, callbacks, progress, settings.precision)
     seed_apart(settings.seed)
     trainer.fit(
         module,

@@ -15,6 +15,7 @@ from easrec_nni.architecture import Architecture, is_decided
 from easrec_nni.callbacks import EpochOrder, SavePoint, read_history, save_weights
 from easrec_nni.cost import architecture_cost, cost_table
 from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.divergence import EndIfDiverged
 from easrec_nni.errors import UserError
 from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.multi_trial import search_by_trials
@@ -106,6 +107,7 @@ def search(
     True
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    dataset.check_trainable()
     config = settings.space_for(dataset)
     if config.is_fixed:
         raise UserError(
@@ -230,6 +232,8 @@ def _search_one_shot(
         warmup_epochs=chosen.warmup,
         is_decided=lambda: is_decided(_selection(strategy).entropies()),
     )
+    rates = {"search.learning_rate": chosen.learning_rate, "alpha and beta": strategy.arch_learning_rate}
+    callbacks = [EndIfDiverged(rates), EpochOrder(), record, SavePoint(folder.state)]
     seed_apart(settings.seed)
     run_strategy(
         strategy,
@@ -240,7 +244,7 @@ def _search_one_shot(
             loss=item_loss(dataset, settings),
             micro_batch=MicroBatchSize(settings.micro_batch),
         ),
-        make_trainer(chosen.epochs, [EpochOrder(), record, SavePoint(folder.state)], progress, settings.precision),
+        make_trainer(chosen.epochs, callbacks, progress, settings.precision),
         train_batches=train_batches,
         validation_batches={
             "architecture": architecture_batches(dataset, settings, length),

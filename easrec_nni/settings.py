@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
-from easrec_nni.modes import History, Mode, check_mode
+from easrec_nni.modes import History, Mode, check_history, check_mode
 from easrec_nni.yaml_files import read_yaml
 from search_spaces import SpaceConfig
 
@@ -175,7 +175,8 @@ class TrialSettings(_Settings):
     history: History = Field(
         "all",
         description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone; "
-        "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time)",
+        "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
+        "augmented: all",
     )
     loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
         "softmax", description="over all items, or over negatives that are drawn for each batch; see easrec_nni.losses"
@@ -200,10 +201,7 @@ class TrialSettings(_Settings):
 
     @model_validator(mode="after")
     def _history_fits_the_mode(self) -> TrialSettings:
-        if self.history == "overlapping" and self.mode != "causal":
-            raise ValueError(
-                f"history: overlapping is of mode: causal, and mode is {self.mode}: set history: all, or mode: causal"
-            )
+        check_history(self.mode, self.history)
         return self
 
     def dataset(self, beside: Path | None = None) -> Dataset:
@@ -308,6 +306,13 @@ class TrialSettings(_Settings):
             return cls.model_validate(document)
         except ValidationError as error:
             raise UserError(f"{origin}: {describe_validation_error(error, _known_keys(cls))}") from None
+
+    @classmethod
+    def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
+        """Settings that a run wrote; an earlier version took ``history: newest`` in augmented mode and ignored it."""
+        if document.get("mode") == "augmented" and document.get("history") == "newest":
+            document = {**document, "history": "all"}
+        return cls.parse(document, origin)
 
 
 def _known_keys(model: type[BaseModel]) -> list[str]:

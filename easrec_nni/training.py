@@ -130,7 +130,7 @@ def make_trainer(epochs: int, callbacks: list[Callback], progress: bool, precisi
     if progress and is_first():
         from pytorch_lightning.callbacks import RichProgressBar
 
-        callbacks = [*callbacks, RichProgressBar(leave=False)]
+        callbacks = [RichProgressBar(leave=False), *callbacks]  # first: it is put away before an error is told
     return Trainer(
         max_epochs=epochs,
         callbacks=callbacks,

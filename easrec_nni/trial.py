@@ -52,6 +52,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         Begin anew in a folder that holds another run.
     """
     dataset = settings.dataset()
+    dataset.check_trainable()
     settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
     with alone(out):
         report = _search_and_retrain(settings, dataset, out, progress, restart)

@@ -34,9 +34,9 @@ def in_chunks(
     Parameters
     ----------
     run
-        Maps ``[b, n]`` to ``[b, d]``.
+        Maps ``[b, n]`` to ``[b, d]``, n ≥ 1.
     ids
-        ``[B, N]`` item numbers, 0 = padding, wherever it is.
+        ``[B, N]`` item numbers, 0 = padding, wherever it is; a row may be padding alone (a user without history).
     window
         Newest interactions that matter.
     width
@@ -58,11 +58,14 @@ def in_chunks(
     kept = real & (after <= window)
     firsts = torch.where(kept, place, ids.shape[1] - 1).amin(1)
     ends = torch.where(kept, place, 0).amax(1) + 1
-    order = (ends - firsts).argsort()
+    # A row without interactions has its first after its end and widens no chunk; alone it keeps one column of padding.
+    lengths = (ends - firsts).clamp_min(1)
+    order = lengths.argsort()
     pieces = []
-    for begin, end in runs((ends - firsts)[order].tolist(), positions):
+    for begin, end in runs(lengths[order].tolist(), positions):
         rows = order[begin:end]
-        pieces.append(ids[rows, int(firsts[rows].min()) : int(ends[rows].max())])
+        last = int(ends[rows].max())
+        pieces.append(ids[rows, min(int(firsts[rows].min()), last - 1) : last])
     joined = torch.cat(run_each(run, pieces) if side_by_side else [run(piece) for piece in pieces])
     return torch.empty_like(joined).index_copy_(0, order, joined)
 

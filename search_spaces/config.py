@@ -84,7 +84,9 @@ class SpaceConfig(BaseModel):
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="what a position may look at")
-    key_norm: Literal["row", "column"] = Field("row", description="LinRec: keys normalised per position or feature")
+    key_norm: Literal["row", "column"] = Field(
+        "row", description="LinRec: keys normalised per position (its published code) or per feature (Eq. 5 as printed)"
+    )
     linformer_rank: int = Field(32, ge=1, description="linformer: mixtures of positions that a query sees, k")
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
     gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")

@@ -13,7 +13,7 @@ from easrec_nni.data.home import dataset_folder
 from easrec_nni.data.integrity import dataset_problem
 from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
 from easrec_nni.data.negatives import PARTS, STORED_PROTOCOLS, used_negatives
-from easrec_nni.data.split import LeaveOneOut, leave_one_out
+from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
 from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
 from easrec_nni.errors import UserError
 from easrec_nni.files import read_json
@@ -95,6 +95,17 @@ class Dataset:
     def split(self) -> LeaveOneOut:
         """The leave-one-out split, computed once."""
         return leave_one_out(self.offsets)
+
+    def check_trainable(self) -> None:
+        """Refuse what ``prepare`` refuses today, in a folder that an earlier version made.
+
+        Raises
+        ------
+        UserError
+            There is too little to train, to choose or to evaluate by: see
+            :func:`~easrec_nni.data.split.check_trainable`.
+        """
+        check_trainable(self.offsets, self.split, self.n_items, f"the dataset {self.name}: ")
 
     def negatives(self, protocol: str, part: str) -> NDArray[np.int32]:
         """Negatives of the evaluated users.

@@ -26,7 +26,7 @@ from easrec_nni.data.manifest import (
 from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, STORED_PROTOCOLS, draw_negatives
 from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, choose_source
-from easrec_nni.data.split import MIN_EVALUATED_LENGTH, LeaveOneOut, leave_one_out
+from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
 from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
 from easrec_nni.errors import UserError
 
@@ -106,6 +106,7 @@ def _reuse(
             "pass --force to replace it, or another --name or --out to keep both"
         )
     dataset = load_dataset(target.absolute())
+    dataset.check_trainable()  # an earlier version prepared any
     reporter.note(f"already prepared with these settings, reusing {target}")
     return dataset
 
@@ -116,11 +117,7 @@ def _write(
     reporter.step("filtering and sorting")
     log = encode_log(raw, settings)
     split = leave_one_out(log.offsets)
-    if len(split.eval_users) == 0:
-        raise UserError(
-            f"no user has {MIN_EVALUATED_LENGTH} interactions, so nothing can be evaluated: "
-            "check the user column, or give a longer log"
-        )
+    check_trainable(log.offsets, split, len(log.item_ids) - 1)
     features = _features(raw, log, reporter)
     reporter.step(f"drawing negatives for {len(split.eval_users)} users")
     negatives, short = _negatives(log, split, settings.seed)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.errors import UserError
+
 MIN_EVALUATED_LENGTH = 3
 """Interactions that a user needs to be evaluated: one to train on and two targets."""
 
@@ -82,6 +84,50 @@ def leave_one_out(offsets: NDArray[np.int64]) -> LeaveOneOut:
         test_target_index=last,
         users_train_only=int(len(lengths) - len(users)),
     )
+
+
+def check_trainable(offsets: NDArray[np.int64], split: LeaveOneOut, n_items: int, origin: str = "") -> None:
+    """Refuse interactions that leave a search nothing to train, to choose or to evaluate by.
+
+    Parameters
+    ----------
+    offsets : ndarray of int64, shape [n_users + 1]
+        As in :func:`leave_one_out`.
+    split : LeaveOneOut
+        Their split.
+    n_items : int
+        Items in the catalogue, without padding.
+    origin : str
+        What the message begins with, such as ``the dataset sessions: ``.
+
+    Raises
+    ------
+    UserError
+        There is one item alone; no user or one alone has a validation target (one half of these users trains alpha and
+        beta, the other half selects the epoch); or no user has two training interactions, of which one is predicted
+        from the other.
+    """
+    if len(split.eval_users) == 0:
+        raise UserError(
+            f"{origin}no user has {MIN_EVALUATED_LENGTH} interactions, so nothing can be evaluated: "
+            "check the user column, or give a longer log"
+        )
+    if len(split.eval_users) == 1:
+        raise UserError(
+            f"{origin}one user alone has {MIN_EVALUATED_LENGTH} interactions, and two are needed, one to train the "
+            "architecture by and one to select by: check the user column, or give a log of more users"
+        )
+    if n_items == 1:
+        raise UserError(
+            f"{origin}there is one item alone, so nothing can be told apart: check the item column, or give a log of "
+            "several items"
+        )
+    if int((split.train_end - offsets[:-1]).max()) < 2:
+        raise UserError(
+            f"{origin}no user has two interactions to train on, as the last two of each user are the targets of "
+            "validation and test: give a log in which users have 4 interactions or more, such as the sessions of a "
+            "user joined under one id in the user column"
+        )
 
 
 def split_validation_users(n_eval: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

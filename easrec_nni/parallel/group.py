@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from easrec_nni.random_states import random_state, set_random_state
 from strategies import Alone
 
 __all__ = [
@@ -142,24 +143,17 @@ class Together(Alone):
 
         So the first process draws what a search in one process would.
         """
-        own = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+        own = random_state(device)
         shared = own.clone()
         dist.broadcast(shared, 0)
         if is_first():
             yield
             return
-        _set_random_state(shared, device)
+        set_random_state(shared, device)
         try:
             yield
         finally:
-            _set_random_state(own, device)
-
-
-def _set_random_state(state: Tensor, device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)
+            set_random_state(own, device)
 
 
 def processes_of() -> Alone:

@@ -45,7 +45,7 @@ def read_settings(path: Path) -> TrialSettings:
     UserError
         There is no study in the folder, or its file is damaged.
     """
-    return TrialSettings.parse(_read(path)["settings"], str(path / STUDY_FILE))
+    return TrialSettings.reopen(_read(path)["settings"], str(path / STUDY_FILE))
 
 
 def _read(path: Path) -> dict[str, Any]:

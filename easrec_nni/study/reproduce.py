@@ -119,6 +119,7 @@ def reproduce(request: Request, console: Console) -> bool:
         For mistakes in the request, before anything is run or written.
     """
     dataset = load_dataset(request.dataset)
+    dataset.check_trainable()
     settings = settings_for(dataset, request.settings)
     # Trials start elsewhere: a relative path would not be found there.
     data = str(Path(request.dataset).expanduser().resolve()) if os.sep in request.dataset else request.dataset

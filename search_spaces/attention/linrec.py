@@ -19,10 +19,14 @@ def linrec_attention(
     r"""LinRec's linear attention, Eq. 5: :math:`A_1(elu(Q)) (A_2(elu(K))^T V)` per head.
 
     :math:`A_1` divides each query row by its L2 norm and :math:`\sqrt{d_h}`. :math:`A_2` does the same with each key
-    column (``key_norm="column"``, as printed) or each key row (``"row"``, as the published code of LinRec does).
+    column (``key_norm="column"``, as printed) or each key row (``"row"``, as the published code of LinRec does). That
+    code divides by :math:`\sqrt{d_h}` once, Eq. 5 as printed and this function twice: the published attention is
+    :math:`\sqrt{d_h}` times as strong. A head has width :math:`d_h = d / n` for n heads, as is usual; EASRec's
+    Eq. 9 prints :math:`W_Q^h \in R^{d \times d}`, heads of full width, and :math:`W_O \in R^{nd \times d}`.
+
     In causal form a column's norm runs over the positions up to the query's, so that no future item is seen; it then
     depends on the query's position alone and is moved over to the query. The published code has no causal and no
-    padding mask: masked keys are left out here.
+    padding mask: masked keys are left out here. (Published code: Applied-Machine-Learning-Lab/LinRec, commit 1f3d743.)
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nni
@@ -96,6 +97,19 @@ def test_what_a_trial_gets_holds_no_code_and_shows_its_choices() -> None:
     received = nni.load(sent)
     assert isinstance(received, ShownModelSpace) and received.sample == sample
     assert received.evaluator.settings == evaluator.settings
+
+
+def test_a_mistake_in_a_trial_ends_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluator = ArchitectureEvaluator({"data": str(tmp_path / "missing")})
+    with pytest.raises(SystemExit) as end:
+        evaluator._execute(SimpleNamespace(sample={"pruning": "hidden50_inner25", "depth": 2}))
+    assert end.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/missing is no prepared dataset: run 'easrec prepare SOURCE --out {tmp_path}/missing'\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,9 @@ def test_compiled_scores_are_those_of_the_network(changes: dict[str, Any], forgo
     for users, length in ((2, 5), (9, CHUNK), (1, 7), (4, 2 * CHUNK + 3), (130, 2 * CHUNK + 20)):
         ids = torch.randint(1, 61, (users, length))
         ids[0, : length // 2] = 0
+        ids[2::5] = 0  # users without history
         histories.append(ids)
+    histories.append(torch.zeros(30, 2 * CHUNK + 20, dtype=torch.long))
     with torch.no_grad():
         expected = [network(ids)[:, 1:] for ids in histories]
         compile_scoring(network)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from hypothesis import strategies as st
 from easrec_nni.data import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import examples_folder
+from easrec_nni.modes import History, Mode
+from easrec_nni.protocol import training_batches
 from easrec_nni.settings import TrialSettings
 from easrec_nni.yaml_files import LARGEST_FILE_BYTES
 from search_spaces import SpaceConfig
@@ -334,7 +337,48 @@ def test_a_relative_path_starts_where_the_trials_do(tiny_dataset: Dataset, tmp_p
     assert parse(data="../data").dataset(beside=tmp_path / "code").fingerprint == tiny_dataset.fingerprint
 
 
-@pytest.mark.parametrize("mode", ["augmented", "masked"])
-def test_overlapping_histories_are_of_the_causal_mode(mode: str) -> None:
-    with pytest.raises(UserError, match="history: overlapping is of mode: causal, and mode is"):
-        TrialSettings.parse({"data": "tiny", "mode": mode, "history": "overlapping"}, "settings.yml")
+@pytest.mark.parametrize(
+    ("mode", "history", "message"),
+    [
+        (
+            "augmented",
+            "newest",
+            "history: newest is of mode: causal and masked, and mode is augmented: set history: all",
+        ),
+        (
+            "augmented",
+            "overlapping",
+            "history: overlapping is of mode: causal, and mode is augmented: set history: all",
+        ),
+        ("masked", "overlapping", "history: overlapping is of mode: causal, and mode is masked: set history: all"),
+    ],
+)
+def test_a_history_that_the_mode_would_ignore_is_refused(mode: str, history: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        TrialSettings.parse({"data": "tiny", "mode": mode, "history": history}, "settings.yml")
+    with pytest.raises(UserError, match=message):
+        parse(mode="causal", history=history).with_parameters({"mode": mode})
+
+
+@pytest.mark.parametrize("mode", get_args(Mode))
+def test_every_history_that_a_mode_takes_changes_what_is_trained(mode: str, tiny_dataset: Dataset) -> None:
+    drawn: dict[str, list[Any]] = {}
+    for history in get_args(History):
+        try:
+            settings = parse(mode=mode, history=history)
+        except UserError:
+            continue
+        batches = training_batches(tiny_dataset, settings, max_length=4, batch_size=8)
+        drawn[history] = [(batch.ids.tolist(), batch.targets.tolist()) for batch in batches]
+    assert "all" in drawn
+    for one, other in itertools.combinations(drawn, 2):
+        assert drawn[one] != drawn[other], f"{mode}: {one} and {other} train the same"
+
+
+def test_settings_of_a_run_that_ignored_its_history_still_open() -> None:
+    document = parse(mode="augmented").model_dump(mode="json", by_alias=True) | {"history": "newest"}
+    assert TrialSettings.reopen(document, "study.json") == parse(mode="augmented")
+    document = parse(history="newest").model_dump(mode="json", by_alias=True)
+    assert TrialSettings.reopen(document, "study.json").history == "newest"
+    with pytest.raises(UserError, match="overlapping"):
+        TrialSettings.reopen(document | {"mode": "augmented", "history": "overlapping"}, "study.json")

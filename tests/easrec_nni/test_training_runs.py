@@ -167,7 +167,8 @@ def test_both_modes_learn_on_movielens(ml100k: Dataset, tmp_path: Path, mode: st
     direction = {"causal": "causal", "augmented": "bidirectional"}[mode]
     space = {"max_length": 20, "hidden": 32, "inner": 64, "heads": 2, "layers": 1, "direction": direction}
     training = {"epochs": epochs, "batch_size": batch_size, "learning_rate": 0.005}
-    document = {"data": "ml-100k", "space": space, "mode": mode, "history": "newest", "retrain": training}
+    history = {"causal": "newest", "augmented": "all"}[mode]
+    document = {"data": "ml-100k", "space": space, "mode": mode, "history": history, "retrain": training}
     settings = TrialSettings.parse(document, "test")
     choice = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
     architecture = Architecture(choices=choice, space=settings.space_config(ml100k.n_items))

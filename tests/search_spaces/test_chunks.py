@@ -56,9 +56,96 @@ def test_scores_in_chunks_are_those_of_all_at_once(small_chunks: None, side: str
         found = network(ids)
     expected = network(ids)  # with gradients: nothing is cut
     assert expected.requires_grad and not found.requires_grad
-    filled = (ids != 0).any(1)  # an empty history has no state of its own
-    assert filled.sum() >= len(ids) - 3
-    assert torch.allclose(found[filled], expected[filled], rtol=1e-10, atol=1e-12)
+    assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12)
+
+
+def with_cold_users(users: int, length: int, cold: int, random: torch.Generator) -> Tensor:
+    """Histories with padding anywhere, of which ``cold`` users, spread at random, have none."""
+    ids = torch.randint(1, SIZES["n_items"] + 1, (users, length), generator=random)
+    ids[torch.rand(users, length, generator=random) < torch.rand(users, 1, generator=random)] = 0
+    ids[torch.randperm(users, generator=random)[:cold]] = 0
+    return ids
+
+
+def each_alone(network: EASRecSpace, ids: Tensor) -> Tensor:
+    """Scores of every user by a call of its own, without padding and without chunks."""
+    with torch.enable_grad():  # nothing is cut while gradients are wanted
+        rows = [row[row != 0] if row.any() else row[:1] for row in ids]
+        return torch.cat([network(row[None]) for row in rows]).detach()
+
+
+KINDS = {
+    "linrec": ONE,
+    "softmax": ONE | {"attention": "softmax"},
+    "elu": ONE | {"attention": "elu"},
+    "column": ONE | {"key_norm": "column", "positions": "from_start"},
+    "bidirectional": ONE | {"attention": "softmax", "direction": "bidirectional", "positions": "none"},
+    "masked": ONE | {"objective": "masked", "direction": "bidirectional"},
+    "core": ONE | {"head": "core"},
+    "linformer": ONE | {"attention": "linformer", "direction": "bidirectional"},
+    "supernet": {},
+    "shared supernet": {"supernet": "shared", "attention": "softmax"},
+}
+
+
+@pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
+def test_users_without_history_get_scores_like_everybody_else(small_chunks: None, changes: dict[str, Any]) -> None:
+    torch.manual_seed(1)
+    network = EASRecSpace(SpaceConfig(**SIZES | changes)).double().eval()
+    random = torch.Generator().manual_seed(2)
+    shapes = [(1, 1, 1), (1, 60, 1), (4, 20, 4), (40, 7, 39), (2, 60, 1), (30, 1, 15), (25, 60, 0)]
+    shapes += [
+        (users, length, cold)
+        for users, length in zip(
+            torch.randint(1, 30, (12,), generator=random).tolist(),
+            torch.randint(1, 61, (12,), generator=random).tolist(),
+            strict=True,
+        )
+        for cold in (users // 3, users)
+    ]
+    for users, length, cold in shapes:
+        ids = with_cold_users(users, length, cold, random)
+        with torch.no_grad():
+            found = network(ids)
+        expected = each_alone(network, ids)
+        assert found[:, 1:].isfinite().all()
+        assert torch.allclose(found, expected, rtol=1e-9, atol=1e-11), (users, length, cold)
+        assert torch.allclose(network(ids), expected, rtol=1e-9, atol=1e-11), (users, length, cold)  # all at once
+        if cold > 1:  # they have nothing that could tell them apart
+            empty = found[(ids == 0).all(1)]
+            assert torch.allclose(empty, empty[:1].expand_as(empty), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("users", "cold"), [(600, 450), (600, 600), (600, 50), (599, 1)])
+def test_hundreds_of_users_of_whom_some_are_new(users: int, cold: int) -> None:
+    torch.manual_seed(1)
+    config = SpaceConfig(**SIZES | ONE | {"max_length": 50, "inner": 128})
+    network = EASRecSpace(config).double().eval()
+    ids = with_cold_users(users, 20, cold, torch.Generator().manual_seed(users + cold))
+    with torch.no_grad():
+        found = network(ids)
+    assert torch.allclose(found, each_alone(network, ids), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_traced_network_takes_users_without_history() -> None:
+    torch.manual_seed(1)
+    network = EASRecSpace(SpaceConfig(**SIZES | ONE)).double().eval()
+    random = torch.Generator().manual_seed(4)
+    example, cold = with_cold_users(6, 12, 2, random), with_cold_users(6, 12, 6, random)
+    with torch.no_grad():
+        traced = torch.jit.trace(network, example, check_trace=False)
+    for ids in (example, cold):
+        assert torch.allclose(traced(ids), each_alone(network, ids), rtol=1e-9, atol=1e-11)
+
+
+def test_rows_without_interactions_widen_no_chunk(small_chunks: None) -> None:
+    ids = torch.zeros(12, 30, dtype=torch.long)
+    ids[::3, -2:] = 5
+    met: list[Tensor] = []
+    in_chunks(lambda part: met.append(part) or part.sum(1, keepdim=True), ids, 9, 16)
+    assert sum(len(part) for part in met) == 12
+    assert all(part.shape[1] <= 2 for part in met)
 
 
 def test_chunks_are_small_and_carry_no_common_padding(small_chunks: None) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from easrec_nni.data import Dataset, PrepareSettings, prepare
 
+pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
+
 INTER = """\
 user_id:token\titem_id:token\trating:float\ttimestamp:float
 u"1\ta\t1\t3

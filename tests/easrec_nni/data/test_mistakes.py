@@ -33,6 +33,22 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
     "no item": ("log.csv", b"user,item,time\na,,1\na,b,2\n", "1 of 2 rows have no item id.*data row 1"),
     "ragged": ("log.csv", b"user,item,time\na,b,1\na,b\n", "cannot read log.csv: .*Expected 3 columns, got 2"),
     "one-item users": ("log.csv", b"user,item,time\na,b,1\nc,d,2\ne,b,3\n", "no user has 3 interactions"),
+    "sessions of three": (
+        "log.csv",
+        b"user,item,time\n" + b"".join(b"%d,%d,1\n" % (user, user + n) for user in range(9) for n in range(3)),
+        "no user has two interactions to train on.* 4 interactions",
+    ),
+    "one user": ("log.csv", b"user,item,time\n" + b"".join(b"a,%d,1\n" % n for n in range(9)), "one user alone has 3"),
+    "one user of many": (
+        "log.csv",
+        b"user,item,time\n" + b"".join(b"a,%d,1\n%d,0,1\n" % (n, n) for n in range(9)),
+        "one user alone has 3 interactions, and two are needed.*check the user column",
+    ),
+    "one item": (
+        "log.csv",
+        b"user,item,time\n" + b"".join(b"%d,a,%d\n" % (n % 2, n) for n in range(12)),
+        "one item alone.*check the item column",
+    ),
     "wrong encoding": ("log.csv", "user,item,time\nJos\u00e9,b,1\n".encode("latin-1"), "not utf-8 text.*--encoding"),
     "late wrong encoding": ("log.csv", b"user,item,time\n" + b"a,b,1\n" * 300_000 + b"\xe9,b,1\n", "not utf-8 text"),
     "binary": ("log.csv", bytes(range(128, 256)) * 10, "not utf-8 text"),
@@ -111,6 +127,7 @@ def test_paths_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("any_size")
 def test_invalid_rows_can_be_dropped_and_are_counted(tmp_path: Path) -> None:
     text = "user,item,time,rating\na,b,1,5\na,c,2,5\n,c,2,5\na,,x,5\na,d,x,5\na,d,3,5\na,e,4,?\n"
     (tmp_path / "log.csv").write_text(text)

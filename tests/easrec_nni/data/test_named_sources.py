@@ -15,6 +15,8 @@ from easrec_nni.data.reporting import LogReporter
 from easrec_nni.data.sources import movielens
 from easrec_nni.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
+
 FLAGS = "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy".split()
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from easrec_nni.batches import prefix_samples, windows
 from easrec_nni.data import Dataset, leave_one_out, split_validation_users
+from easrec_nni.data.split import check_trainable
+from easrec_nni.errors import UserError
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
@@ -77,3 +83,21 @@ def test_partition_depends_on_the_seed_only() -> None:
 def test_bad_share_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="share"):
         split_validation_users(10, share, 0)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.integers(1, 4), st.floats(0.01, 0.99))
+def test_what_is_not_refused_can_be_trained_chosen_and_evaluated(
+    lengths: list[int], max_length: int, share: float
+) -> None:
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    split = leave_one_out(offsets)
+    log: Any = SimpleNamespace(offsets=offsets, split=split)
+    samples = [windows(log, max_length, "all"), windows(log, max_length, "newest"), prefix_samples(log, max_length)]
+    parts = [len(rows) for rows in split_validation_users(len(split.eval_users), share, 0)]
+    possible = min(parts) > 0 and min(int(each.targets.sum()) for each in samples) > 0
+    try:
+        check_trainable(offsets, split, n_items=2)
+        refused = False
+    except UserError:
+        refused = True
+    assert refused == (not possible)

@@ -81,6 +81,19 @@ def test_a_study_grows_by_tables_and_never_changes_its_settings(
         open_study(out, tiny_dataset, settings.with_parameters({"lambda": 0.9}), "smoke", "fig4", Grid((), ()))
 
 
+def test_a_study_whose_history_was_ignored_grows_on(
+    settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    augmented = settings.with_parameters({"mode": "augmented", "history": "all"})
+    open_study(tmp_path / "study", tiny_dataset, augmented, "smoke", "table5", Grid(("easrec",), (0,)))
+    file = tmp_path / "study" / "study.json"
+    document = json.loads(file.read_text())
+    document["settings"]["history"] = "newest"  # as an earlier version took it
+    file.write_text(json.dumps(document))
+    assert read_settings(tmp_path / "study") == augmented
+    open_study(tmp_path / "study", tiny_dataset, augmented, "smoke", "fig4", Grid(("easrec",), (1,)))
+
+
 def test_a_folder_that_is_no_study_is_left_alone(
     settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -1,0 +1,22 @@
+"""What tests of prepared data share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from easrec_nni.data import dataset, pipeline
+from easrec_nni.data.split import LeaveOneOut, check_trainable
+
+
+@pytest.fixture
+def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs of a few rows are prepared, as earlier versions did: all with a user to evaluate."""
+
+    def check(offsets: Any, split: LeaveOneOut, *rest: Any) -> None:
+        if len(split.eval_users) == 0:
+            check_trainable(offsets, split, *rest)
+
+    for module in (pipeline, dataset):
+        monkeypatch.setattr(module, "check_trainable", check)
