@@ -29,7 +29,7 @@ BUDGETS: dict[str, Budget | None] = {
 
 
 def with_budget(settings: TrialSettings, name: str) -> TrialSettings:
-    """Settings with a budget's epochs; the temperature falls to the same value over however many epochs there are.
+    """Settings with a budget's epochs; warm-up and fall of the temperature keep their share of them.
 
     Raises
     ------
@@ -41,10 +41,12 @@ def with_budget(settings: TrialSettings, name: str) -> TrialSettings:
     budget = BUDGETS[name]
     if budget is None:
         return settings
-    decay = settings.search.temperature.decay * settings.search.epochs / budget.search_epochs
+    scale = budget.search_epochs / settings.search.epochs
+    decay = settings.search.temperature.decay / scale
     return settings.with_parameters(
         {
             "search.epochs": budget.search_epochs,
+            "search.warmup_epochs": min(round(settings.search.warmup * scale), budget.search_epochs - 1),
             "search.patience": max(budget.patience, budget.search_epochs),
             "search.temperature.decay": decay,
             "retrain.epochs": budget.retrain_epochs,
