@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,10 @@ from easrec_nni.errors import UserError
 from easrec_nni.files import replacing
 from easrec_nni.parallel import average, gathered, is_first, rank
 
-__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+
+BEFORE_TRAINING = -1
+"""Epoch of the row that judges the network as a training begins with it; it has no training loss (NaN)."""
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +71,9 @@ class EpochOrder(Callback):
 class EpochRecord(Callback):
     """History of a run, its best epoch's weights, and early stopping.
 
-    All processes of a run keep the same record, so that they stop together; the first one writes and tells.
+    Where the trainer validates before it trains (Lightning's sanity check), the network that it begins with has a row
+    of its own, of epoch :data:`BEFORE_TRAINING`, and competes with the epochs. All processes of a run keep the same
+    record, so that they stop together; the first one writes and tells.
 
     Parameters
     ----------
@@ -105,6 +111,10 @@ class EpochRecord(Callback):
         """Do not train on where the run had stopped before it was killed."""
         trainer.should_stop = self.out_of_patience
 
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of the validation before the training."""
+        self._began = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._losses, self._began = [], time.perf_counter()
@@ -117,16 +127,17 @@ class EpochRecord(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Judge the epoch."""
         module = getattr(pl_module, "training_module", pl_module)
+        epoch = BEFORE_TRAINING if trainer.sanity_checking else trainer.current_epoch
         row = {
-            "epoch": trainer.current_epoch,
-            "train_loss": float(average(torch.stack(self._losses).mean())),
+            "epoch": epoch,
+            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
             "seconds": time.perf_counter() - self._began,
             **module.metrics,
             **(self.extra() if self.extra else {}),
         }
         self.history.append(row)
         if row[self.monitor] > self.best_score:
-            self.best_score, self.best_epoch = row[self.monitor], trainer.current_epoch
+            self.best_score, self.best_epoch = row[self.monitor], epoch
             if is_first():
                 save_weights(self.weights(), self.folder / "best.safetensors")
         if is_first():

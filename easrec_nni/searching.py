@@ -29,6 +29,7 @@ from easrec_nni.protocol import (
     selection_batches,
     training_batches,
 )
+from easrec_nni.recorded_training import recorded_training
 from easrec_nni.settings import TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.versions import package_versions
@@ -286,6 +287,7 @@ def _architecture(
         choices=choice,
         space=config,
         dataset=dataset_identity(dataset),
+        training=recorded_training(settings),
         cost=architecture_cost(config, choice).as_dict(),
         probabilities=probabilities,
         metrics={f"search_valid_{name}": value for name, value in row.items() if "@" in name},
