@@ -142,6 +142,16 @@ class EpochRecord(Callback):
                 save_weights(self.weights(), self.folder / "best.safetensors")
         if is_first():
             write_history(self.history, self.folder / "history.csv")
+        if epoch == BEFORE_TRAINING:
+            _logger.info("before training: %s %.4f, %.1f s", self.monitor, self.best_score, row["seconds"])
+        else:
+            self._say(row)
+        if self.on_epoch:
+            self.on_epoch(row)
+        if self.out_of_patience:
+            trainer.should_stop = True
+
+    def _say(self, row: dict[str, float]) -> None:
         _logger.info(
             "epoch %d: loss %.4f, %s %.4f (best %.4f in epoch %d), %.1f s",
             row["epoch"],
@@ -152,10 +162,6 @@ class EpochRecord(Callback):
             self.best_epoch,
             row["seconds"],
         )
-        if self.on_epoch:
-            self.on_epoch(row)
-        if self.out_of_patience:
-            trainer.should_stop = True
 
     @property
     def out_of_patience(self) -> bool:

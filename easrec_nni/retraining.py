@@ -158,10 +158,8 @@ def retrain(
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), weights_file)
     metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
-    metrics["training"] |= {
-        "micro_batch": micro_batch.as_dict(),
-        "selected_by": folder.request.get("selection", "half"),
-    }
+    metrics["training"]["micro_batch"] = micro_batch.as_dict()
+    metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
     write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
     identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))

@@ -14,7 +14,7 @@ from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
 from easrec_nni.modes import History, Mode, check_mode
-from easrec_nni.training_settings import Loss, MaskingSettings, RetrainSettings
+from easrec_nni.training_settings import LARGEST_NUMBER, LARGEST_SEED, Loss, MaskingSettings, RetrainSettings
 from easrec_nni.training_settings import SettingsPart as _Settings
 from easrec_nni.yaml_files import read_yaml
 from search_spaces import SpaceConfig
@@ -128,7 +128,9 @@ class TrialSettings(_Settings):
     loss: Loss = Field(
         "softmax", description="over all items, or over negatives that are drawn for each batch; see easrec_nni.losses"
     )
-    negatives: int = Field(256, ge=1, description="sampled_softmax, gbce: items drawn for a batch, all at most")
+    negatives: int = Field(
+        256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
+    )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
     devices: int = Field(
         1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
@@ -141,7 +143,7 @@ class TrialSettings(_Settings):
         description="positions of a batch that are in memory at a time: by a rule, what is fastest here, or a number; "
         "see easrec_nni.micro_batch_size",
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()

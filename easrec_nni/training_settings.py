@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from easrec_nni.modes import History, Mode
 
-__all__ = ["Loss", "MaskingSettings", "RetrainSettings", "SettingsPart", "TrainingSettings"]
+__all__ = [
+    "LARGEST_NUMBER",
+    "LARGEST_SEED",
+    "Loss",
+    "MaskingSettings",
+    "RetrainSettings",
+    "SettingsPart",
+    "TrainingSettings",
+]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
-LARGEST_NUMBER = 1 << 31  # seeds, epochs, batches; a file's number with thousands of digits fits no generator
+LARGEST_SEED = (1 << 32) - 1
+"""Largest seed of NumPy's global generator."""
+
+LARGEST_NUMBER = 1 << 31
+"""Bound of epochs, batches and negatives: a hostile file may name numbers of thousands of digits."""
 
 
 class SettingsPart(BaseModel):
@@ -23,9 +35,9 @@ class SettingsPart(BaseModel):
 class RetrainSettings(SettingsPart):
     """The retraining stage."""
 
-    epochs: int = Field(200, ge=1, description="largest number of epochs")
-    patience: int = Field(10, ge=1, description="epochs without gain before the training stops")
-    batch_size: int = Field(32, ge=1, description="sequences in a batch")
+    epochs: int = Field(200, ge=1, le=LARGEST_NUMBER, description="largest number of epochs")
+    patience: int = Field(10, ge=1, le=LARGEST_NUMBER, description="epochs without gain before the training stops")
+    batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="start from the supernet's weights or anew")
 
@@ -50,20 +62,13 @@ class TrainingSettings(SettingsPart):
     masking: MaskingSettings | None = Field(None, description="mode: masked")
     history: History | None = None
     loss: Loss | None = None
-    negatives: int | None = Field(None, ge=1, description="losses that draw negatives")
+    negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"
     )
-    seed: int | None = Field(None, ge=0)
+    seed: int | None = Field(None, ge=0, le=LARGEST_SEED)
     retrain: RetrainSettings | None = None
-
-    @model_validator(mode="after")
-    def _check_sizes(self) -> TrainingSettings:
-        for name, value in self.flat().items():
-            if isinstance(value, int) and value > LARGEST_NUMBER:
-                raise ValueError(f"{name} is more than {LARGEST_NUMBER}")
-        return self
 
     def flat(self) -> dict[str, Any]:
         """Values by dotted name, without those that are not said.
