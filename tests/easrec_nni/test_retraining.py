@@ -168,6 +168,16 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
     assert {key: used[key] for key in TRAINING} == {**TRAINING, "history": "all", "gbce_t": 0.1}
 
 
+def test_a_command_with_a_share_that_is_refused_leaves_nothing(
+    tiny_dataset: Dataset, searched: tuple[SearchResult, set[int]], tmp_path: Path
+) -> None:
+    arch, out = searched[0].supernet.with_name("architecture.json"), tmp_path / "out"
+    words = ["retrain", "--arch", str(arch), "--data", str(tiny_dataset.path), "--scratch", "--out", str(out)]
+    done = CliRunner().invoke(app, [*words, "--set", "search.arch_share=0.5", "--threads", "1"])
+    assert done.exit_code == 2 and "Traceback" not in done.output and not out.exists()
+    assert "leave search.arch_share out, or set it to 0.8 or more" in " ".join(done.output.split())
+
+
 def test_a_file_without_the_section_is_trained_by_the_defaults(
     tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
