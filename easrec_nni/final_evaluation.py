@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation import evaluate_fully, metrics_of
 from easrec_nni.files import replacing
-from easrec_nni.metrics import ndcg_standard_error
+from easrec_nni.metrics import figure_standard_error
 from easrec_nni.protocol import MONITOR, validation_rows
 
 __all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
@@ -45,7 +45,7 @@ def final_evaluation(
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
-    error = {f"{MONITOR}_standard_error": ndcg_standard_error(selection["full"], k=10)}
+    error = {f"{MONITOR}_standard_error": figure_standard_error(selection, MONITOR)}
     figures = {"test": test, "valid": valid, "valid_selection_users": metrics_of(selection) | error}
     return figures, {f"test_{name}": ranks for name, ranks in test_ranks.items()}
 
