@@ -14,6 +14,7 @@ from rich.console import RenderableType
 
 from easrec_nni.errors import UserError
 from easrec_nni.files import write_text
+from easrec_nni.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
@@ -80,6 +81,7 @@ class Architecture(_Part):
     dataset: DatasetReference | None = None
     seed: int | None = Field(None, ge=0)
     lambda_: float | None = Field(None, alias="lambda", ge=0, description="trade-off of Eq. 16")
+    training: TrainingSettings | None = Field(None, description="how its networks were trained")
     cost: dict[str, float] = Field(default_factory=dict, description="figures with the unit in their names")
     probabilities: dict[Literal["pruning", "depth"], dict[str, float]] = Field(
         default_factory=dict, description="softmax of alpha by candidate label, of beta by number of layers"
@@ -158,8 +160,8 @@ class Architecture(_Part):
         return self.space.compact(self.choices)
 
     def unpruned(self) -> Architecture:
-        """The largest architecture of the same space on the same data, nothing known about it yet."""
-        return Architecture(choices=self.space.largest, space=self.space, dataset=self.dataset)
+        """The largest architecture of the same space on the same data, to be trained alike; not searched."""
+        return Architecture(choices=self.space.largest, space=self.space, dataset=self.dataset, training=self.training)
 
     def draw(self, unpruned_cost: dict[str, float] | None = None) -> RenderableType:
         """Picture of the network for a terminal; print it with ``rich.print``.
@@ -277,8 +279,15 @@ def _hint(key: str, known: list[str]) -> str:
 
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """Keys that may stand where a key was refused."""
-    sections: dict[str, type[BaseModel]] = {"choices": Choice, "space": SpaceConfig, "dataset": DatasetReference}
-    model = sections[str(location[0])] if len(location) > 1 and location[0] in sections else Architecture
+    sections: dict[tuple[int | str, ...], type[BaseModel]] = {
+        ("choices",): Choice,
+        ("space",): SpaceConfig,
+        ("dataset",): DatasetReference,
+        ("training",): TrainingSettings,
+        ("training", "masking"): MaskingSettings,
+        ("training", "retrain"): RetrainSettings,
+    }
+    model = sections.get(location[:-1], Architecture)
     return [field.alias or name for name, field in model.model_fields.items()]
 
 

@@ -34,6 +34,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     dataset = settings.dataset()
     space = settings.space_for(dataset)
     from easrec_nni.cost import architecture_cost
+    from easrec_nni.recorded_training import recorded_training
     from easrec_nni.retraining import retrain
     from easrec_nni.searching import dataset_identity
     from easrec_nni.versions import package_versions
@@ -43,6 +44,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
         choices=choice,
         space=space,
         dataset=DatasetReference(**dataset_identity(dataset)),
+        training=recorded_training(settings),
         cost=architecture_cost(space, choice).as_dict(),
         versions=package_versions(),
         seed=settings.seed,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,10 @@ from easrec_nni.files import replacing
 from easrec_nni.parallel import average, gathered, is_first, rank
 from easrec_nni.random_states import random_state, set_random_state
 
-__all__ = ["EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+
+BEFORE_TRAINING = -1
+"""Epoch of the row that judges the network as a training begins with it; it has no training loss (NaN)."""
 
 CPU = torch.device("cpu")
 
@@ -70,7 +74,9 @@ class EpochOrder(Callback):
 class EpochRecord(Callback):
     """History of a run, its best epoch's weights, and early stopping.
 
-    All processes of a run keep the same record, so that they stop together; the first one writes and tells.
+    Where the trainer validates before it trains (Lightning's sanity check), the network that it begins with has a row
+    of its own, of epoch :data:`BEFORE_TRAINING`, and competes with the epochs. All processes of a run keep the same
+    record, so that they stop together; the first one writes and tells.
 
     Parameters
     ----------
@@ -108,6 +114,10 @@ class EpochRecord(Callback):
         """Do not train on where the run had stopped before it was killed."""
         trainer.should_stop = self.out_of_patience
 
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of the validation before the training."""
+        self._began = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock."""
         self._losses, self._began = [], time.perf_counter()
@@ -120,9 +130,10 @@ class EpochRecord(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
         """Judge the epoch."""
         module = getattr(pl_module, "training_module", pl_module)
+        epoch = BEFORE_TRAINING if trainer.sanity_checking else trainer.current_epoch
         row = {
-            "epoch": trainer.current_epoch,
-            "train_loss": float(average(torch.stack(self._losses).mean())),
+            "epoch": epoch,
+            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
             "seconds": time.perf_counter() - self._began,
             **module.metrics,
             **(self.extra() if self.extra else {}),
@@ -131,19 +142,28 @@ class EpochRecord(Callback):
         self.keep_best(row)
         if is_first():
             write_history(self.history, self.folder / "history.csv")
+        if epoch == BEFORE_TRAINING:
+            _logger.info("before training: %s %.4f, %.1f s", self.monitor, self.best_score, row["seconds"])
+        else:
+            self._say(row)
+        if self.on_epoch:
+            self.on_epoch(row)
+        if self.out_of_patience:
+            trainer.should_stop = True
+
+    def _say(self, row: dict[str, float]) -> None:
+        best = f"best {self.best_score:.4f} " + (
+            "before training" if self.best_epoch == BEFORE_TRAINING else f"in epoch {self.best_epoch}"
+        )
         _logger.info(
             "epoch %d: loss %.4f, %s %.4f (%s), %.1f s",
             row["epoch"],
             row["train_loss"],
             self.monitor,
             row[self.monitor],
-            f"best {self.best_score:.4f} in epoch {self.best_epoch}" if self.best_epoch >= 0 else "warm-up",
+            best if self.best_score >= 0 else "warm-up",
             row["seconds"],
         )
-        if self.on_epoch:
-            self.on_epoch(row)
-        if self.out_of_patience:
-            trainer.should_stop = True
 
     def keep_best(self, row: dict[str, float]) -> None:
         """Keep weights that are the best so far."""

@@ -11,6 +11,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.exported_trials import read_exported
 from easrec_nni.files import copy_whole
 from easrec_nni.nni_records import Trial, best_trial, find_experiment, list_trials
+from easrec_nni.protocol import MONITOR
 from easrec_nni.remote_files import fetch, trial_place
 
 __all__ = [
@@ -143,7 +144,7 @@ def describe_score(trial: Trial) -> str:
     """What a trial reached, to be put behind its name; empty while it has no result."""
     if trial.score is None:
         return ""
-    ndcg = trial.figure("valid_selection_ndcg@10_full")
+    ndcg = trial.figure(f"valid_selection_{MONITOR}")
     if ndcg is None or (trial.final or {}).get("objective") == "ndcg":
         return f", validation NDCG@10 {trial.score:.4f}"
     above = ", above the ceiling of cost" if trial.figure("feasible") == 0 else ""

@@ -12,7 +12,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation import evaluate_fully, metrics_of
 from easrec_nni.files import replacing
-from easrec_nni.metrics import ndcg_standard_error
+from easrec_nni.metrics import figure_standard_error
 from easrec_nni.protocol import MONITOR, validation_rows
 
 __all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
@@ -46,7 +46,7 @@ def final_evaluation(
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
-    error = {f"{MONITOR}_standard_error": ndcg_standard_error(selection["full"], k=10)}
+    error = {f"{MONITOR}_standard_error": figure_standard_error(selection, MONITOR)}
     figures = {
         "test": test,
         "valid": valid,

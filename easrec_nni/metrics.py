@@ -10,7 +10,7 @@ network that scores all items alike ranks the target last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -23,9 +23,9 @@ __all__ = [
     "METRICS",
     "checked_scores",
     "cut_offs",
+    "figure_standard_error",
     "full_ranks",
     "metrics_from_ranks",
-    "ndcg_standard_error",
     "sampled_ranks",
     "standard_error",
     "user_gains",
@@ -209,12 +209,21 @@ def standard_error(gains: NDArray[np.float64]) -> float | None:
     return float(per_user.std(ddof=1) / np.sqrt(len(per_user))) if len(per_user) > 1 else None
 
 
-def ndcg_standard_error(ranks: NDArray[np.int64], k: int) -> float:
-    """Standard error of NDCG@k over users; 0 for a single user.
+def figure_standard_error(ranks: Mapping[str, NDArray[np.int64]], figure: str) -> float:
+    """Standard error over users of a figure by its full name; 0 for a single user.
+
+    Parameters
+    ----------
+    ranks
+        Of every user's target, by protocol.
+    figure
+        Such as ``ndcg@10_full``.
 
     Examples
     --------
-    >>> round(ndcg_standard_error(np.array([1, 1, 100, 100]), k=10), 4)
+    >>> round(figure_standard_error({"full": np.array([1, 1, 100, 100])}, "ndcg@10_full"), 4)
     0.2887
     """
-    return standard_error(user_gains(ranks, "ndcg", k)) or 0.0
+    metric, _, rest = figure.partition("@")
+    k, _, protocol = rest.partition("_")
+    return standard_error(user_gains(ranks[protocol], metric, int(k))) or 0.0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from easrec_nni.protocol import MONITOR
 from easrec_nni.settings import ObjectiveSettings, TrialSettings
 from search_spaces import Choice, SpaceConfig
 
@@ -76,7 +77,7 @@ class Objective:
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Any]:
         """Keys of the final result that say what ``default`` is made of."""
-        known: dict[str, Any] = {"default": self.value(ndcg, cost), "valid_selection_ndcg@10_full": ndcg}
+        known: dict[str, Any] = {"default": self.value(ndcg, cost), f"valid_selection_{MONITOR}": ndcg}
         known["objective"] = self.settings.kind
         if self.settings.ceiling is not None:
             # A number, not true or false: the web UI draws and sorts numbers alone.

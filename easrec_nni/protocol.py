@@ -1,12 +1,30 @@
 """What all systems get alike: who trains, who selects, in which batches, by which loss, and the figure that selects.
 
 A search and a retraining, of whatever system, take their batches from here alone.
+
+Who decides what, by the figure :data:`MONITOR`:
+
+* The best epoch of a search: the users whose validation targets trained no alpha or beta
+  (:func:`validation_rows`). A search must not judge itself by users that it trained on.
+* The best epoch of a retraining, the network it began with among them: every validation user. It trains weights alone,
+  on no validation target, so there is no alpha to protect, and twice the users halve the variance.
+* The tuner's choice between trials (``default`` of the final result, and of every epoch): the users of the search
+  again, who trained no alpha or beta in that trial. A tuner compares architectures, and one that was fitted to the
+  validation targets of some users would look better there than it is. The epoch was chosen with these users among
+  others, in all trials alike.
+
+The share of users that train alpha and beta (``search.arch_share``) therefore changes no weight of a retraining. It
+says over whom ``valid_selection_users`` and ``default`` are reported, so it is part of what a retraining's folder is
+known by, and a retraining refuses a share by which users that trained alpha and beta would be among those
+(:func:`~easrec_nni.recorded_training.check_share`). A larger share than the search's leaves some users out, which is
+honest, and is taken.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.batches import ArchitectureBatches, EvaluationBatches, TrainingBatches
@@ -19,7 +37,9 @@ from easrec_nni.parallel import ShareOfBatches, count, rank
 from easrec_nni.settings import TrialSettings
 
 __all__ = [
+    "COMPARED",
     "MONITOR",
+    "SELECTION",
     "architecture_batches",
     "item_loss",
     "request_of",
@@ -29,7 +49,13 @@ __all__ = [
 ]
 
 MONITOR = "ndcg@10_full"
-"""Figure of the selecting users that decides: best epoch of a search, best epoch of a retraining, best trial."""
+"""Figure that decides: best epoch of a search, best epoch of a retraining, best trial."""
+
+COMPARED = f"selection_users_{MONITOR}"
+"""The same in a retraining's history, over the users by which trials are compared."""
+
+SELECTION = "every user"
+"""Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""
 
 # One partition for all runs on a dataset, so that all are selected by the same users.
 PARTITION_SEED = 0
@@ -38,7 +64,7 @@ PARTITION_SEED = 0
 def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Evaluated users in two disjoint parts: those whose validation targets train alpha and beta, and the rest.
 
-    The rest alone selects: the best epoch of a search, the best epoch of a retraining, and what a tuner is told.
+    The rest alone decides the best epoch of a search, and what a tuner is told.
     """
     return split_validation_users(len(dataset.split.eval_users), arch_share, PARTITION_SEED)
 
@@ -100,9 +126,23 @@ def request_of(settings: TrialSettings) -> dict[str, Any]:
     return request
 
 
-def selection_batches(dataset: Dataset, settings: TrialSettings, max_length: int) -> EvaluationBatches:
-    """Validation users that select, with their histories; this process' share of them."""
+def selection_batches(
+    dataset: Dataset, settings: TrialSettings, max_length: int, every_user: bool = False
+) -> EvaluationBatches:
+    """Validation users that select, with their histories; this process' share of them.
+
+    Parameters
+    ----------
+    dataset, settings
+        Whose users, and the share of them that trains alpha and beta.
+    max_length
+        Newest interactions of a history.
+    every_user
+        Whether those that train alpha and beta select too, as in a retraining.
+    """
     _, rows = validation_rows(dataset, settings.search.arch_share)
+    if every_user:
+        rows = np.arange(len(dataset.split.eval_users))
     if len(rows) >= count():  # else all take all of them: every process must have some
         rows = rows[rank() :: count()]
     return EvaluationBatches(dataset, "valid", max_length, evaluation_batch_size(dataset.n_items), rows)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from easrec_nni.architecture import Architecture, DatasetReference
-from easrec_nni.callbacks import EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
 from easrec_nni.cost import architecture_cost
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
@@ -28,10 +28,20 @@ from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.modes import check_mode
 from easrec_nni.networks import load_network, read_weights
 from easrec_nni.parallel import Job, seed_apart, side_by_side
-from easrec_nni.protocol import MONITOR, item_loss, request_of, selection_batches, training_batches
+from easrec_nni.protocol import (
+    MONITOR,
+    SELECTION,
+    item_loss,
+    request_of,
+    selection_batches,
+    training_batches,
+    validation_rows,
+)
+from easrec_nni.recorded_training import check_share, describe_training, recorded_training, with_recorded
 from easrec_nni.searching import dataset_identity
-from easrec_nni.settings import TrialSettings
+from easrec_nni.settings import SearchSettings, TrialSettings
 from easrec_nni.training import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
+from easrec_nni.training_settings import TrainingSettings
 from easrec_nni.versions import provenance
 from search_spaces import EASRecSpace
 
@@ -93,7 +103,8 @@ def retrain(
     """Train the network of an architecture, stop early, evaluate on validation and test set.
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
-    The best epoch is chosen by the validation targets that no architecture parameter was trained on.
+    The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
+    −1: where no epoch is better, it comes out unchanged.
 
     Parameters
     ----------
@@ -106,7 +117,9 @@ def retrain(
     weights
         Supernet to inherit from (Eq. 18), or None to start from fresh weights.
     settings
-        Retraining, mode and seed; the space is the architecture's.
+        Retraining, mode, history, loss, share and seed; the space is the architecture's. A key that is not set
+        explicitly is as the architecture records it (its ``training``), else the default; a line in the log says what
+        was taken from where.
     progress, on_epoch, restart
         As in :func:`~easrec_nni.searching.search`.
 
@@ -125,15 +138,18 @@ def retrain(
     >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
     ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_uni100']
     """
+    origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
     if not isinstance(architecture, Architecture):
         architecture = Architecture.read(architecture)
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
-    settings = settings or TrialSettings(data=dataset.name)
+    settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
     dataset.check_trainable()
     check_dataset(architecture, dataset)
     check_mode(settings.mode, architecture.space)
+    check_share(architecture, settings, dataset)
     network = _network(architecture, dataset, settings, weights)
-    folder = RunFolder(out, _request(architecture, dataset, settings, weights), restart)
+    folder = _folder(out, architecture, dataset, settings, weights, restart)
+    _logger.info("%s", describe_training(architecture, settings, origin))
     metrics_file, weights_file = folder.path / "metrics.json", folder.path / "weights.safetensors"
     if metrics_file.is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
@@ -145,11 +161,17 @@ def retrain(
     save_weights(network.state_dict(), weights_file)
     metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
     metrics["training"]["micro_batch"] = micro_batch.as_dict()
+    metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
     write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
     identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
     architecture.model_copy(
-        update={"dataset": identity, "metrics": {**architecture.metrics, **known}, "cost": metrics["cost"]}
+        update={
+            "dataset": identity,
+            "training": _training(architecture, settings),
+            "metrics": {**architecture.metrics, **known},
+            "cost": metrics["cost"],
+        }
     ).write(folder.path / "architecture.json")
     (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
     write_json(metrics_file, metrics)  # last: its presence says that the run is complete
@@ -180,7 +202,7 @@ def take_part_in_retraining(
     """A process' share of what :func:`retrain` leads in another one: the training alone, nothing is written."""
     dataset = load_dataset(data)
     network = _network(architecture, dataset, settings, weights)
-    folder = RunFolder(out, _request(architecture, dataset, settings, weights))
+    folder = _folder(out, architecture, dataset, settings, weights)
     _fit(network, dataset, settings, folder, progress=False, on_epoch=None)
 
 
@@ -207,9 +229,30 @@ def _network(
     return network
 
 
+def _training(architecture: Architecture, settings: TrialSettings) -> TrainingSettings:
+    """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
+    training, before = recorded_training(settings), architecture.training
+    if before is None or before.arch_share is None:
+        return training
+    return training.model_copy(update={"arch_share": before.arch_share})
+
+
+def _folder(
+    out: str | Path,
+    architecture: Architecture,
+    dataset: Dataset,
+    settings: TrialSettings,
+    weights: str | Path | None,
+    restart: bool = False,
+) -> RunFolder:
+    """Folder of the run; one that was begun when half of the users selected goes on so."""
+    return RunFolder(out, _request(architecture, dataset, settings, weights), restart, later=["selection"])
+
+
 def _request(
     architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
 ) -> dict[str, Any]:
+    share = settings.search.arch_share
     return {
         "dataset": dataset.fingerprint,
         "choices": architecture.choices.model_dump(mode="json"),
@@ -218,6 +261,9 @@ def _request(
         "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
         **request_of(settings),
         "inherited": file_digest(Path(weights)) if weights is not None else None,
+        # The key came later than runs by the default share.
+        **({"arch_share": share} if share != SearchSettings().arch_share else {}),
+        "selection": SELECTION,
     }
 
 
@@ -232,16 +278,29 @@ def _fit(
     chosen, length = settings.retrain, network.config.max_length
     record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
     size = MicroBatchSize(settings.micro_batch)
-    module = SequenceModule(dataset, chosen.learning_rate, loss=item_loss(dataset, settings), micro_batch=size)
+    every_user = "selection" in folder.request
+    _, compared = validation_rows(dataset, settings.search.arch_share)
+    module = SequenceModule(
+        dataset,
+        chosen.learning_rate,
+        loss=item_loss(dataset, settings),
+        micro_batch=size,
+        compared=compared if every_user else None,
+    )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
-    callbacks = [guard, EpochOrder(), record, SavePoint(folder.state)]
-    trainer = make_trainer(chosen.epochs, callbacks, progress, settings.precision)
+    trainer = make_trainer(
+        chosen.epochs,
+        [guard, EpochOrder(), record, SavePoint(folder.state)],
+        progress,
+        settings.precision,
+        judge_first=every_user and folder.checkpoint is None,
+    )
     seed_apart(settings.seed)
     trainer.fit(
         module,
         training_batches(dataset, settings, length, chosen.batch_size),
-        selection_batches(dataset, settings, length),
+        selection_batches(dataset, settings, length, every_user),
         ckpt_path=folder.checkpoint,
         weights_only=True,
     )
@@ -259,16 +318,25 @@ def _metrics(
     inherited: bool,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    begun_from = "inherited" if inherited else "scratch"
+    if record.best_epoch == BEFORE_TRAINING:
+        _logger.info(
+            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+            MONITOR,
+            record.best_score,
+            begun_from,
+        )
     metrics = {
         **figures,
         "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
         "inference": measure_inference(network, dataset),
         "training": {
-            "epochs": len(record.history),
+            "epochs": sum(row["epoch"] != BEFORE_TRAINING for row in record.history),
             "best_epoch": record.best_epoch,
             "seconds": sum(row["seconds"] for row in record.history),
             "threads": torch.get_num_threads(),
-            "weights": "inherited" if inherited else "scratch",
+            "weights": begun_from,
+            "kept": begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
         },
         "choices": architecture.choices.model_dump(mode="json"),
         "dataset": dataset_identity(dataset),

@@ -31,6 +31,7 @@ from easrec_nni.protocol import (
     selection_batches,
     training_batches,
 )
+from easrec_nni.recorded_training import recorded_training
 from easrec_nni.search_record import Decision, SearchRecord
 from easrec_nni.search_schedule import architecture_learning_rate
 from easrec_nni.settings import TrialSettings
@@ -292,7 +293,7 @@ def _by_option(
 ) -> dict[str, float]:
     """Columns for every candidate and depth: probability, cross entropy, and what the constraint charges, in nats."""
     probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.pull()
-    columns = {}
+    columns: dict[str, float] = {}
     for symbol, label in (("alpha", "pruning"), ("beta", "depth")):
         if label in probabilities:
             options = [f"{symbol}_{option}" for option in _options(config)[label]]
@@ -319,6 +320,7 @@ def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig
         choices=choice,
         space=config,
         dataset=dataset_identity(dataset),
+        training=recorded_training(settings),
         cost=architecture_cost(config, choice).as_dict(),
         probabilities=probabilities,
         metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},

@@ -8,12 +8,14 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.errors import UserError
 from easrec_nni.item_features import feature_space_fields
 from easrec_nni.modes import History, Mode, check_history, check_mode
+from easrec_nni.training_settings import LARGEST_NUMBER, LARGEST_SEED, Loss, MaskingSettings, RetrainSettings
+from easrec_nni.training_settings import SettingsPart as _Settings
 from easrec_nni.yaml_files import read_yaml
 from search_spaces import SpaceConfig
 
@@ -31,10 +33,6 @@ LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
 # YAML's aliases let a file of a kilobyte stand for gigabytes: what is quoted is cut at every level.
 _QUOTE = reprlib.Repr()
 _QUOTE.maxlevel, _QUOTE.maxdict, _QUOTE.maxlist, _QUOTE.maxother = 2, 3, 4, 80
-
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
 class TemperatureSettings(_Settings):
@@ -98,25 +96,6 @@ class SearchSettings(_Settings):
         return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
 
 
-class RetrainSettings(_Settings):
-    """The retraining stage."""
-
-    epochs: int = Field(200, ge=1, description="largest number of epochs")
-    patience: int = Field(10, ge=1, description="epochs without gain before the training stops")
-    batch_size: int = Field(32, ge=1, description="sequences in a batch")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam")
-    weights: Literal["inherit", "scratch"] = Field("inherit", description="start from the supernet's weights or anew")
-
-
-class MaskingSettings(_Settings):
-    """What is hidden in the masked mode; see :class:`~easrec_nni.masked_batches.MaskedBatches`."""
-
-    share: float = Field(0.2, gt=0, lt=1, description="share of a sequence's items that is masked, one at least")
-    newest_share: float = Field(
-        0.5, ge=0, le=1, description="share of sequences of which the newest item alone is masked, as if asked for"
-    )
-
-
 class ObjectiveSettings(_Settings):
     """What the tuner maximises, see :class:`~easrec_nni.objective.Objective`; ``objective: ndcg`` is short for a kind.
 
@@ -178,10 +157,12 @@ class TrialSettings(_Settings):
         "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
         "augmented: all",
     )
-    loss: Literal["softmax", "sampled_softmax", "gbce"] = Field(
+    loss: Loss = Field(
         "softmax", description="over all items, or over negatives that are drawn for each batch; see easrec_nni.losses"
     )
-    negatives: int = Field(256, ge=1, description="sampled_softmax, gbce: items drawn for a batch, all at most")
+    negatives: int = Field(
+        256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
+    )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
     devices: int = Field(
         1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
@@ -194,7 +175,7 @@ class TrialSettings(_Settings):
         description="positions of a batch that are in memory at a time: by a rule, what is fastest here, or a number; "
         "see easrec_nni.micro_batch_size",
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,8 +74,8 @@ class TensorBoardLog:
         self._broken = False
 
     def epoch(self, phase: str, row: dict[str, float]) -> None:
-        """Write the figures of an epoch."""
-        values = {tag: value for name, value in row.items() if (tag := tag_of(name))}
+        """Write the figures of an epoch; of the network before its training, at step -1, there is no loss."""
+        values = {tag: value for name, value in row.items() if (tag := tag_of(name)) and math.isfinite(value)}
 
         def write(writer: SummaryWriter) -> None:
             for tag, value in values.items():

@@ -8,13 +8,14 @@ import logging
 import os
 import random
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from nni.nas.evaluator.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
@@ -28,6 +29,7 @@ from easrec_nni.losses import ItemLoss, next_item_loss
 from easrec_nni.micro_batch_size import MicroBatchSize
 from easrec_nni.micro_batches import loss_in_parts, parts_of
 from easrec_nni.parallel import average_gradients, count, gathered, is_first, rank
+from easrec_nni.protocol import COMPARED, MONITOR
 from easrec_nni.ranking import metrics_of
 
 __all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
@@ -52,6 +54,9 @@ class SequenceModule(LightningModule):
         Full softmax by default.
     micro_batch
         How many positions are in memory at a time; the rule by default.
+    compared
+        Rows of the evaluated users by which trials are compared, if others are validated too: their figure is a
+        column of its own.
 
     Attributes
     ----------
@@ -66,12 +71,15 @@ class SequenceModule(LightningModule):
         protocols: Sequence[str] = PROTOCOLS,
         loss: ItemLoss | None = None,
         micro_batch: MicroBatchSize | None = None,
+        compared: NDArray[np.int64] | None = None,
     ) -> None:
         super().__init__()
+        self.compared = compared
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
         self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
+        self._rows: list[Tensor] = []
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of a batch, part by part."""
@@ -88,26 +96,33 @@ class SequenceModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Begin to collect ranks."""
-        self._ranker = Ranker(self.dataset, "valid", self.protocols)
+        self._ranker, self._rows = Ranker(self.dataset, "valid", self.protocols), []
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Collect ranks."""
         assert self._ranker is not None
         with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would be equal
             self._ranker.add(self.model(batch.ids), batch)
+        self._rows.append(batch.rows)
 
     def on_validation_epoch_end(self) -> None:
         """Make metrics of the ranks of all processes."""
         assert self._ranker is not None
-        parts = gathered(self._ranker.ranks())
-        self.metrics = metrics_of({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+        parts = gathered((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
+        ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+        self.metrics = metrics_of(ranks)
+        if self.compared is not None:
+            chosen = np.isin(np.concatenate([rows for _, rows in parts]), self.compared)
+            self.metrics[COMPARED] = metrics_of({name: values[chosen] for name, values in ranks.items()})[MONITOR]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
         return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
 
 
-def make_trainer(epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32") -> Any:
+def make_trainer(
+    epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32", judge_first: bool = False
+) -> Any:
     """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar.
 
     It knows the device of its own process alone; see :mod:`easrec_nni.parallel` for what several do together.
@@ -122,6 +137,8 @@ def make_trainer(epochs: int, callbacks: list[Callback], progress: bool, precisi
         Whether to draw a bar; the first process alone does.
     precision
         ``float32`` or ``bf16``.
+    judge_first
+        Whether the network is validated before the first epoch, as after every epoch.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
@@ -138,7 +155,7 @@ def make_trainer(epochs: int, callbacks: list[Callback], progress: bool, precisi
         accelerator="auto",
         devices=[rank()] if count() > 1 and torch.cuda.is_available() else 1,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
-        num_sanity_val_steps=0,
+        num_sanity_val_steps=-1 if judge_first else 0,
         # Where nobody saves, Lightning would, and leave a folder where the process was started.
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
@@ -176,6 +193,13 @@ class RunFolder:
         Everything that decides the result. A folder that holds a run with another request is refused.
     restart
         Forget a run that is there.
+    later
+        Keys of the request that earlier versions did not note: a run that lacks one is the same run.
+
+    Attributes
+    ----------
+    request
+        As it was noted when the run began.
 
     Raises
     ------
@@ -183,14 +207,20 @@ class RunFolder:
         The folder holds a run with other settings.
     """
 
-    def __init__(self, path: str | Path, request: dict[str, Any], restart: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, request: dict[str, Any], restart: bool = False, later: Collection[str] = ()
+    ) -> None:
         self.path = Path(path)
         self.state = self.path / "state"
+        note = self.state / "request.json"
+        known = _read_request(note) if note.is_file() and not restart else None
+        if known is not None:
+            missing = set(later) - known["request"].keys()
+            request = {key: value for key, value in request.items() if key not in missing}
+        self.request = request
         text = json.dumps(request, sort_keys=True, default=str)
         digest = hashlib.sha256(text.encode()).hexdigest()
-        note = self.state / "request.json"
-        if note.is_file() and not restart:
-            known = _read_request(note)
+        if known is not None:
             if known["sha256"] != digest:
                 changed = sorted(
                     key

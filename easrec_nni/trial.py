@@ -17,6 +17,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.nni_trial_io import output_dir, report_final, tensorboard_dir, trial_parameters, trial_threads
 from easrec_nni.objective import Objective
+from easrec_nni.protocol import MONITOR
 from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
 from easrec_nni.trial_reports import EpochReports
@@ -87,7 +88,7 @@ def _search_and_retrain(
         dataset,
         out / "retrained",
         weights=found.supernet if settings.retrain.weights == "inherit" else None,
-        settings=settings,
+        settings=settings.with_parameters({}),  # every key said: these, whatever an earlier search's file records
         progress=progress,
         on_epoch=lambda row: reports.epoch("retrain", row),
         restart=restart,
@@ -124,8 +125,8 @@ def final_result(metrics: dict[str, Any], settings: TrialSettings, objective: Ob
     time_taken = metrics["inference"]["inference_ms_per_user"]
     figures = {**metrics["cost"], "inference_ms_per_user": time_taken}
     return {
-        **objective.keys(chosen["ndcg@10_full"], figures),
-        "default_standard_error": chosen["ndcg@10_full_standard_error"],
+        **objective.keys(chosen[MONITOR], figures),
+        "default_standard_error": chosen[f"{MONITOR}_standard_error"],
         **{f"valid_{name}": value for name, value in metrics["valid"].items()},
         **{f"test_{name}": value for name, value in metrics["test"].items()},
         **figures,

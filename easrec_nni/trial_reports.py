@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from easrec_nni.nni_trial_io import report_intermediate
 from easrec_nni.objective import Objective
+from easrec_nni.protocol import COMPARED, MONITOR
 from easrec_nni.tensorboard_log import TensorBoardLog
 
 __all__ = ["EpochReports"]
 
 SHOWN = ("expected_cost", "argmax_cost", "depth", "temperature", "entropy_pruning", "entropy_depth", "train_loss")
-NDCG = "ndcg@10_full"
 Row = dict[str, float]
 
 
@@ -22,7 +23,8 @@ class EpochReports:
 
     NNI's web UI draws the numbers that the first report has, so that all of them have the same keys: what only a search
     knows keeps its last value while the network is retrained. ``search`` and ``retrain`` are the two stages' curves of
-    validation NDCG@10; the latter is 0 before it begins.
+    validation NDCG@10 over the same users, those that trained no alpha or beta; the latter is 0 before it begins. Its
+    first value, of epoch -1, is of the network that the retraining begins with.
 
     An assessor compares the k-th reports of trials by ``default``. A search that stops early would shift what comes
     after it, and searches would be compared with retrainings. So :meth:`end_search` fills up to the number of epochs
@@ -51,9 +53,11 @@ class EpochReports:
         if self.board is not None:
             self.board.epoch(phase, row)
         choices = row if phase == "search" else self._choices
-        value = self.objective.epoch_value(row[NDCG], choices) if self.objective else row[NDCG]
+        figure = row.get(COMPARED, row[MONITOR])
+        value = self.objective.epoch_value(figure, choices) if self.objective else figure
         shown = {name: number for name, number in row.items() if name in SHOWN or "@" in name}
-        own = {"search": row[NDCG], "retrain": 0.0} if phase == "search" else {"retrain": row[NDCG]}
+        shown = {name: number for name, number in shown.items() if math.isfinite(number)}  # JSON has no NaN
+        own = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
         self._send({"default": value, **own, "phase": phase, "epoch": int(row["epoch"]), **shown})
 
     def end_search(self, history: Sequence[Row], choices: dict[str, Any], epochs: int | None) -> None:
@@ -69,7 +73,7 @@ class EpochReports:
             Largest number of epochs; None where epochs are candidates, whose number nobody knows before.
         """
         self._choices = choices
-        best = max(row[NDCG] for row in history if all(row[name] == value for name, value in choices.items()))
+        best = max(row[MONITOR] for row in history if all(row[name] == value for name, value in choices.items()))
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})

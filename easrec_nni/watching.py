@@ -14,6 +14,7 @@ from rich.text import Text
 from easrec_nni.errors import UserError
 from easrec_nni.nni_client import ExperimentStatus, experiment_status
 from easrec_nni.nni_records import Experiment, Trial, list_trials
+from easrec_nni.protocol import COMPARED, MONITOR
 from easrec_nni.readable import readable_seconds
 
 __all__ = ["trials_table", "watch"]
@@ -37,17 +38,19 @@ def _doing(trial: Trial) -> str:
     if trial.is_over or not trial.intermediate:
         return ""
     phase = str(trial.intermediate[-1].get("phase", ""))
-    epochs = sum(str(report.get("phase", "")) == phase for report in trial.intermediate)
+    # A retraining's first report is of the network that it begins with, of epoch -1.
+    reports = [report for report in trial.intermediate if str(report.get("phase", "")) == phase]
+    epochs = sum(report.get("epoch") != -1 for report in reports)
     return f"{phase} epoch {epochs}".strip()
 
 
 def _score(trial: Trial) -> str:
     """Final NDCG, or the newest in brackets; of trials that name none, what they report as their result."""
     if trial.score is not None:
-        ndcg = trial.figure("valid_selection_ndcg@10_full")
+        ndcg = trial.figure(f"valid_selection_{MONITOR}")
         return f"{trial.score if ndcg is None else ndcg:.4f}"
     newest = trial.intermediate[-1] if trial.intermediate else {}
-    value = newest.get("ndcg@10_full", newest.get("default"))
+    value = newest.get(COMPARED, newest.get(MONITOR, newest.get("default")))
     return f"({value:.4f})" if isinstance(value, int | float) else ""
 
 

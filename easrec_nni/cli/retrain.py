@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from easrec_nni.cli.logs import begin_training_command
+
+if TYPE_CHECKING:
+    from easrec_nni.settings import TrialSettings
 
 
 def retrain_command(
@@ -20,7 +23,12 @@ def retrain_command(
         Path | None, typer.Option("--weights", help="supernet.safetensors to inherit weights from.")
     ] = None,
     scratch: Annotated[bool, typer.Option("--scratch", help="Start from fresh weights.")] = False,
-    settings: Annotated[Path | None, typer.Option("--settings", help="Settings file of a trial.")] = None,
+    settings: Annotated[
+        Path | None, typer.Option("--settings", help="Settings file of a trial; its keys replace the architecture's.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Largest number of epochs.", min=1)] = None,
     patience: Annotated[int | None, typer.Option(help="Epochs without gain before it stops.", min=1)] = None,
     batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.", min=1)] = None,
@@ -34,13 +42,19 @@ def retrain_command(
 ) -> None:
     """Train the network of an architecture, stop early, evaluate it on the test set.
 
+    Mode, history, loss, rates, batches and seed are those that the architecture's search recorded in the file, unless
+    --settings, --set or an option says otherwise, key by key; the first line says what was taken. The network that the
+    training begins with competes with the epochs, so that its weights come out where no epoch is better.
+
     A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
 
     \b
     Examples:
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
+      easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
     """  # noqa: D301 (the command line's formatter asks for this character)
+    from easrec_nni.cli.assignments import read_assignments
     from easrec_nni.errors import UserError
 
     if (weights is None) == (not scratch):
@@ -58,18 +72,21 @@ def retrain_command(
         "devices": devices,
         "precision": precision,
     }
-    chosen = read_settings(settings, data, given)
+    given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
+    chosen = read_settings(arch, settings, data, given)
     result = retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
     show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
-def read_settings(file: Path | None, data: str, given: dict[str, Any]) -> Any:
-    """Settings of a file, or the defaults, with the options that were given put in."""
+def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> TrialSettings:
+    """Settings of an architecture's training, with those of a file put over them, and then those given by key."""
+    from easrec_nni.architecture import Architecture
+    from easrec_nni.recorded_training import with_recorded
     from easrec_nni.settings import TrialSettings
 
     base = TrialSettings.read(file) if file is not None else TrialSettings(data=data)
-    return base.with_parameters({name: value for name, value in given.items() if value is not None})
+    return with_recorded(Architecture.read(arch), base).with_parameters(given)
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:

@@ -122,9 +122,9 @@ def budget_table(section: Section) -> Table:
         rows.append(Row(system.label, entries, system.first.group, system.name))
     note = (
         "A network without a search is allowed the epochs of search and training together. A training ends early when "
-        "the validation NDCG@10 has not risen for as many epochs as the patience says; the best epoch "
-        "(counted from 0) is evaluated. Of a search by trials (random, evolution, TPE) “search epochs used” are the "
-        "candidates that were trained, at the same total cost in multiply-adds."
+        "the validation NDCG@10 has not risen for as many epochs as the patience says; the best epoch (counted from 0; "
+        "−1 is the network before its training) is evaluated. Of a search by trials (random, evolution, TPE) “search "
+        "epochs used” are the candidates that were trained, at the same total cost in multiply-adds."
     )
     return Table("What each system was given", columns, rows, notes=[note])
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from easrec_nni.architecture import LARGEST_FILE_BYTES, Architecture, DatasetReference
 from easrec_nni.errors import UserError
+from easrec_nni.training_settings import RetrainSettings, TrainingSettings
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
 SPACE = SpaceConfig(n_items=1682, hidden=64, inner=256, heads=2, max_length=50)
@@ -38,6 +39,7 @@ def full_architecture() -> Architecture:
         },
         metrics={"ndcg@10_full": 0.1021},
         versions={"nni": "3.0"},
+        training=TrainingSettings(loss="gbce", negatives=9, retrain=RetrainSettings(epochs=7)),
     )
 
 
@@ -75,8 +77,41 @@ def test_a_file_written_by_hand_needs_choices_and_space_alone() -> None:
     assert architecture.cost == {}
 
 
+HOSTILE_TRAINING = [
+    ([], "training"),
+    ({"los": "gbce"}, r"unknown key 'training.los'; did you mean 'loss'"),
+    ({"retrain": {"epoch": 3}}, r"unknown key 'training.retrain.epoch'; did you mean 'epochs'"),
+    ({"masking": {"rate": 3}}, r"unknown key 'training.masking.rate'; known are share, newest_share"),
+    ({"loss": "__import__('os')"}, r"training.loss: Input should be 'softmax'"),
+    ({"mode": "\x1b[2J"}, r"training.mode"),
+    ({"seed": True}, r"training.seed"),
+    ({"seed": 1 << 32}, r"training.seed: Input should be less than or equal to 4294967295"),
+    ({"seed": "3"}, r"training.seed"),
+    ({"negatives": int("9" * 4000)}, r"training.negatives"),
+    ({"retrain": {"epochs": 0}}, r"training.retrain.epochs"),
+    ({"retrain": {"epochs": 1 << 40}}, r"training.retrain.epochs"),
+    ({"retrain": {"learning_rate": -1}}, r"training.retrain.learning_rate"),
+    ({"retrain": {"batch_size": 2.5}}, r"training.retrain.batch_size"),
+    ({"arch_share": 1}, r"training.arch_share: Input should be less than 1"),
+    ({"gbce_t": 1e400}, r"training.gbce_t|Infinity"),
+]
+
+
+@pytest.mark.parametrize(("section", "problem"), HOSTILE_TRAINING)
+def test_training_settings_that_are_none_are_refused_in_one_line(section: object, problem: str) -> None:
+    with pytest.raises(UserError, match=problem) as caught:
+        Architecture.parse(json.dumps({**by_hand(), "training": section}))
+    assert caught.value.message.isprintable() and len(caught.value.message) < 700
+
+
+def test_a_section_of_some_training_settings_says_nothing_of_the_others() -> None:
+    training = Architecture.parse(json.dumps({**by_hand(), "training": {"loss": "gbce"}})).training
+    assert training is not None and training.flat() == {"loss": "gbce"}
+
+
 def test_the_unpruned_architecture_is_the_largest_of_the_space() -> None:
     unpruned = full_architecture().unpruned()
+    assert unpruned.training == full_architecture().training and unpruned.probabilities == {}
     assert unpruned.choices == SPACE.largest
     assert unpruned.dataset == full_architecture().dataset
     assert not unpruned.cost and not unpruned.metrics and unpruned.lambda_ is None

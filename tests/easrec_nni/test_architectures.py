@@ -66,7 +66,10 @@ def test_each_architecture_is_a_trial_with_a_result_like_any_other(
             trial.parameters["depth"],
         )
         assert trial.final is not None and trial.final["madds_per_user"] == architecture.cost["madds_per_user"]
-        assert [report["phase"] for report in trial.intermediate] == ["retrain"]
+        assert [(report["phase"], report["epoch"]) for report in trial.intermediate] == [
+            ("retrain", -1),
+            ("retrain", 0),
+        ]
         network = load_network(architecture, trial.folder / "retrained" / "weights.safetensors")
         assert evaluate(network, tiny_dataset)["ndcg@10_full"] == trial.final["test_ndcg@10_full"]
         assert list((trial.folder / "tensorboard" / "retrain").glob("events.*"))

@@ -40,11 +40,13 @@ def check_schema(result: dict, dataset: Dataset) -> None:
 def test_a_cell_tells_all_of_a_system(
     system: str, searches: bool, base: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    phases: list[str] = []
+    told: list[tuple[str, float]] = []
     folder = tmp_path / "cell"
-    result = run_cell(Cell(system, 3), base, folder, on_epoch=lambda phase, row: phases.append(phase))
+    result = run_cell(Cell(system, 3), base, folder, on_epoch=lambda phase, row: told.append((phase, row["epoch"])))
     check_schema(result, tiny_dataset)
-    assert phases == (["search", "retrain", "retrain"] if searches else ["retrain"] * 3)
+    epochs = 2 if searches else 3
+    assert told == [("search", 0)] * searches + [("retrain", epoch) for epoch in range(-1, epochs)]
+    assert result["training"]["retrain_epochs_run"] == epochs
     assert (folder / "search" / "architecture.json").is_file() == searches
     assert (result["choices"] is not None) == searches
     assert result["budget"]["search_epochs"] == int(searches)

@@ -20,10 +20,12 @@ from easrec_nni.cli.main import app
 from easrec_nni.errors import UserError
 from easrec_nni.export import choose_trial, export_architecture
 from easrec_nni.nni_records import Trial, best_trial, find_experiment, list_trials
+from easrec_nni.training_settings import RetrainSettings, TrainingSettings
 from search_spaces.config import Choice, SpaceConfig
 
 SPACE = SpaceConfig(n_items=20, hidden=16, inner=32, heads=2, max_length=5)
 ID = "abcd1234"
+TRAINING = TrainingSettings(mode="causal", history="newest", arch_share=0.3, retrain=RetrainSettings(epochs=7))
 
 TABLES = """
 create table TrialJobEvent (timestamp integer, trialJobId text, event text, data text, logPath text, sequenceId integer,
@@ -60,7 +62,9 @@ def record(folder: Path, trials: list[tuple[str, str, float, float | None]]) -> 
             if score is not None:
                 depth = number + 1
                 choice = Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=depth)
-                Architecture(choices=choice, space=SPACE, lambda_=lambda_).write(output / "architecture.json")
+                Architecture(choices=choice, space=SPACE, lambda_=lambda_, training=TRAINING).write(
+                    output / "architecture.json"
+                )
                 (output / "supernet.safetensors").write_bytes(b"weights")
 
 
@@ -144,7 +148,7 @@ def test_export_writes_the_architecture(
     out = tmp_path / "out" / "mine.json"
     result = CliRunner().invoke(app, ["export", "--experiment", ID, "--out", str(out), *options])
     assert result.exit_code == 0, result.output
-    assert Architecture.read(out).choices.depth == depth
+    assert Architecture.read(out).choices.depth == depth and Architecture.read(out).training == TRAINING
     assert [file.name for file in out.parent.iterdir()] == ["mine.json"]
 
 
@@ -165,7 +169,8 @@ def move_away(folder: Path, trial: str, **final: object) -> None:
 
 def test_a_trial_of_another_machine_is_rebuilt_from_the_records(recorded: Callable[..., Path], tmp_path: Path) -> None:
     choice = Choice(hidden_pruning=0.0, inner_pruning=0.5, depth=3)
-    known = Architecture(choices=choice, space=SPACE, metrics={"search_valid_ndcg@10_full": 0.25}, **{"lambda": 0.1})
+    figures = {"search_valid_ndcg@10_full": 0.25}
+    known = Architecture(choices=choice, space=SPACE, metrics=figures, training=TRAINING, **{"lambda": 0.1})
     folder = recorded(*THREE)
     move_away(folder, "better", architecture=known.to_json(indent=None), files_at="gpu7:/tmp/trials/better")
     result = CliRunner().invoke(app, ["export", "--experiment", ID, "--out", str(tmp_path / "out.json")])

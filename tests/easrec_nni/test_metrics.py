@@ -16,9 +16,9 @@ from torch import Tensor
 
 from easrec_nni.metrics import (
     cut_offs,
+    figure_standard_error,
     full_ranks,
     metrics_from_ranks,
-    ndcg_standard_error,
     sampled_ranks,
     standard_error,
     user_gains,
@@ -178,11 +178,13 @@ def test_no_ranks_are_an_error() -> None:
 
 
 @pytest.mark.parametrize("k", [1, 10])
-def test_standard_error_is_that_of_the_users_gains(k: int) -> None:
-    ranks = np.random.default_rng(0).integers(1, 30, 200)
-    gains = [1 / math.log2(rank + 1) if rank <= k else 0.0 for rank in ranks]
-    assert ndcg_standard_error(ranks, k) == pytest.approx(sem(gains))
-    assert ndcg_standard_error(ranks[:1], k) == 0
+@pytest.mark.parametrize("protocol", ["full", "pop100"])
+def test_standard_error_is_that_of_the_users_gains(k: int, protocol: str) -> None:
+    rng = np.random.default_rng(0)
+    ranks = {name: rng.integers(1, 30, 200) for name in ("full", "pop100")}
+    gains = [1 / math.log2(rank + 1) if rank <= k else 0.0 for rank in ranks[protocol]]
+    assert figure_standard_error(ranks, f"ndcg@{k}_{protocol}") == pytest.approx(sem(gains))
+    assert figure_standard_error({"full": ranks["full"][:1]}, f"recall@{k}_full") == 0
 
 
 def test_standard_error_of_several_seeds_is_that_of_users_means() -> None:

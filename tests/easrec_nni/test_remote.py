@@ -149,7 +149,7 @@ def test_a_worker_over_ssh(
     reason = (there / refused.id / "trial.stderr").read_text()
     assert f"has fingerprint {tiny_dataset.fingerprint[:12]}, and the settings ask for 000000000000" in reason
     assert "Traceback" not in reason
-    assert [report["phase"] for report in good.intermediate] == ["search", "retrain"]
+    assert [report["phase"] for report in good.intermediate] == ["search", "retrain", "retrain"]
     assert (good.final or {})["dataset_fingerprint"] == tiny_dataset.fingerprint
     metrics = json.loads((there / good.id / "retrained" / "metrics.json").read_text())
     assert metrics["training"]["threads"] == 1  # as trialCommand says

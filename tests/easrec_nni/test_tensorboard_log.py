@@ -65,7 +65,9 @@ def test_a_trial_writes_what_its_history_has(trial: Path) -> None:
         assert values(events, tag) == pytest.approx([row[column] for row in history], rel=1e-5), tag
     assert [event.step for event in events.Scalars("search/tau")] == [0, 1]
     retrained = read(trial / "tensorboard" / "retrain")
-    assert len(values(retrained, "loss/train")) == len(values(retrained, "metrics/ndcg@10_full")) == 1
+    assert [event.step for event in retrained.Scalars("loss/train")] == [0]
+    for name in ("ndcg@10_full", "selection_users_ndcg@10_full"):
+        assert [event.step for event in retrained.Scalars(f"metrics/{name}")] == [-1, 0], "before the training, too"
 
 
 def test_alpha_and_beta_are_probabilities(trial: Path) -> None:

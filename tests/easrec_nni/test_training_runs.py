@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -73,22 +74,43 @@ def test_a_killed_search_ends_as_an_unbroken_one(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", ["softmax", "gbce"])
-def test_a_killed_retraining_ends_as_an_unbroken_one(tiny_dataset: Dataset, tmp_path: Path, loss: str) -> None:
-    settings = settings_for(tiny_dataset, retrain={"epochs": 4, "batch_size": 8}, loss=loss, negatives=6)
+@pytest.mark.parametrize(
+    ("killed_in", "loss", "inherits"), [(2, "softmax", False), (2, "gbce", True), (-1, "gbce", True)]
+)
+def test_a_killed_retraining_ends_as_an_unbroken_one(
+    tiny_dataset: Dataset, tmp_path: Path, killed_in: int, loss: str, inherits: bool
+) -> None:
+    """In the middle, and while the network that it begins with is judged."""
+    changes: dict[str, Any] = {"loss": loss, "negatives": 6, "search": {**SEARCH, "epochs": 1}}
+    settings = settings_for(tiny_dataset, retrain={"epochs": 4, "batch_size": 8}, **changes)
+    weights, words = None, [str(tmp_path / "broken"), str(tmp_path / "architecture.json")]
     architecture = Architecture(
         choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2),
         space=settings.space_config(tiny_dataset.n_items),
     )
-    architecture.write(tmp_path / "by-hand.json")
-    unbroken = retrain(architecture, tiny_dataset, tmp_path / "unbroken", settings=settings)
-    call = "retrain(sys.argv[3], load_dataset(settings.data), sys.argv[2], settings=settings, on_epoch=kill)"
-    run_killed("retraining", "retrain", call, 2, settings, str(tmp_path / "broken"), str(tmp_path / "by-hand.json"))
-    resumed = retrain(tmp_path / "by-hand.json", tiny_dataset, tmp_path / "broken", settings=settings)
+    if inherits:
+        found = search(tiny_dataset, settings, tmp_path / "searched")
+        architecture, weights = found.architecture, found.supernet
+        words.append(str(weights))
+    architecture.write(tmp_path / "architecture.json")
+    unbroken = retrain(architecture, tiny_dataset, tmp_path / "unbroken", weights=weights, settings=settings)
+    call = "retrain(sys.argv[3], load_dataset(settings.data), sys.argv[2], settings=settings, on_epoch=kill"
+    call += ", weights=sys.argv[4])" if inherits else ")"
+    run_killed("retraining", "retrain", call, killed_in, settings, *words)
+    assert (tmp_path / "broken" / "state" / "last.ckpt").exists() == (killed_in > 0)
+    resumed = retrain(architecture, tiny_dataset, tmp_path / "broken", weights=weights, settings=settings)
     assert resumed.metrics["test"] == unbroken.metrics["test"]
+    for key in ("epochs", "best_epoch", "kept", "selected_by"):
+        assert resumed.metrics["training"][key] == unbroken.metrics["training"][key]
     assert resumed.metrics["training"]["epochs"] == 4
     for name, weight in unbroken.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], weight, rtol=0, atol=0)
+    before, after = ((run.folder / "history.csv").read_text().splitlines() for run in (unbroken, resumed))
+    place = before[0].split(",").index("seconds")
+    expected, found_rows = ([row.split(",") for row in rows] for rows in (before, after))
+    assert len(expected) == 1 + 1 + 4
+    for one, other in zip(expected, found_rows, strict=True):
+        assert one[:place] + one[place + 1 :] == other[:place] + other[place + 1 :]
 
 
 def test_a_second_run_takes_the_first_and_another_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -103,9 +104,22 @@ def test_the_objective_judges_epochs_too(sent: list[dict[str, Any]]) -> None:
 
 
 def test_a_number_that_is_none_does_not_reach_nni(sent: list[dict[str, Any]]) -> None:
-    """NNI's manager writes JSON, which has no NaN."""
-    EpochReports(None).epoch("search", row(0, 0.3, architecture_loss=math.nan, **CHOICES))
-    assert all(not isinstance(value, float) or math.isfinite(value) for value in sent[0].values())
+    """NNI's manager writes JSON, which has no NaN: a network before its training has no loss."""
+    reports = EpochReports(None)
+    reports.epoch("search", row(0, 0.3, architecture_loss=math.nan, **CHOICES))
+    reports.epoch("retrain", {**row(-1, 0.4), "train_loss": math.nan})
+    assert sent[1]["epoch"] == -1 and sent[1]["train_loss"] == sent[0]["train_loss"]
+    for report in sent:
+        json.dumps(report, allow_nan=False)
+
+
+def test_a_retrainings_curve_is_of_the_users_that_the_search_has(sent: list[dict[str, Any]]) -> None:
+    """All of them select its epoch, those that trained alpha and beta too; trials are compared by the others."""
+    reports = EpochReports(None)
+    reports.epoch("search", row(0, 0.3, **CHOICES))
+    reports.epoch("retrain", row(0, 0.4, **{"selection_users_ndcg@10_full": 0.2}))
+    assert [report["default"] for report in sent] == [0.3, 0.2]
+    assert (sent[1]["retrain"], sent[1]["ndcg@10_full"]) == (0.2, 0.4)
 
 
 def test_the_board_is_where_nni_looks_for_it(sent: list[dict[str, Any]], tmp_path: Path) -> None:

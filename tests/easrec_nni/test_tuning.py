@@ -126,7 +126,7 @@ def test_tpe_draws_and_medianstop_ends_the_weak_trial(examples: Path, regular_da
     for trial in trials:
         assert trial.parameters.keys() == document["searchSpace"].keys()
         assert 0.05 <= trial.parameters["lambda"] <= 1 and 0 <= trial.parameters["space.dropout"] <= 0.4
-    assert len(learning.intermediate) == 4 + 2
+    assert len(learning.intermediate) == 4 + 1 + 2  # one before the retraining
     assert learning.final is not None and learning.final["lambda"] == learning.parameters["lambda"]
     assert weak_one.final is None
     assert {report["phase"] for report in weak_one.intermediate} == {"search"}  # it never came to its retraining

@@ -85,9 +85,9 @@ def test_nothing_is_lost_or_doubled(
     assert trials[0] == finished
     for trial, epochs in zip(trials, (1, EPOCHS, EPOCHS + 1), strict=True):
         assert trial.parameters == {"search.epochs": epochs}
-        expected = [("search", epoch) for epoch in range(epochs)] + [("retrain", 0), ("retrain", 1)]
+        expected = [("search", epoch) for epoch in range(epochs)] + [("retrain", epoch) for epoch in (-1, 0, 1)]
         assert [(report["phase"], report["epoch"]) for report in trial.intermediate] == expected
-        assert places_in_records(resumed, trial, "PERIODICAL") == list(range(epochs + 2))
+        assert places_in_records(resumed, trial, "PERIODICAL") == list(range(epochs + 3))
         assert places_in_records(resumed, trial, "FINAL") == [0]
     # The one that died went on where its last epoch ended, and came to what an unbroken run comes to.
     log = (trials[2].folder / "trial.log").read_text()

@@ -99,7 +99,7 @@ def test_the_chart_of_intermediate_results_shows_search_and_retraining(page: Any
     shown = {series["name"]: series["data"] for series in page.chart(".intermediate-graph")}
     for trial in trials[:2]:
         assert shown[trial.id] == pytest.approx([report["default"] for report in trial.intermediate])
-        assert len(shown[trial.id]) == 3 + 2
+        assert len(shown[trial.id]) == 3 + 1 + 2
     assert shown[trials[2].id] == shown[trials[3].id] == []
 
 
@@ -108,8 +108,10 @@ def test_each_stage_has_a_curve_of_its_own(page: Any, trials: list[Trial]) -> No
     keys = page.open_intermediate(trials[0].number)
     assert keys[:3] == ["default", "search", "retrain"]
     assert {"expected_cost", "train_loss", "temperature", "depth", "recall@10_full", "mrr@10_full"} <= set(keys)
-    expected = [report["ndcg@10_full"] for report in trials[0].intermediate]
-    for key, values in (("search", [*expected[:3], expected[2], expected[2]]), ("retrain", [0, 0, 0, *expected[3:]])):
+    reports = trials[0].intermediate
+    searched = [report["ndcg@10_full"] for report in reports[:3]]
+    retrained = [report["selection_users_ndcg@10_full"] for report in reports[3:]]
+    for key, values in (("search", [*searched, *[searched[2]] * 3]), ("retrain", [0, 0, 0, *retrained])):
         page.choose_key(key)
         page.wait(lambda values=values: page.chart(".compare-modal")[0]["data"] == pytest.approx(values))
         page.click("//div[contains(@class, 'selectKeys')]//div[@role='combobox']")

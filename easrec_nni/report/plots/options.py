@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from easrec_nni.report.content import Picture
@@ -40,7 +40,7 @@ def options_plot(
         Of the picture.
     """
     ends: list[str] = []
-    shown = {"α": percent_label, "β": str}
+    shown: dict[str, Callable[[str], str]] = {"α": percent_label, "β": str}
     with new_figure(9.6, 2.9 * len(choices) + 0.3) as figure:
         grid = figure.subplots(len(choices), len(PANELS), squeeze=False, sharex=True)
         for row, (symbol, panels) in zip(grid, choices.items(), strict=True):

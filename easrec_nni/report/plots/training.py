@@ -46,7 +46,10 @@ def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: s
         figure.supxlabel("epoch of the training", fontsize=10)
         figure.supylabel(unit, fontsize=10)
         alt = f"{title}: one panel for each of {len(systems)} systems, a thin line for each seed."
-        caption = "Thick: mean over the seeds that trained as long; thin: single seeds. All panels have the same axes."
+        caption = (
+            "Thick: mean over the seeds that trained as long; thin: single seeds. All panels have the same axes. Epoch "
+            "−1 is the network before its training."
+        )
         return picture(figure, name, title, alt, caption)
 
 
