@@ -13,7 +13,7 @@ from easrec_nni.readable import printable
 __all__ = ["last_words", "manager_failure", "tuner_failure"]
 
 TAIL_BYTES = 1 << 18
-_BEGIN = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] (\w+) \(([^)]*(?:\([^)]*\))?[^)]*)\) ?(.*)")
+_BEGIN = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)\] (\w+) \(((?:[^()]|\([^)]*\))*)\) ?(.*)")
 _TUNER_ENDS = ("nni.main", "nni.runtime.msg_dispatcher_base")  # loggers of what ends the tuner's process or its threads
 _SEQUEL = ("WsConnection", "WsChannel")  # of the manager, when the other end is gone
 

@@ -27,15 +27,13 @@ def check_gpus(experiment: ExperimentFile) -> str:
     service = experiment.document["trainingService"]
     if experiment.platform != "local":
         services = service if isinstance(service, list) else [service]
-        asked = any(each.get("trialGpuNumber") or each.get("gpuIndices") for each in services)
-        return "of the workers, which cannot be checked from here" if asked else "none asked for"
+        elsewhere = any(each.get("trialGpuNumber") or each.get("gpuIndices") for each in services)
+        return "of the workers, which cannot be checked from here" if elsewhere else "none asked for"
     wanted = service.get("trialGpuNumber") or experiment.document.get("trialGpuNumber") or 0
     indices = {
         "gpuIndices": service.get("gpuIndices") or [],
         "tunerGpuIndices": experiment.document.get("tunerGpuIndices") or [],
     }
-    if wanted < 0:
-        raise UserError(f"trialGpuNumber is {wanted}: leave it out, or write how many GPUs a trial gets")
     if not wanted and not any(indices.values()):
         return "none asked for"
     found = _gpus()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Callable
 from typing import Any
 
@@ -128,7 +129,7 @@ def _check_numbers(kind: str, values: list[Any]) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _Wrong(f": {name} must be a number, and is {_quote(value)}{_number_hint(value)}")
         if _is_odd(value):
-            raise _Wrong(f": {name} is {value}; {kind} needs a finite number")
+            raise _Wrong(f": {name} is {_quote(value)}; {kind} needs a finite number")
     first, second = values[:2]
     if kind == "randint" and not all(isinstance(value, int) for value in values):
         raise _Wrong(f": randint has whole numbers, and here is {_quote(values)}; high is not among its values")
@@ -168,7 +169,7 @@ def _quote(value: Any) -> str:
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
-        text = repr(value)
+        text = reprlib.repr(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 

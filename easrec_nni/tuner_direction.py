@@ -31,7 +31,7 @@ def check_direction(params: Mapping[str, Any]) -> None:
     >>> check_direction({"assessor": {"name": "Medianstop", "classArgs": {"optimize_mode": "maximize"}}})
     >>> check_direction({"tuner": {"name": "TPE"}})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    easrec_nni.errors.UserError: tuner: TPE minimises unless ... write `classArgs: {optimize_mode: maximize}` under tuner
+    easrec_nni.errors.UserError: tuner: TPE minimises unless ... `classArgs: {optimize_mode: maximize}` under tuner
     """
     for role in ("tuner", "assessor"):
         algorithm = params.get(role)
