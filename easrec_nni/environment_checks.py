@@ -20,9 +20,11 @@ from easrec_nni.errors import UserError
 from easrec_nni.experiment_data import check_settings_and_data, state_bytes
 from easrec_nni.experiment_file import ExperimentFile
 from easrec_nni.folder_size import measure_folder
+from easrec_nni.gpu_checks import check_gpus
 from easrec_nni.nni_client import manager_environment
 from easrec_nni.nni_records import nni_home
 from easrec_nni.readable import readable_bytes
+from easrec_nni.tuner_checks import check_space, check_tuner
 
 __all__ = ["CHECKS", "Finding", "examine"]
 
@@ -158,7 +160,10 @@ CHECKS: tuple[tuple[str, Callable[[ExperimentFile], str]], ...] = (
     ("machine", check_machine),
     ("nnictl", check_nnictl),
     ("interpreter", check_interpreter),
+    ("search space", check_space),
+    ("tuner", check_tuner),
     ("settings and data", check_settings_and_data),
+    ("GPUs", check_gpus),
     ("code directory", check_code_directory),
     ("disk", check_disk),
     ("threads", check_threads),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.drawn_settings import check_drawn_settings
 from easrec_nni.errors import UserError
 from easrec_nni.examples_folder import fingerprint_line
 from easrec_nni.experiment_file import ExperimentFile
@@ -20,7 +21,7 @@ COPIES = 2 * (1 + 3 + 1)
 
 
 def check_settings_and_data(experiment: ExperimentFile) -> str:
-    """The trial's settings, every value that the search space names, and the dataset.
+    """Check the trial's settings, values that stand for all that can be drawn, and the dataset.
 
     Raises
     ------
@@ -31,18 +32,19 @@ def check_settings_and_data(experiment: ExperimentFile) -> str:
     if file is None:
         return "trialCommand is not this package's trial: not checked"
     settings = _settings(experiment, file)
-    for name, values in experiment.samples.items():
-        for value in values:
-            try:
-                settings.with_parameters({name: value})
-            except UserError as error:
-                raise UserError(f"{experiment.path}, searchSpace: {error.message}") from None
     if experiment.platform != "local":
+        left_out = check_drawn_settings(experiment, settings)
         return (
-            f"{file} is well; each worker must have the dataset {settings.data!r}, {_fingerprint_hint(settings, file)}"
+            f"{file} is well{left_out}; each worker must have the dataset {settings.data!r}, "
+            f"{_fingerprint_hint(settings, file)}"
         )
-    dataset, _ = _open(experiment, settings)
-    return f"{dataset.name}: {dataset.n_users} users, {dataset.n_items} items, in {dataset.path}"
+    try:
+        dataset = settings.dataset(beside=experiment.code_directory)
+    except UserError:
+        check_drawn_settings(experiment, settings)  # what is wrong in the file comes before a download
+        raise
+    left_out = check_drawn_settings(experiment, settings, dataset)
+    return f"{dataset.name}: {dataset.n_users} users, {dataset.n_items} items, in {dataset.path}{left_out}"
 
 
 def _fingerprint_hint(settings: TrialSettings, file: Path) -> str:

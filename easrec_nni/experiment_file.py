@@ -89,15 +89,14 @@ class ExperimentFile:
         return self.document.get("maxTrialNumber")
 
     @property
-    def samples(self) -> dict[str, list[Any]]:
-        """Values that the search space names, by hyper-parameter: all of a choice, else the first number there."""
-        space = self.document.get("searchSpace")
-        values = {}
-        for name, entry in (space if isinstance(space, dict) else {}).items():
-            listed = entry.get("_value") if isinstance(entry, dict) else None
-            if isinstance(listed, list) and listed and not isinstance(listed[0], dict):
-                values[str(name)] = listed if entry.get("_type") == "choice" else listed[:1]
-        return values
+    def search_space(self) -> Any:
+        """The search space, inline or out of ``searchSpaceFile``; None where NNI takes it from the trials' code."""
+        return self.document.get("searchSpace")
+
+    @property
+    def runs_this_package(self) -> bool:
+        """Whether trials are this package's, and so report an NDCG."""
+        return self.interpreter is not None
 
     @property
     def shows_passwords(self) -> bool:
@@ -159,6 +158,9 @@ def read_experiment(path: str | Path) -> ExperimentFile:
         raise UserError(
             f"{path} has the form of NNI 1: `nnictl create --config {path}` prints it in today's form; save that"
         )
+    names = {str(key).replace("_", "").lower() for key in document}  # NNI takes search_space for searchSpace
+    if {"searchspace", "searchspacefile"} <= names:
+        raise UserError(f"{path} has a searchSpace and a searchSpaceFile, and NNI would take the file: leave one out")
     return ExperimentFile(file, _canonical(file, path))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +16,11 @@ from rich.markup import escape
 from easrec_nni.environment_checks import Finding, examine
 from easrec_nni.errors import UserError
 from easrec_nni.experiment_file import ExperimentFile, read_experiment
-from easrec_nni.nni_client import DEFAULT_PORT, resume_experiment, running_experiment, start_experiment
+from easrec_nni.nni_client import DEFAULT_PORT, resume_experiment, running_experiment, start_experiment, stop_experiment
 from easrec_nni.nni_records import Experiment, Trial
-from easrec_nni.watching import watch
+from easrec_nni.watching import wait_for_first_trial, watch
+
+RESUMED_SECONDS = 4.0  # in which a tuner that cannot start has died
 
 __all__ = ["check", "launch", "launch_and_watch", "resume"]
 
@@ -93,11 +96,13 @@ def launch(config: str | Path, console: Console, port: int = DEFAULT_PORT, *, ex
     Raises
     ------
     UserError
-        As :func:`check`, or NNI does not start it.
+        As :func:`check`, NNI does not start it, or its manager or tuner ends before there is a trial.
     """
     check(config, console, expose)
     experiment = start_experiment(config, port, expose=expose, say=_sayer(console))
     _introduce(experiment, console, expose)
+    with _stopped_on_failure(experiment):
+        wait_for_first_trial(experiment)
     say = _sayer(console)
     say(f"how it goes:    {experiment.url}, or nnictl trial ls {experiment.id}")
     say(f"stop it:        nnictl stop {experiment.id}")
@@ -121,8 +126,11 @@ def resume(experiment_id: str, console: Console, port: int = DEFAULT_PORT, *, ex
     UserError
         As :func:`~easrec_nni.nni_client.resume_experiment`.
     """
+    began = time.time()
     experiment = resume_experiment(experiment_id, port, expose=expose, say=_sayer(console))
     _introduce(experiment, console, expose)
+    with _stopped_on_failure(experiment):
+        wait_for_first_trial(experiment, since=began, patience=RESUMED_SECONDS)
     _sayer(console)(f"stop it:        nnictl stop {experiment.id}")
     _say_what_follows(experiment, console)
     return experiment
@@ -180,6 +188,16 @@ def _say_what_follows(experiment: Experiment, console: Console) -> None:
     say = _sayer(console)
     say(f"take a result:  easrec export --experiment {experiment.id} --out architecture.json --weights")
     say(f"draw it:        easrec show {experiment.id}")
+
+
+@contextmanager
+def _stopped_on_failure(experiment: Experiment) -> Iterator[None]:
+    """Leave no manager behind that no trial will come of."""
+    try:
+        yield
+    except BaseException:
+        stop_experiment(experiment)
+        raise
 
 
 @contextmanager

@@ -33,6 +33,7 @@ __all__ = [
     "running_experiment",
     "start_experiment",
     "stop_experiment",
+    "tuner_lives",
 ]
 
 DEFAULT_PORT = 8080
@@ -278,6 +279,18 @@ def experiment_processes(experiment_id: str) -> list[psutil.Process]:
     return [process for process in psutil.process_iter() if process.pid != own and _belongs(process, experiment_id)]
 
 
+def tuner_lives(experiment_id: str) -> bool:
+    """Whether the process of an experiment's tuner is there; NNI does not say so where it is not."""
+    return any("--exp_params" in _words(process) for process in experiment_processes(experiment_id))
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
 def _stop_id(experiment_id: str) -> None:
     """End all processes of an experiment: the manager writes its records and asks its trials to end, we see to it.
 
@@ -302,10 +315,7 @@ def _stop_id(experiment_id: str) -> None:
 
 
 def _is_manager(process: psutil.Process) -> bool:
-    try:
-        return "--experiment-id" in process.cmdline()
-    except psutil.Error:
-        return False
+    return "--experiment-id" in _words(process)
 
 
 def _signal(processes: list[psutil.Process], action: Callable[[psutil.Process], None]) -> None:

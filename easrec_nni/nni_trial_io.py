@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from easrec_nni.nni_records import DAMAGE, parse_result
 
 __all__ = [
+    "experiment_params",
     "in_trial",
     "output_dir",
     "report_final",
@@ -61,6 +62,17 @@ def trial_parameters() -> dict[str, Any]:
         # get the other's, and the web UI would show results beside parameters that did not lead to them.
         nni.trial._params = recorded
     return dict(nni.get_current_parameter() or {})
+
+
+def experiment_params() -> dict[str, Any]:
+    """The document of this trial's experiment; empty outside a trial and where the manager cannot be asked."""
+    if not _manager_is_here():
+        return {}
+    try:
+        return dict(_ask_manager("experiment")["params"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _logger.warning("the experiment's tuner is not known, its optimize_mode is not checked: %s", error)
+        return {}
 
 
 def _recorded_parameters() -> Any:

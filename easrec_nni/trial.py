@@ -15,12 +15,20 @@ from easrec_nni.architecture import Architecture
 from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
-from easrec_nni.nni_trial_io import output_dir, report_final, tensorboard_dir, trial_parameters, trial_threads
+from easrec_nni.nni_trial_io import (
+    experiment_params,
+    output_dir,
+    report_final,
+    tensorboard_dir,
+    trial_parameters,
+    trial_threads,
+)
 from easrec_nni.objective import Objective
 from easrec_nni.protocol import MONITOR
 from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
 from easrec_nni.trial_reports import EpochReports
+from easrec_nni.tuner_direction import check_direction
 from search_spaces import SpaceConfig, candidate_label
 
 __all__ = ["TrialResult", "complete_result", "final_result", "run_program", "run_trial"]
@@ -154,6 +162,7 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
     try:
         # The parameters come first: without asking for them NNI takes the trial for one that never began.
         parameters = trial_parameters()
+        check_direction(experiment_params())  # `nnictl create` does not, as `easrec launch` does
         from easrec_nni.training import use_threads
 
         threads = use_threads(trial_threads())

@@ -12,16 +12,19 @@ from rich.table import Table
 from rich.text import Text
 
 from easrec_nni.errors import UserError
-from easrec_nni.nni_client import ExperimentStatus, experiment_status
+from easrec_nni.experiment_logs import last_words, manager_failure, tuner_failure
+from easrec_nni.nni_client import ExperimentStatus, experiment_status, tuner_lives
 from easrec_nni.nni_records import Experiment, Trial, list_trials
 from easrec_nni.protocol import COMPARED, MONITOR
 from easrec_nni.readable import readable_seconds
 
-__all__ = ["trials_table", "watch"]
+__all__ = ["NO_TRIAL_SECONDS", "trials_table", "wait_for_first_trial", "watch"]
 
 SECONDS_BETWEEN_LOOKS = 1.0
 # The manager answers nothing while it starts a trial on a busy machine: one silence is no end.
 SILENT_LOOKS = 10
+NO_TRIAL_SECONDS = 60.0
+LOOKS_PER_SEARCH = 5  # of a tuner's process among all of this machine
 
 _COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": "red"}
 
@@ -123,7 +126,7 @@ def watch(experiment: Experiment, console: Console, expected: int | None = None)
     Raises
     ------
     UserError
-        The manager or the tuner failed or was stopped by somebody else.
+        The manager or the tuner failed, died or was stopped by another program, or no trial came within a minute.
     """
     if not console.is_terminal:
         return _look(experiment, _report_changes(console))
@@ -135,6 +138,7 @@ def watch(experiment: Experiment, console: Console, expected: int | None = None)
 
 def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
     silent = unread = 0
+    health = _Health(experiment)
     while True:
         status = experiment_status(experiment)
         silent = silent + 1 if status.name == "STOPPED" else 0
@@ -150,11 +154,92 @@ def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> li
                 show(trials)
                 if status.name == "DONE":
                     return trials
+                health.check(status, len(trials))
         if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
             raise UserError(_failure(experiment, status))
         time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
-def _failure(experiment: Experiment, status: ExperimentStatus) -> str:
-    reason = "; ".join(status.errors) or "its manager was stopped"
+def wait_for_first_trial(experiment: Experiment, since: float = 0.0, patience: float = NO_TRIAL_SECONDS) -> None:
+    """Return when an experiment that was just started has a trial, or has ended well without one.
+
+    Parameters
+    ----------
+    experiment
+        A running experiment.
+    since
+        Seconds since 1970 at which it was started or resumed: what its logs say of before does not count.
+    patience
+        Seconds after which a resumed experiment, which may have no more trials to come, is taken to go on.
+
+    Raises
+    ------
+    UserError
+        Its manager or its tuner ended, or there is no trial within :data:`NO_TRIAL_SECONDS`; with the reason.
+    """
+    silent = 0
+    health = _Health(experiment, since)
+    deadline = time.monotonic() + patience
+    while patience >= NO_TRIAL_SECONDS or time.monotonic() < deadline:
+        status = experiment_status(experiment)
+        silent = silent + 1 if status.name == "STOPPED" else 0
+        if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
+            raise UserError(_failure(experiment, status, since))
+        if not silent:
+            try:
+                trials = list_trials(experiment)
+            except UserError:  # too busy to answer
+                trials = []
+            health.check(status, len(trials))
+            if status.name == "DONE" or (trials and since == 0.0):
+                return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+class _Health:
+    """Notices what NNI's manager does not tell: that the tuner has died, or that no trial comes.
+
+    Parameters
+    ----------
+    experiment
+        A running experiment.
+    since
+        Seconds since 1970 from which on its logs count.
+    """
+
+    def __init__(self, experiment: Experiment, since: float = 0.0) -> None:
+        self.experiment, self.since = experiment, since
+        self.began = time.monotonic()
+        self.looks = self.missing = 0
+
+    def check(self, status: ExperimentStatus, trials: int) -> None:
+        """Raise if the experiment will not go on.
+
+        Raises
+        ------
+        UserError
+            With the reason and the folder of its logs.
+        """
+        folder = self.experiment.folder
+        reason = tuner_failure(folder, self.since)
+        if not reason and status.name not in ("DONE", "STOPPING", "STOPPED") and self._is_missing():
+            reason = "its tuner is gone, killed or out of memory"
+        waited = time.monotonic() - self.began
+        if not reason and not trials and waited > NO_TRIAL_SECONDS:
+            why = manager_failure(folder, self.since) or f"the tuner gives none, and {last_words(folder)}"
+            reason = f"there is no trial after {waited:.0f} s: {why}"
+        if reason:
+            raise UserError(f"experiment {self.experiment.id} does not go on: {reason}; see {folder / 'log'}")
+
+    def _is_missing(self) -> bool:
+        """Whether the tuner's process was not there a few times; all processes are looked at now and then."""
+        self.looks += 1
+        if self.looks % LOOKS_PER_SEARCH == 0:
+            self.missing = 0 if tuner_lives(self.experiment.id) else self.missing + 1
+        return self.missing >= 2
+
+
+def _failure(experiment: Experiment, status: ExperimentStatus, since: float = 0.0) -> str:
+    said = "; ".join(status.errors) or manager_failure(experiment.folder, since)
+    reason = said or "its manager was stopped"
     return f"experiment {experiment.id} ended early: {reason}; see {experiment.folder / 'log'}"

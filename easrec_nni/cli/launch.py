@@ -24,9 +24,11 @@ def launch_command(
 ) -> None:
     """Start an NNI experiment: nnictl create, with a look at everything first and its server closed to other machines.
 
-    Checked are NNI's server on this machine, the Python of trialCommand, its settings, every value of the search
-    space, the prepared dataset, the size of the code directory, and the disk. The trials then run in the background:
-    the web UI, nnictl and `easrec export` find the experiment as usual. Each trial takes its share of the cores.
+    Checked are NNI's server on this machine, the Python of trialCommand, the rules and the values of the search space,
+    the tuner and the assessor, which draw the first trials for a try, the settings, the prepared dataset, GPUs that are
+    asked for, the size of the code directory, and the disk. The command returns with the first trial; a tuner that dies
+    is said with its reason. The trials then run in the background: the web UI, nnictl and `easrec export` find the
+    experiment as usual. Each trial takes its share of the cores.
 
     \b
     Examples:

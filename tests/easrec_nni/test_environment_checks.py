@@ -203,9 +203,13 @@ def test_the_interpreter_is_the_one_that_a_trial_gets(make: Make) -> None:
         (
             "data: {data}",
             {"searchSpace": {"lamda": {"_type": "choice", "_value": [1]}}},
-            "searchSpace: .*'lamda' is no",
+            "searchSpace, lamda: .*'lamda' is no",
         ),
-        ("data: {data}", {"searchSpace": {"lambda": {"_type": "choice", "_value": [1, -1]}}}, "searchSpace: .*lambda"),
+        (
+            "data: {data}",
+            {"searchSpace": {"lambda": {"_type": "choice", "_value": [1, -1]}}},
+            "searchSpace, lambda: .*-1",
+        ),
     ],
 )
 def test_settings_and_data_that_no_trial_could_use(

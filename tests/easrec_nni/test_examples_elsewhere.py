@@ -12,6 +12,7 @@ from nni.experiment.config import ExperimentConfig
 from easrec_nni.examples_folder import examples_folder
 from easrec_nni.experiment_file import read_experiment
 from easrec_nni.launching import address_finding
+from easrec_nni.search_space_checks import drawn_values
 from easrec_nni.settings import TrialSettings
 
 PLATFORMS = {"remote": "remote", "kubeflow": "kubeflow", "frameworkcontroller": "frameworkcontroller"}
@@ -42,8 +43,9 @@ def test_trials_have_settings_threads_and_values(folder: Path, name: str) -> Non
     assert "OMP_NUM_THREADS=4" in experiment.command_words  # a trial elsewhere cannot ask how many share the cores
     assert experiment.settings_file == folder / "settings" / "ml100k.yml"
     settings = TrialSettings.read(experiment.settings_file)
-    assert len(experiment.samples["lambda"]) == experiment.most_trials
-    for value in experiment.samples["lambda"]:
+    values = drawn_values(experiment.search_space["lambda"])
+    assert len(values) == experiment.most_trials
+    for value in values:
         assert settings.with_parameters({"lambda": value}).search.lambda_ == value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,11 +118,15 @@ def test_where_trials_run(make: Make, service: dict[str, Any], copies: bool, fro
     assert experiment.shows_passwords == (service["platform"] == "remote")
 
 
-def test_samples_are_all_values_of_a_choice_and_the_first_of_a_range(make: Make) -> None:
-    space = {
-        "lambda": {"_type": "choice", "_value": [0.1, 0.2]},
-        "space.dropout": {"_type": "uniform", "_value": [0.0, 0.5]},
-        "nested": {"_type": "choice", "_value": [{"_name": "a"}]},
-        "odd": 3,
-    }
-    assert make(searchSpace=space).samples == {"lambda": [0.1, 0.2], "space.dropout": [0.0]}
+def test_the_search_space_is_inline_or_in_a_file_of_json_or_yaml_and_not_both(make: Make, tmp_path: Path) -> None:
+    space = {"seed": {"_type": "choice", "_value": [1, 2]}}
+    (tmp_path / "space.json").write_text(json.dumps(space, indent="\t"))  # tabs, which YAML refuses
+    (tmp_path / "space.yml").write_text(yaml.safe_dump(space))
+    assert make(searchSpace=space).search_space == space
+    assert make(searchSpace=None, searchSpaceFile="space.json").search_space == space
+    assert make(searchSpace=None, searchSpaceFile="space.yml").search_space == space
+    for other in ("searchSpaceFile", "search_space_file"):
+        with pytest.raises(UserError, match="a searchSpace and a searchSpaceFile, and NNI would take the file"):
+            make(searchSpace=space, **{other: "space.yml"})
+    with pytest.raises(UserError, match="none.json"):
+        make(searchSpace=None, searchSpaceFile="none.json")

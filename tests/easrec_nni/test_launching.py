@@ -28,9 +28,11 @@ from easrec_nni.environment_checks import Finding
 from easrec_nni.errors import UserError
 from easrec_nni.experiment_file import read_experiment
 from easrec_nni.export import export_architecture
-from easrec_nni.launching import address_finding, launch, refuse
-from easrec_nni.nni_client import experiment_processes, stop_experiment
+from easrec_nni.gpu_checks import check_gpus
+from easrec_nni.launching import address_finding, launch, refuse, resume
+from easrec_nni.nni_client import experiment_processes, free_port, running_experiment, stop_experiment
 from easrec_nni.nni_records import Experiment, find_experiment, list_trials
+from easrec_nni.watching import watch
 from search_spaces.config import Choice, SpaceConfig
 
 SPACE = SpaceConfig(n_items=20, hidden=16, inner=32, heads=2, max_length=5)
@@ -190,6 +192,96 @@ def test_an_interrupt_stops_everything(
     assert experiment_processes(experiment_id) == []
 
 
+# A tuner of the user's own is not tried before: it is taken as it is, and dies when NNI gives it the search space.
+TUNER = """
+from nni.tuner import Tuner
+class Dies(Tuner):
+    def update_search_space(self, space):
+        raise RuntimeError("no space suits me")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["--watch"]])
+def test_a_tuner_that_dies_is_said_and_nothing_is_left(
+    make_config: Callable[..., Path], tmp_path: Path, words: list[str]
+) -> None:
+    (tmp_path / "code" / "dies.py").write_text(TUNER)
+    config = make_config("ends", tuner={"className": "dies.Dies", "codeDirectory": "."})
+    command = [sys.executable, "-m", "easrec_nni.cli.main", "launch", str(config), "--port", "19300", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    (folder,) = (tmp_path / "home" / "nni-experiments").glob("????????")
+    assert done.returncode == 2
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f"easrec: error: experiment {folder.name} does not go on: the tuner died: ")
+    assert "RuntimeError: no space suits me; see" in last
+    assert "Traceback" not in done.stderr and "take a result" not in done.stdout
+    assert experiment_processes(folder.name) == []
+
+
+@pytest.mark.slow
+def test_a_tuner_that_is_killed_and_a_manager_without_a_gpu_are_said(make_config: Callable[..., Path]) -> None:
+    with running_experiment(make_config("goes on"), 19_350) as experiment:
+        wait_for(lambda: list_trials(experiment))
+        for process in experiment_processes(experiment.id):
+            if "--exp_params" in process.cmdline():
+                process.kill()
+        with pytest.raises(UserError, match="does not go on: its tuner is gone, killed or out of memory"):
+            watch(experiment, Console(file=io.StringIO()))
+    service = {"platform": "local", "useActiveGpu": True}
+    config = make_config("ends", trialGpuNumber=1, trainingService=service)
+    if check_without_gpu(config):
+        with (
+            running_experiment(config, 19_360) as experiment,
+            pytest.raises(UserError, match=r"ended early: .*Failed to collect GPU info; leave trialGpuNumber"),
+        ):
+            watch(experiment, Console(file=io.StringIO()))
+
+
+@pytest.mark.slow
+def test_a_trial_of_plain_nnictl_refuses_a_tuner_that_minimises(make_config: Callable[..., Path]) -> None:
+    config = make_config(
+        "ends",
+        searchSpace={"lambda": {"_type": "uniform", "_value": [0.1, 0.5]}},
+        tuner={"name": "TPE"},
+        trialCommand=f"{sys.executable} -m easrec_nni.trial --settings settings.yml",
+    )
+    output = nnictl("create", "--config", str(config), "--port", str(free_port(19_370)))
+    (folder,) = (config.parents[1] / "home" / "nni-experiments").glob("????????")
+    assert folder.name in output
+    experiment = find_experiment(folder.name)
+    wait_for(lambda: any(trial.is_over for trial in list_trials(experiment)))
+    trial = list_trials(experiment)[0]
+    assert trial.status == "FAILED"
+    wait_for(trial.last_error)
+    assert trial.last_error().startswith("error: tuner: TPE minimises unless it is told otherwise")
+    assert len((trial.folder / "trial.stderr").read_text().strip().splitlines()) == 1
+    stop_experiment(experiment)
+
+
+def check_without_gpu(config: Path) -> bool:
+    """Whether this machine has none, as NNI's own collector says."""
+    try:
+        check_gpus(read_experiment(config))
+    except UserError as error:
+        return "finds none" in error.message
+    return False
+
+
+@pytest.mark.slow
+def test_what_ended_a_tuner_before_does_not_end_a_resumed_experiment(
+    make_config: Callable[..., Path], tmp_path: Path
+) -> None:
+    with running_experiment(make_config("goes on"), 19_400) as experiment:
+        wait_for(lambda: list_trials(experiment))
+    (experiment.folder / "log" / "dispatcher.log").write_text(
+        "[2020-01-01 00:00:00] ERROR (nni.main/MainThread) old\nTraceback (most recent call last):\nValueError: old\n"
+    )
+    resumed = resume(experiment.id, Console(file=io.StringIO()), 19_400)  # what was before does not count
+    assert experiment_processes(resumed.id)
+    stop_experiment(resumed)
+
+
 @pytest.mark.slow
 def test_an_exposed_experiment_says_so_and_is(make_config: Callable[..., Path]) -> None:
     output = io.StringIO()
@@ -209,6 +301,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         return Experiment("abcd1234", "tiny", tmp_path, 8080, True)
 
     monkeypatch.setattr(launching, "start_experiment", start)
+    monkeypatch.setattr(launching, "wait_for_first_trial", lambda experiment: None)
     return calls
 
 
@@ -227,7 +320,7 @@ def test_check_looks_and_starts_nothing(make_config: Callable[..., Path], starte
     result = CliRunner().invoke(app, ["launch", str(make_config("ends")), "--check"])
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[-1] == "ready"
-    assert sum(line.startswith("✓ ") for line in result.output.splitlines()) == 8
+    assert sum(line.startswith("✓ ") for line in result.output.splitlines()) == 11
     assert started == []
 
 

@@ -22,6 +22,7 @@ from easrec_nni.export import choose_trial, describe_score
 from easrec_nni.nni_client import free_port, running_experiment, stop_experiment
 from easrec_nni.nni_records import Experiment, Trial, find_experiment, list_trials
 from easrec_nni.trial import main, run_trial
+from easrec_nni.tuner_checks import check_tuner
 from easrec_nni.watching import watch
 
 NAMES = ("ml100k-tpe", "ml100k-ceiling")
@@ -75,7 +76,8 @@ def test_every_value_that_can_be_sampled_is_a_setting(
     experiment = read_experiment(examples / f"{name}.yml")
     assert check_settings_and_data(experiment).startswith("ml-100k: 943 users")
     assert experiment.document["tuner"]["classArgs"]["optimize_mode"] == "maximize"
-    assert "lambda" in experiment.samples and len(experiment.samples) >= 2
+    assert "lambda" in experiment.search_space and len(experiment.search_space) >= 2
+    assert check_tuner(experiment).endswith("drew 2 trial(s) of this search space")
 
 
 def test_what_the_ceilings_example_sets_is_an_objective(examples: Path) -> None:
