@@ -22,7 +22,6 @@ from easrec_nni.serving.onnx_export import OnnxNetwork
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as a retraining leaves it, with weights that nobody trained, and nothing else beside it."""
-    monkeypatch.setattr(logs, "begin_training_command", lambda threads: False)
     torch.manual_seed(0)
     space = SpaceConfig(n_items=30, max_length=6, hidden=8, inner=16, heads=2, layers=2)
     architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1), space=space)
@@ -45,8 +44,16 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
     assert sorted(file.name for file in out.parent.iterdir()) == [
         "network.int8.json",
         "network.int8.onnx",
+        "network.items.json",
         "network.onnx",
     ]
+    # Nothing but what was written: the exporter and its optimiser have dozens of notes of their own.
+    said = result.stdout.splitlines()
+    assert said[1] == (
+        f"wrote {out.with_name('network.items.json')}: the id of each of its item numbers, in their order from 0, "
+        "which is padding"
+    )
+    assert all(line.startswith("wrote ") or ", in 8 bits " in line for line in said) and result.stderr == ""
     network = load_network(Architecture.read(run / "architecture.json"), run / "weights.safetensors")
     figures = json.loads((out.parent / "network.int8.json").read_text())
     eight_bits = OnnxNetwork(out.parent / "network.int8.onnx", 6)
