@@ -95,10 +95,10 @@ class KeptStates:
         else:
             self.say(f"no states yet: {self.path} will be written")
         if before is not None:
-            most = "" if before[1] is None else f"up to {counted(before[1], 'event')} of "
+            most = "events" if before[1] is None else f"up to {counted(before[1], 'event')}"
             self.say(
                 "the process that had these states before did not end as it should: "
-                f"{most}what it took after its last save is missing"
+                f"{most} that it took after its last save may be missing"
             )
         self._in_file = stream.events
         try:

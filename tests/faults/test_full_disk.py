@@ -99,7 +99,7 @@ def test_a_stream_leaves_the_states_that_it_cannot_write(small_disk: Path, tmp_p
     assert again.returncode == 0
     first, second, last = again.stderr.splitlines()
     assert first.startswith("easrec: states of 2 users, 2 events, saved at ")
-    assert "did not end as it should: up to 5 events of what it took" in second
+    assert "did not end as it should: up to 5 events that it took" in second
     assert last.endswith(f"states of 2 users, 3 events are in {state}")
 
 

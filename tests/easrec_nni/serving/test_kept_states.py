@@ -95,17 +95,17 @@ def test_a_save_that_fails_is_said_and_tried_again(
     said.clear()
     with KeptStates(path, 2, 60, said.append) as kept:
         kept.begin(StreamingRecommender(network))
-    assert "up to 1 event of what it took" in said[1]
+    assert "up to 1 event that it took" in said[1]
 
 
 @pytest.mark.parametrize(
     ("note", "said"),
     [
         (b"", None),
-        (b"12 500", "up to 500 events of what it took after its last save is missing"),
-        (b"12 ?", "as it should: what it took after its last save is missing"),
-        (b"?", "as it should: what it took after its last save is missing"),
-        (b"\0\xff" * 600, "as it should: what it took after its last save is missing"),
+        (b"12 500", "up to 500 events that it took after its last save may be missing"),
+        (b"12 ?", "as it should: events that it took after its last save may be missing"),
+        (b"?", "as it should: events that it took after its last save may be missing"),
+        (b"\0\xff" * 600, "as it should: events that it took after its last save may be missing"),
     ],
 )
 def test_what_the_process_before_may_have_lost(

@@ -96,6 +96,9 @@ def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) ->
     for name, value in evaluate(network, tiny_dataset, protocols=("full", "pop100")).items():
         assert figures["float32"][name] == pytest.approx(value, abs=1e-9)
         assert figures["difference"][name] == figures["int8"][name] - figures["float32"][name]
+    for name in ("item_ids", "item_ids_sha256"):
+        own, other = (OnnxNetwork(each, 12).session.get_modelmeta() for each in (whole.file, small.file))
+        assert own.custom_metadata_map[name] == other.custom_metadata_map[name]
     ids = torch.randint(1, 31, (20, 12))
     exact, rounded = (OnnxNetwork(file, 12)(ids)[:, 1:] for file in (whole.file, small.file))
     off = (exact - rounded).abs().max() / exact.std()
