@@ -92,6 +92,11 @@ def test_a_signal_does_not_wait_for_a_reader_that_takes_nothing(
     begin = time.monotonic()
     events.run(source, sink)
     assert events.reader_left and 0.5 <= time.monotonic() - begin < 20
+    assert os.read(answers, 1 << 20)  # there is room again, for less than the next answer
+    writing = threading.Thread(target=events._write, args=(sink, bytes(300_000)), daemon=True)
+    writing.start()
+    writing.join(20)
+    assert not writing.is_alive()
     for each in (source, feed, answers, sink):
         os.close(each)
 
