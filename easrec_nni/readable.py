@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "readable_bytes", "readable_count", "readable_seconds"]
+__all__ = ["counted", "printable", "readable_bytes", "readable_count", "readable_seconds"]
 
 
 def printable(text: str) -> str:
@@ -14,6 +14,17 @@ def printable(text: str) -> str:
     café \x1b[2J
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things in words.
+
+    Examples
+    --------
+    >>> counted(1, "user"), counted(1234, "event")
+    ('1 user', '1,234 events')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def readable_count(value: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,8 +50,9 @@ def export_command(
       easrec export retrained --onnx network.onnx
       easrec export retrained --onnx network.onnx --int8    # and network.int8.onnx, network.int8.json
 
-    The ONNX file (operators of version 20, ids [batch, length] to scores [batch, items + 1]) is compared with torch
-    before it is written. It needs pip install 'easrec-nni[onnx]'.
+    The ONNX file (operators of version 20, item numbers [batch, length] to scores [batch, items + 1]) is compared with
+    torch before it is written. A JSON list beside it, network.items.json, has the id of each item number. It needs
+    pip install 'easrec-nni[onnx]'.
     """  # noqa: D301 (the command line's formatter asks for this character)
     if (onnx is None) != (run is None) or (onnx is None) == (experiment is None):
         raise UserError("give --experiment ID, or a retrained FOLDER and --onnx FILE")
@@ -87,13 +89,17 @@ def _write_onnx(run: Path, file: Path, int8: bool, data: str | None) -> None:
     from easrec_nni.serving.runs import open_run
 
     need_onnx()
-    begin_training_command(None)
+    begin_training_command(None, sys.stderr)  # stdout is for what was written
     network, dataset = open_run(run, data, needs_dataset=int8)
     written = export_onnx(network, file, dataset)
     print(
         f"wrote {written.file}: opset {written.opset}; on {written.histories} histories its scores differ from torch's "
         f"by {written.difference:.1e} at most"
     )
+    if written.items is None:
+        print("no dataset is there to tell the ids of its item numbers: --data NAME writes them beside the file")
+    else:
+        print(f"wrote {written.items}: the id of each of its item numbers, in their order from 0, which is padding")
     if int8 and dataset is not None:
         small = quantise_onnx(file, dataset, network.config.max_length)
         sizes = small.figures["bytes"]

@@ -5,12 +5,20 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from typing import TextIO
 
 __all__ = ["begin_training_command"]
 
 
-def begin_training_command(threads: int | None) -> bool:
+def begin_training_command(threads: int | None, show: TextIO | None = None) -> bool:
     """Show log lines, hide the warnings of NNI and Lightning that a user can do nothing about, limit threads.
+
+    Parameters
+    ----------
+    threads
+        Of torch; None: one for each core.
+    show
+        Where log lines go, by default to standard output.
 
     Returns
     -------
@@ -19,7 +27,7 @@ def begin_training_command(threads: int | None) -> bool:
     """
     warnings.filterwarnings("ignore", module="nni.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning.*")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=show or sys.stdout)
     from easrec_nni.training import use_threads  # here: `easrec --help` need not wait for torch
 
     use_threads(threads)

@@ -1,11 +1,14 @@
-"""Signals that end a command as Ctrl-C does: what was started is ended first."""
+"""Signals that end a command: as Ctrl-C does, or after what is in hand."""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
+from types import TracebackType
 from typing import NoReturn
 
-__all__ = ["end_like_ctrl_c"]
+__all__ = ["StopSignals", "end_like_ctrl_c"]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -16,3 +19,46 @@ def end_like_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this process."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+
+
+class StopSignals:
+    """SIGTERM, SIGHUP and SIGINT as a note that they came; a context, in the main thread.
+
+    What the process was started to ignore (``nohup``) stays ignored.
+
+    Attributes
+    ----------
+    number
+        Signal that came first, None before.
+    descriptor
+        Readable when one has come since :meth:`drain`: wait for it together with what is waited for.
+    """
+
+    number: signal.Signals | None = None
+
+    def __enter__(self) -> StopSignals:
+        self.descriptor, self._writing = os.pipe()
+        for each in (self.descriptor, self._writing):
+            os.set_blocking(each, False)
+        # A handler runs between two steps of Python, which is too late for one that waits: the pipe wakes it.
+        self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
+        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+        self._before = {
+            each: signal.signal(each, self._note) for each in numbers if signal.getsignal(each) != signal.SIG_IGN
+        }
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        for each, handler in self._before.items():
+            signal.signal(each, handler)
+        signal.set_wakeup_fd(self._wakeup)
+        os.close(self.descriptor)
+        os.close(self._writing)
+
+    def _note(self, number: int, frame: object) -> None:
+        self.number = self.number or signal.Signals(number)
+
+    def drain(self) -> None:
+        """Make the descriptor wait for the next signal."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.descriptor, 512)

@@ -32,9 +32,12 @@ def item_numbers(items: Sequence[str], n_items: int, numbers_of: dict[str, int] 
         An item is unknown.
     """
     if numbers_of is None:
-        try:
+        try:  # int() would read "1_0" and " 10" too
             numbers = np.fromiter(map(int, items), np.int64, len(items))
+            is_plain = "".join(items).isascii() and all(map(str.isdigit, items))
         except (ValueError, OverflowError):
+            is_plain = False
+        if not is_plain:
             raise UserError(
                 "items must be whole numbers where no dataset is known: give the dataset, or numbers"
             ) from None

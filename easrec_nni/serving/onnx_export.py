@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -19,11 +21,20 @@ from torch import Tensor, nn
 from easrec_nni.batches import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
-from easrec_nni.files import replacing
+from easrec_nni.files import replacing, write_text
 from search_spaces import EASRecSpace
 from search_spaces.attention import CHUNK
 
-__all__ = ["OPSET", "TOLERANCE", "ExportedOnnx", "OnnxNetwork", "export_onnx", "need_onnx"]
+__all__ = [
+    "OPSET",
+    "TOLERANCE",
+    "ExportedOnnx",
+    "OnnxNetwork",
+    "export_onnx",
+    "items_name",
+    "need_onnx",
+    "without_notes",
+]
 
 OPSET = 20
 """Version of ONNX's operators: the first that has GELU, and that onnxruntime reads since 1.17."""
@@ -52,12 +63,26 @@ class ExportedOnnx:
         Largest difference from torch's scores.
     histories
         Number of histories that were compared.
+    items
+        JSON list of the dataset's id of each item number, null for 0 (padding); None where no dataset is known.
     """
 
     file: Path
     opset: int
     difference: float
     histories: int
+    items: Path | None = None
+
+
+def items_name(file: Path) -> Path:
+    """Name beside an ONNX file of its table of item ids.
+
+    Examples
+    --------
+    >>> str(items_name(Path("out/network.onnx")))
+    'out/network.items.json'
+    """
+    return file.with_name(f"{file.stem}.items.json")
 
 
 def need_onnx() -> None:
@@ -115,7 +140,9 @@ def export_onnx(network: EASRecSpace, path: str | Path, dataset: Dataset | None 
     """Write a network as an ONNX file for any number of users and any length of history.
 
     The file is compared with torch, within :data:`TOLERANCE`, on random histories with padding at either side and, if
-    there is a dataset, on its users.
+    there is a dataset, on its users. A dataset's item ids go with it, as a JSON list in the order of the item numbers:
+    the file's metadata have the list's name (``item_ids``) and SHA-256 (``item_ids_sha256``), and the dataset's name
+    and fingerprint.
 
     Parameters
     ----------
@@ -124,7 +151,7 @@ def export_onnx(network: EASRecSpace, path: str | Path, dataset: Dataset | None 
     path
         File to write.
     dataset
-        Whose test users' histories are compared.
+        Whose test users' histories are compared, and whose item ids are written.
 
     Raises
     ------
@@ -141,21 +168,29 @@ def export_onnx(network: EASRecSpace, path: str | Path, dataset: Dataset | None 
     network.eval()
     try:
         with replacing(Path(path)) as temporary:
-            _program(network).save(str(temporary))
+            program, table = _program(network), items_name(Path(path))
+            text = None if dataset is None else json.dumps([None, *dataset.item_ids[1:].tolist()]) + "\n"
+            if dataset is not None and text is not None:
+                digest = hashlib.sha256(text.encode()).hexdigest()
+                described = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint}
+                program.model.metadata_props.update({"item_ids": table.name, "item_ids_sha256": digest, **described})
+            program.save(str(temporary))
             difference, histories = _compare(network, temporary, dataset)
             if not difference <= TOLERANCE:
                 raise UserError(
                     f"the ONNX file's scores differ from torch's by {difference:.2g}, more than {TOLERANCE:g}: nothing "
                     "was written; please report the architecture.json"
                 )
+            if text is not None:
+                write_text(table, text)
     finally:
         network.train(was_training)
-    return ExportedOnnx(Path(path), OPSET, difference, histories)
+    return ExportedOnnx(Path(path), OPSET, difference, histories, None if text is None else table)
 
 
 def _program(network: EASRecSpace) -> Any:
     dynamic = {"ids": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}}
-    with _quiet():
+    with without_notes():
         program = torch.onnx.export(
             network,
             (torch.ones(EXAMPLE_SHAPE, dtype=torch.int64, device=network.embedding.items.weight.device),),
@@ -175,17 +210,16 @@ def _program(network: EASRecSpace) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on packages that are not needed, and on its own insides."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def without_notes() -> Iterator[None]:
+    """Without the notes of exporter, optimiser and quantiser on packages that are not needed, and on their insides."""
+    level = logging.root.manager.disable
+    logging.disable(max(level, logging.WARNING))  # their loggers are many: torch.onnx, onnxscript, onnx_ir, the root
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(level)
 
 
 @torch.no_grad()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import logging
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ from easrec_nni.errors import UserError
 from easrec_nni.evaluation import evaluate_fully
 from easrec_nni.files import copy_whole, write_text
 from easrec_nni.ranking import PROTOCOLS
-from easrec_nni.serving.onnx_export import OnnxNetwork, need_onnx
+from easrec_nni.serving.onnx_export import OnnxNetwork, need_onnx, without_notes
 
 __all__ = ["QuantisedOnnx", "int8_names", "quantise_onnx"]
 
@@ -91,20 +88,10 @@ def quantise_onnx(file: str | Path, dataset: Dataset, max_length: int, part: str
 def _quantise(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with _without_advice():
+    with without_notes():
         try:
             quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
         except Exception as error:  # onnx's and onnxruntime's own, of many classes
             raise UserError(
                 f"{source} cannot be quantised ({error}): give a file that `easrec export --onnx` wrote"
             ) from None
-
-
-@contextlib.contextmanager
-def _without_advice() -> Iterator[None]:
-    """Without the advice, on the root logger, to prepare the file first: the exporter has done so."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)

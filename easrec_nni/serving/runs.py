@@ -49,5 +49,5 @@ def open_run(
 
 def _open(data: Dataset | str | Path | None) -> Dataset:
     if data is None:
-        raise UserError("the run's architecture.json names no dataset: give --data NAME, or data= in Python")
+        raise UserError("the run's architecture.json names no dataset: give --data NAME")
     return data if isinstance(data, Dataset) else load_dataset(data)

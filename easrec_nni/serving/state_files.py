@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,11 +19,31 @@ from easrec_nni.files import replacing
 from easrec_nni.serving.states import UserStates
 from search_spaces import EASRecSpace
 
-__all__ = ["network_fingerprint", "read_states", "write_states"]
+__all__ = ["SavedStates", "network_fingerprint", "read_states", "saved_settings", "write_states"]
 
 FORMAT = 1
 HEADER = "easrec_stream"  # the file's own description, JSON in its header
 NAMES, ENDS = "user_names", "user_name_ends"  # ids of users: UTF-8, and where each ends
+SETTINGS = {"beyond": ("clamp", "restart"), "precision": ("double", "single"), "keep_seen": ("false", "true")}
+
+
+class SavedStates(NamedTuple):
+    """What a file of states holds.
+
+    Attributes
+    ----------
+    users, tensors
+        As :meth:`~easrec_nni.serving.states.UserStates.replace` takes them.
+    events
+        Events that were taken; of a file of an earlier version, those that the users' counts tell.
+    saved
+        When the file was written; None for a file of an earlier version.
+    """
+
+    users: list[str]
+    tensors: dict[str, Tensor]
+    events: int
+    saved: datetime | None
 
 
 def network_fingerprint(network: EASRecSpace) -> str:
@@ -38,7 +59,7 @@ def _header(network: EASRecSpace, settings: dict[str, str]) -> dict[str, Any]:
     return {"format": FORMAT, "network": network_fingerprint(network), **settings}
 
 
-def write_states(path: Path, states: UserStates, network: EASRecSpace, settings: dict[str, str]) -> None:
+def write_states(path: Path, states: UserStates, network: EASRecSpace, settings: dict[str, str], events: int) -> None:
     """Write all users' states, whole or not at all.
 
     Parameters
@@ -51,6 +72,8 @@ def write_states(path: Path, states: UserStates, network: EASRecSpace, settings:
         That they are of.
     settings
         How they came about; a reader demands the same.
+    events
+        Number of events that were taken.
 
     Raises
     ------
@@ -62,7 +85,8 @@ def write_states(path: Path, states: UserStates, network: EASRecSpace, settings:
     text = np.frombuffer(b"".join(names), np.uint8)
     ends = np.cumsum([len(name) for name in names], dtype=np.int64)
     tensors |= {NAMES: torch.from_numpy(text.copy()), ENDS: torch.from_numpy(ends)}
-    header = {HEADER: json.dumps(_header(network, settings))}
+    record = {"events": events, "saved": datetime.now(UTC).isoformat(timespec="seconds")}
+    header = {HEADER: json.dumps(_header(network, settings) | record)}
     with replacing(path) as temporary:
         try:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
@@ -70,10 +94,26 @@ def write_states(path: Path, states: UserStates, network: EASRecSpace, settings:
             raise UserError(f"cannot write {path}: {error}") from None
 
 
-def read_states(
-    path: Path, like: UserStates, network: EASRecSpace, settings: dict[str, str]
-) -> tuple[list[str], dict[str, Tensor]]:
-    """Users and tensors of a file, as :meth:`~easrec_nni.serving.states.UserStates.replace` takes them.
+def saved_settings(path: Path) -> dict[str, Any]:
+    """Settings of a file's stream, as the constructor of a stream takes them.
+
+    Raises
+    ------
+    UserError
+        The file is damaged or holds no states.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = _read_header(file.metadata())
+        if any(header.get(name) not in known for name, known in SETTINGS.items()):
+            raise ValueError("its settings are not known")
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from None
+    return {name: header[name] for name in SETTINGS} | {"keep_seen": header["keep_seen"] == "true"}
+
+
+def read_states(path: Path, like: UserStates, network: EASRecSpace, settings: dict[str, str]) -> SavedStates:
+    """Read all users' states.
 
     Parameters
     ----------
@@ -93,20 +133,33 @@ def read_states(
         raise UserError(f"there is no file of states {path}: write one with save")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "null"))
+            header = _read_header(file.metadata())
             _check_header(path, header, _header(network, settings))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
         users = _users(tensors)
-        return users, _checked(tensors, like, len(users))
+        tensors = _checked(tensors, like, len(users))
+        events, saved = header.get("events", int(tensors["counts"].sum())), header.get("saved")
+        if not isinstance(events, int) or isinstance(events, bool) or events < 0:
+            raise ValueError("its number of events is none")
+        return SavedStates(users, tensors, events, None if saved is None else datetime.fromisoformat(str(saved)))
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged or holds no states ({error}): save them again, or begin anew") from None
+        raise _damaged(path, error) from None
 
 
-def _check_header(path: Path, header: Any, expected: dict[str, Any]) -> None:
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is damaged or holds no states ({error}): save them again, or begin anew")
+
+
+def _read_header(metadata: dict[str, str] | None) -> dict[str, Any]:
+    header = json.loads((metadata or {}).get(HEADER, "null"))
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}")
+    return header
+
+
+def _check_header(path: Path, header: dict[str, Any], expected: dict[str, Any]) -> None:
     if header.get("network") != expected["network"]:
-        raise UserError(f"{path} holds states of another network: load the one it was saved with, or begin anew")
+        raise UserError(f"{path} holds states of another network: go on with the network they are of, or begin anew")
     for name, value in expected.items():
         if header.get(name) != value:
             raise UserError(

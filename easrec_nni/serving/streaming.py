@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -77,6 +78,13 @@ class StreamingRecommender:
         Bytes for what depends on an item alone (first projections, gates); where it would be more, it is computed with
         each event.
 
+    Attributes
+    ----------
+    events
+        Number of events that were taken, those before the present states were saved included.
+    saved
+        When the file that the states were loaded from was written; None before, and for files of earlier versions.
+
     Raises
     ------
     UserError
@@ -115,6 +123,8 @@ class StreamingRecommender:
         self.keep_seen = keep_seen
         self.plan = StepPlan(network, PRECISIONS[precision], largest_tables)
         self.states = UserStates(self.config, PRECISIONS[precision], keep_seen)
+        self.events = 0
+        self.saved: datetime | None = None
         self.item_ids = None if item_ids is None else np.asarray(item_ids)
         if self.item_ids is not None and len(self.item_ids) != self.config.n_items + 1:
             raise UserError(
@@ -201,7 +211,7 @@ class StreamingRecommender:
         slots = self.states.find(names)
         if len(slots) and slots.min() < 0:
             unknown = names[int(slots.argmin())]
-            raise UserError(f"there are no events of user {unknown!r}: call update or fit_histories first")
+            raise UserError(f"there are no events of user {unknown!r} yet: give one with its item first")
         return self._best(slots, k, exclude_seen)
 
     @torch.inference_mode()
@@ -275,7 +285,7 @@ class StreamingRecommender:
 
     def save(self, path: str | Path) -> None:
         """Write all states to a safetensors file, whole or not at all."""
-        write_states(Path(path), self.states, self.network, self._settings())
+        write_states(Path(path), self.states, self.network, self._settings(), self.events)
 
     def load_state(self, path: str | Path) -> None:
         """Take the states of a file that :meth:`save` wrote, instead of the present ones.
@@ -285,7 +295,9 @@ class StreamingRecommender:
         UserError
             The file is missing, damaged, or of another network or other settings; the present states stay then.
         """
-        self.states.replace(*read_states(Path(path), self.states, self.network, self._settings()))
+        read = read_states(Path(path), self.states, self.network, self._settings())
+        self.states.replace(read.users, read.tensors)
+        self.events, self.saved = read.events, read.saved
 
     def _settings(self) -> dict[str, str]:
         return {"beyond": self.beyond, "precision": self.precision, "keep_seen": str(self.keep_seen).lower()}
@@ -306,6 +318,7 @@ class StreamingRecommender:
             raise UserError(f"{len(names)} users and {len(numbers)} items: give one item for each user")
         slots = self.states.claim(names)
         self._take(slots, numbers)
+        self.events += len(names)
         return slots
 
     def _take(self, slots: NDArray[np.int64], items: NDArray[np.int64]) -> None:
@@ -356,6 +369,7 @@ class StreamingRecommender:
     ) -> None:
         some = np.flatnonzero(ends > begins)
         begins, ends, names = begins[some], ends[some], [names[place] for place in some]
+        events = int((ends - begins).sum())
         slots = self.states.claim(names)
         self.states.clear(slots)
         if self.keep_seen:
@@ -374,6 +388,7 @@ class StreamingRecommender:
             tensors["sums"].index_copy_(1, index, sums[..., : tensors["sums"].shape[-1]])
 
         read_histories(self.network, items, begins, ends, store, PRECISIONS[self.precision])
+        self.events += events
 
     def _best(self, slots: NDArray[np.int64], k: int, exclude_seen: bool) -> Recommendations:
         newest = self.states.tensors["newest"].numpy()

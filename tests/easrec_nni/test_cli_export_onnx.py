@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from easrec_nni.serving.onnx_export import OnnxNetwork
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as a retraining leaves it, with weights that nobody trained, and nothing else beside it."""
-    monkeypatch.setattr(logs, "begin_training_command", lambda threads: False)
+    monkeypatch.setattr(logs, "begin_training_command", lambda *_: False)
     torch.manual_seed(0)
     space = SpaceConfig(n_items=30, max_length=6, hidden=8, inner=16, heads=2, layers=2)
     architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1), space=space)
@@ -35,8 +36,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_a_retrained_folder_becomes_two_files_and_their_figures(
-    run: Path, tiny_dataset: Dataset, tmp_path: Path
+    run: Path, tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     out = tmp_path / "out" / "network.onnx"
     words = ["export", str(run), "--onnx", str(out), "--int8", "--data", str(tiny_dataset.path)]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
@@ -45,8 +47,16 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
     assert sorted(file.name for file in out.parent.iterdir()) == [
         "network.int8.json",
         "network.int8.onnx",
+        "network.items.json",
         "network.onnx",
     ]
+    said = result.stdout.splitlines()
+    assert said[1] == (
+        f"wrote {out.with_name('network.items.json')}: the id of each of its item numbers, in their order from 0, "
+        "which is padding"
+    )
+    assert all(line.startswith("wrote ") or ", in 8 bits " in line for line in said) and result.stderr == ""
+    assert caplog.records == []  # the optimiser alone has dozens of notes on its own insides
     network = load_network(Architecture.read(run / "architecture.json"), run / "weights.safetensors")
     figures = json.loads((out.parent / "network.int8.json").read_text())
     eight_bits = OnnxNetwork(out.parent / "network.int8.onnx", 6)
@@ -75,6 +85,14 @@ def test_mistakes_are_told_in_one_line(
     assert result.exit_code == 2
     assert result.output.startswith("easrec: error: ") and message in result.output
     assert [file.name for file in tmp_path.iterdir()] == ["retrained"]
+
+
+@pytest.mark.slow
+def test_without_a_dataset_it_says_how_to_get_the_ids(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "network.onnx"
+    result = CliRunner().invoke(app, ["export", str(run), "--onnx", str(out)], catch_exceptions=False)
+    assert result.exit_code == 0 and "--data NAME writes them beside the file" in result.stdout
+    assert [file.name for file in out.parent.iterdir()] == ["network.onnx"]
 
 
 def test_without_the_extra_it_says_what_to_install(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

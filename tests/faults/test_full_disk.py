@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from easrec_nni import Dataset, TrialSettings, UserError, search
+from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, UserError, search
 from easrec_nni.callbacks import save_weights
 from easrec_nni.files import copy_whole, write_text
+from easrec_nni.networks import load_network
 
 SETTINGS = {
     "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
@@ -51,6 +54,53 @@ def fill(disk: Path) -> Path:
 
 def files(folder: Path) -> dict[str, bytes]:
     return {file.relative_to(folder).as_posix(): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.slow
+def test_a_stream_leaves_the_states_that_it_cannot_write(small_disk: Path, tmp_path: Path) -> None:
+    space = SpaceConfig(n_items=30, max_length=8, hidden=8, inner=16, heads=2, layers=2, positions="none")
+    architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2), space=space)
+    architecture.write(tmp_path / "architecture.json")
+    save_weights(load_network(architecture).state_dict(), tmp_path / "weights.safetensors")
+    state = small_disk / "states"
+    command = [sys.executable, "-m", "easrec_nni.cli.main", "recommend", tmp_path, "--stream", "--numbers"]
+    command += ["--state", state, "--save-events", "3"]
+
+    def events(number: int) -> str:
+        return "".join(f'{{"user": "u{each}", "item": 1}}\n' for each in range(number))
+
+    def stream(stdin: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(list(map(str, command)), input=stdin, capture_output=True, text=True, check=False)
+
+    assert stream(events(2)).returncode == 0
+    with subprocess.Popen(
+        list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        print('{"user": "u0", "item": 2}', file=process.stdin, flush=True)
+        process.stdout.readline()  # it runs, and the lock file has its note
+        ballast, before = fill(small_disk), state.read_bytes()
+        process.stdin.write(events(4))
+        process.stdin.flush()
+        for _ in range(4):  # answers go on
+            assert "items" in process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=120) == 2
+        said = process.stderr.read().splitlines()
+    assert said[1].startswith(f"easrec: no space is left for {state}: make room on that disk")
+    assert said[1].endswith("3 events not saved yet, next try in 60 s")
+    assert said[2].startswith(f"easrec: error: no space is left for {state}: make room on that disk")
+    assert said[2].endswith(f"5 events lost, {state} is as it was") and len(said) == 3
+    assert state.read_bytes() == before
+    assert sorted(each.name for each in small_disk.iterdir()) == ["ballast", "states", "states.lock"]
+
+    ballast.unlink()
+    again = stream(events(1))
+    assert again.returncode == 0
+    first, second, last = again.stderr.splitlines()
+    assert first.startswith("easrec: states of 2 users, 2 events, saved at ")
+    assert "did not end as it should: up to 5 events that it took" in second
+    assert last.endswith(f"states of 2 users, 3 events are in {state}")
 
 
 @pytest.mark.slow

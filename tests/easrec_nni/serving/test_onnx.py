@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def drawn(network: EASRecSpace) -> EASRecSpace:
     return network.eval()
 
 
+def assert_a_table_of_ids_goes_with(file: Path, dataset: Dataset) -> None:
+    """Ids of the dataset's own table, and a sum over the file's bytes."""
+    table = file.with_name("network.items.json")
+    ids = json.loads(table.read_text())
+    assert ids[0] is None and ids[1:] == [str(name) for name in dataset.item_ids[1:]]
+    metadata = OnnxNetwork(file, 12).session.get_modelmeta().custom_metadata_map
+    expected = {"item_ids": table.name, "item_ids_sha256": hashlib.sha256(table.read_bytes()).hexdigest()}
+    expected |= {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint, "n_items": "30", "padding": "0"}
+    assert expected.items() <= metadata.items()
+
+
 def assert_equal_scores(network: EASRecSpace, file: Path) -> None:
     """On histories of all shapes, with padding at the left, at the right, in the middle, and nowhere."""
     exported, random = OnnxNetwork(file, network.config.max_length), np.random.default_rng(2)
@@ -75,6 +87,8 @@ def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) ->
     network = drawn(EASRecSpace(SASREC.model_copy(update={"min_depth": 1, "layers": 1})))
     whole = export_onnx(network, tmp_path / "network.onnx", tiny_dataset)
     assert whole.histories == 14 + len(tiny_dataset.split.eval_users)
+    assert whole.items == tmp_path / "network.items.json"
+    assert_a_table_of_ids_goes_with(whole.file, tiny_dataset)
     small = quantise_onnx(whole.file, tiny_dataset, network.config.max_length)
     assert (small.file.name, small.report.name) == ("network.int8.onnx", "network.int8.json")
     figures = json.loads(small.report.read_text())
@@ -82,6 +96,9 @@ def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) ->
     for name, value in evaluate(network, tiny_dataset, protocols=("full", "pop100")).items():
         assert figures["float32"][name] == pytest.approx(value, abs=1e-9)
         assert figures["difference"][name] == figures["int8"][name] - figures["float32"][name]
+    for name in ("item_ids", "item_ids_sha256"):
+        own, other = (OnnxNetwork(each, 12).session.get_modelmeta() for each in (whole.file, small.file))
+        assert own.custom_metadata_map[name] == other.custom_metadata_map[name]
     ids = torch.randint(1, 31, (20, 12))
     exact, rounded = (OnnxNetwork(file, 12)(ids)[:, 1:] for file in (whole.file, small.file))
     off = (exact - rounded).abs().max() / exact.std()

@@ -266,7 +266,7 @@ def test_ids_of_the_source_go_in_and_come_out(run: Path, tiny_dataset: Dataset) 
 
 
 def test_the_dataset_must_be_there_and_fit(run: Path, tiny_dataset: Dataset, make_network: Any) -> None:
-    with pytest.raises(UserError, match="names no dataset: give --data NAME, or data= in Python"):
+    with pytest.raises(UserError, match="names no dataset: give --data NAME"):
         StreamingRecommender.load(run)
     with pytest.raises(UserError, match="not those of this stream"):
         StreamingRecommender(make_network(n_items=31)).fit_dataset(tiny_dataset)
