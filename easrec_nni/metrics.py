@@ -14,8 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from easrec_nni.errors import UserError
+
 __all__ = [
     "METRICS",
+    "NotANumberError",
     "checked_scores",
     "cut_offs",
     "full_ranks",
@@ -29,16 +32,20 @@ __all__ = [
 METRICS = ("recall", "mrr", "ndcg")
 
 
+class NotANumberError(UserError, ValueError):
+    """Scores of a network that has diverged; they have no order."""
+
+
 def checked_scores(scores: Tensor) -> Tensor:
     """The scores, if none is NaN.
 
     Raises
     ------
-    ValueError
+    NotANumberError
         A score is NaN.
     """
     if scores.numel() and scores.amax().isnan():  # a maximum with a NaN is NaN; isnan of all would be a copy
-        raise ValueError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
+        raise NotANumberError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
     return scores
 
 
