@@ -1,8 +1,8 @@
 """Beyond accuracy: how much of the catalogue is recommended at all, and how popular it is.
 
 A system that shows everybody the same ten hits may be accurate and of no use. Both figures are of each user's first k
-items of the full ranking, items of the history included, as in the accuracy figures named ``full``. Ranks of targets are
-pessimistic among equals; a list of recommendations has k places, and some of the equals must have them
+items of the full ranking, items of the history included, as in the accuracy figures named ``full``. Ranks of targets
+are pessimistic among equals; a list of recommendations has k places, and some of the equals must have them
 (:mod:`easrec_nni.top_k`).
 """
 
