@@ -28,6 +28,7 @@ from easrec_nni.machine import circumstances, load_average
 from easrec_nni.repeats import ratio, spread
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
+from easrec_nni.top_k import top_items
 from easrec_nni.training import seed_everything, use_threads, write_json
 from search_spaces import EASRecSpace, SpaceConfig
 
@@ -94,7 +95,7 @@ class Turns:
     @torch.inference_mode()
     def recompute(self, times: int) -> float:
         """Milliseconds of the same from the newest interactions of each user."""
-        return timed([lambda: self.network(self.ids).topk(K)] * times)
+        return timed([lambda: top_items(self.network(self.ids), K)] * times)
 
 
 def measure(turns: Turns, options: argparse.Namespace) -> Figures:

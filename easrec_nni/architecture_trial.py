@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from easrec_nni.architecture import Architecture, DatasetReference
 from easrec_nni.nni_trial_io import report_final, tensorboard_dir
 from easrec_nni.objective import Objective
 from easrec_nni.settings import TrialSettings
-from easrec_nni.trial import TrialResult, complete_result
+from easrec_nni.trial import TrialResult, final_result
 from easrec_nni.trial_reports import EpochReports
 
 __all__ = ["run_architecture_trial"]
@@ -53,13 +52,13 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space), choice.model_dump(mode="json"))
     if reports.board is not None:
         reports.board.network(architecture)
-    began = time.perf_counter()
     trained = retrain(
         architecture, dataset, out / "retrained", settings=settings, on_epoch=lambda row: reports.epoch("retrain", row)
     )
     reports.close()
-    report = complete_result(trained.metrics, settings, space, architecture, out)
-    del report["lambda"]  # nothing was traded off
-    report |= {"search_seconds": 0.0, "retrain_seconds": time.perf_counter() - began}
+    seconds = trained.metrics["training"]["seconds"]
+    report = final_result(
+        trained.metrics, settings, space, architecture, out, search_seconds=0.0, retrain_seconds=seconds
+    )
     report_final(report)
     return TrialResult(out, report)

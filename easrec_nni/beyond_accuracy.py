@@ -1,7 +1,9 @@
 """Beyond accuracy: how much of the catalogue is recommended at all, and how popular it is.
 
 A system that shows everybody the same ten hits may be accurate and of no use. Both figures are of each user's first k
-items of the full ranking, items of the history included, as in the accuracy figures named ``full``.
+items of the full ranking, items of the history included, as in the accuracy figures named ``full``. Ranks of targets
+are pessimistic among equals; a list of recommendations has k places, and some of the equals must have them
+(:mod:`easrec_nni.top_k`).
 """
 
 from __future__ import annotations
@@ -12,42 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easrec_nni.metrics import checked_scores, cut_offs
-from easrec_nni.top_k import best_columns
+from easrec_nni.metrics import cut_offs
+from easrec_nni.top_k import top_items
 
-__all__ = ["Recommended", "top_items"]
-
-
-def top_items(scores: Tensor, k: int) -> Tensor:
-    """The k items with the highest scores, best first; of equals, the one with the smaller number comes first.
-
-    Ranks of targets are pessimistic among equals. A list of recommendations has k places, and some of the equals must
-    have them.
-
-    Parameters
-    ----------
-    scores
-        ``[B, n_items + 1]``, column 0 = padding, which is never recommended.
-    k
-        Items wanted; all there are where the catalogue is smaller.
-
-    Returns
-    -------
-    Tensor
-        ``[B, min(k, n_items)]`` int64 item numbers.
-
-    Raises
-    ------
-    ValueError
-        A score is NaN.
-
-    Examples
-    --------
-    >>> import torch
-    >>> top_items(torch.tensor([[9.0, 1.0, 3.0, 2.0, 3.0, 2.0]]), 3).tolist()
-    [[2, 4, 3]]
-    """
-    return best_columns(checked_scores(scores)[:, 1:], k) + 1
+__all__ = ["Recommended"]
 
 
 class Recommended:
@@ -69,7 +39,7 @@ class Recommended:
 
     def add(self, scores: Tensor) -> None:
         """Count what these users are recommended: scores ``[B, n_items + 1]``."""
-        best = top_items(scores, max(self.counts)).cpu().numpy()
+        best = top_items(scores, max(self.counts))[1].cpu().numpy()
         for cut, counts in self.counts.items():
             counts += np.bincount(best[:, :cut].ravel(), minlength=len(counts))
 

@@ -5,7 +5,6 @@ A cell's folder tells all: what is complete there is not done again, and a run t
 
 from __future__ import annotations
 
-import resource
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from typing import Any
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
 from easrec_nni.files import read_json
+from easrec_nni.memory import peak_memory_bytes
 from easrec_nni.resumption import alone, tell_again
 from easrec_nni.settings import TrialSettings
 from easrec_nni.systems import SYSTEMS, System, find_systems
@@ -200,6 +200,7 @@ def _train(
     return {
         **{part: metrics[part] for part in ("test", "valid", "valid_selection_users", "cost")},
         "negatives_version": metrics.get("negatives_version", 1),
+        "inference": metrics.get("inference", {}),
         "bytes_on_disk": (done.folder / "weights.safetensors").stat().st_size,
         "choices": None if config.is_fixed else metrics["choices"],
         "training": {
@@ -208,7 +209,7 @@ def _train(
             "retrain_epochs_run": training["epochs"],
             "best_epoch": training["best_epoch"],
             "threads": training["threads"],
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_memory_bytes": peak_memory_bytes(),
         },
     }
 

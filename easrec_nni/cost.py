@@ -177,8 +177,9 @@ def cost_table(
         The space.
     form
         ``cumulative``: everything that is executed when the network ends after a layer, gates and scoring included.
-        ``printed``: Eq. 15 as it stands, the cost of that one layer. Where all layers cost the same, the expectation
-        over depths is then constant.
+        ``printed``: Eq. 15 as it stands, the cost of that one layer. The expectation over depths is then constant
+        but for what tells layers apart: gates, which the layers before ``gates_from`` do not have. With gates from
+        layer 2 the first layer alone is cheaper (MovieLens-100K's unpruned space: .178 against .271 of each other one).
 
     Returns
     -------

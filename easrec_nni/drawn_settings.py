@@ -80,7 +80,7 @@ def _refusal(settings: TrialSettings, dataset: Dataset | None, parameters: Any) 
         if dataset is not None:
             drawn.space_for(dataset)
         elif drawn.space.get("features", "none") == "none":
-            drawn.space_config(ITEMS)
+            drawn.space_for(ITEMS)
     except UserError as error:
         return error.message
     return ""

@@ -74,7 +74,7 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
     Parameters
     ----------
     trials
-        To choose from.
+        To choose from; without an id, a study's baselines are left out.
     trial_id
         Id or number.
     smallest
@@ -88,7 +88,7 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
         There is no such trial, or none has a final result yet.
     """
     if trial_id is None:
-        best = best_trial(trials)
+        best = best_trial([trial for trial in trials if not _is_baseline(trial)]) or best_trial(trials)
         if best is None:
             raise UserError(f"no trial has a final result yet: {_summary(trials)}")
         return _smallest_as_good(trials, best) if smallest else best
@@ -98,6 +98,11 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
     if named:
         return named[0]
     raise UserError(f"the experiment has no trial {trial_id!r}: {_summary(trials)}")
+
+
+def _is_baseline(trial: Trial) -> bool:
+    """Whether a study's trial was of a baseline, which has no network to take."""
+    return bool((trial.final or {}).get("system")) and trial.figure("madds_per_user") is None
 
 
 def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
@@ -153,7 +158,9 @@ def describe_score(trial: Trial) -> str:
 
 def _missing(trial: Trial, name: str) -> UserError:
     place = trial_place(trial)
-    if place and not trial.folder.is_dir():
+    if _is_baseline(trial):
+        where = f"{str((trial.final or {})['system'])[:100]} is a baseline without a network; choose another --trial"
+    elif place and not trial.folder.is_dir():
         where = f"its files stay on the machine that ran it: scp {place}/{name} ."
     elif not trial.folder.is_dir():
         where = "its folder is not on this machine (a remote training service, or deleted)"

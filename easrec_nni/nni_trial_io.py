@@ -30,7 +30,6 @@ __all__ = [
     "report_final",
     "report_intermediate",
     "tensorboard_dir",
-    "trial_number",
     "trial_parameters",
     "trial_threads",
 ]
@@ -202,11 +201,6 @@ def tensorboard_dir(default: str | Path = ".") -> Path:
         except (OSError, IndexError) as error:
             _logger.warning("the web UI's TensorBoard button will not find this trial: %s", error)
     return folder
-
-
-def trial_number() -> int:
-    """Number of this trial in the web UI, from 0."""
-    return int(os.environ.get("NNI_TRIAL_SEQ_ID") or 0) if in_trial() else 0
 
 
 def trial_threads(concurrency: int | None = None) -> int:

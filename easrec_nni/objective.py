@@ -58,8 +58,9 @@ class Objective:
         return ndcg - chosen.weight * cost[chosen.cost] / self._unpruned()
 
     def is_feasible(self, cost: Mapping[str, float]) -> bool:
-        """Whether a network is below the ceiling, if there is one."""
-        return self.settings.ceiling is None or cost[self.settings.cost] <= self.settings.ceiling
+        """Whether a network is below the ceiling, if there is one; what has no such cost is."""
+        ceiling, name = self.settings.ceiling, self.settings.cost
+        return ceiling is None or name not in cost or cost[name] <= ceiling
 
     def epoch_value(self, ndcg: float, choices: Mapping[str, float] | None) -> float:
         """The same in the middle of a search or a retraining, where time is not measured: without it, the NDCG.

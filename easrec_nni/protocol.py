@@ -18,6 +18,8 @@ says over whom ``valid_selection_users`` and ``default`` are reported, so it is 
 known by, and a retraining refuses a share by which users that trained alpha and beta would be among those
 (:func:`~easrec_nni.recorded_training.check_share`). A larger share than the search's leaves some users out, which is
 honest, and is taken.
+Which validation users train alpha and beta and which select is one partition (seed 0) for every seed of a study: what
+is reported as ± over seeds holds nothing of which half selects.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ COMPARED = f"selection_users_{MONITOR}"
 SELECTION = "every user"
 """Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""
 
-# One partition for all runs on a dataset, so that all are selected by the same users.
+# One partition for all runs on a dataset, so that all are selected by the same users. It adds nothing to ± over seeds.
 PARTITION_SEED = 0
 
 

@@ -209,34 +209,26 @@ class TrialSettings(_Settings):
             )
         return dataset
 
-    def space_config(self, n_items: int) -> SpaceConfig:
-        """The search space over a dataset's items.
-
-        Raises
-        ------
-        UserError
-            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, or a network that the training
-            mode cannot train.
-        """
-        return self._space_config({"n_items": n_items})
-
-    def space_for(self, dataset: Dataset) -> SpaceConfig:
+    def space_for(self, dataset: Dataset | int) -> SpaceConfig:
         """The search space over a dataset: its number of items and, if asked for, its item features.
 
+        Parameters
+        ----------
+        dataset
+            The dataset; or a number of items, to check settings without item features where the dataset is elsewhere.
+
         Raises
         ------
         UserError
-            As for :meth:`space_config`, and if the dataset has no item features that the settings could mean.
+            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, a network that the training mode
+            cannot train, or item features that the dataset does not have.
         """
-        sizes: dict[str, Any] = {"n_items": dataset.n_items}
-        if self.space.get("features", "none") != "none":
+        sizes: dict[str, Any] = {"n_items": dataset if isinstance(dataset, int) else dataset.n_items}
+        if not isinstance(dataset, int) and self.space.get("features", "none") != "none":
             names = self.space.get("feature_names") or ()
             if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
                 raise UserError("settings, space.feature_names: must be a list of names, such as [genre]")
             sizes |= feature_space_fields(dataset, names)
-        return self._space_config(sizes)
-
-    def _space_config(self, sizes: dict[str, Any]) -> SpaceConfig:
         for name in ("n_items", "feature_sizes", "feature_values"):
             if name in self.space:
                 verb = "is" if name == "n_items" else "are"

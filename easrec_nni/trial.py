@@ -6,12 +6,12 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.architecture import Architecture
+from easrec_nni.architecture import Architecture, is_decided
 from easrec_nni.cli.assignments import read_assignments
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.errors import UserError
@@ -31,7 +31,7 @@ from easrec_nni.trial_reports import EpochReports
 from easrec_nni.tuner_direction import check_direction
 from search_spaces import SpaceConfig, candidate_label
 
-__all__ = ["TrialResult", "complete_result", "final_result", "run_program", "run_trial"]
+__all__ = ["TrialResult", "final_result", "run_program", "run_trial"]
 
 _logger = logging.getLogger(__name__)
 
@@ -102,48 +102,81 @@ def _search_and_retrain(
         restart=restart,
     )
     reports.close()
-    report = complete_result(retrained.metrics, settings, space, found.architecture, out)
-    # Epochs' own clocks: a run that was cut short counts what it computed and not what it waited.
-    report["search_seconds"] = sum(row["seconds"] for row in found.history)
-    report["retrain_seconds"] = retrained.metrics["training"]["seconds"]
-    return report
+    return final_result(
+        retrained.metrics,
+        settings,
+        space,
+        found.architecture,
+        out,
+        # Epochs' own clocks: a run that was cut short counts what it computed and not what it waited.
+        search_seconds=sum(row["seconds"] for row in found.history),
+        retrain_seconds=retrained.metrics["training"]["seconds"],
+    )
 
 
-def complete_result(
-    metrics: dict[str, Any], settings: TrialSettings, space: SpaceConfig, architecture: Architecture, out: Path
+def final_result(
+    figures: Mapping[str, Any],
+    settings: TrialSettings,
+    space: SpaceConfig,
+    architecture: Architecture | None,
+    folder: Path,
+    *,
+    search_seconds: float,
+    retrain_seconds: float,
 ) -> dict[str, Any]:
-    """:func:`final_result` with what lets ``easrec export`` do without the trial's files, which stay on the worker.
-
-    ``architecture`` is the whole document on one line, ``files_at`` the machine and folder that the weights are in.
-    """
-    report = final_result(metrics, settings, Objective.of(settings, space))
-    report["architecture"] = architecture.to_json(indent=None)
-    report["files_at"] = f"{socket.gethostname()}:{out.resolve()}"
-    return report
-
-
-def final_result(metrics: dict[str, Any], settings: TrialSettings, objective: Objective) -> dict[str, Any]:
-    """What NNI is told at the end.
+    """What NNI is told at the end of any trial: of a search, of a given architecture, of a study's cell.
 
     ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
     NDCG@10 (full ranking) over the users whose validation targets trained no architecture parameter. Figures of the
     test set have keys of their own and decide nothing.
+
+    ``architecture`` (the whole document on one line) and ``files_at`` (the machine and folder of the files) let
+    ``easrec export`` do without the trial's folder, which stays on the worker.
+
+    Parameters
+    ----------
+    figures
+        ``test``, ``valid``, ``valid_selection_users``, ``cost``, ``dataset`` and, if measured, ``inference``, as in
+        ``metrics.json``.
+    settings, space
+        The trial's.
+    architecture
+        The network's; None of a baseline that is no network.
+    folder
+        Where ``architecture.json`` and, after a search, ``supernet.safetensors`` are.
+    search_seconds, retrain_seconds
+        Time that both stages computed.
     """
-    chosen = metrics["valid_selection_users"]
-    time_taken = metrics["inference"]["inference_ms_per_user"]
-    figures = {**metrics["cost"], "inference_ms_per_user": time_taken}
+    chosen = figures["valid_selection_users"]
+    inference = {key: value for key, value in figures.get("inference", {}).items() if key == "inference_ms_per_user"}
+    costs = {**figures["cost"], **inference}
+    objective = Objective.of(settings, space)
     return {
-        **objective.keys(chosen[MONITOR], figures),
+        **objective.keys(chosen[MONITOR], costs),
         "default_standard_error": chosen[f"{MONITOR}_standard_error"],
-        **{f"valid_{name}": value for name, value in metrics["valid"].items()},
-        **{f"test_{name}": value for name, value in metrics["test"].items()},
-        **figures,
-        **metrics["choices"],
-        "pruning": candidate_label(metrics["choices"]["hidden_pruning"], metrics["choices"]["inner_pruning"]),
-        "lambda": settings.search.lambda_,
+        **{f"valid_{name}": value for name, value in figures["valid"].items()},
+        **{f"test_{name}": value for name, value in figures["test"].items()},
+        **costs,
+        **(_network_keys(architecture, folder) if architecture is not None else {}),
         "seed": settings.seed,
-        "dataset": metrics["dataset"]["name"],
-        "dataset_fingerprint": metrics["dataset"]["fingerprint"],
+        "dataset": figures["dataset"]["name"],
+        "dataset_fingerprint": figures["dataset"]["fingerprint"],
+        "search_seconds": search_seconds,
+        "retrain_seconds": retrain_seconds,
+    }
+
+
+def _network_keys(architecture: Architecture, folder: Path) -> dict[str, Any]:
+    choices = architecture.choices
+    return {
+        **choices.model_dump(mode="json"),
+        "pruning": candidate_label(choices.hidden_pruning, choices.inner_pruning),
+        **{f"entropy_{label}": entropy for label, entropy in architecture.entropies.items()},
+        **({"decided": int(is_decided(architecture.entropies))} if architecture.entropies else {}),
+        # Of an architecture that was given, nothing was traded off.
+        **({} if architecture.lambda_ is None else {"lambda": architecture.lambda_}),
+        "architecture": architecture.to_json(indent=None),
+        "files_at": f"{socket.gethostname()}:{folder.resolve()}",
     }
 
 

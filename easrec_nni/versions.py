@@ -12,6 +12,7 @@ from typing import Any
 
 __all__ = ["command_line", "commit", "package_versions", "provenance"]
 
+COMMAND_LINE = "easrec_nni.cli.main"
 PACKAGES = ("easrec-nni", "torch", "nni", "pytorch-lightning", "numpy", "pandas", "fvcore")
 
 
@@ -33,13 +34,12 @@ def package_versions() -> dict[str, str]:
 
 def command_line() -> str:
     """The command that runs, as a person would type it; folders of this machine are left out of the program's name."""
-    program = Path(sys.argv[0])
-    if program.suffix == ".py" and program.parent.name == "easrec_nni":
-        words = ["python", "-m", f"easrec_nni.{program.stem}"]
-    elif program.suffix == ".py" and program.parent.name == "cli":
-        words = ["easrec"]
-    elif program.suffix == ".py" and not program.is_absolute():
-        words = ["python", str(program)]
+    program, started_as = Path(sys.argv[0]), getattr(sys.modules["__main__"], "__spec__", None)
+    if started_as is not None:  # python -m
+        module = started_as.name.removesuffix(".__main__")
+        words = ["easrec"] if module == COMMAND_LINE else ["python", "-m", module]
+    elif program.suffix == ".py":
+        words = ["python", program.name if program.is_absolute() else str(program)]
     else:
         words = [program.name]
     return shlex.join([*words, *sys.argv[1:]])

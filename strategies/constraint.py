@@ -25,8 +25,8 @@ class ResourceConstraint:
     ----------
     table
         Normalised cost by candidate label and depth (largest architecture = 1). With costs that accumulate over the
-        layers beta learns from it; with one block's cost per depth (the equation as printed) and equal blocks the sum
-        over j is constant and beta gets no gradient.
+        layers beta learns from it. With one block's cost per depth (the equation as printed) it learns almost nothing:
+        that blocks without gates are cheaper (layer 1 alone, by default); of equal blocks the sum over j is constant.
     selection
         Whose options the table must cover.
     width_label, depth_label

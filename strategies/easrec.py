@@ -57,7 +57,7 @@ class EASRec(DifferentiableStrategy):
     Follows Algorithm 1 of "EASRec: Elastic Architecture Search for Efficient Long-term Sequential Recommender
     Systems". Parameters alpha and beta are unconstrained logits of Gumbel-softmax choices. What was decided where the
     paper is silent or misprinted: noise is :math:`-\log(-\log u)`; one draw per update serves all layers and the
-    constraint; costs are normalised and accumulate over the layers, or beta would get no gradient from Eq. 15.
+    constraint; costs are normalised and accumulate over the layers, or beta would get next to no gradient from Eq. 15.
 
     Parameters
     ----------

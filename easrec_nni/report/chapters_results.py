@@ -126,7 +126,8 @@ def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
         return None
     explained = (
         "EASRec's layers are scaled by small networks that look at the data, its gates. Here they have two layers "
-        "(EASRec), one, or are left out. If gates help, accuracy falls from the first row to the last."
+        "(EASRec), one, or are left out. If gates help, accuracy falls from the first row to the last; "
+        "searched networks of one layer, which have no gates, cannot show it."
     )
     blocks: list[Block] = [Paragraph(explained), gate_table(records)]
     blocks += _beside_published(section, published_gate_table(section, records))

@@ -13,7 +13,7 @@ from easrec_nni.report.documents import EfficiencyDocument, EfficiencyRow, Sprea
 from easrec_nni.report.published import published_for
 from easrec_nni.report.sections import Section
 
-__all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table", "show_figure"]
+__all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table"]
 
 BUSY = 0.3  # processes for each core that are too many while something is measured
 
@@ -41,17 +41,6 @@ SHOW: dict[str, Callable[[float], str]] = {
     "bytes_on_disk": readable_bytes,
     "making_seconds": readable_seconds,
 }
-
-
-def show_figure(key: str, value: float) -> str:
-    """A cost as a person reads it.
-
-    Examples
-    --------
-    >>> show_figure("madds_per_user", 4024512.0), show_figure("inference_ms_per_user", 0.04567)
-    ('4.0 M', '0.0457')
-    """
-    return SHOW[key](value)
 
 
 def cost_records(section: Section) -> list[Record]:

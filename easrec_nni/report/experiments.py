@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from easrec_nni.architecture import LARGEST_DECIDED_ENTROPY
 from easrec_nni.export import trials_of
 from easrec_nni.nni_records import Trial, best_trial, is_experiment_id
 from easrec_nni.readable import printable, readable_count, readable_seconds
@@ -47,6 +48,8 @@ _COLUMNS = (
     Column("hidden_pruning", "hidden pruning", "network"),
     Column("inner_pruning", "inner pruning", "network"),
     Column("depth", "depth", "network"),
+    Column("entropy_pruning", "entropy of α, nats", "network"),
+    Column("entropy_depth", "entropy of β, nats", "network"),
 )
 _COUNTS = ("madds_per_user", "parameters")
 
@@ -150,7 +153,8 @@ def _trials_table(trials: Sequence[Trial], records: Sequence[Record]) -> Table:
         rows.append(Row(f"trial {trial.number}", entries, hint=trial.id))
     notes = [
         "The tuner maximised the column “objective”. A multiply-add is one multiplication and one addition, counted "
-        "for one user with a history of full length. Times were measured in the trial, whatever else the machine did."
+        "for one user with a history of full length. Times were measured in the trial, whatever else the machine did. "
+        f"A search whose α or β has an entropy above {LARGEST_DECIDED_ENTROPY} nats at its end is undecided."
     ]
     return Table("Trials of the experiment", columns, mark_best(known, rows), first="trial", notes=notes)
 

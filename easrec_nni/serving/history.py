@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from easrec_nni.errors import UserError
+from easrec_nni.top_k import top_items
 from search_spaces import EASRecSpace
 
 __all__ = ["item_numbers", "recommend_after"]
@@ -81,17 +82,17 @@ def recommend_after(
     Raises
     ------
     UserError
-        The history is empty, has an unknown item, or k is out of range.
+        The history is empty, has an unknown item, or k is out of range, or a score is NaN.
     """
     n_items = network.config.n_items
     if not history or not 1 <= k <= n_items:
         raise UserError(f"give a history of one item at least, and k from 1 to {n_items}")
     known = None if item_ids is None else {str(name): number for number, name in enumerate(item_ids) if number}
     numbers = torch.from_numpy(item_numbers(history, n_items, known))
-    scores = network(numbers[None])[0]
+    scores = network(numbers[None])
     if unseen:
-        scores[numbers] = -torch.inf
-    values, best = scores.topk(k)
+        scores[:, numbers] = -torch.inf
+    values, best = (found[0] for found in top_items(scores, k))
     there = int((values > -torch.inf).sum())
     names = best[:there].numpy() if item_ids is None else item_ids[best[:there].numpy()]
     return [str(name) for name in names], values[:there].tolist()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.serving.bulk import embedded
+from easrec_nni.top_k import top_items
 from search_spaces import EASRecSpace
 from search_spaces.attention.elu import SMALLEST_TOTAL
 from search_spaces.attention.linrec import SMALLEST_NORM
@@ -274,8 +275,7 @@ class StepPlan:
             ``[B, n_items + 1]``, true for items to leave out.
         """
         scores = torch.from_numpy(np.matmul(newest, self.items))
-        scores[:, 0] = -torch.inf
         if seen is not None:
             scores.masked_fill_(seen, -torch.inf)
-        values, items = scores.topk(k)
+        values, items = top_items(scores, k)
         return values.numpy(), items.numpy()

@@ -5,54 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from easrec_nni import evaluation as evaluation_module
-from easrec_nni.beyond_accuracy import Recommended, top_items
+from easrec_nni.beyond_accuracy import Recommended
 from easrec_nni.data import Dataset
 from easrec_nni.evaluation import evaluate_fully
 from easrec_nni.popularity import Popularity, training_counts
 
-INF = float("inf")
-
 
 def sorted_items(row: list[float], k: int) -> list[int]:
     return sorted(range(1, len(row)), key=lambda item: (-row[item], item))[:k]
-
-
-@pytest.mark.parametrize(
-    ("row", "k", "items"),
-    [
-        ([9, 1, 3, 2], 1, [2]),
-        ([9, 1, 3, 2], 2, [2, 3]),
-        ([9, 1, 3, 2], 99, [2, 3, 1]),
-        ([9, 5, 5, 5], 2, [1, 2]),  # of equals, the smaller number
-        ([9, 5, 7, 5], 2, [2, 1]),
-        ([9, 0.0, -0.0, 1], 2, [3, 1]),
-        ([-INF, -INF, -INF, 0], 2, [3, 1]),  # padding is never recommended, even where all is lost
-        ([INF, 1, INF, INF], 3, [2, 3, 1]),
-    ],
-)
-def test_top_items_by_hand(row: list[float], k: int, items: list[int]) -> None:
-    assert top_items(torch.tensor([row], dtype=torch.float32), k).tolist() == [items]
-
-
-@given(
-    rows=st.lists(
-        st.lists(st.sampled_from([-INF, -1.0, 0.0, 0.5, 2.0]), min_size=9, max_size=9), min_size=1, max_size=5
-    ),
-    k=st.integers(1, 12),
-)
-@settings(max_examples=100, deadline=None)
-def test_top_items_are_those_of_sorting(rows: list[list[float]], k: int) -> None:
-    assert top_items(torch.tensor(rows), k).tolist() == [sorted_items(row, k) for row in rows]
-
-
-def test_a_nan_is_an_error() -> None:
-    with pytest.raises(ValueError, match="NaN among the scores"):
-        top_items(torch.tensor([[0.0, 1.0, torch.nan]]), 1)
 
 
 def test_figures_by_hand() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import fcntl
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -100,6 +102,25 @@ def test_a_training_that_had_stopped_early_does_not_go_on(base: TrialSettings, t
     again = run_cell(Cell("sasrec-linrec", 0), settings, tmp_path)
     assert again["training"]["retrain_epochs_run"] == first["training"]["retrain_epochs_run"]
     assert again["test"] == first["test"]
+
+
+def test_peak_memory_is_the_cells_own_and_not_that_of_what_started_it(base: TrialSettings, tmp_path: Path) -> None:
+    cell = f"""
+import os, sys
+if len(sys.argv) == 1:
+    much = b"x" * (2 << 30)  # more than a cell of this size needs; across exec, ru_maxrss keeps it
+    os.execv(sys.executable, [sys.executable, sys.argv[0], "again"])
+from pathlib import Path
+from easrec_nni.cell import Cell, run_cell
+from easrec_nni.settings import TrialSettings
+settings = TrialSettings.model_validate_json({base.model_dump_json(by_alias=True)!r})
+print(run_cell(Cell("sasrec-linrec", 0), settings, Path("cell"))["training"]["peak_memory_bytes"])
+"""
+    (tmp_path / "program.py").write_text(cell)
+    command = [sys.executable, str(tmp_path / "program.py")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert 100 << 20 < int(done.stdout.split()[-1]) < 2 << 30
 
 
 def test_a_floor_needs_no_training(base: TrialSettings, tiny_dataset: Dataset, tmp_path: Path) -> None:

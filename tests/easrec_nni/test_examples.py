@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -8,6 +10,12 @@ from nni.experiment.config import ExperimentConfig
 
 from easrec_nni.examples_folder import copy_examples, examples_folder
 from easrec_nni.settings import TrialSettings
+
+
+def items(number: int) -> Any:
+    """Stands for a dataset of which only the number of items counts."""
+    return SimpleNamespace(n_items=number)
+
 
 NAMES = ("ml100k", "ml1m", "gowalla", "douban")
 
@@ -47,7 +55,7 @@ def test_the_trials_settings_exist_and_are_valid(folder: Path, name: str) -> Non
     words = document["trialCommand"].split()
     assert words[:3] == ["python3", "-m", "easrec_nni.trial"]
     settings = TrialSettings.read(folder / words[words.index("--settings") + 1])
-    assert not settings.space_config(n_items=1000).is_fixed
+    assert not settings.space_for(items(1000)).is_fixed
     for value in document["searchSpace"]["lambda"]["_value"]:
         assert settings.with_parameters({"lambda": value}).search.lambda_ == value
 
@@ -61,7 +69,7 @@ TABLE_II = {
 
 @pytest.mark.parametrize("name", TABLE_II)
 def test_shapes_are_those_of_table_ii(folder: Path, name: str) -> None:
-    space = TrialSettings.read(folder / "settings" / f"{name}.yml").space_config(n_items=1000)
+    space = TrialSettings.read(folder / "settings" / f"{name}.yml").space_for(items(1000))
     shape = (space.max_length, space.hidden, space.inner, space.layers, space.heads, space.hidden_pruning)
     assert shape == TABLE_II[name]
     assert space.inner_pruning == space.hidden_pruning

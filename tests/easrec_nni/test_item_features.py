@@ -111,7 +111,8 @@ def test_settings_take_the_sizes_from_the_dataset(shop: Dataset, tiny_dataset: D
     assert (config.feature_sizes, config.feature_values) == ((3,), (3,))
     config = settings_for(shop, features="stream", feature_names=["decade", "genre"]).space_for(shop)
     assert (config.feature_sizes, config.feature_values) == ((2, 3), (1, 3))
-    assert settings_for(tiny_dataset).space_for(tiny_dataset) == settings_for(tiny_dataset).space_config(30)
+    plain = SpaceConfig(n_items=30, **settings_for(tiny_dataset).space)
+    assert settings_for(tiny_dataset).space_for(tiny_dataset) == plain
     for change, message in [
         ({"features": "fused", "feature_names": "genre"}, r"space.feature_names: must be a list of names"),
         ({"features": "fused", "feature_sizes": [3]}, "feature_sizes are the dataset's; leave the key out"),

@@ -29,7 +29,7 @@ def test_a_retraining_says_which_size_it_took_and_learns_the_same(
     for micro_batch in ("rule", wanted):
         rows: list[dict[str, float]] = []
         settings = settings_for(tiny_dataset, micro_batch)
-        architecture = Architecture(choices=CHOICE, space=settings.space_config(tiny_dataset.n_items))
+        architecture = Architecture(choices=CHOICE, space=settings.space_for(tiny_dataset))
         folder = tmp_path / str(micro_batch)
         trained = retrain(architecture, tiny_dataset, folder, settings=settings, on_epoch=rows.append)
         losses[micro_batch] = [row["train_loss"] for row in rows[1:]]  # there is none before the training

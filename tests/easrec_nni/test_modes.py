@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ from easrec_nni.errors import UserError
 from easrec_nni.modes import check_mode
 from easrec_nni.settings import TrialSettings
 from search_spaces import SpaceConfig
+
+
+def items(number: int) -> Any:
+    """Stands for a dataset of which only the number of items counts."""
+    return SimpleNamespace(n_items=number)
+
 
 MASKED = {"objective": "masked", "direction": "bidirectional"}
 BOTH_WAYS = {"direction": "bidirectional"}
@@ -30,7 +37,7 @@ CORE = {"head": "core"}
 )
 def test_modes_train_the_networks_that_they_can(mode: Any, space: dict[str, Any]) -> None:
     check_mode(mode, SpaceConfig(n_items=3, **space))
-    assert TrialSettings(data="x", mode=mode, space=space).space_config(3) == SpaceConfig(n_items=3, **space)
+    assert TrialSettings(data="x", mode=mode, space=space).space_for(items(3)) == SpaceConfig(n_items=3, **space)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,7 @@ def test_other_modes_are_refused_with_the_ways_out(mode: Any, space: dict[str, A
     with pytest.raises(UserError, match=f"^{words}"):
         check_mode(mode, SpaceConfig(n_items=3, **space))
     with pytest.raises(UserError, match=f"^settings: .*{words}"):
-        TrialSettings(data="x", mode=mode, space=space).space_config(3)
+        TrialSettings(data="x", mode=mode, space=space).space_for(items(3))
 
 
 @pytest.mark.parametrize(
@@ -59,4 +66,4 @@ def test_other_modes_are_refused_with_the_ways_out(mode: Any, space: dict[str, A
 )
 def test_networks_that_cannot_be_are_refused_as_settings(space: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=f"^settings, space: .*{words}"):
-        TrialSettings(data="x", mode="masked", space=space).space_config(3)
+        TrialSettings(data="x", mode="masked", space=space).space_for(items(3))

@@ -57,7 +57,7 @@ def unbroken(tiny_dataset: Dataset, settings: TrialSettings, tmp_path_factory: p
 def test_the_budget_is_spent_and_not_more(
     tiny_dataset: Dataset, settings: TrialSettings, unbroken: SearchResult
 ) -> None:
-    config, budget = settings.space_config(tiny_dataset.n_items), 3 * 2.8
+    config, budget = settings.space_for(tiny_dataset), 3 * 2.8
     spent = sum(2 * epoch_cost(config, choice_of(row), 6) for row in unbroken.history)
     assert sum(row["price"] for row in unbroken.history) == pytest.approx(spent)
     assert spent <= budget
@@ -77,7 +77,7 @@ def test_the_budget_is_spent_and_not_more(
 def test_the_best_candidate_is_the_result(
     tiny_dataset: Dataset, settings: TrialSettings, unbroken: SearchResult
 ) -> None:
-    config = settings.space_config(tiny_dataset.n_items)
+    config = settings.space_for(tiny_dataset)
     largest = architecture_cost(config, config.largest).madds_per_user
     for number, row in enumerate(unbroken.history):
         cost = architecture_cost(config, choice_of(row)).madds_per_user / largest
@@ -206,15 +206,13 @@ def test_the_price_counts_the_positions_that_have_a_loss(
     with pytest.raises(KeyboardInterrupt):
         search(tiny_dataset, settings, tmp_path, on_epoch=stop)
     (first,) = read_history(tmp_path / "state" / "history.csv")
-    assert first["price"] == pytest.approx(
-        epoch_cost(settings.space_config(tiny_dataset.n_items), choice_of(first), scored)
-    )
+    assert first["price"] == pytest.approx(epoch_cost(settings.space_for(tiny_dataset), choice_of(first), scored))
 
 
 def test_the_price_of_a_sampled_loss_is_that_of_what_it_scores(tiny_dataset: Dataset) -> None:
     """Nine negatives and the target of thirty items: a third of the catalogue at each of six positions."""
     settings = settings_for(tiny_dataset)
-    config, prices = settings.space_config(tiny_dataset.n_items), []
+    config, prices = settings.space_for(tiny_dataset), []
     for changes in ({}, {"loss": "gbce", "negatives": 9}, {"loss": "sampled_softmax", "negatives": 999}):
         prices.append(multi_trial._scored_positions(settings.with_parameters(changes), config))
     assert tiny_dataset.n_items == 30 and prices == pytest.approx([6, 2, 6])
@@ -222,7 +220,7 @@ def test_the_price_of_a_sampled_loss_is_that_of_what_it_scores(tiny_dataset: Dat
 
 def test_candidates_are_trained_no_longer_than_a_search(tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = settings_for(tiny_dataset, epochs=1, candidate_epochs=50)
-    config = settings.space_config(tiny_dataset.n_items)
+    config = settings.space_for(tiny_dataset)
     history = search(tiny_dataset, settings, tmp_path).history
     assert history[0]["price"] == pytest.approx(epoch_cost(config, choice_of(history[0]), 6))
 

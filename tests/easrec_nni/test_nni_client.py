@@ -30,10 +30,10 @@ from easrec_nni.watching import watch
 
 # A module that needs no torch, for which a trial of this test need not wait.
 TRIAL = """
-import logging, sys, time
+import logging, os, sys, time
 from easrec_nni import nni_trial_io as io
 logging.basicConfig(filename=io.output_dir() / "warnings.log", level=logging.WARNING)
-if io.trial_number() == 0:
+if os.environ["NNI_TRIAL_SEQ_ID"] == "0":
     time.sleep(3)  # NNI then gives this trial's parameters to the next one
 kind = io.trial_parameters()["kind"]
 (io.output_dir() / "interpreter.txt").write_text(sys.executable)

@@ -29,7 +29,7 @@ def test_a_network_learns_in_bfloat16_and_is_judged_in_float32(
     for precision, found in rows.items():
         settings = settings_for(tiny_dataset, precision, loss=loss, negatives=9)
         choice = Choice(hidden_pruning=0, inner_pruning=0, depth=2)
-        architecture = Architecture(choices=choice, space=settings.space_config(tiny_dataset.n_items))
+        architecture = Architecture(choices=choice, space=settings.space_for(tiny_dataset))
         trained = retrain(architecture, tiny_dataset, tmp_path / precision, settings=settings, on_epoch=found.append)
         # What selected the best epoch is what its weights have outside of the training.
         best = max(row["ndcg@10_full"] for row in found)
@@ -74,7 +74,7 @@ def test_a_search_runs_in_bfloat16(tiny_dataset: Dataset, tmp_path: Path) -> Non
 def test_a_gpu_trains_in_bfloat16(tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = settings_for(tiny_dataset, "bf16")
     choice = Choice(hidden_pruning=0, inner_pruning=0, depth=2)
-    architecture = Architecture(choices=choice, space=settings.space_config(tiny_dataset.n_items))
+    architecture = Architecture(choices=choice, space=settings.space_for(tiny_dataset))
     rows: list[dict[str, float]] = []
     retrain(architecture, tiny_dataset, tmp_path, settings=settings, on_epoch=rows.append)
     assert rows[-1]["train_loss"] < rows[1]["train_loss"]

@@ -37,7 +37,7 @@ def settings_for(dataset: Dataset, arch_share: float = 0.8, **changes: Any) -> T
 
 
 def by_hand(dataset: Dataset) -> Architecture:
-    space = settings_for(dataset).space_config(dataset.n_items)
+    space = settings_for(dataset).space_for(dataset)
     return Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2), space=space)
 
 

@@ -47,7 +47,7 @@ def test_a_search_and_a_retraining_run_through(
     found = search(tiny_dataset, settings, tmp_path / "search")
     # What the search ends with is inherited, and what is saved is the network that was measured.
     inherited = load_network(found.architecture, found.supernet).eval()
-    assert inherited.config == settings.space_config(tiny_dataset.n_items).compact(found.architecture.choices)
+    assert inherited.config == settings.space_for(tiny_dataset).compact(found.architecture.choices)
     done = retrain(found.architecture, tiny_dataset, tmp_path / "out", weights=found.supernet, settings=settings)
     saved = load_network(Architecture.read(tmp_path / "out" / "architecture.json"), done.folder / "weights.safetensors")
     ids = torch.tensor([[0, 0, 3, 1, 2], [5, 4, 3, 2, 1]])
@@ -62,7 +62,7 @@ def test_another_share_of_masks_is_another_run(tiny_dataset: Dataset, tmp_path: 
     space = SPACE | MASKED | {"hidden_pruning": [0], "min_depth": 2}
     document = {"data": str(tiny_dataset.path), "space": space, "mode": "masked", "retrain": {"epochs": 1}}
     settings = TrialSettings.parse(document, "test")
-    config = settings.space_config(tiny_dataset.n_items)
+    config = settings.space_for(tiny_dataset)
     architecture = Architecture(choices=config.largest, space=config)
     retrain(architecture, tiny_dataset, tmp_path, settings=settings)
     other = settings.with_parameters({"masking.share": 0.5})
@@ -72,7 +72,7 @@ def test_another_share_of_masks_is_another_run(tiny_dataset: Dataset, tmp_path: 
 
 def test_a_mode_that_does_not_fit_the_architecture_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = TrialSettings(data=str(tiny_dataset.path), space=SPACE)
-    config = settings.space_config(tiny_dataset.n_items)
+    config = settings.space_for(tiny_dataset)
     architecture = Architecture(choices=config.largest, space=config)
     with pytest.raises(UserError, match="set space.objective: masked"):
         retrain(architecture, tiny_dataset, tmp_path, settings=settings.with_parameters({"mode": "masked"}))
@@ -86,7 +86,7 @@ def test_systems_of_the_second_tier_learn_on_movielens(ml100k: Dataset, tmp_path
     training = {"epochs": epochs, "batch_size": 16, "learning_rate": 0.005}
     base = TrialSettings(data="ml-100k", space=space, history="newest", search={"epochs": 1}, retrain=training)
     settings = SYSTEMS[name].settings(base)
-    config = settings.space_config(ml100k.n_items)
+    config = settings.space_for(ml100k)
     architecture = Architecture(choices=config.largest, space=config)
     metrics = retrain(architecture, ml100k, tmp_path, settings=settings).metrics
     floor = evaluate(Popularity(ml100k), ml100k, "valid")

@@ -45,7 +45,7 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_shipped_file_reads_and_says_what_is_used(path: Path) -> None:
     settings = TrialSettings.read(path)
-    config = settings.space_config(n_items=1000)
+    config = settings.space_for(1000)
     assert len(config.architectures()) > 1
     # Every key of the file is found in what was read, with its value.
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ def test_every_shipped_file_reads_and_says_what_is_used(path: Path) -> None:
 
 def test_defaults_are_those_of_the_paper() -> None:
     settings = parse()
-    config = settings.space_config(n_items=3706)
+    config = settings.space_for(3706)
     assert (config.max_length, config.hidden, config.inner, config.layers, config.heads) == (200, 128, 256, 4, 4)
     assert config.hidden_pruning == config.inner_pruning == (0.0, 0.25, 0.5)
     assert (config.dropout, config.gates_from, config.gate_scale) == (0.2, 2, 2.0)
@@ -124,7 +124,7 @@ def test_the_dataset_is_required() -> None:
 )
 def test_mistakes_in_the_space_are_named_in_one_line(space: dict[Any, Any], words: list[str]) -> None:
     with pytest.raises(UserError) as error:
-        parse(space=space).space_config(n_items=10)
+        parse(space=space).space_for(10)
     message = message_of(error)
     assert message.startswith("settings, space: ")
     for word in words:
@@ -134,10 +134,11 @@ def test_mistakes_in_the_space_are_named_in_one_line(space: dict[Any, Any], word
 def test_causal_mode_refuses_a_bidirectional_network() -> None:
     settings = parse(space={"direction": "bidirectional"})
     with pytest.raises(UserError, match="space.direction must be causal too .*or set mode: augmented"):
-        settings.space_config(n_items=10)
+        settings.space_for(10)
     # Either of the two ways out that the message names.
-    assert parse(space={"direction": "bidirectional"}, mode="augmented").space_config(10).direction == "bidirectional"
-    assert parse(mode="augmented").space_config(10).direction == "causal"
+    both_ways = parse(space={"direction": "bidirectional"}, mode="augmented")
+    assert both_ways.space_for(10).direction == "bidirectional"
+    assert parse(mode="augmented").space_for(10).direction == "causal"
 
 
 def value_at(settings: TrialSettings, name: str) -> Any:
@@ -177,7 +178,7 @@ def test_sampled_parameters_replace_keys(name: str, value: Any, place: str) -> N
 
 def test_parameters_of_the_space_reach_the_network() -> None:
     settings = parse().with_parameters({"space.dropout": 0.4, "space.hidden": 64, "lambda": 0, "seed": 9})
-    config = settings.space_config(n_items=10)
+    config = settings.space_for(10)
     assert (config.dropout, config.hidden) == (0.4, 64)
     assert (settings.search.lambda_, settings.seed) == (0, 9)
     assert parse().with_parameters({}) == parse()
@@ -208,7 +209,7 @@ def test_sampled_parameters_that_mean_nothing_are_refused(parameters: dict[str, 
 def test_an_unknown_key_of_the_space_is_refused_when_the_space_is_made() -> None:
     settings = parse().with_parameters({"space.drop_out": 0.1})
     with pytest.raises(UserError, match="unknown key 'drop_out'; did you mean 'dropout'"):
-        settings.space_config(10)
+        settings.space_for(10)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +275,7 @@ KEYS = st.sampled_from(["data", "space", "mode", "history", "seed", "search", "r
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_document_is_settings_or_one_line(document: dict[str, Any]) -> None:
     try:
-        config = TrialSettings.parse(document, "any.yml").space_config(10)
+        config = TrialSettings.parse(document, "any.yml").space_for(10)
     except UserError as error:
         assert "\n" not in str(error)
     else:
@@ -304,7 +305,7 @@ def test_aliases_are_counted_as_what_they_stand_for(tmp_path: Path) -> None:
 
 def test_the_number_of_items_is_the_datasets() -> None:
     with pytest.raises(UserError, match="n_items is the dataset's"):
-        TrialSettings(data="x", space={"n_items": 5}).space_config(n_items=7)
+        TrialSettings(data="x", space={"n_items": 5}).space_for(7)
 
 
 def test_another_dataset_of_the_same_name_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:

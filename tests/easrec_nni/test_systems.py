@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from easrec_nni.errors import UserError
 from easrec_nni.settings import TrialSettings
 from easrec_nni.systems import GROUPS, SYSTEMS, System, find_systems
+
+
+def items(number: int) -> Any:
+    """Stands for a dataset of which only the number of items counts."""
+    return SimpleNamespace(n_items=number)
+
 
 BASE = TrialSettings(
     data="shop",
@@ -26,7 +35,7 @@ def test_every_system_gets_the_same_budget_and_a_valid_space(system: System) -> 
     changed = {name for name in system.changes if name.startswith("space.features")}
     if changed:  # its tables come from a dataset: see test_item_features
         return
-    config = settings.space_config(30)
+    config = settings.space_for(items(30))
     assert config.is_fixed == system.fixed
     assert (config.max_length, config.hidden, config.layers) == (8, 16, 3)
     total = settings.retrain.epochs + (0 if system.fixed else settings.search.epochs)

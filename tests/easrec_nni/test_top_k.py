@@ -1,97 +1,130 @@
-"""The k best over blocks, against the whole matrix and against sorting by hand."""
+"""The k best items against a stable sort of every row, where many scores are equal."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from easrec_nni import top_k as module
-from easrec_nni.top_k import recommended_items, top_k
+from easrec_nni.errors import UserError
+from easrec_nni.serving.history import recommend_after
+from easrec_nni.serving.step import StepPlan
+from easrec_nni.top_k import top_items
 from search_spaces import EASRecSpace, SpaceConfig
 
-BLOCKS = [1, 2, 3, 7, 40, 1000, None]
-SIZES: dict[str, Any] = {"n_items": 50, "max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
+INF = float("inf")
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_without_ties_it_is_torchs_topk_of_the_whole_matrix(block: int | None) -> None:
-    torch.manual_seed(0)
-    states, items = torch.randn(9, 5, dtype=torch.float64), torch.randn(83, 5, dtype=torch.float64)
-    expected = (states @ items.T).topk(10, dim=1)
-    scores, numbers = top_k(states, items, 10, block)
-    assert torch.equal(numbers, expected.indices + 1)
-    torch.testing.assert_close(scores, expected.values, rtol=1e-13, atol=1e-13)
+def sorted_items(row: list[float], k: int) -> list[int]:
+    return sorted(range(1, len(row)), key=lambda item: (-row[item], item))[:k]
 
 
-@given(
-    rows=st.lists(st.lists(st.integers(-2, 2), min_size=2, max_size=2), min_size=1, max_size=30),
-    states=st.lists(st.lists(st.integers(-1, 2), min_size=2, max_size=2), min_size=1, max_size=4),
-    k=st.integers(1, 8),
-    block=st.sampled_from(BLOCKS),
+def check(scores: torch.Tensor, k: int) -> None:
+    before = scores.clone()
+    values, items = top_items(scores, k)
+    assert items.dtype == torch.int64 and values.dtype == scores.dtype
+    assert items.tolist() == [sorted_items(row, k) for row in scores.tolist()]
+    assert torch.equal(values, scores.gather(1, items)) and torch.equal(scores, before)
+
+
+@pytest.mark.parametrize(
+    ("row", "k", "items"),
+    [
+        ([9, 1, 3, 2], 1, [2]),
+        ([9, 1, 3, 2], 2, [2, 3]),
+        ([9, 1, 3, 2], 99, [2, 3, 1]),
+        ([9, 5, 5, 5], 2, [1, 2]),  # of equals, the smaller number
+        ([9, 5, 7, 5], 2, [2, 1]),
+        ([9, 0.0, -0.0, 1], 2, [3, 1]),
+        ([9, -0.0, 0.0, -1], 2, [1, 2]),
+        ([-INF, -INF, -INF, 0], 2, [3, 1]),  # padding is never recommended, even where all is lost
+        ([INF, 1, INF, INF], 3, [2, 3, 1]),
+    ],
 )
-@settings(max_examples=150, deadline=None)
-def test_of_equals_the_smaller_number_comes_first(
-    rows: list[list[int]], states: list[list[int]], k: int, block: int | None
-) -> None:
-    """Whole numbers are exact in float32, and so most scores have an equal."""
-    found = top_k(torch.tensor(states).float(), torch.tensor(rows).float(), k, block)[1].tolist()
-    for state, numbers in zip(states, found, strict=True):
-        products = [sum(a * b for a, b in zip(state, row, strict=True)) for row in rows]
-        assert numbers == sorted(range(1, len(rows) + 1), key=lambda item: (-products[item - 1], item))[:k]
+def test_top_items_by_hand(row: list[float], k: int, items: list[int]) -> None:
+    assert top_items(torch.tensor([row], dtype=torch.float32), k)[1].tolist() == [items]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-def test_excluded_items_are_left_out_of_their_row_alone(block: int | None) -> None:
-    items = torch.tensor([[5.0], [4.0], [3.0], [2.0], [1.0]])
-    exclude = torch.tensor([[0, 1, 3], [5, 5, 0]])
-    scores, numbers = top_k(torch.ones(2, 1), items, 4, block, exclude)
-    assert numbers.tolist() == [[2, 4, 5, 0], [1, 2, 3, 4]]
-    assert scores.tolist() == [[4, 2, 1, -torch.inf], [5, 4, 3, 2]]
+@pytest.mark.parametrize("few", [0, 1 << 20])  # equals are looked for by torch, by Python
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
+@given(
+    rows=st.lists(
+        st.lists(st.sampled_from([-INF, -1.0, -0.0, 0.0, 0.5, 2.0]), min_size=9, max_size=9), min_size=0, max_size=5
+    ),
+    k=st.integers(1, 12),
+)
+@settings(max_examples=60, deadline=None)
+def test_top_items_are_those_of_sorting(rows: list[list[float]], k: int, dtype: torch.dtype, few: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FEW", few)
+        check(torch.tensor(rows, dtype=dtype).view(-1, 9), k)
 
 
-def test_all_items_are_the_most_there_can_be() -> None:
-    assert top_k(torch.ones(2, 1), torch.tensor([[1.0], [2.0]]), 9)[1].tolist() == [[2, 1], [2, 1]]
-    assert top_k(torch.ones(0, 1), torch.tensor([[1.0], [2.0]]), 1)[1].shape == (0, 1)
+@pytest.mark.parametrize("levels", [1, 2, 40, 1_000_000])
+@pytest.mark.parametrize("k", [1, 10, 200, 2999, 3000, 5000])
+def test_large_catalogues_in_batches(k: int, levels: int) -> None:
+    """From rows that are all equal to rows of which few are; some whole rows and some items are excluded."""
+    drawn = np.random.default_rng(k).integers(0, levels, (12, 3001))
+    scores = torch.from_numpy(drawn).float()
+    scores[3] = -INF
+    scores[4, 5:2900] = -INF
+    for dtype in (torch.float32, torch.float64):
+        check(scores.to(dtype), k)
 
 
-@pytest.mark.parametrize("block", [2, None])
-@pytest.mark.parametrize("place", [0, 3, 6])
-def test_a_nan_is_an_error_wherever_it_is(place: int, block: int | None) -> None:
-    items = torch.ones(7, 1)
-    items[place] = torch.nan
-    with pytest.raises(ValueError, match="NaN among the scores"):
-        top_k(torch.ones(1, 1), items, 2, block)
+@pytest.mark.parametrize("few", [0, 1 << 20])
+@pytest.mark.parametrize("k", [1, 2, 3, 9])
+@pytest.mark.parametrize("place", [1, 3, 5])
+def test_a_nan_is_an_error_wherever_it_is(place: int, k: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FEW", few)
+    scores = torch.arange(12.0).view(2, 6)
+    scores[1, place] = torch.nan
+    with pytest.raises(ValueError, match="NaN among the scores") as caught:
+        top_items(scores, k)
+    assert isinstance(caught.value, UserError)
 
 
-@pytest.mark.parametrize(("k", "block"), [(0, 5), (1, 0)])
-def test_nonsense_is_refused(k: int, block: int) -> None:
-    with pytest.raises(ValueError, match="from 1"):
-        top_k(torch.ones(1, 1), torch.ones(3, 1), k, block)
+def network_of_equals() -> EASRecSpace:
+    """One whose items 1, 4, 7, … have one vector, 2, 5, 8, … another, and 3, 6, 9, … a third.
 
-
-@torch.no_grad()
-@pytest.mark.parametrize("changes", [{}, {"head": "core"}, {"objective": "masked", "direction": "bidirectional"}])
-def test_a_networks_recommendations_are_those_of_its_scores(changes: dict[str, Any]) -> None:
+    They are unit vectors: of others, a matrix product may round equal scores differently.
+    """
     torch.manual_seed(2)
-    network = EASRecSpace(SpaceConfig(**{**SIZES, **changes})).double().eval()
-    ids = torch.tensor([[0, 0, 4, 1, 9], [3, 3, 2, 5, 7]])
-    scores, numbers = recommended_items(network, ids, 6, block=8)
-    expected = network(ids).topk(6, dim=1)
-    assert torch.equal(numbers, expected.indices)
-    torch.testing.assert_close(scores, expected.values, rtol=1e-12, atol=1e-12)
-    unseen = recommended_items(network, ids, 50, exclude=ids)[1].tolist()
-    assert [{*row} & {*history} - {0} for row, history in zip(unseen, ids.tolist(), strict=True)] == [set(), set()]
-    assert sorted(unseen[0])[3:] == sorted({*range(1, 51)} - {4, 1, 9}), "three places are empty, and all others full"
+    config = SpaceConfig(n_items=50, max_length=6, hidden=8, inner=16, heads=2, layers=1, positions="none")
+    network = EASRecSpace(config.compact(config.largest)).eval()
+    with torch.no_grad():
+        weight = network.embedding.items.weight
+        weight[1:] = torch.eye(3, 8).repeat(17, 1)[:50]
+    return network
 
 
-def test_scores_of_all_items_are_never_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK_SCORES", 0)
-    monkeypatch.setattr(module, "SMALLEST_BLOCK", 100)
-    states, items = torch.randn(20, 4), torch.randn(30_000, 4)
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        top_k(states, items, 10)
-    assert max(event.cpu_memory_usage for event in profile.events() if event.name.startswith("aten::")) <= 4 * 20 * 100
+@pytest.mark.parametrize("unseen", [False, True])
+@pytest.mark.parametrize("k", [1, 5, 20, 50])
+def test_what_is_served_is_what_evaluation_counts(k: int, unseen: bool) -> None:
+    """A history's recommendations, a stream's and the items that coverage counts are the same, ties included."""
+    network, history = network_of_equals(), [4, 7, 2, 50]
+    plan: Any = StepPlan(network, torch.float64)
+    ids, seen = torch.tensor([history]), torch.zeros(1, 51, dtype=torch.bool)
+    seen[0, history] = unseen
+    with torch.inference_mode():
+        row = network(ids).masked_fill(seen, -INF)[0].tolist()
+        classes = {value for value in row[1:] if value > -INF}
+        streamed = plan.best(network.newest_state(ids).numpy(), k, seen)[1][0].tolist()
+        evaluated = top_items(torch.tensor([row]), k)[1][0].tolist()
+    names, _ = recommend_after(network, [str(item) for item in history], k, unseen, None)
+    assert len(classes) == 3 and evaluated == sorted_items(row, k)
+    there = min(k, 50 - 4 * unseen)
+    assert [int(name) for name in names] == evaluated[:there] and streamed[:there] == evaluated[:there]
+
+
+def test_a_network_that_has_diverged_recommends_nothing() -> None:
+    network = network_of_equals()
+    with torch.no_grad():
+        network.embedding.items.weight[9] = torch.nan
+    with pytest.raises(UserError, match="NaN among the scores"):
+        recommend_after(network, ["1"], 3, False, None)

@@ -86,7 +86,7 @@ def test_a_killed_retraining_ends_as_an_unbroken_one(
     weights, words = None, [str(tmp_path / "broken"), str(tmp_path / "architecture.json")]
     architecture = Architecture(
         choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2),
-        space=settings.space_config(tiny_dataset.n_items),
+        space=settings.space_for(tiny_dataset),
     )
     if inherits:
         found = search(tiny_dataset, settings, tmp_path / "searched")
@@ -157,7 +157,7 @@ def test_the_command_evaluate_prints_the_same_figures(tiny_dataset: Dataset, tmp
     settings = settings_for(tiny_dataset)
     architecture = Architecture(
         choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1),
-        space=settings.space_config(tiny_dataset.n_items),
+        space=settings.space_for(tiny_dataset),
     )
     metrics = retrain(architecture, tiny_dataset, tmp_path / "run", settings=settings).metrics
     command = [sys.executable, "-m", "easrec_nni.cli.main", "evaluate", str(tmp_path / "run")]
@@ -193,7 +193,7 @@ def test_both_modes_learn_on_movielens(ml100k: Dataset, tmp_path: Path, mode: st
     document = {"data": "ml-100k", "space": space, "mode": mode, "history": history, "retrain": training}
     settings = TrialSettings.parse(document, "test")
     choice = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
-    architecture = Architecture(choices=choice, space=settings.space_config(ml100k.n_items))
+    architecture = Architecture(choices=choice, space=settings.space_for(ml100k))
     metrics = retrain(architecture, ml100k, tmp_path, settings=settings).metrics
     floor = evaluate(Popularity(ml100k), ml100k, "valid")
     assert metrics["valid"]["ndcg@10_full"] > 1.5 * floor["ndcg@10_full"], (metrics["valid"], floor)
@@ -202,14 +202,14 @@ def test_both_modes_learn_on_movielens(ml100k: Dataset, tmp_path: Path, mode: st
 
 def test_causal_mode_refuses_a_bidirectional_network(tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = settings_for(tiny_dataset)
-    space = settings.space_config(tiny_dataset.n_items).model_copy(update={"direction": "bidirectional"})
+    space = settings.space_for(tiny_dataset).model_copy(update={"direction": "bidirectional"})
     architecture = Architecture(choices=space.largest, space=space)
     with pytest.raises(UserError, match="augmented"):
         retrain(architecture, tiny_dataset, tmp_path, settings=settings)
 
 
 def test_a_wrong_catalogue_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    space = settings_for(tiny_dataset).space_config(tiny_dataset.n_items + 1)
+    space = settings_for(tiny_dataset).space_for(tiny_dataset).model_copy(update={"n_items": tiny_dataset.n_items + 1})
     with pytest.raises(UserError, match="items"):
         retrain(Architecture(choices=space.largest, space=space), tiny_dataset, tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -75,7 +75,7 @@ def test_a_sampled_loss_learns_to_rank(tiny_dataset: Dataset, tmp_path: Path, na
     }
     settings = TrialSettings.parse({**document, "space": {**SPACE, "dropout": 0.0}}, "test")
     choice = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
-    architecture = Architecture(choices=choice, space=settings.space_config(tiny_dataset.n_items))
+    architecture = Architecture(choices=choice, space=settings.space_for(tiny_dataset))
     rows: list[dict[str, float]] = []
     trained = retrain(architecture, tiny_dataset, tmp_path, settings=settings, on_epoch=rows.append)
     assert rows[-1]["train_loss"] < 0.9 * rows[1]["train_loss"]

@@ -31,7 +31,7 @@ def settings_for(dataset: Dataset, devices: int, dropout: float = 0.0, **changes
 
 def retrained(dataset: Dataset, settings: TrialSettings, out: Path, on_epoch: Any = None) -> Retrained:
     choice = Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2)
-    architecture = Architecture(choices=choice, space=settings.space_config(dataset.n_items))
+    architecture = Architecture(choices=choice, space=settings.space_for(dataset))
     return retrain(architecture, dataset, out, settings=settings, on_epoch=on_epoch)
 
 

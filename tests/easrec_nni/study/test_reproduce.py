@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,9 +12,12 @@ import psutil
 import pytest
 import yaml
 
+from easrec_nni.architecture import Architecture
 from easrec_nni.cell import read_result
 from easrec_nni.data import Dataset
+from easrec_nni.export import export_architecture
 from easrec_nni.nni_client import free_port
+from easrec_nni.nni_records import find_experiment, list_trials
 
 SETTINGS = {
     "space": {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"},
@@ -29,8 +33,30 @@ def wait_for_result(folder: Path, process: subprocess.Popen[str], seconds: float
         time.sleep(0.1)
 
 
+def check_export(experiment: str, supernet: Path, folder: Path) -> None:
+    """The experiment of a study, which has ended, gives its networks as one of searches does."""
+    trials = [trial for trial in list_trials(find_experiment(experiment)) if "architecture" in (trial.final or {})]
+    finals = {final["system"]: (trial, final) for trial in trials if (final := trial.final) is not None}
+    assert finals.keys() == {"easrec", "sasrec-linrec"}
+    best, final = max(finals.values(), key=lambda each: each[1]["default"])
+    least = final["default"] - final["default_standard_error"]
+    as_good = [each for each in finals.values() if each[1]["default"] >= least]
+    smallest, _ = min(as_good, key=lambda each: each[1]["madds_per_user"])
+    for trial, is_smallest in ((best, False), (smallest, True)):
+        exported = export_architecture(experiment, folder / "network.json", smallest=is_smallest)
+        assert (exported.trial.id, exported.rebuilt) == (trial.id, False)
+        assert exported.architecture == Architecture.parse((trial.final or {})["architecture"], "")
+    export_architecture(experiment, folder / "easrec.json", finals["easrec"][0].id, weights=True)
+    assert (folder / "supernet.safetensors").read_bytes() == supernet.read_bytes()
+    command = [sys.executable, "-m", "easrec_nni.cli.main", "show", experiment, "--smallest"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert f"trial {smallest.number} ({smallest.id})" in done.stdout, done.stderr
+
+
 @pytest.mark.slow
-def test_a_study_that_is_interrupted_goes_on_and_repeats_nothing(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_a_study_that_is_interrupted_goes_on_and_repeats_nothing(
+    tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "home").mkdir()
     settings = tmp_path / "settings.yml"
     settings.write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **SETTINGS}))
@@ -54,5 +80,9 @@ def test_a_study_that_is_interrupted_goes_on_and_repeats_nothing(tiny_dataset: D
     for system in ("popularity", "easrec", "sasrec-linrec"):
         result = read_result(cells / system / "seed0")
         assert result is not None and result["dataset"]["fingerprint"] == tiny_dataset.fingerprint
+        assert result["command"].startswith("python -m easrec_nni.study.trial --study ")
     assert (cells / "popularity" / "seed0" / "result.json").stat().st_mtime_ns == first
     assert "of 3 cells are to be run" in done.stdout
+    experiment = re.findall(r"experiment (\w{8}), web UI", done.stdout)[-1]
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    check_export(experiment, cells / "easrec" / "seed0" / "search" / "supernet.safetensors", tmp_path)
