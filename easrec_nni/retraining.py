@@ -136,7 +136,7 @@ def retrain(
     >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
     >>> trained = retrain(architecture, dataset, folder / "retrained", settings=settings)
     >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
-    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_uni100']
+    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100']
     """
     origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
     if not isinstance(architecture, Architecture):

@@ -89,7 +89,7 @@ def test_a_signal_does_not_wait_for_a_reader_that_takes_nothing(
     os.set_blocking(sink, True)
     events = EventStream(recommender, None, stop, 2, False)
     begin = time.monotonic()
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGHUP)).start()
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
     events.run(source, sink)
     assert events.reader_left and 0.5 <= time.monotonic() - begin < 20
     assert os.read(answers, 1 << 20)  # there is room again, for less than the next answer

@@ -76,8 +76,10 @@ def test_a_retraining_keeps_the_last_good_epoch(
             where = r"from iteration \d on" if kind == "loss" else "after its last iteration"
             assert re.search(f"in epoch 2 {where}, with retrain.learning_rate: 0.001", error.value.message)
     assert not (tmp_path / "run" / "metrics.json").exists()
-    assert [row["epoch"] for row in rows_of(tmp_path / "run")] == ["0", "1"]
-    assert all(math.isfinite(float(value)) for row in rows_of(tmp_path / "run") for value in row.values())
+    first, *rows = rows_of(tmp_path / "run")
+    assert first["epoch"] == "-1" and first.pop("train_loss") == "nan"  # judged before any training
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert all(math.isfinite(float(value)) for row in (first, *rows) for value in row.values())
     state = torch.load(tmp_path / "run" / "state" / "last.ckpt", weights_only=True)
     assert all(weight.isfinite().all() for weight in state["state_dict"].values())
     best = read_weights(tmp_path / "run" / "state" / "best.safetensors")
@@ -191,7 +193,7 @@ def test_weights_that_are_finite_and_too_large_to_score_with(
     settings = settings_for(tiny_dataset, retrain={"epochs": 2, "batch_size": 1000, "learning_rate": HUGE})
     with pytest.raises(DivergedError, match="in epoch 0 after its last iteration"):
         retrain(architecture_for(settings, tiny_dataset), tiny_dataset, tmp_path, settings=settings)
-    assert not (tmp_path / "state" / "history.csv").exists() and not (tmp_path / "state" / "last.ckpt").exists()
+    assert [row["epoch"] for row in rows_of(tmp_path)] == ["-1"] and not (tmp_path / "state" / "last.ckpt").exists()
 
 
 def test_weights_that_are_not_finite_at_the_start(tiny_dataset: Dataset, tmp_path: Path) -> None:

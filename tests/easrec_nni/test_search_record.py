@@ -38,7 +38,7 @@ class Epochs:
     def play(self, *epochs: tuple[Choice, float]) -> SearchRecord:
         for self.now, figure in epochs:
             self.record._losses = [torch.tensor(1.0)]
-            trainer: Any = SimpleNamespace(current_epoch=self.epoch, should_stop=False)
+            trainer: Any = SimpleNamespace(current_epoch=self.epoch, should_stop=False, sanity_checking=False)
             self.record.on_validation_end(trainer, SimpleNamespace(metrics={"ndcg": figure}))
             self.epoch += 1
         return self.record

@@ -64,14 +64,16 @@ def test_a_search_that_stops_early_shifts_nothing(sent: list[dict[str, Any]]) ->
 def test_only_epochs_that_a_search_was_spared_are_filled_up(sent: list[dict[str, Any]]) -> None:
     """Those that it had, an earlier process's among them, are reported as they were: see easrec_nni.resumption."""
     reports = EpochReports(None)
-    reports.end_search([row(0, 0.3), row(1, 0.2)], CHOICES, 4)
-    assert [(report["default"], report["epoch"]) for report in sent] == [(0.3, 2), (0.3, 3)]
+    other = CHOICES | {"depth": 2}
+    rows = [row(0, 0.3, **CHOICES), row(1, 0.9, **other), row(2, 0.2, **CHOICES)]
+    reports.end_search(rows, CHOICES, 5)  # by the best epoch of what was exported
+    assert [(report["default"], report["epoch"]) for report in sent] == [(0.3, 3), (0.3, 4)]
 
 
 def test_candidates_of_a_search_are_not_filled_up(sent: list[dict[str, Any]]) -> None:
     reports = EpochReports(None)
     reports.epoch("search", row(0, 0.3, **CHOICES))
-    reports.end_search([row(0, 0.3)], CHOICES, None)
+    reports.end_search([row(0, 0.3, **CHOICES)], CHOICES, None)
     assert len(sent) == 1
 
 

@@ -93,7 +93,9 @@ def test_a_cell_reports_what_a_trial_of_the_same_search_does(
     same = alone.final.keys() - MEASURED
     assert {key: cell.final[key] for key in same} == {key: alone.final[key] for key in same}
     assert (cell.final["system"], cell.final["seed"], cell.final["lambda"]) == ("easrec", 3, 0.7)
-    assert [report["phase"] for report in cell.intermediate] == ["search"] * 2 + ["retrain"] * 2
+    assert [report["phase"] for report in cell.intermediate] == ["search"] * 2 + [
+        "retrain"
+    ] * 3  # with the inherited network
     assert cell.intermediate == alone.intermediate
     assert cell.final["files_at"].endswith(f":{files}")
     assert Architecture.read(files / "architecture.json") == Architecture.read(folder / "architecture.json")
