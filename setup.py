@@ -14,7 +14,8 @@ setup(
     packages=[*find_packages(include=CODE), *EXAMPLES],
     package_dir=EXAMPLES,
     package_data={
-        "easrec_nni": ["*.cjs", "py.typed"],
+        "easrec_nni": ["py.typed"],
+        "easrec_nni.experiments": ["*.cjs"],
         "easrec_nni.report.rendering": ["*.jinja", "*.css", "*.js"],
         "search_spaces": ["py.typed"],
         "strategies": ["py.typed"],

@@ -28,19 +28,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.batches import ArchitectureBatches
 from easrec_nni.bench.clock import Clock, First
-from easrec_nni.callbacks import EpochOrder
+from easrec_nni.bench.machine import allocator_environment, describe_machine, load_average
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.common.provenance import provenance
 from easrec_nni.data import load_dataset, prepare
-from easrec_nni.evaluation import evaluate_fully, evaluation_batch_size
-from easrec_nni.machine import allocator_environment, describe_machine, load_average
-from easrec_nni.memory import peak_memory_bytes
-from easrec_nni.nni_one_shot import run_strategy
-from easrec_nni.protocol import selection_batches, training_batches, validation_rows
-from easrec_nni.searching import make_strategy
-from easrec_nni.settings import TrialSettings
-from easrec_nni.training import SequenceModule, make_trainer, seed_everything, use_threads, write_json
-from easrec_nni.versions import provenance
+from easrec_nni.data.batches.training import ArchitectureBatches
+from easrec_nni.evaluation.scoring import evaluate_fully, evaluation_batch_size
+from easrec_nni.searching.nni_one_shot import run_strategy
+from easrec_nni.searching.stage import make_strategy
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.callbacks import EpochOrder
+from easrec_nni.training.module import SequenceModule, make_trainer, seed_everything, use_threads, write_json
+from easrec_nni.training.protocol import selection_batches, training_batches, validation_rows
 from search_spaces import EASRecSpace
 
 NAME = "synthetic-gowalla"

@@ -17,16 +17,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.architecture import Architecture
-from easrec_nni.comparison import ComparisonRow, comparison_markdown
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.provenance import provenance
 from easrec_nni.data import Dataset, load_dataset
-from easrec_nni.evaluation import evaluate
-from easrec_nni.popularity import Popularity
-from easrec_nni.retraining import retrain
-from easrec_nni.searching import search
-from easrec_nni.settings import TrialSettings
-from easrec_nni.training import use_threads, write_json
-from easrec_nni.versions import provenance
+from easrec_nni.evaluation.scoring import evaluate
+from easrec_nni.report.comparison import ComparisonRow, comparison_markdown
+from easrec_nni.retraining.stage import retrain
+from easrec_nni.searching.stage import search
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.study.systems.popularity import Popularity
+from easrec_nni.training.module import use_threads, write_json
 
 SHOWN = ("ndcg@10_full", "recall@10_full", "mrr@10_full", "ndcg@10_pop100", "recall@10_pop100", "mrr@10_pop100")
 

@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from easrec_nni.machine import circumstances, load_average
-from easrec_nni.repeats import ratio, spread
+from easrec_nni.bench.machine import circumstances, load_average
+from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
-from easrec_nni.top_k import top_items
-from easrec_nni.training import seed_everything, use_threads, write_json
+from easrec_nni.training.module import seed_everything, use_threads, write_json
 from search_spaces import EASRecSpace, SpaceConfig
 
 HISTORIES = (50, 100, 200, 400, 1000, 2000, 5000, 10_000)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from easrec_nni.architecture import Architecture
-from easrec_nni.cost import architecture_cost
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.document import Architecture
 
 IMAGES = Path(__file__).parent / "images"
 

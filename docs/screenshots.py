@@ -23,10 +23,10 @@ from rich.console import Console
 from web_ui import WebUi, open_web_ui
 
 from easrec_nni.data import prepare
-from easrec_nni.examples_folder import examples_folder
-from easrec_nni.nni_client import running_experiment
-from easrec_nni.settings import TrialSettings
-from easrec_nni.watching import watch
+from easrec_nni.experiments.manager import running_experiment
+from easrec_nni.experiments.watching import watch
+from easrec_nni.settings.examples import examples_folder
+from easrec_nni.settings.trial import TrialSettings
 
 IMAGES = Path(__file__).parent / "images"
 COLOURS = 64  # of a picture: pages of text and lines need no more

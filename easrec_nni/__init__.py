@@ -9,14 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from easrec_nni.architecture import Architecture
+    from easrec_nni.architecture.document import Architecture
+    from easrec_nni.common.errors import UserError
     from easrec_nni.data import Dataset, load_dataset, prepare
-    from easrec_nni.errors import UserError
-    from easrec_nni.evaluation import evaluate
-    from easrec_nni.retraining import retrain
-    from easrec_nni.searching import search
+    from easrec_nni.evaluation.scoring import evaluate
+    from easrec_nni.retraining.stage import retrain
+    from easrec_nni.searching.stage import search
     from easrec_nni.serving import StreamingRecommender
-    from easrec_nni.settings import TrialSettings
+    from easrec_nni.settings.trial import TrialSettings
     from search_spaces import Choice, EASRecSpace, SpaceConfig
     from strategies import EASRec
 
@@ -38,20 +38,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Architecture": "easrec_nni.architecture",
+    "Architecture": "easrec_nni.architecture.document",
     "Choice": "search_spaces",
     "Dataset": "easrec_nni.data",
     "EASRec": "strategies",
     "EASRecSpace": "search_spaces",
     "SpaceConfig": "search_spaces",
     "StreamingRecommender": "easrec_nni.serving",
-    "TrialSettings": "easrec_nni.settings",
-    "UserError": "easrec_nni.errors",
-    "evaluate": "easrec_nni.evaluation",
+    "TrialSettings": "easrec_nni.settings.trial",
+    "UserError": "easrec_nni.common.errors",
+    "evaluate": "easrec_nni.evaluation.scoring",
     "load_dataset": "easrec_nni.data",
     "prepare": "easrec_nni.data",
-    "retrain": "easrec_nni.retraining",
-    "search": "easrec_nni.searching",
+    "retrain": "easrec_nni.retraining.stage",
+    "search": "easrec_nni.searching.stage",
 }
 
 

@@ -25,23 +25,23 @@ import torch
 from rich.console import Console
 
 import easrec_nni
-from easrec_nni import nni_records
-from easrec_nni.architecture import Architecture
-from easrec_nni.cell import RESULT_FILE, Cell, read_result
-from easrec_nni.comparison import read_run
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.weights import load_network, read_weights
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, load_dataset, prepare
 from easrec_nni.data.sources import delimited
 from easrec_nni.data.storage import load_array
-from easrec_nni.errors import UserError
-from easrec_nni.experiment_file import read_experiment
-from easrec_nni.export import export_architecture
-from easrec_nni.exported_trials import read_exported
-from easrec_nni.networks import load_network, read_weights
-from easrec_nni.nni_records import find_experiment
-from easrec_nni.retraining import read_metrics
-from easrec_nni.settings import TrialSettings
+from easrec_nni.experiments import records as nni_records
+from easrec_nni.experiments.export import export_architecture
+from easrec_nni.experiments.file import read_experiment
+from easrec_nni.experiments.records import find_experiment
+from easrec_nni.experiments.result_files import read_exported
+from easrec_nni.report.comparison import read_run
+from easrec_nni.retraining.stage import read_metrics
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.study.cell import RESULT_FILE, Cell, read_result
 from easrec_nni.study.folder import STUDY_FILE, read_settings
-from easrec_nni.training import RunFolder
+from easrec_nni.training.module import RunFolder
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 
 SPACE = SpaceConfig(n_items=9, max_length=4, hidden=8, inner=16, heads=2, layers=2)

@@ -38,7 +38,7 @@ def test_the_wheel_holds_all_modules_and_examples(wheel: Path) -> None:
             assert file.relative_to(ROOT).as_posix() in names
     for file in (ROOT / "examples").rglob("*.yml"):
         assert f"easrec_nni/{file.relative_to(ROOT).as_posix()}" in names
-    assert {"easrec_nni/nni_loopback.cjs", "easrec_nni/nni_patience.cjs"} <= names
+    assert {"easrec_nni/experiments/nni_loopback.cjs", "easrec_nni/experiments/nni_patience.cjs"} <= names
     page = ("report.html.jinja", "style.css", "sort.js")
     assert {f"easrec_nni/report/rendering/{name}" for name in page} <= names
     assert not any(name.startswith(("tests", "examples")) for name in names)

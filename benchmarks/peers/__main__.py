@@ -17,12 +17,12 @@ from benchmarks.peers.inference import OURS, contestants, measure_inference, rea
 from benchmarks.peers.install import PEERS, environments_folder, install
 from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestant, Shape, ours, recbole, rectools
 from benchmarks.peers.turns import available_threads, write_result
+from easrec_nni.bench.machine import load_average
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import load_dataset
+from easrec_nni.data.batches.modes import History
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.machine import load_average
-from easrec_nni.modes import History
-from easrec_nni.training import write_json
+from easrec_nni.training.module import write_json
 
 RESULTS = Path("benchmarks/results/peers")
 SYSTEMS = ("recbole", "rectools", "ours")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers.log import ARRAYS, Log
+from easrec_nni.common.files import replacing, write_text
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.files import replacing, write_text
 
 __all__ = ["RECBOLE_NAME", "convert"]
 

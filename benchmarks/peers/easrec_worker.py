@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from benchmarks.peers.worker_loop import Handlers, answer_requests, handlers_of, timed
-from easrec_nni.batches import EvaluationBatches
+from easrec_nni.architecture.compiling import compile_scoring
 from easrec_nni.bench.epochs import Training
-from easrec_nni.compiling import compile_scoring
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.common.provenance import package_versions
+from easrec_nni.data.batches.training import EvaluationBatches
 from easrec_nni.data.dataset import load_dataset
-from easrec_nni.evaluation import evaluation_batch_size
-from easrec_nni.inference import ScoringTimer
-from easrec_nni.memory import peak_memory_bytes
-from easrec_nni.settings import TrialSettings
-from easrec_nni.training import seed_everything, use_threads
-from easrec_nni.versions import package_versions
+from easrec_nni.evaluation.inference import ScoringTimer
+from easrec_nni.evaluation.scoring import evaluation_batch_size
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.module import seed_everything, use_threads
 from search_spaces import EASRecSpace, SpaceConfig
 
 __all__ = ["Ours", "load"]

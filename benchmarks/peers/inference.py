@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.peers.systems import Contestant, Shape, ours, recbole, rectools
 from benchmarks.peers.turns import Worker, ask, print_ratios, ratios, summary, take_turns
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_json
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.files import read_json
 from search_spaces import Choice
 
 __all__ = ["OURS", "contestants", "measure_inference", "read_choice"]

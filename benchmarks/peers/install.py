@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 __all__ = ["PEERS", "environments_folder", "install", "python_of"]
 

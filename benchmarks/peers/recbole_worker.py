@@ -18,7 +18,7 @@ import torch
 
 from benchmarks.peers.log import Log
 from benchmarks.peers.worker_loop import Handlers, Watched, answer_requests, handlers_of, timed, versions_of
-from easrec_nni.memory import peak_memory_bytes
+from easrec_nni.bench.memory import peak_memory_bytes
 
 WITH_FEATURES = ("SASRecF", "FDSA")
 

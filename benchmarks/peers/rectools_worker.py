@@ -26,7 +26,7 @@ from rectools.models import SASRecModel
 
 from benchmarks.peers.log import Log
 from benchmarks.peers.worker_loop import Handlers, answer_requests, handlers_of, timed, versions_of
-from easrec_nni.memory import peak_memory_bytes
+from easrec_nni.bench.memory import peak_memory_bytes
 
 
 class Clock(pl.Callback):

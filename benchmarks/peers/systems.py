@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.install import HERE, python_of
-from easrec_nni.machine import Allocator, allocator_environment
-from easrec_nni.worker_process import LineProcess
+from easrec_nni.bench.machine import Allocator, allocator_environment
+from easrec_nni.bench.worker_process import LineProcess
 
 __all__ = ["RECBOLE_MODELS", "SHAPES", "VARIANTS", "Contestant", "Shape", "Variant", "ours", "recbole", "rectools"]
 
@@ -24,7 +24,7 @@ class Variant:
     Attributes
     ----------
     allocator
-        See :func:`easrec_nni.machine.allocator_environment`.
+        See :func:`easrec_nni.bench.machine.allocator_environment`.
     anomaly_detection
         Whether autograd's anomaly detection is on, which RecBole switches on when any sequential model is imported.
     """

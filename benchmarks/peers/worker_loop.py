@@ -21,8 +21,8 @@ from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
-from easrec_nni.memory import peak_memory_bytes
-from easrec_nni.worker_process import Answer, answers
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.bench.worker_process import Answer, answers
 
 __all__ = ["Handlers", "Watched", "answer_requests", "handlers_of", "timed", "versions_of"]
 

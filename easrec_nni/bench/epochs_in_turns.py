@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from easrec_nni.bench.epochs import Training, search_epoch
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.errors import UserError
-from easrec_nni.repeats import ratio, spread
+from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.common.errors import UserError
 
 __all__ = ["MEASUREMENT"]
 

@@ -6,9 +6,9 @@ import time
 from functools import partial
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.bench.repeats import repeated, spread
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation import evaluate_fully
-from easrec_nni.repeats import repeated, spread
+from easrec_nni.evaluation.scoring import evaluate_fully
 from search_spaces import EASRecSpace
 
 __all__ = ["MEASUREMENT"]

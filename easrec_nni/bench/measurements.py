@@ -15,7 +15,7 @@ from easrec_nni.bench import (
     streaming,
 )
 from easrec_nni.bench.measurement import Measurement
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 __all__ = ["ALL", "chosen"]
 

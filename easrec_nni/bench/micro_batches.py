@@ -7,12 +7,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from easrec_nni.batches import TrainingBatch
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.profiling import operator_shares
-from easrec_nni.losses import next_item_loss
-from easrec_nni.micro_batch_size import seconds_by_positions
-from easrec_nni.micro_batches import CACHED_VALUES, leaves_of, loss_in_parts, parts_of
+from easrec_nni.data.batches.training import TrainingBatch
+from easrec_nni.training.losses import next_item_loss
+from easrec_nni.training.micro_batch_size import seconds_by_positions
+from easrec_nni.training.micro_batches import CACHED_VALUES, leaves_of, loss_in_parts, parts_of
 from search_spaces import EASRecSpace
 
 __all__ = ["MEASUREMENT"]

@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 
-from easrec_nni.batches import TrainingBatch
-from easrec_nni.cost import architecture_cost
-from easrec_nni.errors import UserError
-from easrec_nni.losses import next_item_loss
-from easrec_nni.memory import peak_memory_bytes
-from easrec_nni.repeats import repeated, spread
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.bench.repeats import repeated, spread
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.batches.training import TrainingBatch
+from easrec_nni.training.losses import next_item_loss
 from search_spaces import EASRecSpace, SpaceConfig
 
 __all__ = ["Order", "in_own_process", "measure_point"]

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.bench.repeats import repeated, spread
 from easrec_nni.data import prepare
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.repeats import repeated, spread
 
 __all__ = ["MEASUREMENT"]
 

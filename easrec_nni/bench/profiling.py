@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 
+from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.bench.matmul import matmul_peak
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.cost import architecture_cost
-from easrec_nni.repeats import repeated, spread
+from easrec_nni.bench.repeats import repeated, spread
 
 __all__ = ["MEASUREMENT", "operator_shares"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 
+from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.cost import architecture_cost
-from easrec_nni.inference import ScoringTimer
-from easrec_nni.repeats import repeated, spread
+from easrec_nni.bench.repeats import repeated, spread
+from easrec_nni.evaluation.inference import ScoringTimer
 from search_spaces import EASRecSpace
 
 __all__ = ["MEASUREMENT"]

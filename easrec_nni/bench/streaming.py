@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.bench.scaling import fitted_slope
-from easrec_nni.repeats import ratio, spread
+from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
-from easrec_nni.top_k import top_items
 from search_spaces import Choice, EASRecSpace
 
 __all__ = ["MEASUREMENT"]

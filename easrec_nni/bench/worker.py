@@ -8,13 +8,13 @@ import time
 import warnings
 from typing import Any
 
+from easrec_nni.bench.machine import load_average
 from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.measurements import ALL
-from easrec_nni.errors import UserError
-from easrec_nni.machine import load_average
-from easrec_nni.memory import peak_memory_bytes
-from easrec_nni.training import use_threads
-from easrec_nni.worker_process import answers
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.bench.worker_process import answers
+from easrec_nni.common.errors import UserError
+from easrec_nni.training.module import use_threads
 
 __all__ = ["main", "measure"]
 

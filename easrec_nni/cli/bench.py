@@ -54,7 +54,7 @@ def bench_command(
       easrec bench ml-100k --quick
     """  # noqa: D301 (the command line's formatter asks for this character)
     from easrec_nni.bench.measurements import ALL, chosen
-    from easrec_nni.errors import UserError
+    from easrec_nni.common.errors import UserError
 
     if list_:
         for name, measurement in ALL.items():
@@ -64,14 +64,14 @@ def bench_command(
         raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
     if allocator not in ("keep", "default"):
         raise UserError(f"--allocator {allocator} is not known; choose from keep, default")
-    from easrec_nni.architecture import Architecture
+    from easrec_nni.architecture.document import Architecture
     from easrec_nni.bench.document import write_documents
     from easrec_nni.bench.measurement import Bench, BenchRequest
     from easrec_nni.bench.running import all_measured, run_measurements
-    from easrec_nni.cli.assignments import read_assignments
     from easrec_nni.cli.logs import begin_training_command
-    from easrec_nni.settings import TrialSettings
-    from easrec_nni.training import use_threads
+    from easrec_nni.settings.assignments import read_assignments
+    from easrec_nni.settings.trial import TrialSettings
+    from easrec_nni.training.module import use_threads
 
     measurements = chosen(only or [], skip or [])
     begin_training_command(threads)

@@ -25,9 +25,10 @@ def demo_command(
       easrec demo
       easrec demo --data ml-100k.zip --port 9000 --fresh
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.cli.signals import end_like_ctrl_c
+    from easrec_nni.common.signals import end_like_ctrl_c
 
     end_like_ctrl_c()
-    from easrec_nni.demo import run_demo  # here: `easrec --help` need not wait for torch, and Ctrl-C is caught by now
+    # Here: `easrec --help` need not wait for torch, and Ctrl-C is caught by now.
+    from easrec_nni.cli.demo_steps import run_demo
 
     run_demo(out, port, data, fresh)

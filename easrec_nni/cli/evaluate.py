@@ -50,15 +50,15 @@ def evaluate_command(
     ks = _cut_offs(k or ["10"])
     names = _split(protocol or [])
     begin_training_command(threads)
-    from easrec_nni.architecture import Architecture
+    from easrec_nni.architecture.document import Architecture
+    from easrec_nni.architecture.weights import load_network
+    from easrec_nni.common.errors import UserError
     from easrec_nni.data import load_dataset
-    from easrec_nni.errors import UserError
-    from easrec_nni.evaluation import evaluate_fully
-    from easrec_nni.final_evaluation import PROTOCOLS
-    from easrec_nni.networks import load_network
-    from easrec_nni.ranking import KNOWN_PROTOCOLS
-    from easrec_nni.retraining import check_dataset
-    from easrec_nni.training import write_json
+    from easrec_nni.evaluation.final import PROTOCOLS
+    from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
+    from easrec_nni.evaluation.scoring import evaluate_fully
+    from easrec_nni.retraining.stage import check_dataset
+    from easrec_nni.training.module import write_json
 
     for each in names:
         if each not in KNOWN_PROTOCOLS:
@@ -71,7 +71,7 @@ def evaluate_command(
     check_dataset(architecture, dataset)
     network = load_network(architecture, run / "weights.safetensors")
     if compile_first:
-        from easrec_nni.compiling import compile_scoring
+        from easrec_nni.architecture.compiling import compile_scoring
 
         compile_scoring(network)
     figures, _ = evaluate_fully(network, dataset, part, ks, tuple(names) or PROTOCOLS)
@@ -86,7 +86,7 @@ def _split(texts: Sequence[str]) -> list[str]:
 
 
 def _cut_offs(texts: Sequence[str]) -> tuple[int, ...]:
-    from easrec_nni.errors import UserError
+    from easrec_nni.common.errors import UserError
 
     try:
         ks = tuple(int(part) for part in _split(texts))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 
 def export_command(
@@ -62,9 +62,9 @@ def export_command(
     if int8 or data is not None:
         raise UserError("--int8 and --data belong to --onnx FILE")
     assert experiment is not None
-    from easrec_nni.export import describe_score, export_architecture
-    from easrec_nni.readable import printable
-    from easrec_nni.remote_files import trial_place
+    from easrec_nni.common.readable import printable
+    from easrec_nni.experiments.export import describe_score, export_architecture
+    from easrec_nni.experiments.remote_files import trial_place
 
     if (trial is not None) + best + smallest > 1:
         raise UserError("--trial, --best and --smallest each name a trial; give one of them")
@@ -83,10 +83,10 @@ def export_command(
 
 
 def _write_onnx(run: Path, file: Path, int8: bool, data: str | None) -> None:
+    from easrec_nni.architecture.run_folder import open_run
     from easrec_nni.cli.logs import begin_training_command
     from easrec_nni.serving.onnx_export import export_onnx, need_onnx
     from easrec_nni.serving.onnx_int8 import quantise_onnx
-    from easrec_nni.serving.runs import open_run
 
     need_onnx()
     begin_training_command(None, sys.stderr)  # stdout is for what was written

@@ -26,7 +26,7 @@ def init_command(
       easrec init my-search
       easrec init my-search --data ml-100k
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.examples_folder import copy_examples, fingerprint_line
+    from easrec_nni.settings.examples import copy_examples, fingerprint_line
 
     dataset = None
     if data is not None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 
 def launch_command(
@@ -41,7 +41,7 @@ def launch_command(
         raise UserError("--check starts nothing that --watch could show; give one of them")
     from rich.console import Console
 
-    from easrec_nni import launching
+    from easrec_nni.experiments import launching
 
     console = Console()
     if check:

@@ -25,7 +25,7 @@ from easrec_nni.cli.retrain import retrain_command
 from easrec_nni.cli.search import search_command
 from easrec_nni.cli.show import show_command
 from easrec_nni.cli.systems import systems_command
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130

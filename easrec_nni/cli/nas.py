@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 
 def nas_command(
@@ -38,10 +38,10 @@ def nas_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     from rich.console import Console
 
-    from easrec_nni.architectures import search_architectures
-    from easrec_nni.cli.assignments import read_assignments
-    from easrec_nni.settings import TrialSettings
-    from easrec_nni.watching import trials_table
+    from easrec_nni.experiments.nas import search_architectures
+    from easrec_nni.experiments.watching import trials_table
+    from easrec_nni.settings.assignments import read_assignments
+    from easrec_nni.settings.trial import TrialSettings
 
     chosen = TrialSettings.read(settings).with_parameters(read_assignments(set_))
     experiment, found = search_architectures(

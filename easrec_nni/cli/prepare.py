@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 if TYPE_CHECKING:
     from easrec_nni.data import Manifest

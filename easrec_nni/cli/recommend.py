@@ -14,7 +14,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 EXIT_READER_LEFT = 141  # as of a process that SIGPIPE ends
 
@@ -77,7 +77,7 @@ def recommend_command(
     # An event's products are too small to be shared out; NumPy reads this when it is imported, which is now.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     warnings.filterwarnings("ignore", module="nni.*")  # NNI's, of which a user can do nothing about
-    from easrec_nni.training import use_threads
+    from easrec_nni.training.module import use_threads
 
     use_threads(threads)
     if history is not None:
@@ -110,8 +110,8 @@ def _shown(item: str) -> str:
 def _one_shot(
     run: Path, items: list[str], k: int, unseen: bool, data: str | None, numbers: bool
 ) -> tuple[list[str], list[float]]:
+    from easrec_nni.architecture.run_folder import open_run
     from easrec_nni.serving.history import recommend_after
-    from easrec_nni.serving.runs import open_run
 
     network, dataset = open_run(run, data, needs_dataset=not numbers)
     return recommend_after(network, items, k, unseen, None if numbers or dataset is None else dataset.item_ids)
@@ -127,9 +127,9 @@ def _stream(
     save_events: int,
     save_seconds: int,
 ) -> None:
-    from easrec_nni.cli.signals import StopSignals
     from easrec_nni.cli.stream import EventStream
-    from easrec_nni.readable import counted
+    from easrec_nni.common.readable import counted
+    from easrec_nni.common.signals import StopSignals
     from easrec_nni.serving import StreamingRecommender
     from easrec_nni.serving.kept_states import KeptStates
 

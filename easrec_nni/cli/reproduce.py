@@ -48,8 +48,8 @@ def reproduce_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     from rich.console import Console
 
-    from easrec_nni.cli.assignments import read_assignments
-    from easrec_nni.cli.signals import end_like_ctrl_c
+    from easrec_nni.common.signals import end_like_ctrl_c
+    from easrec_nni.settings.assignments import read_assignments
     from easrec_nni.study.reproduce import Request, reproduce
 
     names = [name.strip() for name in (systems or "").split(",") if name.strip()]

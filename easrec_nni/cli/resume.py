@@ -28,6 +28,6 @@ def resume_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     from rich.console import Console
 
-    from easrec_nni import launching
+    from easrec_nni.experiments import launching
 
     launching.resume(experiment, Console(), port, expose=expose)

@@ -10,7 +10,7 @@ import typer
 from easrec_nni.cli.logs import begin_training_command
 
 if TYPE_CHECKING:
-    from easrec_nni.settings import TrialSettings
+    from easrec_nni.settings.trial import TrialSettings
 
 
 def retrain_command(
@@ -54,13 +54,13 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.cli.assignments import read_assignments
-    from easrec_nni.errors import UserError
+    from easrec_nni.common.errors import UserError
+    from easrec_nni.settings.assignments import read_assignments
 
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
     progress = begin_training_command(threads)
-    from easrec_nni.retraining import retrain
+    from easrec_nni.retraining.stage import retrain
 
     given = {
         "retrain.epochs": epochs,
@@ -81,9 +81,9 @@ def retrain_command(
 
 def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> TrialSettings:
     """Settings of an architecture's training, with those of a file put over them, and then those given by key."""
-    from easrec_nni.architecture import Architecture
-    from easrec_nni.recorded_training import with_recorded
-    from easrec_nni.settings import TrialSettings
+    from easrec_nni.architecture.document import Architecture
+    from easrec_nni.settings.trial import TrialSettings
+    from easrec_nni.training.recorded import with_recorded
 
     base = TrialSettings.read(file) if file is not None else TrialSettings(data=data)
     return with_recorded(Architecture.read(arch), base).with_parameters(given)

@@ -30,16 +30,16 @@ def search_command(
       easrec search settings/ml100k.yml --out run
       easrec search settings/ml1m.yml --set lambda=0.3 --set search.epochs=20 --set seed=1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.cli.assignments import read_assignments
     from easrec_nni.cli.retrain import show_metrics
-    from easrec_nni.settings import TrialSettings
+    from easrec_nni.settings.assignments import read_assignments
+    from easrec_nni.settings.trial import TrialSettings
 
     given = {"devices": devices, "precision": precision}
     parameters = read_assignments(set_) | {name: value for name, value in given.items() if value is not None}
     chosen = TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
-    from easrec_nni.retraining import read_metrics
-    from easrec_nni.trial import run_trial
+    from easrec_nni.retraining.stage import read_metrics
+    from easrec_nni.trial.run import run_trial
 
     result = run_trial(chosen, out, progress=progress, restart=restart)
     show_metrics(read_metrics(result.folder / "retrained"))

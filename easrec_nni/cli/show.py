@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 if TYPE_CHECKING:
-    from easrec_nni.architecture import Architecture
+    from easrec_nni.architecture.document import Architecture
 
 
 def show_command(
@@ -35,7 +35,7 @@ def show_command(
       easrec show hx3kq8ay --trial 2
       easrec show results.csv --smallest
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.cost import architecture_cost  # here: `easrec --help` need not wait for torch
+    from easrec_nni.architecture.cost import architecture_cost  # here: `easrec --help` need not wait for torch
 
     if trial is not None and smallest:
         raise UserError("--trial and --smallest each name a trial; give one of them")
@@ -49,11 +49,11 @@ def show_command(
 
 def _find(source: str, trial: str | None, smallest: bool) -> Architecture:
     """Architecture of a file or of an experiment's trial, which is named above the picture."""
-    from easrec_nni.architecture import Architecture
-    from easrec_nni.export import choose_trial, describe_score, trial_architecture, trials_of
-    from easrec_nni.exported_trials import is_exported
-    from easrec_nni.nni_records import is_experiment_id
-    from easrec_nni.readable import printable
+    from easrec_nni.architecture.document import Architecture
+    from easrec_nni.common.readable import printable
+    from easrec_nni.experiments.export import choose_trial, describe_score, trial_architecture, trials_of
+    from easrec_nni.experiments.records import is_experiment_id
+    from easrec_nni.experiments.result_files import is_exported
 
     file = Path(source)
     names_experiment = is_experiment_id(source) and not file.exists()

@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from easrec_nni.cli.signals import StopSignals
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.signals import StopSignals
 
 if TYPE_CHECKING:
     from easrec_nni.serving import Recommendations, StreamingRecommender

@@ -13,7 +13,7 @@ def systems_command() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from easrec_nni.systems import GROUPS, SYSTEMS
+    from easrec_nni.study.systems import GROUPS, SYSTEMS
 
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     for title in ("name", "system", "source"):

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_json
 from easrec_nni.data.home import dataset_folder
 from easrec_nni.data.integrity import dataset_problem
 from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
 from easrec_nni.data.negatives import PARTS, STORED_PROTOCOLS, used_negatives
 from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
 from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
-from easrec_nni.errors import UserError
-from easrec_nni.files import read_json
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.filters import below_rating, duplicate_rows, k_core
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.sources import RawLog
-from easrec_nni.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 HOME_VARIABLE = "EASREC_HOME"
 """Environment variable that moves the folder of datasets and downloads."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset, load_dataset, read_manifest
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.encode import EncodedFeature, EncodedLog, encode_feature, encode_log
@@ -28,7 +29,6 @@ from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, choose_source
 from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
 from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
-from easrec_nni.errors import UserError
 
 _SUFFIXES = (".gz", ".inter", ".csv", ".tsv", ".txt", ".parquet", ".pq")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 MIN_EVALUATED_LENGTH = 3
 """Interactions that a user needs to be evaluated: one to train on and two targets."""

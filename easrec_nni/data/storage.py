@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.encode import EncodedFeature, EncodedLog
 from easrec_nni.data.manifest import MANIFEST_NAME, Manifest
-from easrec_nni.errors import UserError
 
 ARRAYS = ("items", "offsets", "times", "user_ids", "item_ids")
 _ENTRIES = {MANIFEST_NAME, "features", "negatives", *(f"{name}.npy" for name in ARRAYS)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from easrec_nni.readable import readable_count
+from easrec_nni.common.readable import readable_count
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_told_apart
 from easrec_nni.report.content import (

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from easrec_nni.architecture import LARGEST_DECIDED_ENTROPY, Architecture, is_decided
+from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY, Architecture, is_decided
 from easrec_nni.report.content import Column, Entry, Row, Table
 from easrec_nni.report.histories import searched_architectures
 from easrec_nni.report.reading import CellRecord

@@ -1,12 +1,12 @@
-"""Compares systems of a report by :mod:`easrec_nni.statistics`: over seeds and users, corrected for their number."""
+"""Comparison of a report's systems by :mod:`easrec_nni.report.significance`, over seeds and users."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
 from easrec_nni.report.sections import SystemCells
-from easrec_nni.statistics import Comparison, Interval, compare_systems
-from easrec_nni.statistics.users import RESAMPLES
+from easrec_nni.report.significance import Comparison, Interval, compare_systems
+from easrec_nni.report.significance.users import RESAMPLES
 
 __all__ = ["METHOD", "Comparison", "Interval", "compare", "is_better", "is_tested", "is_told_apart"]
 

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from easrec_nni.readable import readable_bytes, readable_count, readable_seconds
+from easrec_nni.common.readable import readable_bytes, readable_count, readable_seconds
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
 from easrec_nni.report.documents import EfficiencyDocument, EfficiencyRow, Spread

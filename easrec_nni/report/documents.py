@@ -12,7 +12,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 __all__ = [
     "PROTOCOLS",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from easrec_nni.architecture import LARGEST_DECIDED_ENTROPY
-from easrec_nni.export import trials_of
-from easrec_nni.nni_records import Trial, best_trial, is_experiment_id
-from easrec_nni.readable import printable, readable_count, readable_seconds
+from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
+from easrec_nni.common.readable import printable, readable_count, readable_seconds
+from easrec_nni.experiments.export import trials_of
+from easrec_nni.experiments.records import Trial, best_trial, is_experiment_id
 from easrec_nni.report.composing import SectionContent
 from easrec_nni.report.content import (
     Block,
@@ -88,7 +88,7 @@ def experiment_content(source: str | Path, key: str = "", prefix: str = "") -> S
     Parameters
     ----------
     source
-        As :func:`~easrec_nni.export.trials_of` takes it.
+        As :func:`~easrec_nni.experiments.export.trials_of` takes it.
     key, prefix
         As :func:`~easrec_nni.report.composing.compose` takes them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from easrec_nni.architecture import Architecture
+from easrec_nni.architecture.document import Architecture
 from easrec_nni.report.reading import CellRecord, read_history
 from easrec_nni.report.sections import SystemCells
 

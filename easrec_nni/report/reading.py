@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.cell import RESULT_FILE, Cell
-from easrec_nni.errors import UserError
-from easrec_nni.metrics import user_gains
+from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.metrics import user_gains
 from easrec_nni.report.documents import CellResult, EfficiencyDocument, StudyDocument, protocols_of, read_document
+from easrec_nni.study.cell import RESULT_FILE, Cell
 from easrec_nni.study.tables import TABLES
 
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]

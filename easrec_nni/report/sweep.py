@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from easrec_nni.readable import readable_count
+from easrec_nni.common.readable import readable_count
 from easrec_nni.report.content import Column, Record, Row, Table, mean_entry, number_entry
 from easrec_nni.report.sections import Section
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from easrec_nni.errors import UserError
-from easrec_nni.files import replacing, write_text
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import replacing, write_text
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.composing import DATA_FILES, SectionContent, compose
 from easrec_nni.report.content import Picture
@@ -29,7 +29,8 @@ def write_report(sources: Sequence[str | Path], out: Path, title: str | None = N
     ----------
     sources
         Folders that `easrec reproduce` wrote, of which those on the same data are put together; ids of experiments,
-        running, stopped or finished; files of results, as :func:`~easrec_nni.exported_trials.read_exported` reads them.
+        running, stopped or finished; files of results, as :func:`~easrec_nni.experiments.result_files.read_exported`
+        reads them.
     out
         Folder to write to; files of an earlier report are replaced.
     title

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from easrec_nni.errors import UserError
-from easrec_nni.top_k import top_items
+from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.top_k import top_items
 from search_spaces import EASRecSpace
 
 __all__ = ["item_numbers", "recommend_after"]

@@ -18,10 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from easrec_nni.batches import EvaluationBatches
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import replacing, write_text
+from easrec_nni.data.batches.training import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.files import replacing, write_text
 from search_spaces import EASRecSpace
 from search_spaces.attention import CHUNK
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import copy_whole, write_text
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluate_fully
-from easrec_nni.files import copy_whole, write_text
-from easrec_nni.ranking import PROTOCOLS
+from easrec_nni.evaluation.ranking import PROTOCOLS
+from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.serving.onnx_export import OnnxNetwork, need_onnx, without_notes
 
 __all__ = ["QuantisedOnnx", "int8_names", "quantise_onnx"]
@@ -58,7 +58,7 @@ def quantise_onnx(file: str | Path, dataset: Dataset, max_length: int, part: str
     file
         That :func:`~easrec_nni.serving.onnx_export.export_onnx` wrote.
     dataset
-        What accuracy is measured on, with all protocols of :data:`~easrec_nni.ranking.PROTOCOLS`.
+        What accuracy is measured on, with all protocols of :data:`~easrec_nni.evaluation.ranking.PROTOCOLS`.
     max_length
         Newest interactions that the network looks at.
     part

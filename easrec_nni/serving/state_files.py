@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from easrec_nni.errors import UserError
-from easrec_nni.files import replacing
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import replacing
 from easrec_nni.serving.states import UserStates
 from search_spaces import EASRecSpace
 

@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving.bulk import embedded
-from easrec_nni.top_k import top_items
 from search_spaces import EASRecSpace
 from search_spaces.attention.elu import SMALLEST_TOTAL
 from search_spaces.attention.linrec import SMALLEST_NORM

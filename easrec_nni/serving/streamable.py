@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.attention.running import RUNNING_FORMS
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from easrec_nni.architecture.run_folder import open_run
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluation_batch_size, network_device
+from easrec_nni.evaluation.scoring import evaluation_batch_size, network_device
 from easrec_nni.serving.bulk import read_histories
 from easrec_nni.serving.history import item_numbers
-from easrec_nni.serving.runs import open_run
 from easrec_nni.serving.state_files import read_states, write_states
 from easrec_nni.serving.states import UserStates
 from easrec_nni.serving.step import LARGEST_TABLES, StepPlan

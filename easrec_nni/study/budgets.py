@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from easrec_nni.errors import UserError
-from easrec_nni.settings import TrialSettings
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.trial import TrialSettings
 
 __all__ = ["BUDGETS", "Budget", "with_budget"]
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from rich.console import Console
 
-from easrec_nni.cell import Cell, cell_settings
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset, load_dataset
-from easrec_nni.errors import UserError
-from easrec_nni.examples_folder import examples_folder
-from easrec_nni.nni_client import DEFAULT_PORT
-from easrec_nni.settings import TrialSettings
+from easrec_nni.experiments.manager import DEFAULT_PORT
+from easrec_nni.settings.examples import examples_folder
+from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import with_budget
+from easrec_nni.study.cell import Cell, cell_settings
 from easrec_nni.study.folder import Study, open_study
 from easrec_nni.study.running import run_grid
+from easrec_nni.study.systems import SYSTEMS, find_systems
 from easrec_nni.study.tables import TABLES, Grid
-from easrec_nni.systems import SYSTEMS, find_systems
 
 __all__ = ["Request", "grid_of", "reproduce", "settings_for"]
 
@@ -165,7 +165,7 @@ def _without_features(grid: Grid, settings: TrialSettings) -> Grid:
 
 def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
     """Efficiency of one cell of each system, in turns, with nothing else running."""
-    from easrec_nni.efficiency import measure_study
+    from easrec_nni.study.efficiency import measure_study
 
     seed = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
     folders = [study.cell_folder(cell) for cell in seed.values()]

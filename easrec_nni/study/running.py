@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from easrec_nni.cell import Cell
-from easrec_nni.errors import UserError
-from easrec_nni.files import write_text
-from easrec_nni.nni_client import running_experiment
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import write_text
+from easrec_nni.experiments.manager import running_experiment
+from easrec_nni.experiments.watching import watch
+from easrec_nni.study.cell import Cell
 from easrec_nni.study.folder import Study
 from easrec_nni.study.tables import Grid
-from easrec_nni.watching import watch
 
 __all__ = ["experiment_document", "run_grid"]
 

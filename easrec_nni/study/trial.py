@@ -6,15 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.architecture import Architecture
-from easrec_nni.cell import Cell, cell_settings, run_cell
-from easrec_nni.export import ARCHITECTURE_FILE, WEIGHTS_FILE
-from easrec_nni.nni_trial_io import output_dir, report_final, tensorboard_dir
-from easrec_nni.objective import Objective
-from easrec_nni.settings import TrialSettings
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.study.cell import Cell, cell_settings, run_cell
 from easrec_nni.study.folder import Study, read_settings
-from easrec_nni.trial import final_result, run_program
-from easrec_nni.trial_reports import EpochReports
+from easrec_nni.trial.nni_io import output_dir, report_final, tensorboard_dir
+from easrec_nni.trial.objective import Objective
+from easrec_nni.trial.reports import EpochReports
+from easrec_nni.trial.run import final_result, run_program
 from search_spaces import SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 
@@ -37,7 +37,7 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The final result: :func:`~easrec_nni.trial.final_result`, the system and the parameters.
+        The final result: :func:`~easrec_nni.trial.run.final_result`, the system and the parameters.
     """
     shared = read_settings(study)
     cell = Cell.sampled(parameters)

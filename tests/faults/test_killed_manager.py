@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from easrec_nni import TrialSettings
-from easrec_nni.errors import UserError
-from easrec_nni.nni_client import experiment_processes, resume_experiment, start_experiment, stop_experiment
-from easrec_nni.nni_records import Experiment, Trial, find_experiment, list_trials
-from easrec_nni.trial import run_trial
+from easrec_nni.common.errors import UserError
+from easrec_nni.experiments.manager import experiment_processes, resume_experiment, start_experiment, stop_experiment
+from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.trial.run import run_trial
 
 EPOCHS = 30
 

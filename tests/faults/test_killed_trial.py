@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from easrec_nni import Dataset
 from easrec_nni.cli.main import app
-from easrec_nni.nni_client import running_experiment
-from easrec_nni.nni_records import find_experiment, list_trials
+from easrec_nni.experiments.manager import running_experiment
+from easrec_nni.experiments.records import find_experiment, list_trials
 
 EPOCHS = 12
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from easrec_nni.nni_client import experiment_processes, free_port, start_experiment, stop_experiment
-from easrec_nni.nni_records import Experiment, find_experiment, list_experiments, list_trials
+from easrec_nni.experiments.manager import experiment_processes, free_port, start_experiment, stop_experiment
+from easrec_nni.experiments.records import Experiment, find_experiment, list_experiments, list_trials
 
 TRIAL = """
 import nni
@@ -81,7 +81,7 @@ def test_two_experiments_do_not_mix(
 def test_the_lock_of_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
-from easrec_nni.resumption import alone
+from easrec_nni.training.resumption import alone
 with alone(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
     time.sleep(100)
@@ -90,7 +90,7 @@ with alone(pathlib.Path({str(tmp_path)!r})):
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         waiting = f"""
 import pathlib
-from easrec_nni.resumption import alone
+from easrec_nni.training.resumption import alone
 with alone(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
 """

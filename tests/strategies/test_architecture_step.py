@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from easrec_nni.data import Dataset
-from easrec_nni.searching import search
-from easrec_nni.settings import TrialSettings
-from easrec_nni.training import SequenceModule
+from easrec_nni.searching.stage import search
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.module import SequenceModule
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.candidates import _padded_sum
 from strategies import STRATEGIES

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.data import Dataset
-from easrec_nni.networks import LOGITS, read_weights
-from easrec_nni.searching import SearchResult, search
-from easrec_nni.settings import TrialSettings
+from easrec_nni.searching.stage import SearchResult, search
+from easrec_nni.settings.trial import TrialSettings
 from strategies import STRATEGIES, DifferentiableStrategy, TemperatureSchedule
 
 SPACE: dict[str, Any] = {

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from easrec_nni.batches import ArchitectureBatches, EvaluationBatches
-from easrec_nni.cost import cost_table
+from easrec_nni.architecture.cost import cost_table
+from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.data import Dataset, prepare
-from easrec_nni.networks import LOGITS, read_weights
-from easrec_nni.option_losses import OptionLosses
-from easrec_nni.protocol import validation_rows
-from easrec_nni.searching import SearchResult, search
-from easrec_nni.settings import TrialSettings
+from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches
+from easrec_nni.searching.option_losses import OptionLosses
+from easrec_nni.searching.stage import SearchResult, search
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.protocol import validation_rows
 from strategies import EASRec, Selection
 from strategies.easrec import EASRecModule
 
@@ -273,7 +273,7 @@ def test_a_search_stops_when_it_has_decided_and_its_patience_is_over(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decided: bool
 ) -> None:
     # Without steps of alpha and beta, and with ones this small of the weights, nothing gains after the first epoch.
-    monkeypatch.setattr("easrec_nni.searching.is_decided", lambda entropies: decided)
+    monkeypatch.setattr("easrec_nni.searching.stage.is_decided", lambda entropies: decided)
     result = run(tiny_dataset, tmp_path, epochs=8, patience=3, learning_rate=1e-12, arch_every=10_000)
     assert len(result.history) == (4 if decided else 8)
 

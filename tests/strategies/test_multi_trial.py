@@ -12,7 +12,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
 from nni.nas.strategy import Random
 from torch import nn
 
-from easrec_nni.nni_engine import BudgetSpent, explore
+from easrec_nni.searching.nni_engine import BudgetSpent, explore
 from strategies.multi_trial import FIRST_RANDOM, MULTI_TRIAL_STRATEGIES, TPE, evolution
 
 WIDTHS, DEPTHS = 9, 4

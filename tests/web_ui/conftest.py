@@ -16,9 +16,9 @@ import yaml
 from rich.console import Console
 
 from easrec_nni import Dataset
-from easrec_nni.nni_client import free_port, running_experiment, stop_experiment
-from easrec_nni.nni_records import Experiment
-from easrec_nni.watching import watch
+from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
+from easrec_nni.experiments.records import Experiment
+from easrec_nni.experiments.watching import watch
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.sources.atomic import AtomicSource, is_atomic
 from easrec_nni.data.sources.base import RawLog, Source
 from easrec_nni.data.sources.douban import DoubanSource
@@ -16,7 +17,6 @@ from easrec_nni.data.sources.gowalla import GowallaSource
 from easrec_nni.data.sources.movielens import ML_1M, ML_100K
 from easrec_nni.data.sources.synthetic import SYNTHETIC_GOWALLA
 from easrec_nni.data.sources.table import TableSource
-from easrec_nni.errors import UserError
 
 NAMED: tuple[Source, ...] = (
     ML_100K,

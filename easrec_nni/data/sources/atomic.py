@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings, feature_name
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
@@ -23,7 +24,6 @@ from easrec_nni.data.sources.delimited import (
     read_header,
     split_header,
 )
-from easrec_nni.errors import UserError
 
 _SUFFIXES = (".inter", ".inter.gz")
 Columns: TypeAlias = dict[str, pa.ChunkedArray]

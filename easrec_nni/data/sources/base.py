@@ -9,9 +9,9 @@ from typing import Protocol
 
 import pandas as pd
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
-from easrec_nni.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.errors import UserError
 
 Column: TypeAlias = pa.ChunkedArray
 

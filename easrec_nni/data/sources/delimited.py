@@ -17,7 +17,7 @@ from typing import IO
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 
 _HEADER_LIMIT = 1 << 20
 _LARGEST_MEMBER_BYTES = 4 << 30

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog, find_file
 from easrec_nni.data.sources.delimited import TextFile
 from easrec_nni.data.sources.table import read_table
-from easrec_nni.errors import UserError
 
 _FILE = "DMSC.csv"
 _COLUMNS = {

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.download import DownloadError, fetch
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog, find_file
 from easrec_nni.data.sources.columns import clean_log
 from easrec_nni.data.sources.delimited import TextFile, read_columns
-from easrec_nni.errors import UserError
 
 _FILE = "loc-gowalla_totalCheckins.txt.gz"
 _URL = f"https://snap.stanford.edu/data/{_FILE}"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.download import DownloadError, cached, fetch, fetch_wheel, file_digest
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
@@ -16,7 +17,6 @@ from easrec_nni.data.sources.atomic import AtomicSource, is_atomic, read_inter, 
 from easrec_nni.data.sources.base import RawLog
 from easrec_nni.data.sources.columns import clean_log
 from easrec_nni.data.sources.delimited import TextFile, read_columns, readable
-from easrec_nni.errors import UserError
 
 _URL = "https://files.grouplens.org/datasets/movielens/{}.zip"
 _WHEEL = "recbole-1.2.1-py3-none-any.whl"

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.errors import UserError
 
 # Log-normal spread of the sequences' lengths: half the users have 18 interactions or fewer where the mean is 31.
 _LENGTH_SPREAD = 1.1

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import parquet
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
@@ -22,7 +23,6 @@ from easrec_nni.data.sources.delimited import (
     readable,
     split_header,
 )
-from easrec_nni.errors import UserError
 
 _GUESSES = {
     "user": "user_id userid user uid username user_name reviewerid reviewer_id customer_id customerid "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from easrec_nni.report.plots.style import MUTED
+from easrec_nni.common.figures import MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

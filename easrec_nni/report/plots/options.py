@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from easrec_nni.common.figures import MUTED, new_figure, picture, tidy
 from easrec_nni.report.content import Picture
 from easrec_nni.report.histories import Curves, mean_curve
 from easrec_nni.report.plots.searching import percent_label
-from easrec_nni.report.plots.style import MUTED, new_figure, picture, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from easrec_nni.architecture import Architecture
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.figures import INK, MUTED, new_figure, picture, tidy
 from easrec_nni.report.content import Picture
 from easrec_nni.report.histories import Curves, mean_curve
-from easrec_nni.report.plots.style import INK, MUTED, new_figure, picture, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

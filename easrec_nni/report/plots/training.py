@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from easrec_nni.common.figures import INK, look_of, new_figure, picture
 from easrec_nni.report.content import Picture
 from easrec_nni.report.histories import Curves, mean_curve
-from easrec_nni.report.plots.style import INK, look_of, new_figure, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

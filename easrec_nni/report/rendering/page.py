@@ -9,9 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from easrec_nni.common.figures import inline_svg
 from easrec_nni.report.composing import SectionContent
 from easrec_nni.report.content import Block, Column, Table
-from easrec_nni.report.plots.style import inline_svg
 
 __all__ = ["html_report"]
 

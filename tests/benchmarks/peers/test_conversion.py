@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.peers.conversion import convert
-from easrec_nni.batches import EvaluationBatches
 from easrec_nni.data import Dataset, prepare
+from easrec_nni.data.batches.training import EvaluationBatches
 
 
 def test_recboles_file_holds_every_interaction_in_order(tiny_dataset: Dataset, tmp_path: Path) -> None:

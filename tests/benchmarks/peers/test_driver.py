@@ -16,9 +16,9 @@ from benchmarks.peers.epoch import measure_epochs
 from benchmarks.peers.inference import contestants, measure_inference, read_choice
 from benchmarks.peers.systems import SHAPES
 from benchmarks.peers.turns import write_result
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.evaluation import evaluate
+from easrec_nni.evaluation.scoring import evaluate
 
 
 @pytest.fixture

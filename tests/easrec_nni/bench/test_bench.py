@@ -10,15 +10,15 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.bench import running as running_module
 from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.profiling import operator_shares
 from easrec_nni.bench.running import all_measured, run_measurements
 from easrec_nni.cli.main import build_app
-from easrec_nni.cost import architecture_cost
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.errors import UserError
 from search_spaces.threads import run_each
 
 SPACE = {"max_length": 8, "hidden": 16, "inner": 16, "heads": 2, "layers": 2, "inner_pruning": [0, 0.5]}

@@ -7,11 +7,11 @@ import io
 import torch
 
 from easrec_nni.bench.epochs import Training, search_epoch
-from easrec_nni.callbacks import EpochOrder
 from easrec_nni.data import Dataset
-from easrec_nni.protocol import training_batches
-from easrec_nni.settings import TrialSettings
-from easrec_nni.training import SequenceModule, make_trainer, seed_everything
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.callbacks import EpochOrder
+from easrec_nni.training.module import SequenceModule, make_trainer, seed_everything
+from easrec_nni.training.protocol import training_batches
 from search_spaces import EASRecSpace, SpaceConfig
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 8, "heads": 2, "layers": 1, "dropout": 0.0}

@@ -12,8 +12,8 @@ from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.plots import scaling_plot
 from easrec_nni.bench.point import Order, in_own_process, measure_point
 from easrec_nni.bench.scaling import AXES, fitted_slope
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.errors import UserError
 from search_spaces import SpaceConfig
 
 FIXED = {"min_depth": 1, "layers": 1, "hidden_pruning": [0], "inner_pruning": [0], "hidden": 8, "inner": 8, "heads": 2}

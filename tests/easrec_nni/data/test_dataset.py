@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, load_dataset
-from easrec_nni.errors import UserError
 
 
 @pytest.fixture

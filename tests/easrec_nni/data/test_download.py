@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import prepare
 from easrec_nni.data.download import DownloadError, fetch, fetch_wheel
 from easrec_nni.data.reporting import LogReporter
 from easrec_nni.data.sources import gowalla, movielens
-from easrec_nni.errors import UserError
 
 BODY = b"some bytes" * 100_000
 MD5 = f"md5:{hashlib.md5(BODY).hexdigest()}"

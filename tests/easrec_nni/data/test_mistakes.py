@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import PrepareSettings, prepare
-from easrec_nni.errors import UserError
 
 GOOD = "user,item,time\n" + "".join(f"u{row % 2},i{row},{row}\n" for row in range(10))
 TYPED = "user_id:token\titem_id:token\ttimestamp:float\n"

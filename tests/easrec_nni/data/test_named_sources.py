@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 from easrec_nni.data.reporting import LogReporter
 from easrec_nni.data.sources import movielens
-from easrec_nni.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
 

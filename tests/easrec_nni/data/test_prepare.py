@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
-from easrec_nni.errors import UserError
 
 
 class Recorder:

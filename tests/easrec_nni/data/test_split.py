@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easrec_nni.batches import prefix_samples, windows
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, leave_one_out, split_validation_users
+from easrec_nni.data.batches.training import prefix_samples, windows
 from easrec_nni.data.split import check_trainable
-from easrec_nni.errors import UserError
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30))

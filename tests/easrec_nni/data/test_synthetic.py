@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, prepare
 from easrec_nni.data import sources as sources_module
 from easrec_nni.data.reporting import LogReporter
 from easrec_nni.data.sources import NAMED, choose_source
 from easrec_nni.data.sources.synthetic import SYNTHETIC_GOWALLA, SyntheticSource, draw_log
-from easrec_nni.errors import UserError
 
 SMALL = SyntheticSource("synthetic-small", "a tenth of a tenth", users=640, items=1645, interactions=20_184)
 

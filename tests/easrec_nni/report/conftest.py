@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from easrec_nni.architecture import Architecture
-from easrec_nni.cell import Cell
+from easrec_nni.architecture.document import Architecture
 from easrec_nni.report import write_report
-from easrec_nni.systems import SYSTEMS
+from easrec_nni.study.cell import Cell
+from easrec_nni.study.systems import SYSTEMS
 from search_spaces import SpaceConfig
 
 PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")

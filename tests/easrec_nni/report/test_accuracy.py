@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 from easrec_nni.report.accuracy import (
     accuracy_records,
     accuracy_table,

@@ -10,7 +10,7 @@ import pytest
 from easrec_nni.report.comparing import Interval, compare, is_better, is_tested, is_told_apart
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import SystemCells, merge_studies
-from easrec_nni.statistics import holm, paired_test
+from easrec_nni.report.significance import holm, paired_test
 
 WriteStudy = Callable[..., Path]
 

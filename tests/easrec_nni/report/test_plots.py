@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from easrec_nni.common.figures import inline_svg, new_figure, picture
 from easrec_nni.report.composing import compose
 from easrec_nni.report.content import Picture
 from easrec_nni.report.histories import mean_curve, option_curves
 from easrec_nni.report.plots.labels import Box, free_place, leader
 from easrec_nni.report.plots.options import PANELS, _above_lowest, options_plot
 from easrec_nni.report.plots.searching import spread_out
-from easrec_nni.report.plots.style import inline_svg, new_figure, picture
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import merge_studies
 

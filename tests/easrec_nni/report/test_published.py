@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from easrec_nni.report.published import PUBLISHED, PUBLISHED_GATES, PUBLISHED_PROTOCOL, published_for
-from easrec_nni.systems import SYSTEMS
+from easrec_nni.study.systems import SYSTEMS
 
 PAPER = {"easrec", "darts", "proxylessnas", "recnas", "sasrec", "sasrecf", "fdsa"} | {
     "sasrec-linrec",

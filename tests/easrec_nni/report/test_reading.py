@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 from easrec_nni.report.documents import PROTOCOLS
 from easrec_nni.report.reading import read_history, read_study
 

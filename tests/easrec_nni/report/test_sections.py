@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import Section, merge_studies
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
-from easrec_nni.errors import UserError
+from easrec_nni.common.errors import UserError
 from easrec_nni.report import write_report
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.composing import SectionContent

@@ -12,12 +12,12 @@ import psutil
 import pytest
 import yaml
 
-from easrec_nni.architecture import Architecture
-from easrec_nni.cell import read_result
+from easrec_nni.architecture.document import Architecture
 from easrec_nni.data import Dataset
-from easrec_nni.export import export_architecture
-from easrec_nni.nni_client import free_port
-from easrec_nni.nni_records import find_experiment, list_trials
+from easrec_nni.experiments.export import export_architecture
+from easrec_nni.experiments.manager import free_port
+from easrec_nni.experiments.records import find_experiment, list_trials
+from easrec_nni.study.cell import read_result
 
 SETTINGS = {
     "space": {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"},

@@ -9,16 +9,16 @@ import pytest
 import yaml
 from rich.console import Console
 
-from easrec_nni.cell import Cell
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.settings import TrialSettings
+from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import BUDGETS, with_budget
+from easrec_nni.study.cell import Cell
 from easrec_nni.study.folder import open_study, read_settings
 from easrec_nni.study.reproduce import Request, grid_of, reproduce, settings_for
 from easrec_nni.study.running import experiment_document, run_grid
+from easrec_nni.study.systems import SYSTEMS
 from easrec_nni.study.tables import TABLES, Grid
-from easrec_nni.systems import SYSTEMS
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
 
@@ -170,7 +170,7 @@ def test_nothing_is_started_where_every_cell_is_complete(
 ) -> None:
     grid = Grid(("popularity",), (0,))
     study = open_study(tmp_path / "study", tiny_dataset, settings, "smoke", "table3", grid)
-    from easrec_nni.cell import run_cell
+    from easrec_nni.study.cell import run_cell
 
     assert study.missing(grid.cells()) == [Cell("popularity", 0)]
     run_cell(Cell("popularity", 0), settings, study.cell_folder(Cell("popularity", 0)))

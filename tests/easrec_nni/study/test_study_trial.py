@@ -9,19 +9,20 @@ from typing import Any
 
 import pytest
 
-from easrec_nni import Architecture, nni_trial_io
-from easrec_nni import export as export_module
-from easrec_nni.cell import Cell, cell_settings
-from easrec_nni.cost import architecture_cost
+from easrec_nni import Architecture
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.errors import UserError
-from easrec_nni.export import choose_trial, export_architecture, trial_architecture
-from easrec_nni.nni_records import Trial
-from easrec_nni.settings import TrialSettings
+from easrec_nni.experiments import export as export_module
+from easrec_nni.experiments.export import choose_trial, export_architecture, trial_architecture
+from easrec_nni.experiments.records import Trial
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.study.cell import Cell, cell_settings
 from easrec_nni.study.folder import open_study
 from easrec_nni.study.tables import Grid
 from easrec_nni.study.trial import run_cell_trial
-from easrec_nni.trial import run_trial
+from easrec_nni.trial import nni_io as nni_trial_io
+from easrec_nni.trial.run import run_trial
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"}
 MEASURED = {"search_seconds", "retrain_seconds", "inference_ms_per_user", "files_at"}

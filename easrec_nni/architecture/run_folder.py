@@ -1,0 +1,53 @@
+"""A retrained folder as a network and, where there is one, its dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.weights import load_network
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.retraining.stage import check_dataset
+from search_spaces import EASRecSpace
+
+__all__ = ["open_run"]
+
+
+def open_run(
+    folder: str | Path, data: Dataset | str | Path | None = None, *, needs_dataset: bool = True
+) -> tuple[EASRecSpace, Dataset | None]:
+    """Network and dataset of a folder that ``easrec retrain`` wrote.
+
+    Parameters
+    ----------
+    folder
+        With ``architecture.json`` and ``weights.safetensors``.
+    data
+        Dataset, by default the one that the folder names.
+    needs_dataset
+        Whether a dataset that is not named or not there is an error, rather than None.
+
+    Raises
+    ------
+    UserError
+        The folder or the dataset cannot be read, or they do not fit.
+    """
+    run = Path(folder)
+    architecture = Architecture.read(run / "architecture.json")
+    network = load_network(architecture, run / "weights.safetensors").eval()
+    dataset = None
+    try:
+        dataset = _open(data or (architecture.dataset.name if architecture.dataset else None))
+    except UserError:
+        if needs_dataset or data is not None:
+            raise
+    if dataset is not None:
+        check_dataset(architecture, dataset)
+    return network, dataset
+
+
+def _open(data: Dataset | str | Path | None) -> Dataset:
+    if data is None:
+        raise UserError("the run's architecture.json names no dataset: give --data NAME")
+    return data if isinstance(data, Dataset) else load_dataset(data)

@@ -1,0 +1,83 @@
+"""What a measurement ran on, without anything that names the machine or its user."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+from easrec_nni.common.provenance import provenance
+
+__all__ = ["Allocator", "allocator_environment", "circumstances", "describe_machine", "load_average"]
+
+Allocator = Literal["keep", "default"]
+
+_THRESHOLDS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+_KEEP_BYTES = 4 << 30
+
+
+def describe_machine() -> dict[str, Any]:
+    """Processor, cores that this process may use, memory, system and C library.
+
+    Examples
+    --------
+    >>> sorted(describe_machine())
+    ['cores', 'libc', 'memory_bytes', 'processor', 'system']
+    """
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": f"{platform.system()} {platform.machine()}",
+        "libc": " ".join(platform.libc_ver()),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def load_average() -> list[float]:
+    """Processes that ran or waited for a core, on average over the last 1, 5 and 15 minutes."""
+    return [round(value, 2) for value in os.getloadavg()]
+
+
+def circumstances(before: list[float]) -> dict[str, Any]:
+    """What a benchmark's file says of how it came about: machine, load, command, commit, versions, time of the end.
+
+    Parameters
+    ----------
+    before
+        Load average at the beginning.
+    """
+    return {
+        "machine": describe_machine(),
+        "load_average": {"before": before, "after": load_average()},
+        **provenance(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def allocator_environment(allocator: Allocator) -> dict[str, str]:
+    """Environment of a process whose memory is managed in a known way, whatever this process was given.
+
+    Parameters
+    ----------
+    allocator
+        ``default``: glibc's own settings, by which every large block goes back to the system when it is freed and is
+        zeroed anew page by page at its next use; that can take longer than the arithmetic and says little about a
+        network. ``keep``: freed memory stays with the process, up to 4 GiB.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in _THRESHOLDS}
+    if allocator == "keep":
+        environment |= dict.fromkeys(_THRESHOLDS, str(_KEEP_BYTES))
+    return environment

@@ -1,0 +1,113 @@
+"""Writing files so that nobody ever meets half of one."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.common.errors import UserError
+
+__all__ = ["copy_whole", "read_json", "replacing", "write_text"]
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its place when the block ends without an exception.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; missing folders above it are made.
+
+    Yields
+    ------
+    Path
+        The temporary file, empty.
+
+    Raises
+    ------
+    UserError
+        The place cannot be written to, or its disk is full; what was there before stays as it was.
+    """
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; give the name of a file")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    except OSError as error:
+        raise _full(path) if _is_full(error) else UserError(f"cannot write {path}: {error.strerror}") from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner reads
+        temporary.replace(path)
+    except Exception as error:
+        # A cause further down counts: of a full disk, a writer may only say that its file did not get as long as meant.
+        if any(_is_full(each) for each in _chain(error)):
+            raise _full(path) from None
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether an exception is of a full disk; safetensors knows no errno, only the system's words."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return f"os error {errno.ENOSPC}" in str(error) or os.strerror(errno.ENOSPC) in str(error)
+
+
+def _full(path: Path) -> UserError:
+    return UserError(
+        f"no space is left for {path}: make room on that disk and run the same again, it goes on from what was "
+        "written whole before"
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def copy_whole(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def read_json(path: Path) -> Any:
+    """Document of a JSON file.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    ValueError
+        It holds no JSON, or JSON that is nested so deeply that Python gives up.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

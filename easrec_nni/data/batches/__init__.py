@@ -1,0 +1,9 @@
+"""Batches: the sequences that a network is trained and evaluated on, one module for each way to cut them.
+
+* ``training.py``: batches of next items, and batches of users to evaluate
+* ``masked.py``: batches with hidden items
+* ``modes.py``: names of the ways, and which networks each of them can train
+
+To add a way to train a sequence: a module here, a name in ``modes.py``, and a branch where ``training/protocol.py``
+makes the batches of a run.
+"""

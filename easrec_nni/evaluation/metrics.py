@@ -1,0 +1,229 @@
+"""Ranks and what is made of them: Recall, MRR and NDCG, each named with its protocol.
+
+``full`` ranks the target among all items, ``unseen`` among those that are not in the user's history. ``pop100`` and
+``uni100`` rank it against 100 negatives, drawn once for each dataset by popularity in the training part or uniformly,
+distinct and outside the history. ``pop100_recbole`` is what RecBole calls ``mode: pop100`` for sequential models, and
+the paper's group ranks by: 100 draws by popularity in the whole log, where the target alone is left out and a repeat
+counts once. It is harder than ``pop100``; published figures stand beside it alone. Ties count against the model: a
+network that scores all items alike ranks the target last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easrec_nni.common.errors import DivergedError
+
+__all__ = [
+    "METRICS",
+    "checked_scores",
+    "cut_offs",
+    "figure_standard_error",
+    "full_ranks",
+    "metrics_from_ranks",
+    "sampled_ranks",
+    "standard_error",
+    "user_gains",
+]
+
+METRICS = ("recall", "mrr", "ndcg")
+
+
+def checked_scores(scores: Tensor) -> Tensor:
+    """The scores, if none is NaN.
+
+    Raises
+    ------
+    DivergedError
+        A score is NaN.
+    """
+    if scores.numel() and scores.amax().isnan():  # a maximum with a NaN is NaN; isnan of all would be a copy
+        raise DivergedError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
+    return scores
+
+
+def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None) -> Tensor:
+    """Rank of each target among all items, 1 = best, last among equals.
+
+    Parameters
+    ----------
+    scores
+        ``[B, n_items + 1]``, column 0 = padding.
+    targets
+        ``[B]`` item numbers.
+    history
+        ``[B, T]`` items to leave out of the ranking (0 = none), never the target.
+
+    Returns
+    -------
+    Tensor
+        ``[B]`` int64.
+
+    Raises
+    ------
+    ValueError
+        A score is NaN.
+    """
+    wanted = checked_scores(scores).gather(1, targets[:, None])
+    above = scores >= wanted
+    above[:, 0] = False
+    if history is not None:
+        above.scatter_(1, history, False)
+    return _count(above.scatter_(1, targets[:, None], True))
+
+
+def sampled_ranks(scores: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
+    """Rank of each target against negatives, 1 = best, last among equals.
+
+    Parameters
+    ----------
+    scores
+        ``[B, n_items + 1]``.
+    targets
+        ``[B]``.
+    negatives
+        ``[B, K]`` item numbers, 0 = none.
+    """
+    wanted = checked_scores(scores).gather(1, targets[:, None])
+    above = (scores.gather(1, negatives) >= wanted) & (negatives != 0)
+    return 1 + above.sum(dim=1)
+
+
+def _count(true: Tensor) -> Tensor:
+    """How many are true in each row: ``[B, n]`` to ``[B]`` int64.
+
+    A sum along the rows first makes int64 of all, which over 164,532 items takes ten times as long as the comparison.
+    """
+    counts = [row.count_nonzero() for row in true]
+    return torch.stack(counts) if counts else true.new_zeros(0, dtype=torch.int64)
+
+
+def cut_offs(k: int | Sequence[int]) -> tuple[int, ...]:
+    """One cut-off or several, each once, in the order given.
+
+    Raises
+    ------
+    ValueError
+        There is none, or one is below 1.
+
+    Examples
+    --------
+    >>> cut_offs(10), cut_offs([20, 5, 20])
+    ((10,), (20, 5))
+    """
+    ks = (k,) if isinstance(k, int) else tuple(dict.fromkeys(k))
+    if not ks or min(ks) < 1:
+        raise ValueError(f"cut-offs are whole numbers from 1, not {k!r}")
+    return ks
+
+
+def user_gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.float64]:
+    """What each user adds to a metric's mean: with one relevant item, ``0`` where its rank is above k, else a gain.
+
+    Recall@k gains 1, MRR@k ``1 / rank``, NDCG@k ``1 / log2(rank + 1)``: the ideal DCG of one relevant item is 1.
+
+    Parameters
+    ----------
+    ranks
+        Ranks of targets, 1 = best, of any shape.
+    metric
+        One of :data:`METRICS`.
+    k
+        Cut-off.
+
+    Returns
+    -------
+    ndarray
+        Gains between 0 and 1, of the ranks' shape.
+
+    Raises
+    ------
+    ValueError
+        The metric is unknown, or a rank is below 1.
+
+    Examples
+    --------
+    >>> user_gains(np.array([1, 3, 11]), "ndcg", 10).tolist()
+    [1.0, 0.5, 0.0]
+    """
+    if metric not in METRICS:
+        raise ValueError(f"there is no metric {metric!r}; choose from {', '.join(METRICS)}")
+    ranks = np.asarray(ranks, dtype=np.float64)
+    if ranks.size and not ranks.min() >= 1:  # so that NaN is refused, too
+        raise ValueError("ranks are whole numbers from 1")
+    gains = {"recall": np.ones_like(ranks), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[metric]
+    return np.where(ranks <= k, gains, 0.0)
+
+
+def metrics_from_ranks(ranks: NDArray[np.int64] | Tensor, k: int | Sequence[int], protocol: str) -> dict[str, float]:
+    """Recall, MRR and NDCG at one k or several: means over users of :func:`user_gains`.
+
+    Parameters
+    ----------
+    ranks
+        ``[users]``, 1 = best.
+    k
+        Cut-off or cut-offs.
+    protocol
+        What the ranks are among; it becomes part of the names.
+
+    Raises
+    ------
+    ValueError
+        There are no ranks.
+
+    Examples
+    --------
+    >>> metrics_from_ranks(np.array([1, 3, 11]), k=10, protocol="full")
+    {'recall@10_full': 0.6666666666666666, 'mrr@10_full': 0.4444444444444444, 'ndcg@10_full': 0.5}
+    """
+    ranks = np.asarray(ranks)
+    if len(ranks) == 0:
+        raise ValueError("there are no ranks: no user was evaluated")
+    return {
+        f"{metric}@{cut}_{protocol}": float(user_gains(ranks, metric, cut).mean())
+        for cut in cut_offs(k)
+        for metric in METRICS
+    }
+
+
+def standard_error(gains: NDArray[np.float64]) -> float | None:
+    """Standard error of a mean over users: their sample standard deviation divided by the root of their number.
+
+    Parameters
+    ----------
+    gains
+        ``[users]``, or ``[seeds, users]``, whose mean over seeds is taken for each user first.
+
+    Returns
+    -------
+    float or None
+        None for fewer than two users, who have no spread that could be estimated.
+    """
+    per_user = np.atleast_2d(gains).mean(axis=0)
+    return float(per_user.std(ddof=1) / np.sqrt(len(per_user))) if len(per_user) > 1 else None
+
+
+def figure_standard_error(ranks: Mapping[str, NDArray[np.int64]], figure: str) -> float:
+    """Standard error over users of a figure by its full name; 0 for a single user.
+
+    Parameters
+    ----------
+    ranks
+        Of every user's target, by protocol.
+    figure
+        Such as ``ndcg@10_full``.
+
+    Examples
+    --------
+    >>> round(figure_standard_error({"full": np.array([1, 1, 100, 100])}, "ndcg@10_full"), 4)
+    0.2887
+    """
+    metric, _, rest = figure.partition("@")
+    k, _, protocol = rest.partition("_")
+    return standard_error(user_gains(ranks[protocol], metric, int(k))) or 0.0

@@ -1,0 +1,89 @@
+"""From scores to the ranks of the targets, by protocol, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.batches.training import EvaluationBatch
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.metrics import full_ranks, metrics_from_ranks, sampled_ranks
+
+__all__ = ["KNOWN_PROTOCOLS", "PROTOCOLS", "Ranker", "metrics_of"]
+
+KNOWN_PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
+"""Rankings that there are: see :mod:`easrec_nni.evaluation.metrics`."""
+PROTOCOLS = ("full", "pop100")
+"""Those that are used where nobody says which."""
+
+
+def metrics_of(ranks: dict[str, NDArray[np.int64]], k: int | Sequence[int] = 10) -> dict[str, float]:
+    """Recall, MRR and NDCG of all protocols at one k or several; ranks ``[users]`` by protocol."""
+    result: dict[str, float] = {}
+    for name, values in ranks.items():
+        result |= metrics_from_ranks(values, k, name)
+    return result
+
+
+class Ranker:
+    """Turns batches of scores into ranks by protocol, for one dataset and part.
+
+    Parameters
+    ----------
+    dataset
+        Whose negatives are ranked against.
+    part
+        ``valid`` or ``test``.
+    protocols
+        Any of :data:`KNOWN_PROTOCOLS`.
+
+    Raises
+    ------
+    UserError
+        There is no such part.
+    ValueError
+        There is no such protocol.
+    """
+
+    def __init__(self, dataset: Dataset, part: str, protocols: Sequence[str] = PROTOCOLS) -> None:
+        if part not in ("valid", "test"):
+            raise UserError(f"part={part!r}: evaluate on valid or test")
+        self.protocols = tuple(dict.fromkeys(protocols))
+        self.negatives = {name: dataset.negatives(name, part) for name in protocols if name not in ("full", "unseen")}
+        self.dataset, self.part = dataset, part
+        self.collected: dict[str, list[Tensor]] = {name: [] for name in protocols}
+
+    def add(self, scores: Tensor, batch: EvaluationBatch) -> None:
+        """Take the ranks of a batch."""
+        for name in self.protocols:
+            if name == "full":
+                ranks = full_ranks(scores, batch.targets)
+            elif name == "unseen":
+                ranks = full_ranks(scores, batch.targets, self._histories(batch).to(scores.device))
+            else:
+                chosen = torch.from_numpy(np.asarray(self.negatives[name][batch.rows.cpu().numpy()], dtype=np.int64))
+                ranks = sampled_ranks(scores, batch.targets, chosen.to(scores.device))
+            self.collected[name].append(ranks.cpu())
+
+    def _histories(self, batch: EvaluationBatch) -> Tensor:
+        """All interactions before the targets, however many; 0 where the target itself was seen before."""
+        split, rows = self.dataset.split, batch.rows.cpu().numpy()
+        places = split.valid_target_index if self.part == "valid" else split.test_target_index
+        begins, ends = self.dataset.offsets[split.eval_users[rows]], places[rows]
+        longest = int((ends - begins).max())
+        index = begins[:, None] + np.arange(longest)
+        seen = np.where(index < ends[:, None], self.dataset.items[np.minimum(index, ends[:, None] - 1)], 0)
+        return torch.from_numpy(np.where(seen == batch.targets.cpu().numpy()[:, None], 0, seen).astype(np.int64))
+
+    def ranks(self) -> dict[str, NDArray[np.int64]]:
+        """Ranks of all users that were added, in that order, by protocol."""
+        return {name: torch.cat(parts).numpy() for name, parts in self.collected.items()}
+
+    def metrics(self, k: int | Sequence[int] = 10) -> dict[str, float]:
+        """All metrics of all protocols over the users that were added."""
+        return metrics_of(self.ranks(), k)

@@ -1,0 +1,177 @@
+"""Evaluation: one pass over the scores of each user gives every protocol's ranks, and what would be recommended.
+
+Users come in batches that are as small as the catalogue is large: scores of all users and all items are never held.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from easrec_nni.data.batches.training import EvaluationBatch, EvaluationBatches
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.beyond_accuracy import Recommended
+from easrec_nni.evaluation.metrics import cut_offs
+from easrec_nni.evaluation.ranking import PROTOCOLS, Ranker, metrics_of
+from easrec_nni.study.systems.popularity import training_counts
+
+__all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "metrics_of", "rank_users"]
+
+# Scores of a batch are held at once: 2^24 float32 are 64 MiB.
+LARGEST_SCORES = 1 << 24
+LARGEST_BATCH = 256
+
+
+def evaluation_batch_size(n_items: int) -> int:
+    """Users in a batch, so that their scores stay small whatever the catalogue."""
+    return max(1, min(LARGEST_BATCH, LARGEST_SCORES // (n_items + 1)))
+
+
+@torch.no_grad()
+def _score_users(
+    network: Any, dataset: Dataset, part: str, max_length: int | None, take: Callable[[Tensor, EvaluationBatch], None]
+) -> NDArray[np.int64]:
+    """Hand the scores of all evaluated users to a function, batch by batch; return what sorts them by user."""
+    length = max_length or look_back(network)
+    batches = EvaluationBatches(dataset, part, length, evaluation_batch_size(dataset.n_items))
+    device, rows = network_device(network), []
+    was_training = network.training
+    network.eval()
+    try:
+        for batch in batches:
+            moved = EvaluationBatch(*(tensor.to(device) for tensor in batch))
+            take(network(moved.ids), moved)
+            rows.append(batch.rows)
+    finally:
+        network.train(was_training)
+    return torch.cat(rows).argsort().numpy()
+
+
+def rank_users(
+    network: Any,
+    dataset: Dataset,
+    part: str,
+    *,
+    max_length: int | None = None,
+    protocols: Sequence[str] = PROTOCOLS,
+) -> dict[str, NDArray[np.int64]]:
+    """Rank of every evaluated user's target by protocol, in the order of ``dataset.split.eval_users``.
+
+    Parameters
+    ----------
+    network
+        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
+    dataset
+        Prepared interactions.
+    part
+        ``valid`` or ``test``.
+    max_length
+        Newest interactions to hand to the network; its own ``config.max_length`` or ``max_length`` by default.
+    protocols
+        See :mod:`easrec_nni.evaluation.metrics`.
+
+    Raises
+    ------
+    UserError
+        There is no such part.
+    ValueError
+        A score is NaN, or there is no such protocol.
+    """
+    ranker = Ranker(dataset, part, protocols)
+    order = _score_users(network, dataset, part, max_length, ranker.add)
+    return {name: ranks[order] for name, ranks in ranker.ranks().items()}
+
+
+def evaluate(
+    network: Any,
+    dataset: Dataset,
+    part: str = "test",
+    *,
+    max_length: int | None = None,
+    k: int | Sequence[int] = 10,
+    protocols: Sequence[str] = PROTOCOLS,
+) -> dict[str, float]:
+    """Accuracy of a network on a part of a dataset, over all evaluated users.
+
+    Parameters
+    ----------
+    network, dataset, part, max_length, protocols
+        As in :func:`rank_users`.
+    k
+        Cut-off or cut-offs.
+
+    Returns
+    -------
+    dict
+        ``{"recall@10_full": …, "mrr@10_full": …, …}``.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from easrec_nni.data import prepare
+    >>> from easrec_nni.study.systems.popularity import Popularity
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> rows = [f"{user},{(user + t) % 9},{t}" for user in range(8) for t in range(5)]
+    >>> _ = (folder / "log.csv").write_text("user,item,time" + chr(10) + chr(10).join(rows))
+    >>> dataset = prepare(folder / "log.csv", out=folder / "prepared")
+    >>> sorted(evaluate(Popularity(dataset), dataset, protocols=["full"]))
+    ['mrr@10_full', 'ndcg@10_full', 'recall@10_full']
+    """
+    ranks = rank_users(network, dataset, part, max_length=max_length, protocols=protocols)
+    return metrics_of(ranks, k)
+
+
+def evaluate_fully(
+    network: Any,
+    dataset: Dataset,
+    part: str = "test",
+    ks: int | Sequence[int] = 10,
+    protocols: Sequence[str] = PROTOCOLS,
+    *,
+    max_length: int | None = None,
+) -> tuple[dict[str, float], dict[str, NDArray[np.int64]]]:
+    """Accuracy, coverage, popularity and ranks of one pass over the scores.
+
+    Parameters
+    ----------
+    network, dataset, part, protocols, max_length
+        As in :func:`rank_users`.
+    ks
+        Cut-off or cut-offs.
+
+    Returns
+    -------
+    metrics : dict
+        ``recall@k``, ``mrr@k``, ``ndcg@k`` of every protocol and k, and where ``full`` is among the protocols
+        ``coverage@k_full`` and ``mean_popularity@k_full`` (:mod:`easrec_nni.evaluation.beyond_accuracy`).
+    ranks : dict
+        As from :func:`rank_users`.
+    """
+    ranker, recommended = Ranker(dataset, part, protocols), Recommended(dataset.n_items, cut_offs(ks))
+
+    def take(scores: Tensor, batch: EvaluationBatch) -> None:
+        ranker.add(scores, batch)
+        if "full" in ranker.protocols:
+            recommended.add(scores)
+
+    order = _score_users(network, dataset, part, max_length, take)
+    ranks = {name: values[order] for name, values in ranker.ranks().items()}
+    metrics = metrics_of(ranks, ks)
+    if "full" in ranks:
+        metrics |= recommended.metrics(training_counts(dataset))
+    return metrics, ranks
+
+
+def look_back(network: Any) -> int:
+    """Interactions that a network looks back on; one where it does not say, as for popularity."""
+    return int(getattr(getattr(network, "config", network), "max_length", 1))
+
+
+def network_device(network: torch.nn.Module) -> torch.device:
+    """Device that a network's weights are on; the processor for one without weights."""
+    return next((weight.device for weight in network.parameters()), torch.device("cpu"))

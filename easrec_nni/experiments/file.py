@@ -1,0 +1,214 @@
+"""The YAML file of an NNI experiment: read as data, checked by NNI's own classes, and asked what it will do."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import re
+import shlex
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.yaml_files import read_yaml
+
+__all__ = ["ExperimentFile", "read_experiment"]
+
+TRIAL_MODULE = "easrec_nni.trial"
+LONGEST_QUOTE = 300
+_PYTHON = re.compile(r"python[\d.]*")
+_LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
+
+
+@dataclass(frozen=True)
+class ExperimentFile:
+    """An experiment as NNI will run it.
+
+    Attributes
+    ----------
+    path
+        The YAML file.
+    document
+        Its contents in NNI's canonical form: every field there, every path absolute.
+    """
+
+    path: Path
+    document: dict[str, Any]
+
+    @property
+    def platform(self) -> str:
+        """Training service: ``local``, ``remote``, ``kubeflow`` …, or ``hybrid`` for a list of them."""
+        service = self.document["trainingService"]
+        return "hybrid" if isinstance(service, list) else str(service["platform"])
+
+    @property
+    def copies_code(self) -> bool:
+        """Whether NNI packs the code directory up, and refuses a large one; local trials start in it as it is."""
+        service = self.document["trainingService"]
+        return self.platform != "local" or bool(service.get("reuseMode"))
+
+    @property
+    def connects_from_elsewhere(self) -> bool:
+        """Whether workers must reach the manager under an address that is not this machine's loopback.
+
+        NNI's remote service names ``localhost`` to its workers where no address is given: they are on this machine, or
+        at the other end of a tunnel.
+        """
+        service = self.document["trainingService"]
+        if self.platform == "local":
+            return False
+        if self.platform != "remote" or service.get("reuseMode"):
+            return True
+        address = service.get("nniManagerIp") or "localhost"
+        return _LOOPBACK.fullmatch(str(address)) is None
+
+    @property
+    def code_directory(self) -> Path:
+        """Where trials start, or a copy of which they start in."""
+        return Path(self.document["trialCodeDirectory"])
+
+    @property
+    def working_directory(self) -> Path:
+        """Where NNI keeps experiments' records and trials' files."""
+        return Path(self.document["experimentWorkingDirectory"])
+
+    @property
+    def concurrency(self) -> int:
+        """Trials at a time."""
+        return int(self.document["trialConcurrency"])
+
+    @property
+    def most_trials(self) -> int | None:
+        """Trials in all, if the file says so."""
+        return self.document.get("maxTrialNumber")
+
+    @property
+    def search_space(self) -> Any:
+        """The search space, inline or out of ``searchSpaceFile``; None where NNI takes it from the trials' code."""
+        return self.document.get("searchSpace")
+
+    @property
+    def runs_this_package(self) -> bool:
+        """Whether trials are this package's, and so report an NDCG."""
+        return self.interpreter is not None
+
+    @property
+    def shows_passwords(self) -> bool:
+        """Whether the file holds a password of SSH, which the web UI shows to everybody."""
+        services = self.document["trainingService"]
+        machines = [
+            machine
+            for service in (services if isinstance(services, list) else [services])
+            for machine in service.get("machineList") or []
+        ]
+        return any(machine.get("password") or machine.get("sshPassphrase") for machine in machines)
+
+    @property
+    def command_words(self) -> list[str]:
+        """Words of ``trialCommand`` as a shell sees them; none if it is not a command of words."""
+        try:
+            return shlex.split(str(self.document.get("trialCommand") or ""))
+        except ValueError:
+            return []
+
+    @property
+    def interpreter(self) -> str | None:
+        """Python that runs this package's trial, as ``trialCommand`` names it; None if it runs something else."""
+        words = self.command_words
+        module = next((place for place, word in enumerate(words) if word.startswith("easrec_nni.")), 0)
+        if module < 2 or words[module - 1] != "-m":
+            return None
+        named = [word for word in words[: module - 1] if _PYTHON.fullmatch(os.path.basename(word))]
+        return named[-1] if named else None
+
+    @property
+    def settings_file(self) -> Path | None:
+        """Settings that ``trialCommand`` gives to this package's trial; None if it runs something else."""
+        words = self.command_words
+        if TRIAL_MODULE not in words:
+            return None
+        rest = words[words.index(TRIAL_MODULE) + 1 :]
+        return self.code_directory / rest[1] if len(rest) > 1 and rest[0] == "--settings" else None
+
+    @property
+    def settings_changes(self) -> list[str]:
+        """``KEY=VALUE`` of every ``--set`` that ``trialCommand`` gives to this package's trial."""
+        words = self.command_words
+        places = [place for place, word in enumerate(words[:-1]) if word == "--set"]
+        return [words[place + 1] for place in places] if self.settings_file is not None else []
+
+
+def read_experiment(path: str | Path) -> ExperimentFile:
+    """Read an experiment's file and let NNI's own classes check it.
+
+    Raises
+    ------
+    UserError
+        One line for a missing file, broken YAML, a key that NNI does not know or a value that it refuses.
+    """
+    file = Path(path).absolute()
+    document = read_yaml(path, "experiment file", "`easrec init` writes examples", "trialConcurrency: 1")
+    if "trainingServicePlatform" in document:
+        raise UserError(
+            f"{path} has the form of NNI 1: `nnictl create --config {path}` prints it in today's form; save that"
+        )
+    names = {str(key).replace("_", "").lower() for key in document}  # NNI takes search_space for searchSpace
+    if {"searchspace", "searchspacefile"} <= names:
+        raise UserError(f"{path} has a searchSpace and a searchSpaceFile, and NNI would take the file: leave one out")
+    return ExperimentFile(file, _canonical(file, path))
+
+
+def _canonical(file: Path, shown: str | Path) -> dict[str, Any]:
+    from nni.experiment.config import ExperimentConfig, utils
+
+    # Of these classes' two warnings, the one about addresses is wrong here and the one about passwords is ours to give.
+    try:
+        with warnings.catch_warnings(), _at_level(logging.getLogger("nni.experiment.config"), logging.ERROR):
+            warnings.simplefilter("ignore")
+            document = dict(ExperimentConfig.load(file).json())
+            _check_algorithms(document)
+    except Exception as error:  # NNI refuses with whatever its own code raises, bare asserts among it
+        raise UserError(f"NNI refuses {shown}: {_reason(error)}") from None
+    finally:
+        utils.unset_base_path()  # NNI leaves it behind where loading failed, and then refuses every other file
+    return document
+
+
+@contextmanager
+def _at_level(logger: logging.Logger, level: int) -> Iterator[None]:
+    before = logger.level
+    logger.setLevel(level)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def _check_algorithms(document: dict[str, Any]) -> None:
+    """Refuse a tuner or assessor that NNI does not have: its manager would start, and end with an error later."""
+    from nni.tools.package_utils import config_manager
+
+    for role in ("tuner", "assessor"):
+        name = (document.get(role) or {}).get("name")
+        if name is not None and config_manager.get_algo_meta(name) is None:
+            known = [meta.name for meta in config_manager.get_all_algo_meta() if meta.algo_type == role]
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+            raise ValueError(f"{role}.name: there is no {role} {name!r}; {hint}")
+
+
+def _reason(error: Exception) -> str:
+    """What NNI refuses, in one line, where its own words do not say it."""
+    reason = " ".join(str(error).split())
+    if "attribute 'platform'" in reason:
+        return "trainingService must name a platform that NNI knows, such as `trainingService: {platform: local}`"
+    line = traceback.extract_tb(error.__traceback__)[-1].line or ""
+    if not reason and line.startswith("assert "):
+        return f"it asks for {line.removeprefix('assert ').replace('self.', '')}"
+    return reason[:LONGEST_QUOTE] or type(error).__name__

@@ -1,0 +1,245 @@
+"""Watching an experiment in the terminal until its trials end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.readable import readable_seconds
+from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
+from easrec_nni.experiments.manager import ExperimentStatus, experiment_status, tuner_lives
+from easrec_nni.experiments.records import Experiment, Trial, list_trials
+from easrec_nni.training.protocol import COMPARED, MONITOR
+
+__all__ = ["NO_TRIAL_SECONDS", "trials_table", "wait_for_first_trial", "watch"]
+
+SECONDS_BETWEEN_LOOKS = 1.0
+# The manager answers nothing while it starts a trial on a busy machine: one silence is no end.
+SILENT_LOOKS = 10
+NO_TRIAL_SECONDS = 60.0
+LOOKS_PER_SEARCH = 5  # of a tuner's process among all of this machine
+
+_COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": "red"}
+
+
+def _parameters(trial: Trial) -> str:
+    names = {"lambda": "λ"}
+    return ", ".join(f"{names.get(name, name)} {value}" for name, value in trial.parameters.items())
+
+
+def _doing(trial: Trial) -> str:
+    """What the newest report says: its phase and how many reports there were."""
+    if trial.status == "FAILED":
+        return trial.last_error()[:80]
+    if trial.is_over or not trial.intermediate:
+        return ""
+    phase = str(trial.intermediate[-1].get("phase", ""))
+    # A retraining's first report is of the network that it begins with, of epoch -1.
+    reports = [report for report in trial.intermediate if str(report.get("phase", "")) == phase]
+    epochs = sum(report.get("epoch") != -1 for report in reports)
+    return f"{phase} epoch {epochs}".strip()
+
+
+def _score(trial: Trial) -> str:
+    """Final NDCG, or the newest in brackets; of trials that name none, what they report as their result."""
+    if trial.score is not None:
+        ndcg = trial.figure(f"valid_selection_{MONITOR}")
+        return f"{trial.score if ndcg is None else ndcg:.4f}"
+    newest = trial.intermediate[-1] if trial.intermediate else {}
+    value = newest.get(COMPARED, newest.get(MONITOR, newest.get("default")))
+    return f"({value:.4f})" if isinstance(value, int | float) else ""
+
+
+def _cost(trial: Trial) -> str:
+    """Multiply-adds of the found network in the unit of the final result, once there is one."""
+    value = (trial.final or {}).get("madds_per_user")
+    return f"{value / 1e6:.2f} M" if isinstance(value, int | float) else ""
+
+
+def _duration(trial: Trial) -> str:
+    if trial.started is None:
+        return ""
+    return readable_seconds((trial.ended or time.time()) - trial.started)
+
+
+def trials_table(trials: Sequence[Trial]) -> Table:
+    """Table of trials: parameters, status, phase, score."""
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    for title in ("trial", "parameters", "status", "now"):
+        table.add_column(title)
+    for title in ("NDCG@10 valid", "multiply-adds", "time"):
+        table.add_column(title, justify="right")
+    for trial in trials:
+        status = Text(trial.status.lower(), style=_COLOURS.get(trial.status, ""))
+        cells = (_parameters(trial), status, Text(_doing(trial)), _score(trial), _cost(trial), _duration(trial))
+        table.add_row(str(trial.number), *cells)
+    return table
+
+
+def _picture(trials: Sequence[Trial], expected: int | None, url: str) -> RenderableType:
+    over = sum(trial.is_over for trial in trials)
+    of = f" of {expected}" if expected else ""
+    return Group(Spinner("dots", Text(f"{over}{of} trials ended; web UI: {url}")), trials_table(trials))
+
+
+def _report_changes(console: Console) -> Callable[[Sequence[Trial]], None]:
+    """Printer of a line whenever a trial's status or phase changes, for output that is no terminal."""
+    seen: dict[str, tuple[str, str]] = {}
+
+    def report(trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            phase = str(trial.intermediate[-1].get("phase", "")) if trial.intermediate else ""
+            state = (trial.status, "" if trial.is_over else phase)
+            if seen.get(trial.id) != state:
+                seen[trial.id] = state
+                parts = [f"trial {trial.number}", _parameters(trial), trial.status.lower(), state[1], _score(trial)]
+                parts += [trial.last_error()] if trial.status == "FAILED" else []
+                console.print(" · ".join(filter(None, parts)), markup=False, highlight=False, soft_wrap=True)
+
+    return report
+
+
+def watch(experiment: Experiment, console: Console, expected: int | None = None) -> list[Trial]:
+    """Show the trials of an experiment until no more will come.
+
+    Parameters
+    ----------
+    experiment
+        A running experiment.
+    console
+        Where to show them: a moving picture in a terminal, else a line for each change.
+    expected
+        Number of trials that are to come, to show.
+
+    Returns
+    -------
+    list of Trial
+        All trials.
+
+    Raises
+    ------
+    UserError
+        The manager or the tuner failed, died or was stopped by another program, or no trial came within a minute.
+    """
+    if not console.is_terminal:
+        return _look(experiment, _report_changes(console))
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        trials = _look(experiment, lambda seen: live.update(_picture(seen, expected, experiment.url)))
+    console.print(trials_table(trials))
+    return trials
+
+
+def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
+    silent = unread = 0
+    health = _Health(experiment)
+    while True:
+        status = experiment_status(experiment)
+        silent = silent + 1 if status.name == "STOPPED" else 0
+        if not silent:
+            try:
+                trials = list_trials(experiment)
+            except UserError:  # too busy to answer, and at work on its records, which are locked then
+                unread += 1
+                if unread > SILENT_LOOKS:
+                    raise
+            else:
+                unread = 0
+                show(trials)
+                if status.name == "DONE":
+                    return trials
+                health.check(status, len(trials))
+        if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
+            raise UserError(_failure(experiment, status))
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+def wait_for_first_trial(experiment: Experiment, since: float = 0.0, patience: float = NO_TRIAL_SECONDS) -> None:
+    """Return when an experiment that was just started has a trial, or has ended well without one.
+
+    Parameters
+    ----------
+    experiment
+        A running experiment.
+    since
+        Seconds since 1970 at which it was started or resumed: what its logs say of before does not count.
+    patience
+        Seconds after which a resumed experiment, which may have no more trials to come, is taken to go on.
+
+    Raises
+    ------
+    UserError
+        Its manager or its tuner ended, or there is no trial within :data:`NO_TRIAL_SECONDS`; with the reason.
+    """
+    silent = 0
+    health = _Health(experiment, since)
+    deadline = time.monotonic() + patience
+    while patience >= NO_TRIAL_SECONDS or time.monotonic() < deadline:
+        status = experiment_status(experiment)
+        silent = silent + 1 if status.name == "STOPPED" else 0
+        if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
+            raise UserError(_failure(experiment, status, since))
+        if not silent:
+            try:
+                trials = list_trials(experiment)
+            except UserError:  # too busy to answer
+                trials = []
+            health.check(status, len(trials))
+            if status.name == "DONE" or (trials and since == 0.0):
+                return
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+
+
+class _Health:
+    """Notices what NNI's manager does not tell: that the tuner has died, or that no trial comes.
+
+    Parameters
+    ----------
+    experiment
+        A running experiment.
+    since
+        Seconds since 1970 from which on its logs count.
+    """
+
+    def __init__(self, experiment: Experiment, since: float = 0.0) -> None:
+        self.experiment, self.since = experiment, since
+        self.began = time.monotonic()
+        self.looks = self.missing = 0
+
+    def check(self, status: ExperimentStatus, trials: int) -> None:
+        """Raise if the experiment will not go on.
+
+        Raises
+        ------
+        UserError
+            With the reason and the folder of its logs.
+        """
+        folder = self.experiment.folder
+        reason = tuner_failure(folder, self.since)
+        if not reason and status.name not in ("DONE", "STOPPING", "STOPPED") and self._is_missing():
+            reason = "its tuner is gone, killed or out of memory"
+        waited = time.monotonic() - self.began
+        if not reason and not trials and waited > NO_TRIAL_SECONDS:
+            why = manager_failure(folder, self.since) or f"the tuner gives none, and {last_words(folder)}"
+            reason = f"there is no trial after {waited:.0f} s: {why}"
+        if reason:
+            raise UserError(f"experiment {self.experiment.id} does not go on: {reason}; see {folder / 'log'}")
+
+    def _is_missing(self) -> bool:
+        """Whether the tuner's process was not there a few times; all processes are looked at now and then."""
+        self.looks += 1
+        if self.looks % LOOKS_PER_SEARCH == 0:
+            self.missing = 0 if tuner_lives(self.experiment.id) else self.missing + 1
+        return self.missing >= 2
+
+
+def _failure(experiment: Experiment, status: ExperimentStatus, since: float = 0.0) -> str:
+    said = "; ".join(status.errors) or manager_failure(experiment.folder, since)
+    reason = said or "its manager was stopped"
+    return f"experiment {experiment.id} ended early: {reason}; see {experiment.folder / 'log'}"

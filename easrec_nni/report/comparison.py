@@ -1,0 +1,171 @@
+"""Networks side by side: accuracy on the test set, cost, time; for the terminal, as CSV and as Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_json
+from easrec_nni.common.readable import readable_count
+
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "ComparisonRow",
+    "comparison_csv",
+    "comparison_markdown",
+    "comparison_table",
+    "read_run",
+]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: the figure's name, with protocol and unit, how it is titled and shown, and whether more is better."""
+
+    key: str
+    title: str
+    show: Callable[[float], str]
+    more_is_better: bool
+
+
+def _accuracy(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:.3f}"
+
+
+COLUMNS = (
+    *(
+        Column(f"{key}@10_{protocol}", f"{title}@10 {protocol}", _accuracy, True)
+        for protocol in ("full", "pop100")
+        for key, title in (("recall", "Recall"), ("mrr", "MRR"), ("ndcg", "NDCG"))
+    ),
+    Column("madds_per_user", "multiply-adds per user", readable_count, False),
+    Column("parameters", "parameters", readable_count, False),
+    Column("inference_ms_per_user", "inference ms per user", _milliseconds, False),
+)
+"""What networks are compared by (rankings: :mod:`easrec_nni.evaluation.metrics`). No published figure stands here."""
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """Figures of one network, by the names of :data:`COLUMNS`; what is not known is left out."""
+
+    name: str
+    figures: Mapping[str, float]
+
+    def text(self, column: Column) -> str:
+        """A figure as a person reads it."""
+        return column.show(self.figures[column.key]) if column.key in self.figures else "–"
+
+
+def read_run(name: str, file: str | Path) -> ComparisonRow:
+    """Row of a run's ``metrics.json``: the figures of its sections ``test``, ``cost`` and ``inference``.
+
+    Raises
+    ------
+    UserError
+        The file is missing or not of a run.
+    """
+    path = Path(file)
+    try:
+        document = read_json(path)
+    except (OSError, ValueError):
+        raise UserError(f"there is no readable {path}; run `python -m easrec_nni.retrain` again") from None
+    figures: dict[str, float] = {}
+    known = {column.key for column in COLUMNS}
+    if isinstance(document, dict):
+        for section in (document, *(document.get(part) for part in ("cost", "inference", "test"))):
+            if isinstance(section, dict):
+                figures |= {key: float(value) for key, value in section.items() if key in known and _is_finite(value)}
+    if "ndcg@10_full" not in figures:
+        raise UserError(f"{path} holds no test figures; run `python -m easrec_nni.retrain` again")
+    return ComparisonRow(name, figures)
+
+
+def _is_finite(value: object) -> bool:
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:  # JSON's whole numbers have no limit
+        return False
+
+
+def _shown(rows: Sequence[ComparisonRow]) -> list[Column]:
+    """Columns that some row has."""
+    return [column for column in COLUMNS if any(column.key in row.figures for row in rows)]
+
+
+def _best(rows: Sequence[ComparisonRow], column: Column) -> str | None:
+    """Best figure of a column as it is shown, so that rows that look alike are marked alike."""
+    values = [row.figures[column.key] for row in rows if column.key in row.figures]
+    return column.show(max(values) if column.more_is_better else min(values)) if len(values) > 1 else None
+
+
+def comparison_table(rows: Sequence[ComparisonRow], title: str | None = None) -> Table:
+    """Table for the terminal, one network in a column, so that it fits 80 characters; the best figures are bold.
+
+    Parameters
+    ----------
+    rows
+        Networks to compare.
+    title
+        Above the table.
+    """
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("test set")
+    for row in rows:
+        table.add_column(row.name, justify="right")
+    shown = _shown(rows)
+    for index, column in enumerate(shown):
+        best = _best(rows, column)
+        cells = [Text(row.text(column), style="bold" if row.text(column) == best else "") for row in rows]
+        ends = index + 1 < len(shown) and column.title.split()[-1] != shown[index + 1].title.split()[-1]
+        table.add_row(column.title, *cells, end_section=ends and column.more_is_better)
+    return table
+
+
+def comparison_csv(rows: Sequence[ComparisonRow]) -> str:
+    """CSV with all digits, one network in a line, columns named as the figures."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    shown = _shown(rows)
+    writer.writerow(["network", *(column.key for column in shown)])
+    for row in rows:
+        writer.writerow([row.name, *(row.figures.get(column.key, "") for column in shown)])
+    return stream.getvalue()
+
+
+def comparison_markdown(rows: Sequence[ComparisonRow]) -> str:
+    """Markdown table, one network in a line, the best figures bold.
+
+    Examples
+    --------
+    >>> rows = [ComparisonRow("a", {"parameters": 900}), ComparisonRow("b", {"parameters": 1200})]
+    >>> print(comparison_markdown(rows))
+    | network | parameters |
+    |---|---:|
+    | a | **900** |
+    | b | 1,200 |
+    """
+    shown = _shown(rows)
+    lines = ["| network | " + " | ".join(column.title for column in shown) + " |", "|---|" + "---:|" * len(shown)]
+    best = {column.key: _best(rows, column) for column in shown}
+    for row in rows:
+        cells = []
+        for column in shown:
+            text = row.text(column)
+            cells.append(f"**{text}**" if text == best[column.key] else text)
+        name = row.name.replace("|", "\\|")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

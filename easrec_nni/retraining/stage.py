@@ -1,0 +1,347 @@
+"""The retraining stage: a compact network from an architecture, trained, evaluated and written (Section II-G)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.document import Architecture, DatasetReference
+from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.training_settings import TrainingSettings
+from easrec_nni.architecture.weights import load_network, read_weights
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_json
+from easrec_nni.common.provenance import provenance
+from easrec_nni.data.batches.modes import check_mode
+from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.download import file_digest
+from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
+from easrec_nni.evaluation.inference import measure_inference
+from easrec_nni.searching.stage import dataset_identity
+from easrec_nni.settings.trial import SearchSettings, TrialSettings
+from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.training.divergence import EndIfDiverged
+from easrec_nni.training.micro_batch_size import MicroBatchSize
+from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
+from easrec_nni.training.parallel import Job, seed_apart, side_by_side
+from easrec_nni.training.protocol import (
+    MONITOR,
+    SELECTION,
+    item_loss,
+    request_of,
+    selection_batches,
+    training_batches,
+    validation_rows,
+)
+from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
+from search_spaces import EASRecSpace
+
+__all__ = ["Retrained", "check_dataset", "read_metrics", "retrain", "take_part_in_retraining"]
+
+METRIC_PARTS = ("test", "valid", "valid_selection_users", "cost", "training", "choices")
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A trained network and its figures.
+
+    Attributes
+    ----------
+    network
+        In evaluation mode.
+    metrics
+        The contents of ``metrics.json``.
+    folder
+        Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
+    """
+
+    network: EASRecSpace
+    metrics: dict[str, Any]
+    folder: Path
+
+
+def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
+    """Refuse a dataset whose catalogue is not the architecture's; warn if it is another preparation.
+
+    Raises
+    ------
+    UserError
+        The number of items differs.
+    """
+    if architecture.space.n_items != dataset.n_items:
+        raise UserError(
+            f"the architecture is for {architecture.space.n_items} items, the dataset {dataset.name} has "
+            f"{dataset.n_items}: set space.n_items (and dataset) in the JSON, or give the dataset it was searched on"
+        )
+    known = architecture.dataset.fingerprint if architecture.dataset else ""
+    if known and known != dataset.fingerprint:
+        _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
+
+
+def retrain(
+    architecture: Architecture | str | Path,
+    data: Dataset | str | Path,
+    out: str | Path,
+    *,
+    weights: str | Path | None = None,
+    settings: TrialSettings | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> Retrained:
+    """Train the network of an architecture, stop early, evaluate on validation and test set.
+
+    Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
+    The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
+    −1: where no epoch is better, it comes out unchanged.
+
+    Parameters
+    ----------
+    architecture
+        An architecture or its file, which may be written by hand.
+    data
+        A dataset, or what :func:`~easrec_nni.data.load_dataset` takes.
+    out
+        Folder for the results.
+    weights
+        Supernet to inherit from (Eq. 18), or None to start from fresh weights.
+    settings
+        Retraining, mode, history, loss, share and seed; the space is the architecture's. A key that is not set
+        explicitly is as the architecture records it (its ``training``), else the default; a line in the log says what
+        was taken from where.
+    progress, on_epoch, restart
+        As in :func:`~easrec_nni.searching.stage.search`.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from easrec_nni import Architecture, Choice, SpaceConfig, TrialSettings, prepare, retrain
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> rows = [f"{user},{(user + t) % 9},{t}" for user in range(8) for t in range(6)]
+    >>> _ = (folder / "log.csv").write_text("user,item,time" + chr(10) + chr(10).join(rows))
+    >>> dataset = prepare(folder / "log.csv", out=folder / "prepared")
+    >>> space = SpaceConfig(n_items=9, max_length=4, hidden=8, inner=16, heads=2, layers=2)
+    >>> architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1), space=space)
+    >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
+    >>> trained = retrain(architecture, dataset, folder / "retrained", settings=settings)
+    >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
+    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100']
+    """
+    origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.read(architecture)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
+    dataset.check_trainable()
+    check_dataset(architecture, dataset)
+    check_mode(settings.mode, architecture.space)
+    check_share(architecture, settings, dataset)
+    network = _network(architecture, dataset, settings, weights)
+    folder = _folder(out, architecture, dataset, settings, weights, restart)
+    _logger.info("%s", describe_training(architecture, settings, origin))
+    metrics_file, weights_file = folder.path / "metrics.json", folder.path / "weights.safetensors"
+    if metrics_file.is_file():
+        _logger.info("%s is complete: taken as it is", folder.path)
+        network = load_network(architecture, weights_file).eval()
+        return Retrained(network, read_metrics(folder.path), folder.path)
+    with side_by_side(settings.devices, _job(architecture, dataset, settings, folder, weights)):
+        record, micro_batch = _fit(network, dataset, settings, folder, progress, on_epoch)
+    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+    save_weights(network.state_dict(), weights_file)
+    metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
+    metrics["training"]["micro_batch"] = micro_batch.as_dict()
+    metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
+    write_ranks(ranks, folder.path / RANKS_FILE)
+    known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
+    identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
+    architecture.model_copy(
+        update={
+            "dataset": identity,
+            "training": _training(architecture, settings),
+            "metrics": {**architecture.metrics, **known},
+            "cost": metrics["cost"],
+        }
+    ).write(folder.path / "architecture.json")
+    (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
+    write_json(metrics_file, metrics)  # last: its presence says that the run is complete
+    return Retrained(network, metrics, folder.path)
+
+
+def read_metrics(folder: str | Path) -> dict[str, Any]:
+    """Figures that a retraining wrote.
+
+    Raises
+    ------
+    UserError
+        There are none, or the file is damaged.
+    """
+    file = Path(folder) / "metrics.json"
+    try:
+        metrics = dict(read_json(file))
+        if all(isinstance(metrics.get(part), dict) for part in METRIC_PARTS):
+            return metrics
+    except (OSError, ValueError, TypeError):
+        pass
+    raise UserError(f"there is no readable {file}: run the retraining again")
+
+
+def take_part_in_retraining(
+    architecture: Architecture, data: str | Path, settings: TrialSettings, out: str | Path, weights: str | Path | None
+) -> None:
+    """A process' share of what :func:`retrain` leads in another one: the training alone, nothing is written."""
+    dataset = load_dataset(data)
+    network = _network(architecture, dataset, settings, weights)
+    folder = _folder(out, architecture, dataset, settings, weights)
+    _fit(network, dataset, settings, folder, progress=False, on_epoch=None)
+
+
+def _job(
+    architecture: Architecture, dataset: Dataset, settings: TrialSettings, folder: RunFolder, weights: str | Path | None
+) -> Job:
+    return {
+        "stage": "retrain",
+        "data": str(dataset.path.resolve()),
+        "settings": settings.model_dump(mode="json", by_alias=True),
+        "out": str(folder.path.resolve()),
+        "architecture": architecture.to_json(),
+        "weights": None if weights is None else str(Path(weights).resolve()),
+    }
+
+
+def _network(
+    architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
+) -> EASRecSpace:
+    """The network as its training begins, the same in all processes."""
+    seed_everything(settings.seed)
+    network = load_network(architecture, weights)
+    set_features(network, dataset)
+    return network
+
+
+def _training(architecture: Architecture, settings: TrialSettings) -> TrainingSettings:
+    """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
+    training, before = recorded_training(settings), architecture.training
+    if before is None or before.arch_share is None:
+        return training
+    return training.model_copy(update={"arch_share": before.arch_share})
+
+
+def _folder(
+    out: str | Path,
+    architecture: Architecture,
+    dataset: Dataset,
+    settings: TrialSettings,
+    weights: str | Path | None,
+    restart: bool = False,
+) -> RunFolder:
+    """Folder of the run; one that was begun when half of the users selected goes on so."""
+    return RunFolder(out, _request(architecture, dataset, settings, weights), restart, later=["selection"])
+
+
+def _request(
+    architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
+) -> dict[str, Any]:
+    share = settings.search.arch_share
+    return {
+        "dataset": dataset.fingerprint,
+        "choices": architecture.choices.model_dump(mode="json"),
+        # Without defaults: a run stays the same one when a later version knows more settings.
+        "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
+        "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
+        **request_of(settings),
+        "inherited": file_digest(Path(weights)) if weights is not None else None,
+        # The key came later than runs by the default share.
+        **({"arch_share": share} if share != SearchSettings().arch_share else {}),
+        "selection": SELECTION,
+    }
+
+
+def _fit(
+    network: EASRecSpace,
+    dataset: Dataset,
+    settings: TrialSettings,
+    folder: RunFolder,
+    progress: bool,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+) -> tuple[EpochRecord, MicroBatchSize]:
+    chosen, length = settings.retrain, network.config.max_length
+    record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
+    size = MicroBatchSize(settings.micro_batch)
+    every_user = "selection" in folder.request
+    _, compared = validation_rows(dataset, settings.search.arch_share)
+    module = SequenceModule(
+        dataset,
+        chosen.learning_rate,
+        loss=item_loss(dataset, settings),
+        micro_batch=size,
+        compared=compared if every_user else None,
+    )
+    module.set_model(network)
+    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
+    trainer = make_trainer(
+        chosen.epochs,
+        [guard, EpochOrder(), record, SavePoint(folder.state)],
+        progress,
+        settings.precision,
+        judge_first=every_user and folder.checkpoint is None,
+    )
+    seed_apart(settings.seed)
+    trainer.fit(
+        module,
+        training_batches(dataset, settings, length, chosen.batch_size),
+        selection_batches(dataset, settings, length, every_user),
+        ckpt_path=folder.checkpoint,
+        weights_only=True,
+    )
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return record, size
+
+
+def _metrics(
+    architecture: Architecture,
+    network: EASRecSpace,
+    dataset: Dataset,
+    settings: TrialSettings,
+    record: EpochRecord,
+    inherited: bool,
+) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    begun_from = "inherited" if inherited else "scratch"
+    if record.best_epoch == BEFORE_TRAINING:
+        _logger.info(
+            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+            MONITOR,
+            record.best_score,
+            begun_from,
+        )
+    metrics = {
+        **figures,
+        "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
+        "inference": measure_inference(network, dataset),
+        "training": {
+            "epochs": sum(row["epoch"] != BEFORE_TRAINING for row in record.history),
+            "best_epoch": record.best_epoch,
+            "seconds": sum(row["seconds"] for row in record.history),
+            "threads": torch.get_num_threads(),
+            "weights": begun_from,
+            "kept": begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
+        },
+        "choices": architecture.choices.model_dump(mode="json"),
+        "dataset": dataset_identity(dataset),
+        "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        **provenance(),
+        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+    return metrics, ranks

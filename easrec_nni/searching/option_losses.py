@@ -1,0 +1,85 @@
+"""Cross entropy of each candidate and each depth of a supernet: what the data prefer, before any constraint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.scoring import evaluation_batch_size
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.losses import item_cross_entropy
+from easrec_nni.training.protocol import validation_rows
+from strategies import Selection
+
+__all__ = ["MOST_USERS", "OptionLosses"]
+
+MOST_USERS = 2048
+"""Users whose targets are scored once for each option; the same ones in every epoch."""
+
+
+class OptionLosses:
+    """Softmax cross entropy over all items of one-hot networks of a supernet, in nats, without dropout.
+
+    Each depth is measured with the largest candidate, each candidate at the largest depth, so that curves over epochs
+    compare like with like. Targets are those that train alpha and beta; whatever loss a run trains with, this is the
+    cross entropy of Eq. 13.
+
+    Parameters
+    ----------
+    dataset, settings
+        Of the search.
+    max_length
+        N.
+    """
+
+    def __init__(self, dataset: Dataset, settings: TrialSettings, max_length: int) -> None:
+        rows, _ = validation_rows(dataset, settings.search.arch_share)
+        if len(rows) > MOST_USERS:
+            rows = np.sort(np.random.default_rng(0).choice(rows, MOST_USERS, replace=False))
+        self.batches = EvaluationBatches(dataset, "valid", max_length, evaluation_batch_size(dataset.n_items), rows)
+
+    @torch.no_grad()
+    def __call__(self, space: Any, selection: Selection) -> dict[str, list[float]]:
+        """Cross entropy of every option, by label, in the order of alpha and beta.
+
+        Parameters
+        ----------
+        space
+            The supernet, wrapped by a strategy; any width and depth that is not in ``selection`` is fixed.
+        selection
+            Its architecture parameters.
+        """
+        # Options are ordered from the largest candidate to the smallest, and from the smallest depth to the largest.
+        reference = {label: len(names) - 1 if label == "depth" else 0 for label, names in selection.options.items()}
+        known: dict[tuple[tuple[str, int], ...], float] = {}
+        losses: dict[str, list[float]] = {}
+        was_training = space.training
+        space.eval()
+        try:
+            for label, names in selection.options.items():
+                losses[label] = []
+                for index in range(len(names)):
+                    options = reference | {label: index}
+                    key = tuple(options.items())
+                    if key not in known:
+                        with selection.only(options):
+                            known[key] = self._loss(space)
+                    losses[label].append(known[key])
+        finally:
+            space.train(was_training)
+        return losses
+
+    def _loss(self, space: Any) -> float:
+        items = space.item_vectors()
+        total: Tensor | float = 0.0
+        users = 0
+        for batch in self.batches:
+            states = space.newest_state(batch.ids.to(items.device))  # [B, d]
+            total = total + len(states) * item_cross_entropy(states, items, batch.targets.to(items.device) - 1)
+            users += len(states)
+        return float(total) / users

@@ -1,0 +1,332 @@
+"""Settings of a trial: one YAML file, checked whole, every key of which changes something."""
+
+from __future__ import annotations
+
+import difflib
+import reprlib
+import socket
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from easrec_nni.architecture.features import feature_space_fields
+from easrec_nni.architecture.training_settings import (
+    LARGEST_NUMBER,
+    LARGEST_SEED,
+    Loss,
+    MaskingSettings,
+    RetrainSettings,
+)
+from easrec_nni.architecture.training_settings import SettingsPart as _Settings
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.yaml_files import read_yaml
+from easrec_nni.data.batches.modes import History, Mode, check_history, check_mode
+from easrec_nni.data.dataset import Dataset, load_dataset
+from search_spaces import SpaceConfig
+
+__all__ = [
+    "MaskingSettings",
+    "ObjectiveSettings",
+    "RetrainSettings",
+    "SearchSettings",
+    "TemperatureSettings",
+    "TrialSettings",
+    "describe_validation_error",
+]
+
+LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
+# YAML's aliases let a file of a kilobyte stand for gigabytes: what is quoted is cut at every level.
+_QUOTE = reprlib.Repr()
+_QUOTE.maxlevel, _QUOTE.maxdict, _QUOTE.maxlist, _QUOTE.maxother = 2, 3, 4, 80
+
+
+class TemperatureSettings(_Settings):
+    """tau = max(end, start - decay * iteration), Table II."""
+
+    start: float = Field(1.0, gt=0)
+    end: float = Field(0.01, gt=0)
+    decay: float = Field(0.00005, ge=0, description="per iteration; the paper's suits 1,000 iterations an epoch")
+
+
+class SearchSettings(_Settings):
+    """The search stage."""
+
+    strategy: str = Field(
+        "easrec", description="how the space is searched: a name of STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies"
+    )
+    epochs: int = Field(100, ge=1, description="largest number of epochs, those of the warm-up included")
+    warmup_epochs: int | None = Field(
+        None,
+        ge=0,
+        description="first epochs: weights train alone, on paths drawn evenly; a third of epochs by default",
+    )
+    patience: int = Field(
+        10, ge=1, description="epochs without gain of the argmax network before a search that has decided stops"
+    )
+    batch_size: int = Field(32, ge=1, description="sequences in a training batch")
+    arch_batch_size: int = Field(64, ge=1, description="users in a batch that trains alpha and beta")
+    learning_rate: float = Field(1e-3, gt=0, description="Adam, network weights")
+    arch_movement: float = Field(
+        4.0, gt=0, description="nats that a logit of alpha or beta can move in the whole search; gives Adam's rate"
+    )
+    arch_learning_rate: float | None = Field(
+        None, gt=0, description="Adam's rate for alpha and beta per step, as papers state it; replaces arch_movement"
+    )
+    arch_every: int = Field(1, ge=1, description="f: iterations between two steps of alpha and beta")
+    arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
+    lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off of Eq. 16")
+    constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
+    dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
+    noise: bool = Field(True, description="Gumbel noise in the draws")
+    export: Literal["last", "best_epoch"] = Field(
+        "last",
+        description="architecture to export: of the last alpha and beta (Eq. 18), with the weights of the best epoch "
+        "among those that had it; or of the epoch whose argmax network had the highest NDCG",
+    )
+    temperature: TemperatureSettings = TemperatureSettings()
+    candidate_epochs: int = Field(2, ge=1, description="strategies that train candidates: epochs of each of them")
+
+    @model_validator(mode="after")
+    def _epochs_remain_after_the_warmup(self) -> SearchSettings:
+        if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs: {self.warmup_epochs} leaves none of {self.epochs} epochs to alpha and beta: "
+                "set fewer, or more epochs"
+            )
+        return self
+
+    @property
+    def warmup(self) -> int:
+        """Epochs of the warm-up, also where the settings leave their number to the default."""
+        return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
+
+
+class ObjectiveSettings(_Settings):
+    """Objective that the tuner maximises; ``objective: ndcg`` is short for a kind.
+
+    It changes what a trial reports as ``default`` (:class:`~easrec_nni.trial.objective.Objective`), and neither its
+    search nor its retraining.
+    """
+
+    kind: Literal["ndcg", "ceiling", "weighted"] = Field(
+        "ndcg", description="validation NDCG@10; of networks below a ceiling of cost; less a price for cost"
+    )
+    cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
+        "madds_per_user", description="ceiling, weighted: which cost, by its name in the final result"
+    )
+    ceiling: float | None = Field(None, gt=0, description="ceiling: what the network may cost, in the cost's own unit")
+    weight: float | None = Field(
+        None, ge=0, description="weighted: NDCG that the whole cost of the unpruned network is worth"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _word_is_a_kind(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _numbers_fit_the_kind(self) -> ObjectiveSettings:
+        for kind, name in (("ceiling", "ceiling"), ("weighted", "weight")):
+            given = getattr(self, name) is not None
+            if self.kind == kind and not given:
+                raise ValueError(f"kind: {kind} needs objective.{name}")
+            if given and self.kind != kind:
+                raise ValueError(f"{name} means something with kind: {kind} alone, and kind is {self.kind}")
+        if self.kind == "weighted" and self.cost == "inference_ms_per_user":
+            raise ValueError("there is no time of the unpruned network: weighted needs another cost, or kind: ceiling")
+        return self
+
+
+class TrialSettings(_Settings):
+    """Everything that a trial does: search, freeze, retrain.
+
+    A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` (short for ``search.lambda``), ``seed``,
+    ``search.arch_every``, ``space.dropout`` …
+    """
+
+    data: str = Field(description="name of a prepared dataset, or path of its folder")
+    data_fingerprint: str = Field(
+        "",
+        pattern="^([0-9a-f]{12,64})?$",
+        description="SHA-256 of the dataset that a trial must find, or its beginning; empty: whatever is there",
+    )
+    space: dict[str, Any] = Field(
+        default_factory=dict, description="fields of SpaceConfig but those that the dataset decides"
+    )
+    mode: Mode = Field(
+        "causal", description="a loss at every position, every prefix a sample, or masked items (objective: masked)"
+    )
+    masking: MaskingSettings = MaskingSettings()
+    history: History = Field(
+        "all",
+        description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone; "
+        "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
+        "augmented: all",
+    )
+    loss: Loss = Field(
+        "softmax",
+        description="over all items, or over negatives that are drawn for each batch; see easrec_nni.training.losses",
+    )
+    negatives: int = Field(
+        256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
+    )
+    gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    devices: int = Field(
+        1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
+    )
+    precision: Literal["float32", "bf16"] = Field(
+        "float32", description="bf16: products of the training in bfloat16, weights and their steps in float32"
+    )
+    micro_batch: Literal["rule", "measured"] | Annotated[int, Field(ge=1)] = Field(
+        "rule",
+        description="positions of a batch that are in memory at a time: by a rule, what is fastest here, or a number; "
+        "see easrec_nni.training.micro_batch_size",
+    )
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
+    search: SearchSettings = SearchSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+
+    @model_validator(mode="after")
+    def _history_fits_the_mode(self) -> TrialSettings:
+        check_history(self.mode, self.history)
+        return self
+
+    def dataset(self, beside: Path | None = None) -> Dataset:
+        """The dataset that ``data`` names; with a ``data_fingerprint``, that very one, down to every number.
+
+        Parameters
+        ----------
+        beside
+            Folder that a relative path starts from, other than the working directory.
+
+        Raises
+        ------
+        UserError
+            There is no such dataset, or it is another one.
+        """
+        is_relative = "/" in self.data and not self.data.startswith(("/", "~"))
+        place = beside / self.data if beside is not None and is_relative else self.data
+        dataset = load_dataset(place, verify=bool(self.data_fingerprint))
+        if not dataset.fingerprint.startswith(self.data_fingerprint):
+            raise UserError(
+                f"the dataset in {dataset.path} on {socket.gethostname()} has fingerprint {dataset.fingerprint[:12]}, "
+                f"and the settings ask for {self.data_fingerprint[:12]} (data_fingerprint): copy the folder of the "
+                "dataset that is meant to this machine, or prepare it here from the same log with the same options"
+            )
+        return dataset
+
+    def space_for(self, dataset: Dataset | int) -> SpaceConfig:
+        """The search space over a dataset: its number of items and, if asked for, its item features.
+
+        Parameters
+        ----------
+        dataset
+            The dataset; or a number of items, to check settings without item features where the dataset is elsewhere.
+
+        Raises
+        ------
+        UserError
+            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, a network that the training mode
+            cannot train, or item features that the dataset does not have.
+        """
+        sizes: dict[str, Any] = {"n_items": dataset if isinstance(dataset, int) else dataset.n_items}
+        if not isinstance(dataset, int) and self.space.get("features", "none") != "none":
+            names = self.space.get("feature_names") or ()
+            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+                raise UserError("settings, space.feature_names: must be a list of names, such as [genre]")
+            sizes |= feature_space_fields(dataset, names)
+        for name in ("n_items", "feature_sizes", "feature_values"):
+            if name in self.space:
+                verb = "is" if name == "n_items" else "are"
+                raise UserError(f"settings, space: {name} {verb} the dataset's; leave the key out")
+        try:
+            config = SpaceConfig(**{**self.space, **sizes})
+        except (ValidationError, TypeError) as error:
+            raise UserError(
+                f"settings, space: {describe_validation_error(error, list(SpaceConfig.model_fields))}"
+            ) from None
+        check_mode(self.mode, config, "settings: ")
+        return config
+
+    def with_parameters(self, parameters: dict[str, Any]) -> TrialSettings:
+        """Copy with sampled hyper-parameters put in, validated like a file."""
+        document = self.model_dump(by_alias=True)
+        for name, value in parameters.items():
+            path = (f"search.{name}" if name == "lambda" else name).split(".")
+            target = document
+            for part in path[:-1]:
+                if not isinstance(target.get(part), dict):
+                    raise UserError(f"hyper-parameter {name!r}: the settings have no section {part!r}")
+                target = target[part]
+            known = path[-1] in target or target is document["space"]
+            if not known:
+                keys = [*target, "lambda"] if target is document else list(target)
+                raise UserError(f"hyper-parameter {name!r} is no key of the settings{_hint(path[-1], keys)}")
+            target[path[-1]] = value
+        return self.parse(document, "hyper-parameters")
+
+    @classmethod
+    def read(cls, path: str | Path) -> TrialSettings:
+        """Settings of a YAML file.
+
+        Raises
+        ------
+        UserError
+            One line for a missing file, broken YAML, an unknown key or a value out of range.
+        """
+        file = Path(path)
+        document = read_yaml(file, "settings file", "`easrec init` writes examples", "data: ml-100k")
+        return cls.parse(document, str(file))
+
+    @classmethod
+    def parse(cls, document: dict[str, Any], origin: str) -> TrialSettings:
+        """Settings of a dictionary; ``origin`` says in messages where it comes from."""
+        try:
+            return cls.model_validate(document)
+        except ValidationError as error:
+            raise UserError(f"{origin}: {describe_validation_error(error, _known_keys(cls))}") from None
+
+    @classmethod
+    def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
+        """Settings that a run wrote; an earlier version took ``history: newest`` in augmented mode and ignored it."""
+        if document.get("mode") == "augmented" and document.get("history") == "newest":
+            document = {**document, "history": "all"}
+        return cls.parse(document, origin)
+
+
+def _known_keys(model: type[BaseModel]) -> list[str]:
+    keys: list[str] = []
+    for name, field in model.model_fields.items():
+        keys.append(field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys.extend(_known_keys(field.annotation))
+    return keys
+
+
+def _hint(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def describe_validation_error(error: Exception, known: list[str]) -> str:
+    """First problem of a pydantic error in one line, with the key and, for a mistyped one, the likely key.
+
+    Parameters
+    ----------
+    error
+        A ``ValidationError``, or another exception whose text is taken.
+    known
+        Keys to suggest.
+    """
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_hint(str(problem['loc'][-1]), known)}"
+    if problem["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[:LONGEST_QUOTE]} (got {_QUOTE.repr(problem['input'])})" if key else message

@@ -1,0 +1,101 @@
+"""A process that holds one trained network and measures it when asked: what :mod:`easrec_nni.study.efficiency` starts.
+
+``python -m easrec_nni.study.efficiency_worker CELL DATASET THREADS USERS`` loads, warms up and writes a line of JSON.
+Then it answers each line that it reads with one more: ``pass``, ``latency`` or ``memory``. It ends with its input.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.bench.worker_process import Answer, answers
+from easrec_nni.common.errors import UserError
+
+__all__ = ["RETRAINED", "WEIGHTS", "main", "serve"]
+
+RETRAINED = "retrained"
+WEIGHTS = "weights.safetensors"
+
+
+def serve(
+    cell: Path, dataset: str, threads: int, users: int, requests: Iterable[str], answer: Callable[[Answer], None]
+) -> None:
+    """Load a cell's network, say so, and answer requests until there are no more.
+
+    Parameters
+    ----------
+    cell
+        Folder of a cell, with its trained network in ``retrained``.
+    dataset
+        Path of the prepared dataset.
+    threads
+        Of torch, for this process.
+    users
+        Users that are scored one by one.
+    requests
+        ``pass``: score the test set once. ``latency``: score single users. ``memory``: the peak so far.
+    answer
+        Takes the answers, the first of which says that the network is loaded and warm.
+
+    Raises
+    ------
+    UserError
+        The cell's files or the dataset cannot be read.
+    """
+    import torch
+
+    from easrec_nni.architecture.document import Architecture
+    from easrec_nni.architecture.weights import load_network
+    from easrec_nni.data.dataset import load_dataset
+    from easrec_nni.evaluation.inference import ScoringTimer
+
+    torch.set_num_threads(threads)
+    architecture = Architecture.read(cell / RETRAINED / "architecture.json")
+    timer = ScoringTimer(load_dataset(dataset), architecture.space.max_length, single_users=users)
+    baseline = peak_memory_bytes()  # of Python, its libraries and the batches: the same for every network
+    network = load_network(architecture, cell / RETRAINED / WEIGHTS)
+    timer.pass_seconds(network)
+    timer.latencies_ms(network)
+    known: dict[str, Callable[[], Answer]] = {
+        "pass": lambda: _with_processor_time(lambda: timer.pass_seconds(network)),
+        "latency": lambda: {"milliseconds": timer.latencies_ms(network)},
+        "memory": lambda: {"peak_memory_bytes": peak_memory_bytes()},
+    }
+    answer(
+        {
+            "test_users": timer.users,
+            "throughput_batch": timer.batch_size,
+            "latency_users": len(timer.singles),
+            "threads": torch.get_num_threads(),
+            "baseline_peak_memory_bytes": baseline,
+            "bytes_on_disk": (cell / RETRAINED / WEIGHTS).stat().st_size,
+        }
+    )
+    for request in requests:
+        answer(known[request.strip()]())
+
+
+def _with_processor_time(measure: Callable[[], float]) -> Answer:
+    """Seconds that passed, and seconds that the cores worked for this process: less, where it had to wait for one."""
+    begin = time.process_time()
+    seconds = measure()
+    return {"seconds": seconds, "processor_seconds": time.process_time() - begin}
+
+
+def main(words: list[str]) -> int:
+    """Serve standard input; return the exit code."""
+    with answers() as answer:
+        try:
+            serve(Path(words[0]), words[1], int(words[2]), int(words[3]), sys.stdin, answer)
+        except UserError as error:
+            answer({"error": str(error)})
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,44 @@
+"""Every system of the paper's tables and its controls, under one protocol.
+
+To add one: a :class:`~easrec_nni.study.systems.system.System` in the file of its group (or a new file), listed there;
+it says what differs from the settings that all systems share. Nothing else needs to know of it: ``easrec systems``
+lists it, ``easrec reproduce --systems NAME`` runs it, ``easrec report`` shows it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.study.systems.ablations import ABLATIONS
+from easrec_nni.study.systems.floors import FLOORS
+from easrec_nni.study.systems.searched import CONTROLS, STRATEGIES
+from easrec_nni.study.systems.second_tier import SECOND_TIER
+from easrec_nni.study.systems.sequence_models import SEQUENCE_MODELS
+from easrec_nni.study.systems.system import GROUPS, System
+
+__all__ = ["GROUPS", "SYSTEMS", "System", "find_systems"]
+
+SYSTEMS: dict[str, System] = {
+    system.name: system
+    for group in (SEQUENCE_MODELS, STRATEGIES, CONTROLS, ABLATIONS, SECOND_TIER, FLOORS)
+    for system in group
+}
+"""All systems by name, in the order in which tables show them."""
+
+
+def find_systems(names: Sequence[str]) -> list[System]:
+    """Systems by name, in the order given, each once.
+
+    Raises
+    ------
+    UserError
+        A name is unknown; the message has the likely one.
+    """
+    for name in names:
+        if name not in SYSTEMS:
+            close = difflib.get_close_matches(name, SYSTEMS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "`easrec systems` lists them"
+            raise UserError(f"there is no system {name!r}; {hint}")
+    return [SYSTEMS[name] for name in dict.fromkeys(names)]

@@ -1,0 +1,23 @@
+"""Sanity floors: what needs no training and must be beaten."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.study.systems.popularity import Popularity
+from easrec_nni.study.systems.system import System
+
+__all__ = ["FLOORS"]
+
+
+def _item_knn(dataset: Dataset) -> nn.Module:
+    from easrec_nni.study.systems.item_knn import ItemKNN
+
+    return ItemKNN(dataset)
+
+
+FLOORS = (
+    System("popularity", "popularity", "floor", "items by training interactions", floor=Popularity),
+    System("itemknn", "item-kNN", "floor", "Sarwar et al., WWW 2001; cosine", floor=_item_knn),
+)

@@ -1,0 +1,238 @@
+"""What happens at the end of an epoch: the best network is kept, the run can be resumed, somebody is told."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from safetensors.torch import save_file
+from torch import Tensor
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import replacing
+from easrec_nni.training.parallel import average, gathered, is_first, rank
+from easrec_nni.training.random_states import random_state, set_random_state
+
+__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+
+BEFORE_TRAINING = -1
+"""Epoch of the row that judges the network as a training begins with it; it has no training loss (NaN)."""
+
+CPU = torch.device("cpu")
+
+_logger = logging.getLogger(__name__)
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors, whole: under a temporary name first."""
+    with replacing(path) as temporary:
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Rows of a ``history.csv``, one for each epoch.
+
+    Raises
+    ------
+    UserError
+        The file is missing or damaged.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, csv.Error):
+        raise UserError(f"{path} is missing or damaged: choose another --out, or --restart to begin anew") from None
+
+
+def write_history(rows: list[dict[str, float]], path: Path) -> None:
+    """Write rows as CSV, with the columns of the first.
+
+    A run that an earlier version began goes on with that one's columns.
+    """
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+class EpochOrder(Callback):
+    """Tells the training batches which epoch it is: their order depends on nothing else."""
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Before the first batch is made."""
+        trainer.train_dataloader.set_epoch(trainer.current_epoch)
+
+
+class EpochRecord(Callback):
+    """History of a run, its best epoch's weights, and early stopping.
+
+    Where the trainer validates before it trains (Lightning's sanity check), the network that it begins with has a row
+    of its own, of epoch :data:`BEFORE_TRAINING`, and competes with the epochs. All processes of a run keep the same
+    record, so that they stop together; the first one writes and tells.
+
+    Parameters
+    ----------
+    folder
+        Where ``best.safetensors`` and ``history.csv`` are written.
+    monitor
+        Metric to maximise.
+    patience
+        Epochs without gain after which the run stops.
+    weights
+        Gives the weights to keep.
+    extra
+        Gives further columns for an epoch's row.
+    on_epoch
+        Told every epoch's row.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        monitor: str,
+        patience: int,
+        weights: Callable[[], dict[str, Tensor]],
+        extra: Callable[[], dict[str, float]] | None = None,
+        on_epoch: Callable[[dict[str, float]], None] | None = None,
+    ) -> None:
+        self.folder, self.monitor, self.patience = folder, monitor, patience
+        self.weights, self.extra, self.on_epoch = weights, extra, on_epoch
+        self.history: list[dict[str, float]] = []
+        self.best_epoch, self.best_score = -1, -1.0
+        self._losses: list[Tensor] = []
+        self._began = time.perf_counter()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do not train on where the run had stopped before it was killed."""
+        trainer.should_stop = self.out_of_patience
+
+    def on_sanity_check_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock of the validation before the training."""
+        self._began = time.perf_counter()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._losses, self._began = [], time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Collect the loss, without waiting for it."""
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        self._losses.append(loss.detach())
+
+    def on_validation_end(self, trainer: Trainer, pl_module: Any) -> None:
+        """Judge the epoch."""
+        module = getattr(pl_module, "training_module", pl_module)
+        epoch = BEFORE_TRAINING if trainer.sanity_checking else trainer.current_epoch
+        row = {
+            "epoch": epoch,
+            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
+            "seconds": time.perf_counter() - self._began,
+            **module.metrics,
+            **(self.extra() if self.extra else {}),
+        }
+        self.history.append(row)
+        self.keep_best(row)
+        if is_first():
+            write_history(self.history, self.folder / "history.csv")
+        if epoch == BEFORE_TRAINING:
+            _logger.info("before training: %s %.4f, %.1f s", self.monitor, self.best_score, row["seconds"])
+        else:
+            self._say(row)
+        if self.on_epoch:
+            self.on_epoch(row)
+        if self.out_of_patience:
+            trainer.should_stop = True
+
+    def _say(self, row: dict[str, float]) -> None:
+        best = f"best {self.best_score:.4f} " + (
+            "before training" if self.best_epoch == BEFORE_TRAINING else f"in epoch {self.best_epoch}"
+        )
+        _logger.info(
+            "epoch %d: loss %.4f, %s %.4f (%s), %.1f s",
+            row["epoch"],
+            row["train_loss"],
+            self.monitor,
+            row[self.monitor],
+            best if self.best_score >= 0 else "warm-up",
+            row["seconds"],
+        )
+
+    def keep_best(self, row: dict[str, float]) -> None:
+        """Keep weights that are the best so far."""
+        if row[self.monitor] > self.best_score:
+            self.best_score, self.best_epoch = row[self.monitor], int(row["epoch"])
+            if is_first():
+                save_weights(self.weights(), self.folder / "best.safetensors")
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the last ``patience`` epochs brought no gain."""
+        return bool(self.history) and self.history[-1]["epoch"] - self.best_epoch >= self.patience
+
+    @property
+    def best_row(self) -> dict[str, float]:
+        """The best epoch's row."""
+        return next(row for row in self.history if row["epoch"] == self.best_epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"history": self.history, "best_epoch": self.best_epoch, "best_score": self.best_score}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.history = list(state_dict["history"])
+        self.best_epoch, self.best_score = state_dict["best_epoch"], state_dict["best_score"]
+
+
+class SavePoint(Checkpoint):
+    """Saves the run's whole state after every epoch; a kill loses the epoch that was running.
+
+    A subclass of Lightning's ``Checkpoint`` runs after all other callbacks, so that their state is the epoch's.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.ckpt"
+        self._to_restore: dict[str, Tensor] = {}
+        self._all_states: list[dict[str, Tensor]] = []
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the random numbers of a resumed run back to where they were."""
+        for kind, state in self._to_restore.items():
+            if kind in (CPU.type, pl_module.device.type):  # a run can go on on another kind of device
+                set_random_state(state, CPU if kind == CPU.type else pl_module.device)
+        self._to_restore = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write under a temporary name first: a kill must not leave half a checkpoint."""
+        drawing = {CPU.type: CPU, pl_module.device.type: pl_module.device}
+        self._all_states = gathered({kind: random_state(device) for kind, device in drawing.items()})
+        if is_first():
+            with replacing(self.path) as temporary:
+                trainer.save_checkpoint(temporary)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random states of every process, for dropout and Gumbel noise, which are drawn on the network's device.
+
+        What a version that knew the CPU's generator alone has read, it still finds.
+        """
+        first, *others = (states[CPU.type] for states in self._all_states)
+        written: dict[str, Any] = {"random_state": first}
+        if others:
+            written["random_states_of_others"] = others
+        if len(self._all_states[0]) > 1:
+            written["device_random_states"] = self._all_states
+        return written
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep it until the next epoch begins: setting a trainer up may use random numbers."""
+        states = [state_dict["random_state"], *state_dict.get("random_states_of_others", [])]
+        of_devices = state_dict.get("device_random_states", [{CPU.type: state} for state in states])
+        self._to_restore = of_devices[rank()]

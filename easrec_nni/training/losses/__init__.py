@@ -1,0 +1,53 @@
+"""Losses of the next item. A new one is one file in this folder, one line in :data:`LOSSES` and its name in settings.
+
+Which of them a run trains with is ``loss`` of the settings; all go through
+:func:`~easrec_nni.training.losses.next_item_loss`.
+"""
+
+from __future__ import annotations
+
+from easrec_nni.training.losses.gbce import GeneralisedCrossEntropy
+from easrec_nni.training.losses.negatives import WithNegatives, draw_negatives
+from easrec_nni.training.losses.next_item import ItemLoss, next_item_loss
+from easrec_nni.training.losses.sampled_softmax import SampledSoftmax
+from easrec_nni.training.losses.softmax import Softmax, item_cross_entropy
+
+__all__ = [
+    "LOSSES",
+    "GeneralisedCrossEntropy",
+    "ItemLoss",
+    "SampledSoftmax",
+    "Softmax",
+    "WithNegatives",
+    "draw_negatives",
+    "item_cross_entropy",
+    "make_loss",
+    "next_item_loss",
+]
+
+LOSSES: dict[str, type[ItemLoss]] = {
+    "softmax": Softmax,
+    "sampled_softmax": SampledSoftmax,
+    "gbce": GeneralisedCrossEntropy,
+}
+"""Losses by the name that settings give them."""
+
+
+def make_loss(name: str, n_items: int, gbce_t: float = 0.75) -> ItemLoss:
+    """The loss of a name, for a catalogue.
+
+    Parameters
+    ----------
+    name
+        A key of :data:`LOSSES`.
+    n_items
+        Items of the catalogue.
+    gbce_t
+        Calibration of gBCE, which alone knows it.
+
+    Examples
+    --------
+    >>> make_loss("gbce", 100, 0.5)
+    GeneralisedCrossEntropy(n_items=100, t=0.5)
+    """
+    return GeneralisedCrossEntropy(n_items, gbce_t) if name == "gbce" else LOSSES[name](n_items)

@@ -1,0 +1,74 @@
+"""From a batch to a number: which states are scored, against which items."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor
+
+from easrec_nni.data.batches.training import TrainingBatch
+
+__all__ = ["ItemLoss", "next_item_loss"]
+
+
+class ItemLoss(ABC):
+    """Mean over states of how badly their target is told from the other items.
+
+    Parameters
+    ----------
+    n_items
+        Items of the catalogue, without padding.
+    """
+
+    needs_negatives = True
+    """Whether batches must carry items to compare the targets with."""
+
+    def __init__(self, n_items: int) -> None:
+        self.n_items = n_items
+
+    @abstractmethod
+    def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
+        """The loss, a number.
+
+        Parameters
+        ----------
+        network
+            Whose ``item_vectors`` the states are multiplied with.
+        states
+            ``[positions, d]``.
+        targets
+            ``[positions]`` item numbers from 1.
+        negatives
+            ``[k]`` item numbers from 1, each once; they serve all positions.
+        """
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(n_items={self.n_items})"
+
+
+def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = None) -> Tensor:
+    """A loss averaged over the positions of a batch that have a target, times the batch's weight.
+
+    Parameters
+    ----------
+    network
+        A :class:`~search_spaces.EASRecSpace`, soft or frozen.
+    batch
+        With targets ``[B, T]`` for a loss at every position (or at every hidden one), ``[B]`` for one at the newest.
+    loss
+        What is averaged: softmax cross entropy over all items (Eq. 13) where nobody says. Eq. 14 prints binary cross
+        entropy without its sign; the model of Eq. 13 is a softmax.
+    """
+    if loss is None:
+        from easrec_nni.training.losses.softmax import Softmax
+
+        loss = Softmax(network.config.n_items)
+    if batch.targets.dim() == 1:
+        states, targets = network.newest_state(batch.ids), batch.targets
+    else:
+        real = batch.targets != 0
+        states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
+    # Padding has no vector: left out instead of masked, and so nothing is computed for it.
+    mean = loss(network, states, targets, batch.negatives)
+    return mean if batch.weight == 1 else batch.weight * mean

@@ -1,0 +1,278 @@
+"""Training of any network of a space, soft or frozen: one module and one trainer for search and retraining."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import random
+import warnings
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nni.nas.evaluator.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
+from pytorch_lightning import Callback
+from pytorch_lightning.callbacks import Checkpoint
+from torch import Tensor
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_json, write_text
+from easrec_nni.data.batches.training import EvaluationBatch, TrainingBatch
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.ranking import metrics_of
+from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
+from easrec_nni.training.losses import ItemLoss, next_item_loss
+from easrec_nni.training.micro_batch_size import MicroBatchSize
+from easrec_nni.training.micro_batches import loss_in_parts, parts_of
+from easrec_nni.training.parallel import average_gradients, count, gathered, is_first, rank
+from easrec_nni.training.protocol import COMPARED, MONITOR
+
+__all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
+
+CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
+
+_logger = logging.getLogger(__name__)
+
+
+class SequenceModule(LightningModule):
+    """Next-item training and validation of the network that :meth:`set_model` gives it.
+
+    Parameters
+    ----------
+    dataset
+        Whose validation targets are ranked.
+    learning_rate
+        Adam's step.
+    protocols
+        Rankings to validate by.
+    loss
+        Full softmax by default.
+    micro_batch
+        How many positions are in memory at a time; the rule by default.
+    compared
+        Rows of the evaluated users by which trials are compared, if others are validated too: their figure is a
+        column of its own.
+
+    Attributes
+    ----------
+    metrics
+        Of the last validation.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        learning_rate: float,
+        protocols: Sequence[str] = PROTOCOLS,
+        loss: ItemLoss | None = None,
+        micro_batch: MicroBatchSize | None = None,
+        compared: NDArray[np.int64] | None = None,
+    ) -> None:
+        super().__init__()
+        self.compared = compared
+        self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
+        self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
+        self.metrics: dict[str, float] = {}
+        self._ranker: Ranker | None = None
+        self._rows: list[Tensor] = []
+
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch, part by part."""
+        width = max(self.model.config.hidden, self.model.config.inner)
+        positions = self.micro_batch.positions(self._loss_of, batch, width)
+        return loss_in_parts(self._loss_of, parts_of(batch, width, positions))
+
+    def _loss_of(self, part: TrainingBatch) -> Tensor:
+        return next_item_loss(self.model, part, self.loss)
+
+    def on_after_backward(self) -> None:
+        """Take the step of all processes. NNI's search calls this too."""
+        average_gradients(self.model.parameters())
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin to collect ranks."""
+        self._ranker, self._rows = Ranker(self.dataset, "valid", self.protocols), []
+
+    def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
+        """Collect ranks."""
+        assert self._ranker is not None
+        with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would be equal
+            self._ranker.add(self.model(batch.ids), batch)
+        self._rows.append(batch.rows)
+
+    def on_validation_epoch_end(self) -> None:
+        """Make metrics of the ranks of all processes."""
+        assert self._ranker is not None
+        parts = gathered((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
+        ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+        self.metrics = metrics_of(ranks)
+        if self.compared is not None:
+            chosen = np.isin(np.concatenate([rows for _, rows in parts]), self.compared)
+            self.metrics[COMPARED] = metrics_of({name: values[chosen] for name, values in ranks.items()})[MONITOR]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam over the network's weights; those of the architecture belong to the strategy."""
+        return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
+
+
+def make_trainer(
+    epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32", judge_first: bool = False
+) -> Any:
+    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar.
+
+    It knows the device of its own process alone; see :mod:`easrec_nni.training.parallel` for what several do together.
+
+    Parameters
+    ----------
+    epochs
+        Largest number of epochs.
+    callbacks
+        What happens between them.
+    progress
+        Whether to draw a bar; the first process alone does.
+    precision
+        ``float32`` or ``bf16``.
+    judge_first
+        Whether the network is validated before the first epoch, as after every epoch.
+    """
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
+    warnings.filterwarnings("ignore", message=".*num_workers.*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    if progress and is_first():
+        from pytorch_lightning.callbacks import RichProgressBar
+
+        callbacks = [RichProgressBar(leave=False), *callbacks]  # first: it is put away before an error is told
+    return Trainer(
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=False,
+        accelerator="auto",
+        devices=[rank()] if count() > 1 and torch.cuda.is_available() else 1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        num_sanity_val_steps=-1 if judge_first else 0,
+        # Where nobody saves, Lightning would, and leave a folder where the process was started.
+        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+        enable_model_summary=False,
+        enable_progress_bar=progress,
+        use_distributed_sampler=False,
+        barebones=False,
+    )
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every source of random numbers that is used."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def use_threads(threads: int | None) -> int:
+    """Limit torch to a number of threads (default: the cores there are); returns the number in use.
+
+    Two processes with as many threads as cores each slow each other down a hundredfold.
+    """
+    wanted = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    torch.set_num_threads(max(1, wanted))
+    return torch.get_num_threads()
+
+
+class RunFolder:
+    """Output folder of a run that can be resumed: what it was asked for, its state, its results.
+
+    Parameters
+    ----------
+    path
+        The folder, made if it is not there.
+    request
+        Everything that decides the result. A folder that holds a run with another request is refused.
+    restart
+        Forget a run that is there.
+    later
+        Keys of the request that earlier versions did not note: a run that lacks one is the same run.
+
+    Attributes
+    ----------
+    request
+        As it was noted when the run began.
+
+    Raises
+    ------
+    UserError
+        The folder holds a run with other settings.
+    """
+
+    def __init__(
+        self, path: str | Path, request: dict[str, Any], restart: bool = False, later: Collection[str] = ()
+    ) -> None:
+        self.path = Path(path)
+        self.state = self.path / "state"
+        note = self.state / "request.json"
+        known = _read_request(note) if note.is_file() and not restart else None
+        if known is not None:
+            missing = set(later) - known["request"].keys()
+            request = {key: value for key, value in request.items() if key not in missing}
+        self.request = request
+        text = json.dumps(request, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        if known is not None:
+            if known["sha256"] != digest:
+                changed = sorted(
+                    key
+                    for key in known["request"].keys() | request.keys()
+                    if json.dumps(known["request"].get(key), sort_keys=True, default=str)
+                    != json.dumps(request.get(key), sort_keys=True, default=str)
+                )
+                raise UserError(
+                    f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
+                    "or --restart to begin anew there"
+                )
+            for part in self.state.glob(".*.part"):  # what a kill cut short; nobody reads it
+                part.unlink(missing_ok=True)
+            return
+        self.state.mkdir(parents=True, exist_ok=True)
+        for stale in [*self.state.glob("*"), *(self.path / name for name in ("metrics.json", "architecture.json"))]:
+            if stale.is_file():
+                stale.unlink()
+        write_json(note, {"sha256": digest, "request": json.loads(text)})
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Checkpoint to resume from, if there is one.
+
+        Raises
+        ------
+        UserError
+            The file is damaged, or no checkpoint; nothing that it holds is executed to find out.
+        """
+        path = self.state / "last.ckpt"
+        if not path.is_file():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            whole = isinstance(state, dict) and CHECKPOINT_PARTS <= state.keys()
+        except Exception:  # torch raises whatever comes of what the file holds
+            whole = False
+        if not whole:
+            raise UserError(f"{path} is damaged or no checkpoint of a run: --restart begins anew there")
+        return path
+
+
+def _read_request(note: Path) -> dict[str, Any]:
+    try:
+        known = read_json(note)
+        if isinstance(known["sha256"], str) and isinstance(known["request"], dict):
+            return dict(known)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise UserError(f"{note} is damaged, so that nobody knows which run is there: choose another --out, or --restart")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")

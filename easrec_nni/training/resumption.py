@@ -1,0 +1,93 @@
+"""Going on with a run that was begun before: one process at a time, and nobody is told less than of an unbroken run.
+
+NNI's manager gives a trial that it resumes the id, and with it the folder (``NNI_OUTPUT_DIR``), that the trial had
+before. A trial's state is in its folder, so it finds its own checkpoint there. What has to be seen to is here: the
+process of before may still be alive, and epochs may have ended while no manager was there to take their results.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+__all__ = ["LOCK_FILE", "alone", "locked", "tell_again"]
+
+LOCK_FILE = "lock"
+_logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def locked(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
+    """Hold a file's lock, which is the kernel's (``flock``) and ends with the process that holds it, by whatever death.
+
+    Parameters
+    ----------
+    file
+        Made if it is not there, and left there: what is in it is the caller's business.
+    on_wait
+        Called with the open file if another process has the lock, which is waited for then; may raise instead.
+
+    Yields
+    ------
+    BinaryIO
+        The file, unbuffered.
+
+    Raises
+    ------
+    OSError
+        The file cannot be made or locked.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Neither emptied before it is held, nor opened for appending, which would write behind what is there.
+    with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait(lock)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder: a trial whose manager was killed may still be at work there, and is waited for.
+
+    The file ``lock`` that stays behind says nothing: there is no stale lock that somebody would have to remove.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there.
+    """
+    with locked(folder / LOCK_FILE, lambda _: _logger.warning("another process works on %s: waiting for it", folder)):
+        yield
+
+
+def tell_again(on_epoch: Callable[[str, dict[str, float]], None], **folders: Path) -> None:
+    """Report the epochs that earlier processes of a run have completed, in their order.
+
+    Who listens leaves out what is known already, as :func:`~easrec_nni.trial.nni_io.report_intermediate` does.
+
+    Parameters
+    ----------
+    on_epoch
+        Told the phase and the row of every epoch.
+    folders
+        Folder of the run of each phase (``search``, ``retrain``), first one first; it need not be there.
+
+    Raises
+    ------
+    UserError
+        A history is damaged.
+    """
+    from easrec_nni.training.callbacks import read_history
+
+    for phase, folder in folders.items():
+        history = folder / "state" / "history.csv"
+        for row in read_history(history) if history.is_file() else []:
+            on_epoch(phase, row)

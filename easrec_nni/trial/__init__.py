@@ -1,0 +1,8 @@
+"""Trials: a search and a retraining as one trial of an NNI experiment, started by ``python -m easrec_nni.trial``.
+
+* ``run.py``: the trial and its program; ``nni_io.py``: parameters from NNI, results to NNI
+* ``reports.py``, ``tensorboard.py``: what each epoch reports; ``objective.py``: the figure that a tuner maximises
+* ``nas.py``, ``architecture_trial.py``: a trial of NNI's own NAS interface
+
+To add an objective: a kind in ``objective.py`` and in the settings.
+"""

@@ -1,0 +1,10 @@
+"""``python -m easrec_nni.trial``: the program of a trial, as NNI starts it."""
+
+from __future__ import annotations
+
+import sys
+
+from easrec_nni.trial.run import main
+
+if __name__ == "__main__":
+    sys.exit(main())

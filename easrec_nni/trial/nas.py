@@ -1,0 +1,121 @@
+"""NNI's ``NasExperiment`` over EASRec's space: a multi-trial strategy draws architectures, each is a trial of NNI's.
+
+Three things of NNI 3.0 are put right here:
+
+1. A space that is made with an object, as ours is with a ``SpaceConfig``, is sent to the trials as a pickle within
+   their parameters. :class:`DescribedSpace` is made of plain values.
+2. The web UI looks for an architecture's choices under ``mutation_summary``, where NNI 3.0 no longer puts them, and
+   shows the whole space instead. :class:`ShownModelSpace` does.
+3. Its engine would make the network for an evaluator; :class:`ArchitectureEvaluator` needs the choices alone, and so
+   the retraining that all other trials have is the one here too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nni
+import torch
+from nni.nas.evaluator import Evaluator
+from nni.nas.experiment import NasExperiment, NasExperimentConfig
+from nni.nas.space import ExecutableModelSpace, SimplifiedModelSpace
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.trial.nni_io import output_dir, trial_threads
+from search_spaces import EASRecSpace, SpaceConfig
+from strategies import MULTI_TRIAL_STRATEGIES
+
+__all__ = ["ArchitectureEvaluator", "DescribedSpace", "ShownModelSpace", "nas_experiment"]
+
+
+class DescribedSpace(EASRecSpace):
+    """EASRec's space, made of the fields of a :class:`~search_spaces.SpaceConfig`: NNI can write those as JSON."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(SpaceConfig(**fields))
+
+
+class ShownModelSpace(SimplifiedModelSpace):
+    """NNI's light form of a space, whose samples the web UI shows as parameters."""
+
+    def _dump(self) -> dict[str, Any]:
+        document = super()._dump()
+        return {"mutation_summary": document["sample"], **document} if "sample" in document else document
+
+    @classmethod
+    def _load(cls, **attributes: Any) -> SimplifiedModelSpace:
+        attributes.pop("mutation_summary", None)
+        return super()._load(**attributes)
+
+
+@nni.trace
+class ArchitectureEvaluator(Evaluator):
+    """Runs the trial of one architecture.
+
+    Parameters
+    ----------
+    settings
+        Settings as a document of plain values.
+    """
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__()
+        self.settings = settings
+
+    def _execute(self, model: Any) -> float:
+        """What NNI calls in the trial; returns the objective's value."""
+        import logging
+        import sys
+
+        from easrec_nni.training.module import use_threads
+        from easrec_nni.trial.architecture_trial import run_architecture_trial
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
+        use_threads(trial_threads())
+        out = output_dir("trial")
+        out.mkdir(parents=True, exist_ok=True)
+        try:
+            result = run_architecture_trial(TrialSettings.parse(self.settings, "settings"), model.sample, out)
+        except UserError as error:  # NNI shows the end of stderr as the reason why a trial failed
+            print(f"error: {error.message}", file=sys.stderr)
+            raise SystemExit(2) from None
+        return float(result.report["default"])
+
+
+class _Experiment(NasExperiment):
+    """NNI's experiment with samples that the web UI shows."""
+
+    def executable_model_factory(self, config: Any) -> ExecutableModelSpace:
+        return ShownModelSpace.from_model(self.model_space, self.evaluator)
+
+
+def nas_experiment(
+    settings: TrialSettings, space: SpaceConfig, strategy: str, trials: int, concurrency: int, name: str
+) -> NasExperiment:
+    """An experiment that is ready to run; see :func:`easrec_nni.experiments.nas.search_architectures`.
+
+    Parameters
+    ----------
+    settings
+        With a dataset that is found from anywhere.
+    space
+        The space over that dataset.
+    strategy
+        Name in :data:`~strategies.multi_trial.MULTI_TRIAL_STRATEGIES`.
+    trials, concurrency
+        Architectures in all, and at a time.
+    name
+        Shown in the web UI.
+    """
+    with torch.device("meta"):  # only its choices are needed here
+        described = DescribedSpace(**space.model_dump(mode="json", exclude_defaults=True))
+    evaluator = ArchitectureEvaluator(settings.model_dump(mode="json", by_alias=True))
+    chosen = MULTI_TRIAL_STRATEGIES[strategy](settings.seed)
+    config = NasExperimentConfig("ts", "simplified", "local")
+    config.experiment_name = name
+    config.max_trial_number = trials
+    config.trial_concurrency = concurrency
+    config.trial_code_directory = Path.cwd()
+    return _Experiment(described, evaluator, chosen, config)

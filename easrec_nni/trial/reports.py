@@ -1,0 +1,88 @@
+"""What a trial tells while it runs: curves for NNI's web UI, values for its assessor, everything for TensorBoard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.training.protocol import COMPARED, MONITOR
+from easrec_nni.trial.nni_io import report_intermediate
+from easrec_nni.trial.objective import Objective
+from easrec_nni.trial.tensorboard import TensorBoardLog
+
+__all__ = ["EpochReports"]
+
+SHOWN = ("expected_cost", "argmax_cost", "depth", "temperature", "entropy_pruning", "entropy_depth", "train_loss")
+Row = dict[str, float]
+
+
+class EpochReports:
+    """Reports of one trial's epochs.
+
+    NNI's web UI draws the numbers that the first report has, so that all of them have the same keys: what only a search
+    knows keeps its last value while the network is retrained. ``search`` and ``retrain`` are the two stages' curves of
+    validation NDCG@10 over the same users, those that trained no alpha or beta; the latter is 0 before it begins. Its
+    first value, of epoch -1, is of the network that the retraining begins with.
+
+    An assessor compares the k-th reports of trials by ``default``. A search that stops early would shift what comes
+    after it, and searches would be compared with retrainings. So :meth:`end_search` fills up to the number of epochs
+    that a search may have: the k-th report is of the same stage and epoch in all trials with equal ``search.epochs``.
+
+    Parameters
+    ----------
+    board
+        Folder of TensorBoard's files, or None for none.
+    objective
+        What ``default`` is; the NDCG if not given.
+    choices
+        ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the network, where there is no search.
+    """
+
+    def __init__(
+        self, board: Path | None, objective: Objective | None = None, choices: dict[str, Any] | None = None
+    ) -> None:
+        self.board = TensorBoardLog(board) if board is not None else None
+        self.objective = objective
+        self._kept: dict[str, Any] = {}
+        self._choices = choices
+
+    def epoch(self, phase: str, row: Row) -> None:
+        """Report an epoch of ``search`` or ``retrain``, or a candidate that was trained by itself."""
+        if self.board is not None:
+            self.board.epoch(phase, row)
+        choices = row if phase == "search" else self._choices
+        figure = row.get(COMPARED, row[MONITOR])
+        value = self.objective.epoch_value(figure, choices) if self.objective else figure
+        shown = {name: number for name, number in row.items() if name in SHOWN or "@" in name}
+        shown = {name: number for name, number in shown.items() if math.isfinite(number)}  # JSON has no NaN
+        own = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
+        self._send({"default": value, **own, "phase": phase, "epoch": int(row["epoch"]), **shown})
+
+    def end_search(self, history: Sequence[Row], choices: dict[str, Any], epochs: int | None) -> None:
+        """Report what was chosen for each epoch that the search was spared.
+
+        Parameters
+        ----------
+        history
+            Rows of all epochs, those of an earlier process among them.
+        choices
+            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of what was chosen.
+        epochs
+            Largest number of epochs; None where epochs are candidates, whose number nobody knows before.
+        """
+        self._choices = choices
+        best = max(row[MONITOR] for row in history if all(row[name] == value for name, value in choices.items()))
+        value = self.objective.epoch_value(best, choices) if self.objective else best
+        for epoch in range(len(history), epochs or 0):
+            self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
+
+    def close(self) -> None:
+        """Write what TensorBoard was not given yet."""
+        if self.board is not None:
+            self.board.close()
+
+    def _send(self, report: dict[str, Any]) -> None:
+        self._kept |= report
+        report_intermediate(dict(self._kept))

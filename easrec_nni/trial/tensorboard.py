@@ -1,0 +1,135 @@
+"""Everything that a trial records, as TensorBoard reads it: NNI's web UI starts one on the trials that are ticked."""
+
+from __future__ import annotations
+
+import logging
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch.utils.tensorboard import SummaryWriter
+
+    from easrec_nni.architecture.document import Architecture
+
+__all__ = ["TensorBoardLog", "network_image", "tag_of"]
+
+_TAGS = {
+    "train_loss": "loss/train",
+    "architecture_loss": "loss/architecture",
+    "constraint": "loss/constraint",
+    "warmup": "search/warm-up",
+    "temperature": "search/tau",
+    "depth": "search/depth L_t",
+    "hidden_pruning": "search/hidden pruning",
+    "inner_pruning": "search/inner pruning",
+    "expected_cost": "cost/expected",
+    "argmax_cost": "cost/argmax network",
+    "entropy_pruning": "search/entropy of alpha",
+    "entropy_depth": "search/entropy of beta",
+    "reward": "search/reward of the candidate",
+    "seconds": "time/seconds",
+}
+_OPTIONS = {
+    "alpha_": "alpha/",
+    "beta_": "beta/",
+    "cross_entropy_alpha_": "cross entropy of widths/",
+    "cross_entropy_beta_": "cross entropy of depths/",
+    "constraint_alpha_": "charge of widths/",
+    "constraint_beta_": "charge of depths/",
+}
+_logger = logging.getLogger(__name__)
+
+
+def tag_of(name: str) -> str | None:
+    """TensorBoard's name of a column of a history; None for what is not drawn.
+
+    Examples
+    --------
+    >>> tag_of("ndcg@10_full"), tag_of("alpha_hidden0_inner50"), tag_of("temperature"), tag_of("epoch")
+    ('metrics/ndcg@10_full', 'alpha/hidden0_inner50', 'search/tau', None)
+    """
+    for prefix, group in _OPTIONS.items():
+        if name.startswith(prefix):
+            return group + name.removeprefix(prefix)
+    return f"metrics/{name}" if "@" in name else _TAGS.get(name)
+
+
+class TensorBoardLog:
+    """Event files of a trial, one run for ``search`` and one for ``retrain`` so that their curves stand together.
+
+    Nothing of it can break a trial: where it cannot be written, a line in the log says so once.
+
+    Parameters
+    ----------
+    folder
+        Folder of the runs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._writers: dict[str, SummaryWriter] = {}
+        self._broken = False
+
+    def epoch(self, phase: str, row: dict[str, float]) -> None:
+        """Write the figures of an epoch; of the network before its training, at step -1, there is no loss."""
+        values = {tag: value for name, value in row.items() if (tag := tag_of(name)) and math.isfinite(value)}
+
+        def write(writer: SummaryWriter) -> None:
+            for tag, value in values.items():
+                writer.add_scalar(tag, value, int(row["epoch"]))
+            writer.flush()  # a process that is killed leaves what it had
+
+        self._attempt(phase, write)
+
+    def network(self, architecture: Architecture, step: int = 0) -> None:
+        """Write the picture of the network that was found, and its JSON."""
+
+        def write(writer: SummaryWriter) -> None:
+            writer.add_image("network", network_image(architecture), step, dataformats="HWC")
+            text = architecture.to_json()
+            writer.add_text("architecture", "\n".join(f"    {line}" for line in text.splitlines()), step)
+            writer.flush()
+
+        self._attempt("search", write)
+
+    def close(self) -> None:
+        """Close the files."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def _attempt(self, run: str, write: Any) -> None:
+        if self._broken:
+            return
+        try:
+            if run not in self._writers:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writers[run] = SummaryWriter(str(self.folder / run))
+            write(self._writers[run])
+        except Exception as error:  # a full disk, no tensorboard: the training is worth more than its picture
+            self._broken = True
+            _logger.warning("TensorBoard's files are not written any more: %s", error)
+
+
+def network_image(architecture: Architecture) -> NDArray[np.uint8]:
+    """Drawing of ``easrec show`` as pixels, ``[height, width, 3]``."""
+    import os
+
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from rich.console import Console
+
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=84, file=nowhere, highlight=False)
+        console.print(architecture.model_copy(update={"metrics": {}}).draw())
+    lines = console.export_text().rstrip().splitlines()
+    size = 9.0  # points; a character of the font is 0.602 of it wide
+    figure = Figure(figsize=(84 * size * 0.602 / 72, (len(lines) + 1) * size * 1.2 / 72), dpi=110)
+    canvas = FigureCanvasAgg(figure)
+    figure.text(0.01, 0.995, "\n".join(lines), family="DejaVu Sans Mono", size=size, va="top", linespacing=1.02)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,166 @@
+"""``easrec prepare`` as a user runs it."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from easrec_nni.cli import main
+from easrec_nni.common.errors import UserError
+from easrec_nni.data import load_dataset
+
+GOOD = "user,item,time\n" + "".join(f"u{row % 2},i{row},{row}\n" for row in range(10))
+
+
+@pytest.fixture
+def easrec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, str, str]]:
+    monkeypatch.setenv("EASREC_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "log.csv").write_text(GOOD)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(main.app, list(arguments))
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result.exit_code, result.stdout, result.stderr
+
+    return call
+
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+def test_counts_are_printed(easrec: Call, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(GOOD + "u0,i0,0\nu9,i0,5\n")
+    code, out, err = easrec("prepare", "log.csv")
+    assert code == 0
+    row = next(line for line in out.splitlines() if line.split()[1:2] == ["log"])
+    assert row.replace("\u2502", " ").split() == ["log", "3", "10", "3.67", "1.10", "11"]
+    assert "there are 4 users and 11 items" in out, "with padding, as the paper counts"
+    assert "evaluated users: 2 (training only, fewer than 3 interactions: 1)" in out
+    assert "dropped: 1 rows that repeat user, item and time of another" in out
+    assert "negatives pop100_valid: 2 users have fewer than 100 candidates" in out
+    assert load_dataset("log").manifest.counts.interactions == 11
+    code, out, err = easrec("prepare", "log.csv")
+    assert code == 0 and "already prepared with these settings, reusing" in err
+    assert row in out
+
+
+def test_options_reach_the_settings(easrec: Call) -> None:
+    code, _, err = easrec(
+        *("prepare", "log.csv", "--out", "there", "--name", "mine", "--seed", "4", "--keep-duplicates"),
+        *("--min-user-interactions", "2", "--min-item-interactions", "1", "--drop-invalid"),
+        *("--user-column", "user", "--item-column", "item", "--time-column", "time", "--rating-column", "time"),
+        *("--min-rating", "1", "--delimiter", ",", "--encoding", "ascii"),
+    )
+    assert code == 0, err
+    dataset = load_dataset("./there")
+    assert dataset.name == "mine"
+    assert dataset.manifest.settings.model_dump() == {
+        "min_user_interactions": 2,
+        "min_item_interactions": 1,
+        "min_rating": 1.0,
+        "drop_duplicates": False,
+        "drop_invalid": True,
+        "user_column": "user",
+        "item_column": "item",
+        "time_column": "time",
+        "rating_column": "time",
+        "delimiter": ",",
+        "encoding": "ascii",
+        "seed": 4,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ml-10k"], "did you mean ml-100k"),
+        (["missing.csv"], "neither a dataset nor an existing file"),
+        (["log.csv", "--item-column", "x"], "its columns are 'user', 'item', 'time'"),
+        (["log.csv", "--encoding", "x"], "unknown encoding"),
+        (["douban"], "--path"),
+        (["log.csv", "--min-rating", "nan"], "--min-rating must be a finite number"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(
+    easrec: Call, arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    code, out, err = easrec("prepare", *arguments)
+    assert code == 2 and out == ""
+    lines = err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("easrec: error: ") and message in lines[0]
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("arguments", [[], ["log.csv", "--no-such"], ["log.csv", "--seed", "-1"], ["a", "b"]])
+def test_wrong_usage_has_exit_code_2(easrec: Call, arguments: list[str]) -> None:
+    code, _, err = easrec("prepare", *arguments)
+    assert code == 2 and "Usage" in err and "Traceback" not in err
+
+
+def test_force_replaces(easrec: Call) -> None:
+    assert easrec("prepare", "log.csv")[0] == 0
+    code, _, err = easrec("prepare", "log.csv", "--seed", "1")
+    assert code == 2 and "--force" in err
+    assert easrec("prepare", "log.csv", "--seed", "1", "--force")[0] == 0
+    assert load_dataset("log").manifest.settings.seed == 1
+
+
+def test_help_has_examples_and_whole_option_names(easrec: Call) -> None:
+    code, out, _ = easrec("prepare", "--help")
+    assert code == 0 and "easrec prepare ml-100k\n" in out
+    for option in ("--min-item-interactions", "--keep-duplicates", "--path", "--out", "--force"):
+        assert option in out
+    code, out, _ = easrec("--help")
+    assert code == 0 and all(name in out for name, _ in main.COMMANDS)
+
+
+def test_interruption_and_errors_of_any_command(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    def mistaken() -> None:
+        raise UserError("two\nlines")
+
+    for command, code, text in ((interrupted, 130, "interrupted"), (mistaken, 2, "error: two lines")):
+        with pytest.raises(typer.Exit) as caught:
+            main.reporting_errors(command)()
+        assert caught.value.exit_code == code
+        assert capsys.readouterr().err == f"easrec: {text}\n"
+
+
+def test_module_can_be_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "easrec_nni.cli.main", "prepare", str(tmp_path / "missing.csv")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2 and "easrec: error: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_interrupted_process_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text(GOOD)
+    # The last step before the folder takes its place says that it is there, and waits for the signal.
+    program = (
+        "import time\nfrom easrec_nni.data import pipeline\nfrom easrec_nni.cli.main import run\n"
+        "write = pipeline.write_folder\n"
+        "pipeline.write_folder = lambda *a: (write(*a), print('ready', flush=True), time.sleep(60))\nrun()\n"
+    )
+    command = [sys.executable, "-c", program, "prepare", "log.csv", "--out", "new"]
+    # A shell's background job ignores Ctrl-C, and so would what it starts: these tests may be part of one.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": heed}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == "ready\n"
+        assert len(list(tmp_path.iterdir())) == 2
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "easrec: interrupted" in err and "Traceback" not in err
+    assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]

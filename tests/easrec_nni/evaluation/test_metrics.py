@@ -1,0 +1,238 @@
+"""Ranks and metrics by hand, by brute force, and against ir-measures."""
+
+from __future__ import annotations
+
+import math
+
+import ir_measures
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ir_measures import RR, R, nDCG
+from scipy.stats import sem
+from torch import Tensor
+
+from easrec_nni.evaluation.metrics import (
+    cut_offs,
+    figure_standard_error,
+    full_ranks,
+    metrics_from_ranks,
+    sampled_ranks,
+    standard_error,
+    user_gains,
+)
+
+INF = float("inf")
+
+
+def brute_force(scores: list[float], target: int, others: list[int]) -> int:
+    """1 + the number of other items with at least the target's score."""
+    return 1 + sum(scores[item] >= scores[target] for item in others if item not in (0, target))
+
+
+@pytest.mark.parametrize(
+    "scores, target, rank",
+    [
+        ([-INF, 3.0, 2.0, 1.0], 1, 1),
+        ([-INF, 3.0, 2.0, 1.0], 2, 2),
+        ([-INF, 3.0, 2.0, 1.0], 3, 3),
+        # Ties count against the model, wherever the target stands among its equals.
+        ([-INF, 2.0, 2.0, 1.0], 1, 2),
+        ([-INF, 2.0, 2.0, 1.0], 2, 2),
+        ([-INF, 1.0, 2.0, 2.0], 3, 2),
+        ([-INF, 5.0, 5.0, 5.0], 1, 3),
+        ([-INF, 5.0, 5.0, 5.0], 3, 3),
+        ([-INF, -INF, -INF, 0.0], 1, 3),
+        # Padding is no item, whatever its score.
+        ([9.0, 3.0, 2.0, 1.0], 1, 1),
+        ([3.0, 3.0, 2.0, 1.0], 1, 1),
+    ],
+)
+def test_full_rank_by_hand(scores: list[float], target: int, rank: int) -> None:
+    assert full_ranks(torch.tensor([scores]), torch.tensor([target])).tolist() == [rank]
+
+
+@pytest.mark.parametrize(
+    "negatives, rank",
+    [
+        ([2, 3, 4], 2),
+        ([3, 4, 5], 1),
+        ([2, 2, 2], 4),
+        ([6, 3, 4], 2),  # a tie
+        ([0, 0, 0], 1),  # no negatives at all
+        ([2, 0, 0], 2),
+        ([6, 2, 0], 3),
+    ],
+)
+def test_sampled_rank_by_hand(negatives: list[int], rank: int) -> None:
+    # The padding's score is the best of all and must not count.
+    scores = torch.tensor([[9.0, 5.0, 7.0, 1.0, 2.0, 3.0, 5.0]])
+    assert sampled_ranks(scores, torch.tensor([1]), torch.tensor([negatives])).tolist() == [rank]
+
+
+@given(
+    rows=st.lists(st.lists(st.integers(-3, 3), min_size=9, max_size=9), min_size=1, max_size=4),
+    seed=st.integers(0, 10_000),
+)
+@settings(max_examples=60, deadline=None)
+def test_ranks_are_those_of_brute_force(rows: list[list[int]], seed: int) -> None:
+    # Few distinct scores: most ranks have ties.
+    generator = np.random.default_rng(seed)
+    scores = torch.tensor(rows).float()
+    targets = torch.from_numpy(generator.integers(1, 9, len(rows)))
+    everything = list(range(1, 9))
+    full = full_ranks(scores, targets)
+    assert full.tolist() == [brute_force(row, int(t), everything) for row, t in zip(rows, targets, strict=True)]
+    # Negatives are never the user's own items; 0 fills up.
+    negatives = torch.from_numpy(generator.integers(0, 9, (len(rows), 5)))
+    negatives[negatives == targets[:, None]] = 0
+    sampled = sampled_ranks(scores, targets, negatives)
+    assert sampled.tolist() == [
+        brute_force(row, int(t), drawn) for row, t, drawn in zip(rows, targets, negatives.tolist(), strict=True)
+    ]
+    histories = torch.from_numpy(generator.integers(0, 9, (len(rows), 6)))
+    unseen = full_ranks(scores, targets, histories)
+    assert unseen.tolist() == [
+        brute_force(row, int(t), [item for item in everything if item not in history])
+        for row, t, history in zip(rows, targets, histories.tolist(), strict=True)
+    ]
+
+
+def test_history_is_left_out_but_never_the_target() -> None:
+    scores = torch.tensor([[-INF, 1.0, 4.0, 3.0, 2.0]])
+    target = torch.tensor([1])
+    assert full_ranks(scores, target).tolist() == [4]
+    assert full_ranks(scores, target, torch.tensor([[2, 0]])).tolist() == [3]
+    assert full_ranks(scores, target, torch.tensor([[2, 1, 4]])).tolist() == [2]
+    assert full_ranks(scores, target, torch.tensor([[2, 3, 4, 1, 1]])).tolist() == [1]
+    assert full_ranks(scores, target, torch.tensor([[0, 0]])).tolist() == [4]
+
+
+@pytest.mark.parametrize("place", [0, 2, 5])
+def test_a_nan_anywhere_is_an_error(place: int) -> None:
+    scores, target = torch.zeros(2, 6), torch.tensor([2, 3])
+    scores[1, place] = torch.nan
+    with pytest.raises(ValueError, match="NaN among the scores: the network has diverged"):
+        full_ranks(scores, target)
+    with pytest.raises(ValueError, match="NaN among the scores"):
+        sampled_ranks(scores, target, torch.tensor([[1], [1]]))
+
+
+def test_metrics_by_hand() -> None:
+    found = metrics_from_ranks(torch.tensor([1, 2, 10, 11, 500]), k=10, protocol="pop100")
+    assert set(found) == {"recall@10_pop100", "mrr@10_pop100", "ndcg@10_pop100"}
+    assert found["recall@10_pop100"] == pytest.approx(3 / 5)
+    assert found["mrr@10_pop100"] == pytest.approx((1 + 1 / 2 + 1 / 10) / 5)
+    assert found["ndcg@10_pop100"] == pytest.approx((1 + 1 / math.log2(3) + 1 / math.log2(11)) / 5)
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_cut_off_is_in_the_name_and_in_the_value(k: int) -> None:
+    found = metrics_from_ranks(np.array([1, 2, 3, 4]), k=k, protocol="full")
+    kept = [rank for rank in (1, 2, 3, 4) if rank <= k]
+    assert found[f"recall@{k}_full"] == pytest.approx(len(kept) / 4)
+    assert found[f"mrr@{k}_full"] == pytest.approx(sum(1 / rank for rank in kept) / 4)
+
+
+def test_several_cut_offs_are_each_alone() -> None:
+    ranks = np.random.default_rng(0).integers(1, 30, 50)
+    expected = {k: metrics_from_ranks(ranks, k, "uni100") for k in (20, 1, 5)}
+    assert metrics_from_ranks(ranks, (20, 1, 5), "uni100") == {**expected[20], **expected[1], **expected[5]}
+    assert len({**expected[20], **expected[1], **expected[5]}) == 9
+
+
+@pytest.mark.parametrize("k", [0, -1, [], [5, 0]])
+def test_other_cut_offs_are_refused(k: int | list[int]) -> None:
+    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+        cut_offs(k)
+    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+        metrics_from_ranks(np.array([1]), k, "full")
+
+
+@pytest.mark.parametrize("k", [1, 10])
+@pytest.mark.parametrize("metric", ["recall", "mrr", "ndcg"])
+def test_metrics_are_means_of_the_users_gains(metric: str, k: int) -> None:
+    ranks = np.array([[1, 2, 3, 9], [10, 11, 200, 1]])
+    gain = {"recall": lambda rank: 1.0, "mrr": lambda rank: 1 / rank, "ndcg": lambda rank: 1 / math.log2(rank + 1)}
+    expected = [[gain[metric](rank) if rank <= k else 0.0 for rank in row] for row in ranks.tolist()]
+    assert user_gains(ranks, metric, k) == pytest.approx(np.array(expected))
+    assert metrics_from_ranks(ranks[1], k, "full")[f"{metric}@{k}_full"] == pytest.approx(np.mean(expected[1]))
+
+
+@pytest.mark.parametrize("ranks", [[0, 1], [-1], [1, math.nan]])
+def test_other_ranks_are_refused(ranks: list[float]) -> None:
+    with pytest.raises(ValueError, match="ranks are whole numbers from 1"):
+        user_gains(np.array(ranks), "ndcg", 10)
+
+
+def test_other_metrics_are_refused() -> None:
+    with pytest.raises(ValueError, match="no metric 'map'; choose from recall, mrr, ndcg"):
+        user_gains(np.array([1]), "map", 10)
+
+
+def test_no_ranks_are_an_error() -> None:
+    with pytest.raises(ValueError, match="no user was evaluated"):
+        metrics_from_ranks(torch.tensor([]), k=10, protocol="full")
+
+
+@pytest.mark.parametrize("k", [1, 10])
+@pytest.mark.parametrize("protocol", ["full", "pop100"])
+def test_standard_error_is_that_of_the_users_gains(k: int, protocol: str) -> None:
+    rng = np.random.default_rng(0)
+    ranks = {name: rng.integers(1, 30, 200) for name in ("full", "pop100")}
+    gains = [1 / math.log2(rank + 1) if rank <= k else 0.0 for rank in ranks[protocol]]
+    assert figure_standard_error(ranks, f"ndcg@{k}_{protocol}") == pytest.approx(sem(gains))
+    assert figure_standard_error({"full": ranks["full"][:1]}, f"recall@{k}_full") == 0
+
+
+def test_standard_error_of_several_seeds_is_that_of_users_means() -> None:
+    gains = np.random.default_rng(0).random((3, 40))
+    assert standard_error(gains) == pytest.approx(sem(gains.mean(axis=0)))
+    assert standard_error(gains[0]) == pytest.approx(sem(gains[0]))
+    assert standard_error(gains[0]) != pytest.approx(standard_error(gains))
+    assert standard_error(gains[:, :1]) is None and standard_error(gains[0, :1]) is None
+    assert standard_error(np.zeros(5)) == 0
+
+
+def run_of(scores: Tensor, items: list[list[int]]) -> list[ir_measures.ScoredDoc]:
+    return [
+        ir_measures.ScoredDoc(str(user), str(item), float(scores[user, item]))
+        for user, allowed in enumerate(items)
+        for item in allowed
+    ]
+
+
+@pytest.mark.parametrize("protocol", ["full", "pop100", "unseen"])
+def test_metrics_are_those_of_ir_measures(protocol: str) -> None:
+    users, n_items = 60, 40
+    generator = np.random.default_rng(5)
+    # A permutation for each user: no ties, which others break by name.
+    order = np.stack([generator.permutation(n_items + 1) for _ in range(users)])
+    scores = torch.from_numpy(order).float()
+    targets = torch.from_numpy(generator.integers(1, n_items + 1, users))
+    catalogue = range(1, n_items + 1)
+    if protocol == "full":
+        ranks, items = full_ranks(scores, targets), [list(catalogue)] * users
+    elif protocol == "unseen":
+        histories = torch.from_numpy(generator.integers(0, n_items + 1, (users, 15)))
+        ranks = full_ranks(scores, targets, histories)
+        items = [
+            [item for item in catalogue if item == target or item not in history]
+            for target, history in zip(targets.tolist(), histories.tolist(), strict=True)
+        ]
+    else:
+        drawn = [
+            generator.choice([item for item in catalogue if item != target], 20, replace=False).tolist()
+            for target in targets.tolist()
+        ]
+        ranks = sampled_ranks(scores, targets, torch.tensor(drawn))
+        items = [[target, *row] for target, row in zip(targets.tolist(), drawn, strict=True)]
+    relevant = [ir_measures.Qrel(str(user), str(target), 1) for user, target in enumerate(targets.tolist())]
+    theirs = ir_measures.calc_aggregate([R @ 10, RR @ 10, nDCG @ 10], relevant, run_of(scores, items))
+    ours = metrics_from_ranks(ranks, 10, protocol)
+    assert ours[f"recall@10_{protocol}"] == pytest.approx(theirs[R @ 10], abs=1e-9)
+    assert ours[f"mrr@10_{protocol}"] == pytest.approx(theirs[RR @ 10], abs=1e-9)
+    assert ours[f"ndcg@10_{protocol}"] == pytest.approx(theirs[nDCG @ 10], abs=1e-9)
+    assert 0.1 < ours[f"recall@10_{protocol}"] < 0.9

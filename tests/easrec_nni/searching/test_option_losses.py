@@ -1,0 +1,69 @@
+"""Cross entropy by depth and by candidate, against compact networks of the same weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from easrec_nni import Dataset, TrialSettings
+from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.searching import option_losses as module
+from easrec_nni.searching.option_losses import OptionLosses
+from easrec_nni.searching.stage import make_strategy
+from easrec_nni.training.protocol import validation_rows
+from search_spaces import EASRecSpace
+from strategies import STRATEGIES
+
+SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 3, "hidden_pruning": [0, 0.5]}
+
+
+def settings_of(dataset: Dataset, name: str) -> TrialSettings:
+    search = {"strategy": name, "arch_share": 0.7}
+    document = {"data": str(dataset.path), "space": {**SPACE, "supernet": "shared"}, "search": search, "loss": "gbce"}
+    return TrialSettings.parse(document, "test")
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_it_is_the_cross_entropy_of_the_compact_networks(tiny_dataset: Dataset, name: str) -> None:
+    settings = settings_of(tiny_dataset, name)
+    config = settings.space_for(tiny_dataset)
+    torch.manual_seed(0)
+    space = EASRecSpace(config)
+    networks = {choice: space.freeze(choice).eval() for choice in config.architectures()}
+    strategy = make_strategy(config, settings, 10)
+    strategy.mutate_model(space)
+    selection = strategy.selection
+    assert selection is not None
+    drawn = selection.draw()
+    space.train()
+    found = OptionLosses(tiny_dataset, settings, config.max_length)(space, selection)
+    assert space.training and not selection.hard and selection.weights is drawn
+
+    rows, _ = validation_rows(tiny_dataset, 0.7)
+    batches = list(EvaluationBatches(tiny_dataset, "valid", config.max_length, 1, rows))  # one user at a time
+    expected = {}
+    for choice, network in networks.items():
+        with torch.no_grad():
+            losses = [F.cross_entropy(network(b.ids)[:, 1:].double(), b.targets - 1) for b in batches]
+        expected[choice] = float(torch.stack(losses).mean())
+    largest = config.largest
+    for place, depth in enumerate(config.depths):
+        choice = largest.model_copy(update={"depth": depth})
+        assert found["depth"][place] == pytest.approx(expected[choice], rel=1e-5)
+    for place, (hidden, inner) in enumerate(config.candidates):
+        choice = largest.model_copy(update={"hidden_pruning": hidden, "inner_pruning": inner})
+        assert found["pruning"][place] == pytest.approx(expected[choice], rel=1e-5)
+    assert len(set(found["depth"])) == 3
+
+
+def test_many_users_are_sampled_the_same_way_every_time(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "MOST_USERS", 5)
+    settings = settings_of(tiny_dataset, "easrec")
+    first, second = (OptionLosses(tiny_dataset, settings, 6).batches.rows.tolist() for _ in range(2))
+    assert first == second and len(set(first)) == 5
+    assert set(first) <= set(validation_rows(tiny_dataset, 0.7)[0].tolist())

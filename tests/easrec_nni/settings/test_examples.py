@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from nni.experiment.config import ExperimentConfig
+
+from easrec_nni.settings.examples import copy_examples, examples_folder
+from easrec_nni.settings.trial import TrialSettings
+
+
+def items(number: int) -> Any:
+    """Stands for a dataset of which only the number of items counts."""
+    return SimpleNamespace(n_items=number)
+
+
+NAMES = ("ml100k", "ml1m", "gowalla", "douban")
+
+
+@pytest.fixture(scope="module", params=["checkout", "copied"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Examples where they lie, and as `easrec init` copies them."""
+    if request.param == "checkout":
+        return examples_folder()
+    copied = tmp_path_factory.mktemp("examples")
+    copy_examples(copied)
+    return copied
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nni_takes_the_experiment(folder: Path, name: str) -> None:
+    config = ExperimentConfig.load(folder / f"{name}.yml")
+    document = config.json()  # checks what loading does not
+    assert config.trial_concurrency == (2 if name == "ml100k" else 1)
+    assert config.tuner.name == "GridSearch"
+    assert config.tuner.class_args == {"optimize_mode": "maximize"}
+    assert config.training_service.platform == "local"
+    assert Path(document["trialCodeDirectory"]) == folder.resolve()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_trials_differ_in_lambda_and_every_value_is_tried(folder: Path, name: str) -> None:
+    document = yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))
+    values = document["searchSpace"]["lambda"]["_value"]
+    assert len(set(values)) >= 3
+    assert document["maxTrialNumber"] == len(values)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_trials_settings_exist_and_are_valid(folder: Path, name: str) -> None:
+    document = yaml.safe_load((folder / f"{name}.yml").read_text(encoding="utf-8"))
+    words = document["trialCommand"].split()
+    assert words[:3] == ["python3", "-m", "easrec_nni.trial"]
+    settings = TrialSettings.read(folder / words[words.index("--settings") + 1])
+    assert not settings.space_for(items(1000)).is_fixed
+    for value in document["searchSpace"]["lambda"]["_value"]:
+        assert settings.with_parameters({"lambda": value}).search.lambda_ == value
+
+
+TABLE_II = {
+    "ml1m": (200, 128, 256, 4, 4, (0, 0.25, 0.5)),
+    "gowalla": (100, 64, 256, 4, 4, (0, 0.5, 0.75)),
+    "douban": (100, 128, 256, 4, 4, (0, 0.5, 0.75)),
+}
+
+
+@pytest.mark.parametrize("name", TABLE_II)
+def test_shapes_are_those_of_table_ii(folder: Path, name: str) -> None:
+    space = TrialSettings.read(folder / "settings" / f"{name}.yml").space_for(items(1000))
+    shape = (space.max_length, space.hidden, space.inner, space.layers, space.heads, space.hidden_pruning)
+    assert shape == TABLE_II[name]
+    assert space.inner_pruning == space.hidden_pruning
+
+
+def test_the_folder_that_nni_copies_is_small() -> None:
+    assert sum(1 for _ in examples_folder().rglob("*")) < 50
+
+
+def test_lines_fit_the_screen() -> None:
+    for file in examples_folder().rglob("*.yml"):
+        assert max(map(len, file.read_text(encoding="utf-8").splitlines())) <= 120, file

@@ -1,0 +1,97 @@
+"""Sampled softmax against plain loops, against all samples there are, and against the full softmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from easrec_nni.training.losses import SampledSoftmax, Softmax, draw_negatives
+
+ALL = torch.arange(1, 8)
+
+
+def by_loops(table: Tensor, states: Tensor, targets: Tensor, negatives: list[int]) -> float:
+    """Position by position, item by item: negatives that are the target do not count, the others by 1 / Q."""
+    total = 0.0
+    for state, target in zip(states.tolist(), targets.tolist(), strict=True):
+        scores = [sum(a * b for a, b in zip(state, vector, strict=True)) for vector in table.tolist()]
+        others = [item for item in negatives if item != target]
+        share = len(others) / (len(table) - 2)
+        denominator = math.exp(scores[target]) + sum(math.exp(scores[item]) / share for item in others)
+        total += math.log(denominator) - scores[target]
+    return total / len(states)
+
+
+@pytest.mark.parametrize("negatives", [[5], [3, 5], [1, 2, 3], [7, 6, 5, 4, 3, 2, 1]])
+def test_the_loss_is_that_of_plain_loops(seven: Any, states: Tensor, targets: Tensor, negatives: list[int]) -> None:
+    found = SampledSoftmax(7)(seven, states, targets, torch.tensor(negatives))
+    assert found.item() == pytest.approx(by_loops(seven.table, states, targets, negatives), rel=1e-12)
+
+
+def test_with_all_items_it_is_the_full_softmax(seven: Any, states: Tensor, targets: Tensor) -> None:
+    full, sampled = Softmax(7)(seven, states, targets, None), SampledSoftmax(7)(seven, states, targets, ALL.flip(0))
+    assert sampled.item() == pytest.approx(full.item(), rel=1e-12)
+    for loss_of_full, loss_of_sample in zip(
+        torch.autograd.grad(full, (states, seven.table)),
+        torch.autograd.grad(sampled, (states, seven.table)),
+        strict=True,
+    ):
+        torch.testing.assert_close(loss_of_sample, loss_of_full, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_over_all_samples_the_denominators_mean_is_the_full_one(
+    seven: Any, states: Tensor, targets: Tensor, count: int
+) -> None:
+    scores = (states @ seven.table.T)[:, 1:]
+    for position in range(len(states)):
+        state, target = states[position : position + 1], targets[position : position + 1]
+        own = scores[position, int(target) - 1]
+        denominators = [
+            (SampledSoftmax(7)(seven, state, target, torch.tensor(items)) + own).exp().item()
+            for items in combinations(range(1, 8), count)
+        ]
+        expected = scores[position].exp().sum().item()
+        assert sum(denominators) / len(denominators) == pytest.approx(expected, rel=1e-12)
+
+
+def plain_softmax(table: Any, states: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
+    """Softmax over a target and the negatives beside it, without any correction."""
+    terms = []
+    for state, target in zip(states, targets.tolist(), strict=True):
+        chosen = [target, *(item for item in negatives.tolist() if item != target)]
+        terms.append(-(state @ table.table[chosen].T).log_softmax(0)[0])
+    return torch.stack(terms).mean()
+
+
+def mean_gradient_error(loss: Callable[..., Tensor], table: Any, states: Tensor, targets: Tensor, count: int) -> float:
+    """How far the mean gradient over 300 sets of negatives is from the full softmax's, as a share of its length."""
+    (full,) = torch.autograd.grad(Softmax(60)(table, states, targets, None), states)
+    losses = [loss(table, states, targets, draw_negatives(60, count, seed)) for seed in range(300)]
+    (mean,) = torch.autograd.grad(torch.stack(losses).mean(), states)
+    return ((mean - full).norm() / full.norm()).item()
+
+
+def test_the_mean_gradient_is_near_the_full_softmaxs(sixty: Any, states: Tensor, targets: Tensor) -> None:
+    errors = [mean_gradient_error(SampledSoftmax(60), sixty, states, targets, count) for count in (4, 20, 59)]
+    assert errors == sorted(errors, reverse=True)
+    assert errors[0] < 0.1 and errors[1] < 0.03 and errors[2] < 0.005
+
+
+def test_without_the_correction_it_is_not(sixty: Any, states: Tensor, targets: Tensor) -> None:
+    corrected = mean_gradient_error(SampledSoftmax(60), sixty, states, targets, 4)
+    assert mean_gradient_error(plain_softmax, sixty, states, targets, 4) > 2 * corrected
+
+
+def test_an_accidental_hit_is_not_pushed_down(seven: Any, states: Tensor) -> None:
+    """Where the only negative is the target, there is nothing to learn, and no NaN either."""
+    target = torch.tensor([4])
+    loss = SampledSoftmax(7)(seven, states[:1], target, torch.tensor([4]))
+    loss.backward()
+    assert loss.item() == 0.0 and seven.table.grad.abs().max() == 0.0 and states.grad is not None
