@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.data.batches.training import EvaluationBatch, EvaluationBatches
+from easrec_nni.data.counts import training_counts
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.beyond_accuracy import Recommended
 from easrec_nni.evaluation.metrics import cut_offs
 from easrec_nni.evaluation.ranking import PROTOCOLS, Ranker, metrics_of
-from easrec_nni.study.systems.popularity import training_counts
 
 __all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "metrics_of", "rank_users"]
 

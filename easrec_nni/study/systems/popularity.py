@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from easrec_nni.data.counts import training_counts
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.data.negatives import training_items
 
-__all__ = ["Popularity", "training_counts"]
-
-
-def training_counts(dataset: Dataset) -> NDArray[np.int64]:
-    """Training interactions of each item: ``[n_items + 1]``, entry 0 (padding) is 0."""
-    training = training_items(dataset.items, dataset.offsets, dataset.split)
-    return np.bincount(training, minlength=dataset.n_items + 1).astype(np.int64)
+__all__ = ["Popularity"]
 
 
 class Popularity(nn.Module):

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from easrec_nni.data import Dataset
+from easrec_nni.data.counts import training_counts
 from easrec_nni.evaluation import scoring as evaluation_module
 from easrec_nni.evaluation.beyond_accuracy import Recommended
 from easrec_nni.evaluation.scoring import evaluate_fully
-from easrec_nni.study.systems.popularity import Popularity, training_counts
+from easrec_nni.study.systems.popularity import Popularity
 
 
 def sorted_items(row: list[float], k: int) -> list[int]:
