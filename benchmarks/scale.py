@@ -35,12 +35,13 @@ from easrec_nni.common.provenance import provenance
 from easrec_nni.data import load_dataset, prepare
 from easrec_nni.data.batches.training import ArchitectureBatches
 from easrec_nni.evaluation.scoring import evaluate_fully, evaluation_batch_size
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.nni_one_shot import run_strategy
 from easrec_nni.searching.stage import make_strategy
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
 from easrec_nni.training.module import SequenceModule, make_trainer, seed_everything, use_threads, write_json
-from easrec_nni.training.protocol import selection_batches, training_batches, validation_rows
+from easrec_nni.training.protocol import selection_batches, training_batches
 from search_spaces import EASRecSpace
 
 NAME = "synthetic-gowalla"

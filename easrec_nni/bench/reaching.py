@@ -7,7 +7,7 @@ import time
 from easrec_nni.bench.epochs import Training
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.evaluation.scoring import evaluate
-from easrec_nni.training.protocol import MONITOR
+from easrec_nni.evaluation.selection import MONITOR
 
 __all__ = ["MEASUREMENT"]
 

@@ -13,7 +13,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
-from easrec_nni.training.protocol import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import MONITOR, validation_rows
 
 __all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
 

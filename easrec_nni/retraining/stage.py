@@ -26,6 +26,7 @@ from easrec_nni.data.dataset import Dataset, load_dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.evaluation.inference import measure_inference
+from easrec_nni.evaluation.selection import MONITOR, validation_rows
 from easrec_nni.searching.stage import dataset_identity
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
@@ -33,15 +34,7 @@ from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
 from easrec_nni.training.parallel import Job, seed_apart, side_by_side
-from easrec_nni.training.protocol import (
-    MONITOR,
-    SELECTION,
-    item_loss,
-    request_of,
-    selection_batches,
-    training_batches,
-    validation_rows,
-)
+from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selection_batches, training_batches
 from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
 from search_spaces import EASRecSpace
 

@@ -35,6 +35,7 @@ from torch import Tensor
 from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.features import set_features
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.searching.nni_engine import BudgetSpent, explore
 from easrec_nni.searching.record import Decision
@@ -44,7 +45,7 @@ from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.losses import LOSSES
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything
-from easrec_nni.training.protocol import MONITOR, item_loss, selection_batches, training_batches
+from easrec_nni.training.protocol import item_loss, selection_batches, training_batches
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from easrec_nni.data.batches.training import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import item_cross_entropy
-from easrec_nni.training.protocol import validation_rows
 from strategies import Selection
 
 __all__ = ["MOST_USERS", "OptionLosses"]

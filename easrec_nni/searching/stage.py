@@ -17,6 +17,7 @@ from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.by_trials import search_by_trials
 from easrec_nni.searching.nni_one_shot import run_strategy
 from easrec_nni.searching.option_losses import OptionLosses
@@ -29,7 +30,6 @@ from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.training.parallel import Job, average, processes_of, seed_apart, side_by_side
 from easrec_nni.training.protocol import (
-    MONITOR,
     architecture_batches,
     item_loss,
     request_of,

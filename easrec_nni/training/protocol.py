@@ -27,48 +27,32 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches, TrainingBatches
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.data.split import split_validation_users
 from easrec_nni.evaluation.scoring import evaluation_batch_size
+from easrec_nni.evaluation.selection import MONITOR, validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import ShareOfBatches, count, rank
 
 __all__ = [
     "COMPARED",
-    "MONITOR",
     "SELECTION",
     "architecture_batches",
     "item_loss",
     "request_of",
     "selection_batches",
     "training_batches",
-    "validation_rows",
 ]
 
-MONITOR = "ndcg@10_full"
-"""Figure that decides: best epoch of a search, best epoch of a retraining, best trial."""
 
 COMPARED = f"selection_users_{MONITOR}"
 """The same in a retraining's history, over the users by which trials are compared."""
 
 SELECTION = "every user"
 """Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""
-
-# One partition for all runs on a dataset, so that all are selected by the same users. It adds nothing to ± over seeds.
-PARTITION_SEED = 0
-
-
-def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Evaluated users in two disjoint parts: those whose validation targets train alpha and beta, and the rest.
-
-    The rest alone decides the best epoch of a search, and what a tuner is told.
-    """
-    return split_validation_users(len(dataset.split.eval_users), arch_share, PARTITION_SEED)
 
 
 def training_batches(

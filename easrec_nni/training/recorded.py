@@ -10,9 +10,9 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
-from easrec_nni.training.protocol import validation_rows
 
 __all__ = ["check_share", "describe_training", "recorded_training", "with_recorded"]
 

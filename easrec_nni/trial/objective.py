@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
-from easrec_nni.training.protocol import MONITOR
 from search_spaces import Choice, SpaceConfig
 
 __all__ = ["Objective"]

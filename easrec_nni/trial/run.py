@@ -14,9 +14,9 @@ from typing import Any
 from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.protocol import MONITOR
 from easrec_nni.training.resumption import alone, tell_again
 from easrec_nni.trial.nni_io import (
     experiment_params,

@@ -13,10 +13,10 @@ from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.data import Dataset, prepare
 from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.stage import SearchResult, search
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.protocol import validation_rows
 from strategies import EASRec, Selection
 from strategies.easrec import EASRecModule
 

@@ -98,7 +98,7 @@ def test_a_candidate_is_judged_by_the_users_that_select(
 ) -> None:
     """Its weights, kept beside the result, rank them as the record says."""
     from easrec_nni.evaluation.scoring import metrics_of, rank_users
-    from easrec_nni.training.protocol import validation_rows
+    from easrec_nni.evaluation.selection import validation_rows
 
     network = load_network(unbroken.architecture, unbroken.supernet)
     _, rows = validation_rows(tiny_dataset, settings.search.arch_share)

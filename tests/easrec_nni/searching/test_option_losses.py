@@ -10,10 +10,10 @@ import torch.nn.functional as F
 
 from easrec_nni import Dataset, TrialSettings
 from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching import option_losses as module
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.stage import make_strategy
-from easrec_nni.training.protocol import validation_rows
 from search_spaces import EASRecSpace
 from strategies import STRATEGIES
 
