@@ -21,9 +21,9 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import printable
+from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
 __all__ = [
-    "DAMAGE",
     "Experiment",
     "Trial",
     "best_trial",
@@ -32,13 +32,10 @@ __all__ = [
     "list_experiments",
     "list_trials",
     "open_records",
-    "parse_result",
     "request",
     "shown_parameters",
 ]
 
-DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What comes of reading records that hold something else than NNI writes."""
 
 REQUEST_SECONDS = 10.0
 READING_SECONDS = 60.0
@@ -257,18 +254,6 @@ def shown_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
     """
     choices = parameters.get("mutation_summary")
     return choices if isinstance(choices, dict) else parameters
-
-
-def parse_result(text: Any) -> dict[str, Any]:
-    """A reported result; NNI keeps it as JSON within JSON, and a bare number stands for ``default``."""
-    value: Any = text
-    for _ in range(2):
-        if isinstance(value, str):
-            try:
-                value = json.loads(value)
-            except (ValueError, RecursionError):
-                break
-    return value if isinstance(value, dict) else {"default": value}
 
 
 def _from_job(job: dict[str, Any]) -> dict[str, Any]:

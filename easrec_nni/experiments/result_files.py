@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.experiments.records import DAMAGE, Trial, parse_result, shown_parameters
+from easrec_nni.experiments.records import Trial, shown_parameters
+from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
 __all__ = ["is_exported", "read_exported"]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from easrec_nni.experiments.records import DAMAGE, parse_result
+from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
 __all__ = [
     "experiment_params",
