@@ -15,10 +15,18 @@ from rich.console import RenderableType
 from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_text
+from easrec_nni.data.dataset import Dataset
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
-__all__ = ["LARGEST_DECIDED_ENTROPY", "SCHEMA_VERSION", "Architecture", "DatasetReference", "is_decided"]
+__all__ = [
+    "LARGEST_DECIDED_ENTROPY",
+    "SCHEMA_VERSION",
+    "Architecture",
+    "DatasetReference",
+    "dataset_identity",
+    "is_decided",
+]
 
 SCHEMA_VERSION: Final = 1
 """Version of the JSON; a change that older readers would misread raises it."""
@@ -304,3 +312,13 @@ def _describe(error: ValidationError) -> str:
     value = repr(problem["input"])
     shown = "" if isinstance(problem["input"], dict | list) else f" (got {value[:80]})"
     return f"{key}: {message}{shown}" if key else message
+
+
+def dataset_identity(dataset: Dataset) -> dict[str, Any]:
+    """What an architecture says of the data it was searched on."""
+    return {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "n_users": dataset.n_users,
+        "n_items": dataset.n_items,
+    }

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+from easrec_nni.architecture.document import dataset_identity
 from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine
 from easrec_nni.bench.measurement import BenchRequest, Measurement
 from easrec_nni.bench.worker_process import LineProcess
@@ -17,7 +18,6 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import load_dataset
-from easrec_nni.searching.stage import dataset_identity
 from easrec_nni.training.module import write_json
 
 __all__ = ["all_measured", "run_measurements"]

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.document import Architecture, DatasetReference
+from easrec_nni.architecture.document import Architecture, DatasetReference, dataset_identity
 from easrec_nni.architecture.features import set_features
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights
@@ -27,7 +27,6 @@ from easrec_nni.data.download import file_digest
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.evaluation.selection import MONITOR, validation_rows
-from easrec_nni.searching.stage import dataset_identity
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
 from easrec_nni.training.divergence import EndIfDiverged

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from easrec_nni.architecture.cost import architecture_cost, cost_table
-from easrec_nni.architecture.document import Architecture, is_decided
+from easrec_nni.architecture.document import Architecture, dataset_identity, is_decided
 from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
@@ -328,13 +328,3 @@ def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig
         seed=settings.seed,
         **{"lambda": settings.search.lambda_},
     )
-
-
-def dataset_identity(dataset: Dataset) -> dict[str, Any]:
-    """What an architecture says of the data it was searched on."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "n_users": dataset.n_users,
-        "n_items": dataset.n_items,
-    }

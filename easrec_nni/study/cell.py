@@ -236,8 +236,8 @@ def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, fo
 def _document(
     cell: Cell, system: System, settings: TrialSettings, dataset: Dataset, figures: dict[str, Any]
 ) -> dict[str, Any]:
+    from easrec_nni.architecture.document import dataset_identity
     from easrec_nni.common.provenance import provenance
-    from easrec_nni.searching.stage import dataset_identity
 
     searches = not system.fixed and system.floor is None
     return {

@@ -193,7 +193,7 @@ def _identity(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(dataset: Dataset) -> dict[str, Any]:
-    from easrec_nni.searching.stage import dataset_identity
+    from easrec_nni.architecture.document import dataset_identity
 
     return {
         "dataset": dataset_identity(dataset),

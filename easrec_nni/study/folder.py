@@ -69,8 +69,8 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     UserError
         The folder holds a study with other settings or data.
     """
+    from easrec_nni.architecture.document import dataset_identity
     from easrec_nni.common.provenance import provenance
-    from easrec_nni.searching.stage import dataset_identity
 
     known: dict[str, Any] = _read(path) if (path / STUDY_FILE).is_file() else {}
     if known:

@@ -33,9 +33,9 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     dataset = settings.dataset()
     space = settings.space_for(dataset)
     from easrec_nni.architecture.cost import architecture_cost
+    from easrec_nni.architecture.document import dataset_identity
     from easrec_nni.common.provenance import package_versions
     from easrec_nni.retraining.stage import retrain
-    from easrec_nni.searching.stage import dataset_identity
     from easrec_nni.training.recorded import recorded_training
 
     choice = space.choice(dict(sample))

@@ -13,12 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.document import Architecture, dataset_identity
 from easrec_nni.bench.machine import allocator_environment
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.report.documents import EfficiencyDocument
-from easrec_nni.searching.stage import dataset_identity
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study import efficiency as efficiency_module
 from easrec_nni.study.efficiency import EFFICIENCY_FILE, WorkerProcess, measure_study, measure_systems
