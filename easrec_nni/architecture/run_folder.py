@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset, load_dataset
-from easrec_nni.retraining.stage import check_dataset
 from search_spaces import EASRecSpace
 
-__all__ = ["open_run"]
+__all__ = ["check_dataset", "open_run"]
+
+
+_logger = logging.getLogger(__name__)
 
 
 def open_run(
@@ -51,3 +54,21 @@ def _open(data: Dataset | str | Path | None) -> Dataset:
     if data is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
     return data if isinstance(data, Dataset) else load_dataset(data)
+
+
+def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
+    """Refuse a dataset whose catalogue is not the architecture's; warn if it is another preparation.
+
+    Raises
+    ------
+    UserError
+        The number of items differs.
+    """
+    if architecture.space.n_items != dataset.n_items:
+        raise UserError(
+            f"the architecture is for {architecture.space.n_items} items, the dataset {dataset.name} has "
+            f"{dataset.n_items}: set space.n_items (and dataset) in the JSON, or give the dataset it was searched on"
+        )
+    known = architecture.dataset.fingerprint if architecture.dataset else ""
+    if known and known != dataset.fingerprint:
+        _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")

@@ -51,13 +51,13 @@ def evaluate_command(
     names = _split(protocol or [])
     begin_training_command(threads)
     from easrec_nni.architecture.document import Architecture
+    from easrec_nni.architecture.run_folder import check_dataset
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.common.errors import UserError
     from easrec_nni.data import load_dataset
     from easrec_nni.evaluation.final import PROTOCOLS
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
     from easrec_nni.evaluation.scoring import evaluate_fully
-    from easrec_nni.retraining.stage import check_dataset
     from easrec_nni.training.module import write_json
 
     for each in names:

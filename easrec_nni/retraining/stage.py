@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference, dataset_identity
 from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
@@ -37,7 +38,7 @@ from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selec
 from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
 from search_spaces import EASRecSpace
 
-__all__ = ["Retrained", "check_dataset", "read_metrics", "retrain", "take_part_in_retraining"]
+__all__ = ["Retrained", "read_metrics", "retrain", "take_part_in_retraining"]
 
 METRIC_PARTS = ("test", "valid", "valid_selection_users", "cost", "training", "choices")
 
@@ -61,24 +62,6 @@ class Retrained:
     network: EASRecSpace
     metrics: dict[str, Any]
     folder: Path
-
-
-def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
-    """Refuse a dataset whose catalogue is not the architecture's; warn if it is another preparation.
-
-    Raises
-    ------
-    UserError
-        The number of items differs.
-    """
-    if architecture.space.n_items != dataset.n_items:
-        raise UserError(
-            f"the architecture is for {architecture.space.n_items} items, the dataset {dataset.name} has "
-            f"{dataset.n_items}: set space.n_items (and dataset) in the JSON, or give the dataset it was searched on"
-        )
-    known = architecture.dataset.fingerprint if architecture.dataset else ""
-    if known and known != dataset.fingerprint:
-        _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
 
 
 def retrain(

@@ -6,7 +6,7 @@
 * ``bulk.py``: whole histories by pieces, through the network's own blocks
 * ``states.py``: the states of all users; ``state_files.py``: saving and restoring them;
   ``kept_states.py``: their file while a stream runs, one process at a time
-* ``history.py``: the best items after one history, by any network; ``runs.py``: a retrained folder opened
+* ``history.py``: the best items after one history, by any network
 * ``onnx_export.py``: a network as an ONNX file, compared with torch; ``onnx_int8.py``: the same in 8 bits, measured
 """
 
