@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from easrec_nni.common.figures import ACCENT, GRID, MUTED, new_figure, picture, tidy
+from easrec_nni.common.figures import ACCENT, GRID, MUTED, Picture, new_figure, picture, tidy
 from easrec_nni.common.readable import readable_count
-from easrec_nni.report.content import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,16 +7,27 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-from easrec_nni.report.content import Picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["ACCENT", "GRID", "INK", "MUTED", "PAPER", "Look", "inline_svg", "look_of", "new_figure", "picture", "tidy"]
+__all__ = [
+    "ACCENT",
+    "GRID",
+    "INK",
+    "MUTED",
+    "PAPER",
+    "Look",
+    "Picture",
+    "inline_svg",
+    "look_of",
+    "new_figure",
+    "picture",
+    "tidy",
+]
 
 INK, MUTED, GRID, PAPER = "#1a1b1c", "#68696a", "#d8d9da", "#fefdfc"
 ACCENT = "#d55e00"
@@ -130,3 +141,15 @@ def tidy(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
     axes.set_ylabel(y)
     if title:
         axes.set_title(title)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot: ``name`` is that of its files, ``alt`` says in words what it shows."""
+
+    name: str
+    title: str
+    alt: str
+    svg: str
+    png: bytes = field(repr=False)
+    caption: str = ""

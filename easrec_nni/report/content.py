@@ -7,8 +7,9 @@ from a section, called in :mod:`easrec_nni.report.composing`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
+from easrec_nni.common.figures import Picture
 from easrec_nni.report.published import PUBLISHED_PROTOCOL
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
     "Entry",
     "Listing",
     "Paragraph",
-    "Picture",
     "Record",
     "Row",
     "Table",
@@ -109,18 +109,6 @@ class Table:
             raise ValueError(f"published figures stand beside {PUBLISHED_PROTOCOL} alone, not beside {others[0]}")
         if any(entry.best or entry.star for row in self.rows for entry in row.entries.values()):
             raise ValueError("nothing is marked in a table with published figures, which are of other data")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot: ``name`` is that of its files, ``alt`` says in words what it shows."""
-
-    name: str
-    title: str
-    alt: str
-    svg: str
-    png: bytes = field(repr=False)
-    caption: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.figures import Picture
 from easrec_nni.common.files import replacing, write_text
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.composing import DATA_FILES, SectionContent, compose
-from easrec_nni.report.content import Picture
 from easrec_nni.report.experiments import experiment_content, is_experiment
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.rendering import html_report, markdown_report

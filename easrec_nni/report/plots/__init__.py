@@ -1,5 +1,5 @@
 """The report's plots, drawn with matplotlib: the same bytes for the same figures.
 
-To add a plot: a function that returns a :class:`~easrec_nni.report.content.Picture`, in a file of its own, called by
+To add a plot: a function that returns a :class:`~easrec_nni.common.figures.Picture`, in a file of its own, called by
 the chapter that shows it.
 """

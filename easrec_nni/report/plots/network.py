@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.common.figures import ACCENT, INK, MUTED, new_figure, picture
-from easrec_nni.report.content import Picture
+from easrec_nni.common.figures import ACCENT, INK, MUTED, Picture, new_figure, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

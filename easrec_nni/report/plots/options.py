@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from easrec_nni.common.figures import MUTED, new_figure, picture, tidy
-from easrec_nni.report.content import Picture
+from easrec_nni.common.figures import MUTED, Picture, new_figure, picture, tidy
 from easrec_nni.report.histories import Curves, mean_curve
 from easrec_nni.report.plots.searching import percent_label
 

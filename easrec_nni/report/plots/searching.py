@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.common.figures import INK, MUTED, new_figure, picture, tidy
-from easrec_nni.report.content import Picture
+from easrec_nni.common.figures import INK, MUTED, Picture, new_figure, picture, tidy
 from easrec_nni.report.histories import Curves, mean_curve
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from easrec_nni.common.figures import look_of, new_figure, picture, tidy
+from easrec_nni.common.figures import Picture, look_of, new_figure, picture, tidy
 from easrec_nni.common.readable import readable_count
-from easrec_nni.report.content import Picture, Record
+from easrec_nni.report.content import Record
 from easrec_nni.report.pareto import figure_of
 from easrec_nni.report.sweep import SWEPT
 

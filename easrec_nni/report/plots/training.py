@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from easrec_nni.common.figures import INK, look_of, new_figure, picture
-from easrec_nni.report.content import Picture
+from easrec_nni.common.figures import INK, Picture, look_of, new_figure, picture
 from easrec_nni.report.histories import Curves, mean_curve
 
 if TYPE_CHECKING:

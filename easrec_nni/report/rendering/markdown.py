@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
+from easrec_nni.common.figures import Picture
 from easrec_nni.report.composing import SectionContent
-from easrec_nni.report.content import Block, Column, Entry, Listing, Paragraph, Picture, Table
+from easrec_nni.report.content import Block, Column, Entry, Listing, Paragraph, Table
 
 __all__ = ["escape_markdown", "markdown_report"]
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from easrec_nni.common.figures import inline_svg, new_figure, picture
+from easrec_nni.common.figures import Picture, inline_svg, new_figure, picture
 from easrec_nni.report.composing import compose
-from easrec_nni.report.content import Picture
 from easrec_nni.report.histories import mean_curve, option_curves
 from easrec_nni.report.plots.labels import Box, free_place, leader
 from easrec_nni.report.plots.options import PANELS, _above_lowest, options_plot
