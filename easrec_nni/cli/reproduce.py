@@ -49,12 +49,24 @@ def reproduce_command(
     from rich.console import Console
 
     from easrec_nni.common.signals import end_like_ctrl_c
+    from easrec_nni.report import write_report
     from easrec_nni.settings.assignments import read_assignments
     from easrec_nni.study.reproduce import Request, reproduce
 
     names = [name.strip() for name in (systems or "").split(",") if name.strip()]
     request = Request(
-        tables, dataset, names, seeds, budget, settings, read_assignments(set_), out, jobs, port, measure, report
+        tables,
+        dataset,
+        names,
+        seeds,
+        budget,
+        settings,
+        read_assignments(set_),
+        out,
+        jobs,
+        port,
+        measure,
+        write_report if report else None,
     )
     end_like_ctrl_c()  # NNI and its trials are ended first
     if not reproduce(request, Console()):

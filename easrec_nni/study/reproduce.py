@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,10 @@ class Request:
         Cells at a time.
     port
         Wanted port of NNI's web UI.
-    measure, report
-        Whether to measure efficiency, and to write the report, at the end.
+    measure
+        Whether to measure efficiency at the end.
+    report
+        Writes a report of studies into a folder, at the end; None for no report.
     """
 
     tables: Sequence[str]
@@ -66,7 +68,7 @@ class Request:
     jobs: int | None = None
     port: int = DEFAULT_PORT
     measure: bool = True
-    report: bool = True
+    report: Callable[[Sequence[str | Path], Path], Path] | None = None
 
 
 def settings_for(dataset: Dataset, file: Path | None) -> TrialSettings:
@@ -140,10 +142,8 @@ def reproduce(request: Request, console: Console) -> bool:
         )
     if request.measure:
         _measure(study, list(grids.values()), console)
-    if request.report:
-        from easrec_nni.report import write_report
-
-        _say(console, f"report: {write_report([out], out / 'report')}")
+    if request.report is not None:
+        _say(console, f"report: {request.report([out], out / 'report')}")
     if missing:
         names = ", ".join(cell.path.as_posix() for cell in missing[:5]) + (" …" if len(missing) > 5 else "")
         _say(console, f"{len(missing)} cells have no result ({names}); the same command runs them again")

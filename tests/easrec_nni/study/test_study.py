@@ -154,9 +154,7 @@ def test_systems_that_need_item_features_are_left_out_where_there_are_none(
     file = tmp_path / "settings.yml"
     file.write_text(yaml.safe_dump(settings.model_dump(mode="json", by_alias=True)))
     console = Console(file=io.StringIO())
-    request = Request(
-        ["table3"], str(tiny_dataset.path), settings=file, out=tmp_path / "out", measure=False, report=False
-    )
+    request = Request(["table3"], str(tiny_dataset.path), settings=file, out=tmp_path / "out", measure=False)
     assert reproduce(request, console)
     assert "sasrec" in run and "easrec" in run and not {"sasrecf", "fdsa", "fdsa-linrec"} & set(run)
     assert "no item features" in console.file.getvalue()
