@@ -23,7 +23,8 @@ from easrec_nni.report.significance import holm, paired_test, summarise
 from easrec_nni.study.budgets import BUDGETS, with_budget
 from easrec_nni.study.cell import Cell, run_cell
 from easrec_nni.study.reproduce import settings_for
-from easrec_nni.training.module import use_threads, write_json
+from easrec_nni.training.module import write_json
+from easrec_nni.training.threads import use_threads
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "no gates": {"space.gate_layers": 0},

@@ -26,7 +26,8 @@ from easrec_nni.evaluation.inference import ScoringTimer
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.serving.onnx_export import OnnxNetwork, export_onnx
 from easrec_nni.serving.onnx_int8 import quantise_onnx
-from easrec_nni.training.module import use_threads, write_json
+from easrec_nni.training.module import write_json
+from easrec_nni.training.threads import use_threads
 
 Figures = dict[str, Any]
 

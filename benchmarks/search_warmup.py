@@ -21,7 +21,8 @@ from typing import Any
 from easrec_nni import TrialSettings, search
 from easrec_nni.common.files import replacing
 from easrec_nni.common.provenance import provenance
-from easrec_nni.training.module import use_threads, write_json
+from easrec_nni.training.module import write_json
+from easrec_nni.training.threads import use_threads
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "before": {"search.warmup_epochs": 0, "search.arch_learning_rate": 0.05, "search.export": "best_epoch"},

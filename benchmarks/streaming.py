@@ -29,7 +29,8 @@ from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
-from easrec_nni.training.module import seed_everything, use_threads, write_json
+from easrec_nni.training.module import seed_everything, write_json
+from easrec_nni.training.threads import use_threads
 from search_spaces import EASRecSpace, SpaceConfig
 
 HISTORIES = (50, 100, 200, 400, 1000, 2000, 5000, 10_000)

@@ -14,7 +14,7 @@ from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.bench.worker_process import answers
 from easrec_nni.common.errors import UserError
-from easrec_nni.training.module import use_threads
+from easrec_nni.training.threads import use_threads
 
 __all__ = ["main", "measure"]
 

@@ -71,7 +71,7 @@ def bench_command(
     from easrec_nni.cli.logs import begin_training_command
     from easrec_nni.settings.assignments import read_assignments
     from easrec_nni.settings.trial import TrialSettings
-    from easrec_nni.training.module import use_threads
+    from easrec_nni.training.threads import use_threads
 
     measurements = chosen(only or [], skip or [])
     begin_training_command(threads)

@@ -28,7 +28,7 @@ def begin_training_command(threads: int | None, show: TextIO | None = None) -> b
     warnings.filterwarnings("ignore", module="nni.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning.*")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=show or sys.stdout)
-    from easrec_nni.training.module import use_threads  # here: `easrec --help` need not wait for torch
+    from easrec_nni.training.threads import use_threads  # here: `easrec --help` need not wait for torch
 
     use_threads(threads)
     return sys.stdout.isatty()

@@ -77,7 +77,7 @@ def recommend_command(
     # An event's products are too small to be shared out; NumPy reads this when it is imported, which is now.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     warnings.filterwarnings("ignore", module="nni.*")  # NNI's, of which a user can do nothing about
-    from easrec_nni.training.module import use_threads
+    from easrec_nni.training.threads import use_threads
 
     use_threads(threads)
     if history is not None:

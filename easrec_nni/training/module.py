@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import random
 import warnings
 from collections.abc import Collection, Sequence
@@ -33,7 +32,7 @@ from easrec_nni.training.micro_batches import loss_in_parts, parts_of
 from easrec_nni.training.parallel import average_gradients, count, gathered, is_first, rank
 from easrec_nni.training.protocol import COMPARED
 
-__all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything", "use_threads"]
+__all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything"]
 
 CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
 
@@ -171,16 +170,6 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-
-
-def use_threads(threads: int | None) -> int:
-    """Limit torch to a number of threads (default: the cores there are); returns the number in use.
-
-    Two processes with as many threads as cores each slow each other down a hundredfold.
-    """
-    wanted = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
-    torch.set_num_threads(max(1, wanted))
-    return torch.get_num_threads()
 
 
 class RunFolder:

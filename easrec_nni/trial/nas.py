@@ -69,7 +69,7 @@ class ArchitectureEvaluator(Evaluator):
         import logging
         import sys
 
-        from easrec_nni.training.module import use_threads
+        from easrec_nni.training.threads import use_threads
         from easrec_nni.trial.architecture_trial import run_architecture_trial
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)

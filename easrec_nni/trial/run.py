@@ -196,7 +196,7 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
         # The parameters come first: without asking for them NNI takes the trial for one that never began.
         parameters = trial_parameters()
         check_direction(experiment_params())  # `nnictl create` does not, as `easrec launch` does
-        from easrec_nni.training.module import use_threads
+        from easrec_nni.training.threads import use_threads
 
         threads = use_threads(trial_threads())
         _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)

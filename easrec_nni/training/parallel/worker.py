@@ -52,8 +52,8 @@ def main(words: list[str]) -> int:
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
     job: Job = read_json(folder / "job.json")
-    from easrec_nni.training.module import use_threads
     from easrec_nni.training.parallel import group
+    from easrec_nni.training.threads import use_threads
 
     use_threads(None)
     print("ready", flush=True)
