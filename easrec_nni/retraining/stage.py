@@ -130,7 +130,9 @@ def retrain(
         _logger.info("%s is complete: taken as it is", folder.path)
         network = load_network(architecture, weights_file).eval()
         return Retrained(network, read_metrics(folder.path), folder.path)
-    with side_by_side(settings.devices, _job(architecture, dataset, settings, folder, weights)):
+    with side_by_side(
+        settings.devices, _job(architecture, dataset, settings, folder, weights), "easrec_nni.retraining.worker"
+    ):
         record, micro_batch = _fit(network, dataset, settings, folder, progress, on_epoch)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), weights_file)
@@ -185,7 +187,6 @@ def _job(
     architecture: Architecture, dataset: Dataset, settings: TrialSettings, folder: RunFolder, weights: str | Path | None
 ) -> Job:
     return {
-        "stage": "retrain",
         "data": str(dataset.path.resolve()),
         "settings": settings.model_dump(mode="json", by_alias=True),
         "out": str(folder.path.resolve()),

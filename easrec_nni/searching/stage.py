@@ -124,7 +124,7 @@ def search(
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
         run = search_by_trials if by_trials else _search_one_shot
-        with side_by_side(settings.devices, _job(dataset, settings, folder)):
+        with side_by_side(settings.devices, _job(dataset, settings, folder), "easrec_nni.searching.worker"):
             decision = run(dataset, settings, config, folder, progress, on_epoch)
         architecture = _architecture(dataset, settings, config, decision)
         if not is_decided(architecture.entropies):
@@ -161,7 +161,6 @@ def _request(dataset: Dataset, settings: TrialSettings, config: SpaceConfig) -> 
 
 def _job(dataset: Dataset, settings: TrialSettings, folder: RunFolder) -> Job:
     return {
-        "stage": "search",
         "data": str(dataset.path.resolve()),
         "settings": settings.model_dump(mode="json", by_alias=True),
         "out": str(folder.path.resolve()),

@@ -30,9 +30,8 @@ SECONDS_TO_DIE = 5
 
 
 class Job(TypedDict):
-    """What the other processes are told: the stage, and the arguments of its function."""
+    """What the other processes are told: the arguments of their stage's function."""
 
-    stage: str
     data: str
     settings: dict[str, Any]
     out: str
@@ -41,7 +40,7 @@ class Job(TypedDict):
 
 
 @contextmanager
-def side_by_side(devices: int, job: Job) -> Iterator[None]:
+def side_by_side(devices: int, job: Job, worker: str) -> Iterator[None]:
     """Within, this process is one of ``devices`` that do the same; with one device, nothing happens.
 
     Parameters
@@ -51,6 +50,8 @@ def side_by_side(devices: int, job: Job) -> Iterator[None]:
         threads as cores slow each other down.
     job
         What the others do.
+    worker
+        Module of the program that does it: the stage's.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def side_by_side(devices: int, job: Job) -> Iterator[None]:
     torch.set_num_threads(max(1, threads // devices))
     try:
         with tempfile.TemporaryDirectory(prefix="easrec-") as folder, ExitStack() as stack:
-            helpers = _Helpers(Path(folder), devices, job, stack)
+            helpers = _Helpers(Path(folder), devices, job, worker, stack)
             try:
                 helpers.begin()
                 yield
@@ -81,8 +82,8 @@ def side_by_side(devices: int, job: Job) -> Iterator[None]:
 class _Helpers:
     """The other processes of a run."""
 
-    def __init__(self, folder: Path, devices: int, job: Job, stack: ExitStack) -> None:
-        self.folder, self.devices = folder, devices
+    def __init__(self, folder: Path, devices: int, job: Job, worker: str, stack: ExitStack) -> None:
+        self.folder, self.devices, self.worker = folder, devices, worker
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         self.processes: list[subprocess.Popen[bytes]] = []
         stack.callback(self._clear)
@@ -95,7 +96,7 @@ class _Helpers:
             environment[name] = os.environ.setdefault(name, "lo")
         environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
         for number in range(1, self.devices):
-            command = [sys.executable, "-m", "easrec_nni.training.parallel.worker", str(self.folder), str(number)]
+            command = [sys.executable, "-m", self.worker, str(self.folder), str(number)]
             command.append(str(self.devices))
             with (self.folder / f"{number}.log").open("wb") as log:
                 self.processes.append(

@@ -83,7 +83,7 @@ def test_a_run_whose_second_process_is_killed_ends_and_goes_on_as_an_unbroken_on
     def kill(row: dict[str, float]) -> None:
         if row["epoch"] == 1:
             for child in psutil.Process().children():
-                if "easrec_nni.training.parallel.worker" in child.cmdline():
+                if "easrec_nni.retraining.worker" in child.cmdline():
                     child.kill()
                     killed_at.append(time.monotonic())
 
@@ -101,8 +101,8 @@ def test_a_run_whose_second_process_is_killed_ends_and_goes_on_as_an_unbroken_on
 @pytest.mark.slow
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
     """Even while it waits for the others to come."""
-    (tmp_path / "job.json").write_text(json.dumps({"stage": "search"}), encoding="utf-8")
-    command = [sys.executable, "-m", "easrec_nni.training.parallel.worker", str(tmp_path), "1", "2"]
+    (tmp_path / "job.json").write_text(json.dumps({}), encoding="utf-8")
+    command = [sys.executable, "-m", "easrec_nni.searching.worker", str(tmp_path), "1", "2"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdin is not None and process.stdout is not None
     with process.stdout, process.stdin:
