@@ -6,9 +6,10 @@ Which of them a run trains with is ``loss`` of the settings; all go through
 
 from __future__ import annotations
 
+from easrec_nni.training.losses.base import ItemLoss
 from easrec_nni.training.losses.gbce import GeneralisedCrossEntropy
 from easrec_nni.training.losses.negatives import WithNegatives, draw_negatives
-from easrec_nni.training.losses.next_item import ItemLoss, next_item_loss
+from easrec_nni.training.losses.next_item import next_item_loss
 from easrec_nni.training.losses.sampled_softmax import SampledSoftmax
 from easrec_nni.training.losses.softmax import Softmax, item_cross_entropy
 

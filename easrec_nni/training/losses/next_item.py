@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
+from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.softmax import Softmax
 
-__all__ = ["ItemLoss", "next_item_loss"]
-
-
-class ItemLoss(ABC):
-    """Mean over states of how badly their target is told from the other items.
-
-    Parameters
-    ----------
-    n_items
-        Items of the catalogue, without padding.
-    """
-
-    needs_negatives = True
-    """Whether batches must carry items to compare the targets with."""
-
-    def __init__(self, n_items: int) -> None:
-        self.n_items = n_items
-
-    @abstractmethod
-    def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """The loss, a number.
-
-        Parameters
-        ----------
-        network
-            Whose ``item_vectors`` the states are multiplied with.
-        states
-            ``[positions, d]``.
-        targets
-            ``[positions]`` item numbers from 1.
-        negatives
-            ``[k]`` item numbers from 1, each once; they serve all positions.
-        """
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(n_items={self.n_items})"
+__all__ = ["next_item_loss"]
 
 
 def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = None) -> Tensor:
@@ -61,8 +27,6 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
         entropy without its sign; the model of Eq. 13 is a softmax.
     """
     if loss is None:
-        from easrec_nni.training.losses.softmax import Softmax
-
         loss = Softmax(network.config.n_items)
     if batch.targets.dim() == 1:
         states, targets = network.newest_state(batch.ids), batch.targets

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from easrec_nni.training.losses.base import ItemLoss
 from easrec_nni.training.losses.negatives import score_sampled
-from easrec_nni.training.losses.next_item import ItemLoss
 
 __all__ = ["SampledSoftmax"]
 

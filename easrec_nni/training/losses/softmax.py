@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
 
-from easrec_nni.training.losses.next_item import ItemLoss
+from easrec_nni.training.losses.base import ItemLoss
 
 __all__ = ["Softmax", "item_cross_entropy"]
 
