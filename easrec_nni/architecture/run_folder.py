@@ -8,7 +8,8 @@ from pathlib import Path
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.loading import load_dataset
 from search_spaces import EASRecSpace
 
 __all__ = ["check_dataset", "open_run"]

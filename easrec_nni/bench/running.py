@@ -17,7 +17,7 @@ from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
 from easrec_nni.common.provenance import provenance
-from easrec_nni.data.dataset import load_dataset
+from easrec_nni.data.loading import load_dataset
 from easrec_nni.training.module import write_json
 
 __all__ = ["all_measured", "run_measurements"]

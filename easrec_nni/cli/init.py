@@ -30,7 +30,7 @@ def init_command(
 
     dataset = None
     if data is not None:
-        from easrec_nni.data.dataset import load_dataset
+        from easrec_nni.data.loading import load_dataset
 
         dataset = load_dataset(data, verify=True)
     files = copy_examples(folder, force, dataset)

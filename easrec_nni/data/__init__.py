@@ -9,7 +9,8 @@ in ``easrec_nni/data/sources/__init__.py``.
 
 from __future__ import annotations
 
-from easrec_nni.data.dataset import Dataset, ItemFeature, load_dataset
+from easrec_nni.data.dataset import Dataset, ItemFeature
+from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.manifest import Manifest, PrepareSettings
 from easrec_nni.data.negatives import draw_negatives
 from easrec_nni.data.pipeline import prepare

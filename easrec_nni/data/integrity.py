@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.dataset import Dataset
 
 __all__ = ["dataset_problem"]
 

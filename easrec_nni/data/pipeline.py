@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.dataset import Dataset, load_dataset, read_manifest
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.encode import EncodedFeature, EncodedLog, encode_feature, encode_log
 from easrec_nni.data.home import check_name, dataset_folder, is_name
+from easrec_nni.data.loading import load_dataset, read_manifest
 from easrec_nni.data.manifest import (
     Counts,
     FeatureInfo,

@@ -23,8 +23,9 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.batches.modes import check_mode
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
+from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.evaluation.selection import MONITOR, validation_rows

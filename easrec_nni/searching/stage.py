@@ -16,7 +16,8 @@ from easrec_nni.architecture.document import Architecture, dataset_identity, is_
 from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.by_trials import search_by_trials
 from easrec_nni.searching.nni_one_shot import run_strategy

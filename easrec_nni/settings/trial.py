@@ -22,7 +22,8 @@ from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.yaml_files import read_yaml
 from easrec_nni.data.batches.modes import History, Mode, check_history, check_mode
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.loading import load_dataset
 from search_spaces import SpaceConfig
 
 __all__ = [

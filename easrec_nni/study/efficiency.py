@@ -23,7 +23,8 @@ from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_text
 from easrec_nni.common.provenance import provenance
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.loading import load_dataset
 from easrec_nni.study.cell import read_result
 from easrec_nni.study.efficiency_worker import RETRAINED, WEIGHTS
 

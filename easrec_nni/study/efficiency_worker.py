@@ -50,7 +50,7 @@ def serve(
 
     from easrec_nni.architecture.document import Architecture
     from easrec_nni.architecture.weights import load_network
-    from easrec_nni.data.dataset import load_dataset
+    from easrec_nni.data.loading import load_dataset
     from easrec_nni.evaluation.inference import ScoringTimer
 
     torch.set_num_threads(threads)

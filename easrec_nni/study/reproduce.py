@@ -11,7 +11,8 @@ from typing import Any
 from rich.console import Console
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.dataset import Dataset, load_dataset
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.loading import load_dataset
 from easrec_nni.experiments.manager import DEFAULT_PORT
 from easrec_nni.settings.examples import examples_folder
 from easrec_nni.settings.trial import TrialSettings
