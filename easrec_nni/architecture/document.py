@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
 from rich.console import RenderableType
 
+from easrec_nni.architecture.drawing import draw
+from easrec_nni.architecture.schema import (
+    LARGEST_DECIDED_ENTROPY,
+    SCHEMA_VERSION,
+    ArchitectureSchema,
+    DatasetReference,
+    hint,
+    is_decided,
+)
 from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_text
 from easrec_nni.data.dataset import Dataset
-from search_spaces.attention import ATTENTIONS
-from search_spaces.config import Choice, SpaceConfig, candidate_label
+from search_spaces.config import Choice, SpaceConfig
 
 __all__ = [
     "LARGEST_DECIDED_ENTROPY",
@@ -28,47 +33,12 @@ __all__ = [
     "is_decided",
 ]
 
-SCHEMA_VERSION: Final = 1
-"""Version of the JSON; a change that older readers would misread raises it."""
 
 LARGEST_FILE_BYTES = 1 << 20
-# A hostile number may not fill the memory: lists of depths are built while checking, tensors soon after.
-LARGEST_SIZES = {
-    "layers": 1000,
-    "hidden": 1 << 20,
-    "inner": 1 << 20,
-    "max_length": 1 << 20,
-    "linformer_rank": 1 << 20,
-    "n_items": 1 << 31,
-}
-LARGEST_LISTS = {"feature_sizes": 1 << 31, "feature_values": 1 << 20}  # largest entry
-MOST_FEATURES = 1000
 LARGEST_MESSAGE = 300  # characters: a message quotes what it refuses
-LARGEST_SUM_ERROR = 1e-3  # of probabilities, which a person may have rounded
-
-LARGEST_DECIDED_ENTROPY = 0.3
-"""Nats. Of two options the stronger one has 91 % at this entropy."""
 
 
-def is_decided(entropies: Mapping[str, float]) -> bool:
-    """Whether alpha and beta are decided: the entropy of each is at most :data:`LARGEST_DECIDED_ENTROPY`."""
-    return all(entropy <= LARGEST_DECIDED_ENTROPY for entropy in entropies.values())
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
-
-
-class DatasetReference(_Part):
-    """Which data an architecture was searched on."""
-
-    name: str = Field(description="name of the prepared dataset")
-    fingerprint: str = Field("", description="checksum of the prepared dataset")
-    n_users: int = Field(ge=1)
-    n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
-
-
-class Architecture(_Part):
+class Architecture(ArchitectureSchema):
     """One architecture of a search space and what is known about it.
 
     Only ``choices`` and ``space`` are needed, so that a file written by hand works; a search fills in the rest.
@@ -83,90 +53,6 @@ class Architecture(_Part):
     True
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
-    choices: Choice = Field(description="what the search decided, Eq. 18")
-    space: SpaceConfig = Field(description="what it decided from")
-    dataset: DatasetReference | None = None
-    seed: int | None = Field(None, ge=0)
-    lambda_: float | None = Field(None, alias="lambda", ge=0, description="trade-off of Eq. 16")
-    training: TrainingSettings | None = Field(None, description="how its networks were trained")
-    cost: dict[str, float] = Field(default_factory=dict, description="figures with the unit in their names")
-    probabilities: dict[Literal["pruning", "depth"], dict[str, float]] = Field(
-        default_factory=dict, description="softmax of alpha by candidate label, of beta by number of layers"
-    )
-    metrics: dict[str, float] = Field(default_factory=dict, description="figures with the protocol in their names")
-    versions: dict[str, str] = Field(default_factory=dict, description="packages that made this file")
-
-    @field_validator("cost")
-    @classmethod
-    def _check_cost(cls, cost: dict[str, float]) -> dict[str, float]:
-        for name, value in cost.items():
-            if value < 0:
-                raise ValueError(f"{name} is negative")
-        return cost
-
-    @model_validator(mode="after")
-    def _check_names(self) -> Architecture:
-        """Names are shown in terminals, which obey some characters."""
-        names = [*self.cost, *self.metrics, *self.versions, *self.versions.values(), *self.space.feature_names]
-        for name in [*names, self.dataset.name if self.dataset else ""]:
-            if not name.isprintable():
-                raise ValueError(f"the name {name[:40]!r} has characters that cannot be printed")
-        return self
-
-    @model_validator(mode="after")
-    def _check_space(self) -> Architecture:
-        for name, largest in LARGEST_SIZES.items():
-            if getattr(self.space, name) > largest:
-                raise ValueError(f"space.{name} is more than {largest}")
-        for name, largest in LARGEST_LISTS.items():
-            entries = getattr(self.space, name)
-            if len(entries) > MOST_FEATURES or max(entries, default=0) > largest:
-                raise ValueError(f"space.{name} has more than {MOST_FEATURES} entries or one above {largest}")
-        if self.space.attention not in ATTENTIONS:
-            raise ValueError(
-                f"unknown space.attention {self.space.attention[:40]!r}{_hint(self.space.attention, list(ATTENTIONS))}"
-            )
-        try:
-            self.space.choice(self.choices)
-        except ValueError as error:
-            raise ValueError(f"choices.{error}") from None
-        if self.dataset is not None and self.dataset.n_items != self.space.n_items:
-            raise ValueError(
-                f"dataset.n_items={self.dataset.n_items} and space.n_items={self.space.n_items} must be the same"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_probabilities(self) -> Architecture:
-        known = {
-            "pruning": [candidate_label(*candidate) for candidate in self.space.candidates],
-            "depth": [str(depth) for depth in self.space.depths],
-        }
-        for name, values in self.probabilities.items():
-            for key, value in values.items():
-                if key not in known[name]:
-                    raise ValueError(f"probabilities.{name}: {key!r} is not in this space{_hint(key, known[name])}")
-                if not 0 <= value <= 1:
-                    raise ValueError(f"probabilities.{name}.{key}={value} is not from 0 to 1")
-            total = sum(values.values())
-            if abs(total - 1) > LARGEST_SUM_ERROR:
-                raise ValueError(f"probabilities.{name} must sum to 1; they sum to {total:g}")
-        return self
-
-    @property
-    def entropies(self) -> dict[str, float]:
-        """Entropy of alpha (``pruning``) and beta (``depth``) at the end of the search, in nats."""
-        return {
-            label: -sum(p * math.log(p) for p in values.values() if p > 0)
-            for label, values in self.probabilities.items()
-        }
-
-    @property
-    def network(self) -> SpaceConfig:
-        """Configuration of the compact network that the choices stand for."""
-        return self.space.compact(self.choices)
-
     def unpruned(self) -> Architecture:
         """The largest architecture of the same space on the same data, to be trained alike; not searched."""
         return Architecture(choices=self.space.largest, space=self.space, dataset=self.dataset, training=self.training)
@@ -179,8 +65,6 @@ class Architecture(_Part):
         unpruned_cost
             Cost of the largest architecture, to show shares of.
         """
-        from easrec_nni.architecture.drawing import draw  # drawing knows architectures, not the other way round
-
         return draw(self, unpruned_cost)
 
     def to_json(self, indent: int | None = 2) -> str:
@@ -280,11 +164,6 @@ def _load(text: str, origin: str) -> dict[str, Any]:
     return document
 
 
-def _hint(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
-
-
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     """Keys that may stand where a key was refused."""
     sections: dict[tuple[int | str, ...], type[BaseModel]] = {
@@ -305,7 +184,7 @@ def _describe(error: ValidationError) -> str:
     location = problem["loc"]
     key = ".".join(str(part) for part in location if part != "[key]")
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{_hint(str(location[-1]), _known_keys(location))}"
+        return f"unknown key {key!r}{hint(str(location[-1]), _known_keys(location))}"
     if problem["type"] == "missing":
         return f"the key {key!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")[:LARGEST_MESSAGE]

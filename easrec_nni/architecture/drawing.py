@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from easrec_nni.architecture.document import Architecture, is_decided
+from easrec_nni.architecture.schema import ArchitectureSchema, is_decided
 from easrec_nni.common.readable import readable_bytes, readable_count
 
 __all__ = ["draw"]
@@ -34,7 +34,7 @@ def _note(name: str, text: str) -> Text:
     return Text.assemble((f"{name:<{NAMES}}", ""), (text, "bright_black"))
 
 
-def _layer(architecture: Architecture, number: int) -> RenderableType:
+def _layer(architecture: ArchitectureSchema, number: int) -> RenderableType:
     """Box of one transformer layer, Eq. 9."""
     space, small = architecture.space, architecture.network
     form = f"{space.attention}, {space.heads} heads of {small.hidden // space.heads}, {space.direction}"
@@ -55,7 +55,7 @@ _SCORED_BY = {
 _ARROW = Text("▲".center(_WIDTH), style="bright_black")
 
 
-def _stack(architecture: Architecture) -> list[RenderableType]:
+def _stack(architecture: ArchitectureSchema) -> list[RenderableType]:
     """The network as it is stacked: scoring on top, embedding below, layers that were cut away as shades."""
     space, small = architecture.space, architecture.network
     by = _SCORED_BY["mask" if space.objective == "masked" else space.head]
@@ -85,7 +85,7 @@ def _stack(architecture: Architecture) -> list[RenderableType]:
     return [*parts, _ARROW, _boxed(embedding, "embedding"), Text("history".center(_WIDTH), style="bright_black")]
 
 
-def _features(architecture: Architecture) -> list[Text]:
+def _features(architecture: ArchitectureSchema) -> list[Text]:
     """Lines on the item features: how they are used, and which."""
     space = architecture.space
     use = {"fused": "fused with the items", "stream": "a stream with layers of its own"}.get(space.features)
@@ -102,7 +102,7 @@ def _boxed(content: RenderableType, title: str) -> Panel:
     return Panel(content, title=title or None, title_align="left", box=box.SQUARE, width=_WIDTH)
 
 
-def _heading(architecture: Architecture) -> RenderableType:
+def _heading(architecture: ArchitectureSchema) -> RenderableType:
     choice, space, small = architecture.choices, architecture.space, architecture.network
     about = ["EASRec architecture"]
     about += [architecture.dataset.name] if architecture.dataset else []
@@ -149,7 +149,7 @@ def _costs(cost: dict[str, float], unpruned: dict[str, float] | None) -> Rendera
     return table
 
 
-def _probabilities(architecture: Architecture) -> RenderableType:
+def _probabilities(architecture: ArchitectureSchema) -> RenderableType:
     """Alpha and beta as bars, the chosen ones marked, with their entropies."""
     chosen = {"pruning": architecture.choices.label, "depth": str(architecture.choices.depth)}
     table = Table(box=None, pad_edge=False)
@@ -181,7 +181,7 @@ def _metrics(metrics: dict[str, float]) -> RenderableType:
     return table
 
 
-def draw(architecture: Architecture, unpruned_cost: dict[str, float] | None = None) -> RenderableType:
+def draw(architecture: ArchitectureSchema, unpruned_cost: dict[str, float] | None = None) -> RenderableType:
     """Draw the network, its cost, and how sure the search was.
 
     Parameters
