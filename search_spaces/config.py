@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from search_spaces.attention import BIDIRECTIONAL_ONLY
+__all__ = ["BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
-__all__ = ["Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
+BIDIRECTIONAL_ONLY = frozenset({"linformer"})
+"""Forms in which every position has a part in all others."""
 
 
 def _percent(ratio: float) -> str:

@@ -20,6 +20,7 @@ from search_spaces.attention.linear import CHUNK, causal_linear_attention
 from search_spaces.attention.linformer import LinformerAttention
 from search_spaces.attention.linrec import linrec_attention
 from search_spaces.attention.softmax import softmax_attention
+from search_spaces.config import BIDIRECTIONAL_ONLY
 
 if TYPE_CHECKING:
     from search_spaces.config import SpaceConfig
@@ -47,8 +48,6 @@ ATTENTIONS: dict[str, AttentionCore | type[LinformerAttention]] = {
     "efficient": efficient_attention,
     "linformer": LinformerAttention,
 }
-BIDIRECTIONAL_ONLY = frozenset({"linformer"})
-"""Forms in which every position has a part in all others."""
 
 
 def make_attention(config: SpaceConfig) -> AttentionCore:

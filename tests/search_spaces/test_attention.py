@@ -11,7 +11,6 @@ from torch import Tensor
 from search_spaces import SpaceConfig
 from search_spaces.attention import (
     ATTENTIONS,
-    BIDIRECTIONAL_ONLY,
     CHUNK,
     AttentionCore,
     LinformerAttention,
@@ -22,6 +21,7 @@ from search_spaces.attention import (
     make_attention,
     softmax_attention,
 )
+from search_spaces.config import BIDIRECTIONAL_ONLY
 from search_spaces.exponent import LARGEST_EXPONENT
 
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 6, 4

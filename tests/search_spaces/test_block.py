@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from search_spaces import SpaceConfig
-from search_spaces.attention import ATTENTIONS, BIDIRECTIONAL_ONLY
+from search_spaces.attention import ATTENTIONS
 from search_spaces.block import Block
+from search_spaces.config import BIDIRECTIONAL_ONLY
 from search_spaces.embedding import Batch, SequenceEmbedding
 
 HIDDEN, INNER, HEADS = 12, 20, 2

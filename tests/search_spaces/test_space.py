@@ -15,9 +15,10 @@ from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor
 
 from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label
-from search_spaces.attention import ATTENTIONS, BIDIRECTIONAL_ONLY, CHUNK
+from search_spaces.attention import ATTENTIONS, CHUNK
 from search_spaces.block import Block
 from search_spaces.candidates import Candidates
+from search_spaces.config import BIDIRECTIONAL_ONLY
 from strategies import EASRec, Selection
 
 N_ITEMS = 15
