@@ -6,7 +6,8 @@ iteration on, 0.05 a step, the best epoch's architecture is exported), ``after``
     python benchmarks/search_warmup.py benchmarks/settings/amazon-beauty.yml --out benchmarks/results/search-warmup
 
 Runs lie under --runs; one that was killed resumes, one that is complete is read. Writes ``DATASET.csv`` (a row for each
-variant, seed and epoch), ``DATASET.json`` (what was exported, with command, commit and versions).
+variant, seed and epoch), ``DATASET.json`` (what was exported, with command, commit and versions) and a plot of each
+variant.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from typing import Any
 from easrec_nni import TrialSettings, search
 from easrec_nni.common.files import replacing
 from easrec_nni.common.provenance import provenance
+from easrec_nni.report.histories import option_curves
+from easrec_nni.report.plots.options import options_plot
 from easrec_nni.training.module import write_json
 from easrec_nni.training.threads import use_threads
 
@@ -38,6 +41,18 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs/search-warmup"))
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
+
+
+def draw(variant: str, rows: list[dict[str, Any]], stem: Path) -> None:
+    """Plot a variant's cross entropies, charges and probabilities, means over the seeds."""
+    histories: dict[int, list[dict[str, float]]] = {}
+    for row in rows:
+        figures = {name: value for name, value in row.items() if name not in ("variant", "seed")}
+        histories.setdefault(row["seed"], []).append(figures)
+    warmup = sum(row["warmup"] for row in histories[0])
+    picture = options_plot(option_curves(histories), warmup, f"{stem.name}, {variant}", f"{stem.name}-{variant}")
+    with replacing(stem.with_name(f"{picture.name}.png")) as part:
+        part.write_bytes(picture.png)
 
 
 def main() -> None:
@@ -73,6 +88,8 @@ def main() -> None:
             writer.writerows(
                 {name: f"{x:.6g}" if isinstance(x, float) else x for name, x in row.items()} for row in rows
             )
+        for variant in VARIANTS:
+            draw(variant, [row for row in rows if row["variant"] == variant], options.out / settings.data)
         document = {"settings": run.model_dump(mode="json", by_alias=True), "threads": threads, "exported": exported}
         write_json(options.out / f"{settings.data}.json", document | provenance())
 
