@@ -21,7 +21,6 @@ from easrec_nni.architecture.weights import load_network
 from easrec_nni.cli.main import app
 from easrec_nni.cli.recommend import _items
 from easrec_nni.data import prepare
-from easrec_nni.training import module as training
 from easrec_nni.training.callbacks import save_weights
 
 
@@ -38,7 +37,7 @@ def make_run(folder: Path, **fields: Any) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(training, "use_threads", lambda threads: threads)
+    monkeypatch.setattr("easrec_nni.training.threads.use_threads", lambda threads: threads)
     return make_run(tmp_path / "retrained", positions="none")
 
 

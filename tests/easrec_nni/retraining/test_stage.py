@@ -24,6 +24,7 @@ from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training import protocol
 from easrec_nni.training.callbacks import read_history
 from easrec_nni.training.recorded import recorded_training, with_recorded
+from easrec_nni.training.threads import use_threads
 from easrec_nni.trial.run import run_trial
 
 SPACE = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]}
@@ -112,6 +113,7 @@ def test_a_share_is_refused_if_a_user_who_trained_alpha_would_be_reported_as_one
 
 
 def test_the_command_gives_what_the_trial_gave(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    use_threads(1)  # as the command below: sums over several threads round differently
     trial = run_trial(settings_for(tiny_dataset), tmp_path / "trial")
     words = ["retrain", "--arch", str(tmp_path / "trial" / "architecture.json"), "--data", str(tiny_dataset.path)]
     words += ["--weights", str(tmp_path / "trial" / "supernet.safetensors"), "--threads", "1"]

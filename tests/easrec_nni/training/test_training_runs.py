@@ -36,7 +36,7 @@ KILLED = """
 import os, signal, sys
 from easrec_nni import TrialSettings, load_dataset
 from easrec_nni.{module} import {function}
-from easrec_nni.training.module import use_threads
+from easrec_nni.training.threads import use_threads
 use_threads(1)
 settings = TrialSettings.model_validate_json(sys.argv[1])
 def kill(row):
