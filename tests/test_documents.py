@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,9 @@ def test_commands_and_their_options_exist(document: Path) -> None:
             assert not word.startswith("--") or word.partition("=")[0] in options[command], line
 
 
-def _options(function: object) -> set[str]:
+def _options(function: Callable[..., None]) -> set[str]:
     program = typer.Typer(add_completion=False)
-    program.command()(function)  # type: ignore[type-var]
+    program.command()(function)
     command = typer.main.get_command(program)
     return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
 
