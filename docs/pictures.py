@@ -1,4 +1,4 @@
-"""Pictures of the README, from the folder that `make demo` wrote.
+"""Pictures of the documents, from the folder that `make demo` wrote.
 
     python docs/pictures.py demo-results    # the network, as the terminal shows it
 

@@ -1,8 +1,9 @@
 """How a space is searched.
 
 To add a strategy: one file with a subclass of :class:`~strategies.differentiable.DifferentiableStrategy` that changes
-what differs, and its name here. Costs come in as a table; nothing here imports ``easrec_nni`` or
-``search_spaces``, so a strategy works on any NNI space made of ``LayerChoice`` and ``Repeat``.
+what differs, and its name in :data:`STRATEGIES`; one that trains each architecture is a function in ``multi_trial.py``.
+Costs come in as a table; nothing here imports ``easrec_nni`` or ``search_spaces``, so a strategy works on any NNI space
+made of ``LayerChoice`` and ``Repeat``.
 """
 
 from strategies.constraint import ResourceConstraint

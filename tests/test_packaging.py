@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in (*PACKAGES, "examples"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "README.md"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(out)]
     subprocess.run([*command, str(source)], check=True)
@@ -41,6 +41,7 @@ def test_the_wheel_holds_all_modules_and_examples(wheel: Path) -> None:
     assert {"easrec_nni/experiments/nni_loopback.cjs", "easrec_nni/experiments/nni_patience.cjs"} <= names
     page = ("report.html.jinja", "style.css", "sort.js")
     assert {f"easrec_nni/report/rendering/{name}" for name in page} <= names
+    assert any(name.endswith("dist-info/licenses/LICENSE") for name in names)
     assert not any(name.startswith(("tests", "examples")) for name in names)
 
 

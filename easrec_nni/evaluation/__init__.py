@@ -5,5 +5,8 @@
 * ``top_k.py``: the best items; ``final.py``: validation and test figures of a finished run
 * ``inference.py``: time per user
 
-To add a metric: a function of ranks in ``metrics.py``, and its name in the dictionary that the module returns.
+To add a metric: its name in ``METRICS`` and its gain in ``user_gains`` of ``metrics.py``; for reports also ``METRICS``
+of ``easrec_nni/report/documents.py``. To add a sampled protocol: its draw and name in ``easrec_nni/data/negatives.py``,
+its name in ``KNOWN_PROTOCOLS`` of ``ranking.py``, in ``PROTOCOLS`` of ``final.py`` and, for reports, in ``PROTOCOLS``
+and ``LATER_PROTOCOLS`` of ``easrec_nni/report/documents.py``.
 """

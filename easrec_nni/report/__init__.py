@@ -1,6 +1,7 @@
 """The report of one or several studies: tables and plots in one page that works offline, and as files.
 
-To add a system nothing is to be done here. To add a table or plot: a chapter (:mod:`easrec_nni.report.composing`).
+A new system appears without a change here. To add a table or plot: a function that makes a chapter, called by
+``compose`` of :mod:`easrec_nni.report.composing`, and for a table its file's name in ``DATA_FILES`` there.
 """
 
 from easrec_nni.report.writing import write_report

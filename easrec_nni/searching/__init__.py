@@ -5,5 +5,7 @@
 * ``by_trials.py``, ``candidates.py``: strategies that train candidates one after the other
 * ``record.py``: the best epochs of a search; ``schedule.py``: learning rate of alpha and beta
 
-To add a strategy: one file in ``strategies/``; nothing changes here.
+To add a strategy: one file in ``strategies/`` and its name in ``STRATEGIES`` of that package, or for one that trains
+each architecture a function in ``multi_trial.py`` there. Nothing changes here, unless it has options of its own, which
+``stage.py`` hands to it.
 """

@@ -6,5 +6,6 @@
 * ``divergence.py``: the end of a training that diverged; ``resumption.py``: continued runs
 * ``losses/``: one file for each loss; ``parallel/``: one run in several processes
 
-To add a loss: one file in ``losses/`` and one line in its registry.
+To add a loss: one file in ``losses/``, one line in its registry, and its name in ``Loss`` of
+``easrec_nni/architecture/training_settings.py``.
 """

@@ -1,4 +1,8 @@
-"""Losses of the next item. A new one is one file in this folder, one line in :data:`LOSSES` and its name in settings.
+"""Losses of the next item.
+
+To add one: a file in this folder with a subclass of :class:`~easrec_nni.training.losses.base.ItemLoss`, one line in
+:data:`LOSSES`, and its name in ``Loss`` of ``easrec_nni/architecture/training_settings.py``. Options of its own are
+fields of the settings that :func:`make_loss` takes.
 
 Which of them a run trains with is ``loss`` of the settings; all go through
 :func:`~easrec_nni.training.losses.next_item_loss`.

@@ -53,11 +53,12 @@ def test_a_dataset_that_the_paper_lacks_is_shown_movielens_1m() -> None:
     assert published_for("synthetic-gowalla") == ("ml-1m", PUBLISHED["ml-1m"])
 
 
-def test_the_readme_sets_no_other_ranking_and_nothing_bold_beside_published_figures() -> None:
+def test_documents_set_no_other_ranking_and_nothing_bold_beside_published_figures() -> None:
     """As in reports, where tables refuse it."""
-    text = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    assert len(tables) > 5
+    root = Path(__file__).parents[3]
+    texts = [file.read_text(encoding="utf-8") for file in (root / "README.md", *sorted(root.glob("docs/*.md")))]
+    tables = [table for text in texts for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]
+    assert len(tables) > 15
     for table in tables:
         assert "published" not in table or (PUBLISHED_PROTOCOL in table and "**" not in table), table
         assert "published" not in table or not re.search(r"\b(full|pop100|uni100)\b", table), table
