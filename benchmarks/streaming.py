@@ -26,10 +26,11 @@ import torch
 
 from easrec_nni.bench.machine import circumstances, load_average
 from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.common.files import write_json
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
-from easrec_nni.training.module import seed_everything, write_json
+from easrec_nni.training.module import seed_everything
 from easrec_nni.training.threads import use_threads
 from search_spaces import EASRecSpace, SpaceConfig
 

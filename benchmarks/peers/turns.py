@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from easrec_nni.architecture.document import dataset_identity
 from easrec_nni.bench.machine import circumstances
 from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.common.files import write_json
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.training.module import write_json
 
 __all__ = ["Worker", "ask", "available_threads", "ratios", "take_turns", "write_result"]
 

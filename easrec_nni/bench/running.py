@@ -15,10 +15,9 @@ from easrec_nni.bench.machine import Allocator, allocator_environment, describe_
 from easrec_nni.bench.measurement import BenchRequest, Measurement
 from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
+from easrec_nni.common.files import read_json, write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.training.module import write_json
 
 __all__ = ["all_measured", "run_measurements"]
 

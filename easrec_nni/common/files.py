@@ -14,7 +14,7 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 
-__all__ = ["copy_whole", "read_json", "replacing", "write_text"]
+__all__ = ["copy_whole", "read_json", "replacing", "write_json", "write_text"]
 
 
 @contextmanager
@@ -111,3 +111,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")

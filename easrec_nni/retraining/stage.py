@@ -20,7 +20,7 @@ from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
+from easrec_nni.common.files import read_json, write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
@@ -33,7 +33,7 @@ from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
-from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
+from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything
 from easrec_nni.training.parallel import Job, seed_apart, side_by_side
 from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selection_batches, training_batches
 from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded

@@ -14,7 +14,7 @@ from typing import Any
 
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
+from easrec_nni.common.files import read_json, write_json
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.systems import SYSTEMS, System, find_systems
@@ -143,8 +143,6 @@ def run_cell(
             tell_again(on_epoch or _nobody, search=folder / "search", retrain=folder / "retrained")
             figures = _train(system, settings, dataset, folder, on_epoch or _nobody, progress)
         result = _document(cell, system, settings, dataset, figures)
-        from easrec_nni.training.module import write_json
-
         write_json(folder / RESULT_FILE, result)  # last: its presence says that the cell is complete
     return result
 

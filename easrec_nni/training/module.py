@@ -20,7 +20,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json, write_text
+from easrec_nni.common.files import read_json, write_json
 from easrec_nni.data.batches.training import EvaluationBatch, TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
@@ -261,8 +261,3 @@ def _read_request(note: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise UserError(f"{note} is damaged, so that nobody knows which run is there: choose another --out, or --restart")
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
