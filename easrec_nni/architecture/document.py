@@ -20,7 +20,7 @@ from easrec_nni.architecture.schema import (
 )
 from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import write_text
+from easrec_nni.common.files import read_bounded, write_text
 from easrec_nni.data.dataset import Dataset
 from search_spaces.config import Choice, SpaceConfig
 
@@ -100,15 +100,9 @@ class Architecture(ArchitectureSchema):
             not in the space, and widths that the heads do not divide.
         """
         file = Path(path)
-        try:
-            with file.open("rb") as stream:
-                content = stream.read(LARGEST_FILE_BYTES + 1)  # never more, whatever size the file claims to have
-        except FileNotFoundError:
-            raise UserError(f"there is no architecture file {file}; `easrec export` writes one") from None
-        except OSError as error:
-            raise UserError(f"cannot read {file}: {error.strerror}") from None
-        if len(content) > LARGEST_FILE_BYTES:
-            raise UserError(f"{file} has more than {LARGEST_FILE_BYTES} bytes: not an architecture file")
+        if not file.exists():
+            raise UserError(f"there is no architecture file {file}; `easrec export` writes one")
+        content = read_bounded(file, LARGEST_FILE_BYTES, ": not an architecture file")
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
