@@ -40,8 +40,8 @@ from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.losses import LOSSES, draw_negatives, make_loss, next_item_loss
-from easrec_nni.training.module import seed_everything
 from easrec_nni.training.threads import use_threads
+from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
 
 CATALOGUES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
