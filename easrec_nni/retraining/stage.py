@@ -33,10 +33,11 @@ from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
-from easrec_nni.training.module import RunFolder, SequenceModule
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, seed_apart, side_by_side
 from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selection_batches, training_batches
 from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
+from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace
 

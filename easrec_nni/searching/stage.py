@@ -28,7 +28,7 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder, SavePoint, read_history, save_weights
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
-from easrec_nni.training.module import RunFolder, SequenceModule
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, average, processes_of, seed_apart, side_by_side
 from easrec_nni.training.protocol import (
     architecture_batches,
@@ -38,6 +38,7 @@ from easrec_nni.training.protocol import (
     training_batches,
 )
 from easrec_nni.training.recorded import recorded_training
+from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
 from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrategy, Selection, TemperatureSchedule
