@@ -18,7 +18,7 @@ from easrec_nni.architecture.document import Architecture, DatasetReference, dat
 from easrec_nni.architecture.features import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
-from easrec_nni.architecture.weights import load_network, read_weights
+from easrec_nni.architecture.weights import load_network, read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
 from easrec_nni.common.provenance import provenance
@@ -30,7 +30,7 @@ from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_rank
 from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.evaluation.selection import MONITOR, validation_rows
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from easrec_nni.architecture.cost import architecture_cost, cost_table
 from easrec_nni.architecture.document import Architecture, dataset_identity, is_decided
-from easrec_nni.architecture.weights import LOGITS, read_weights
+from easrec_nni.architecture.weights import LOGITS, read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.dataset import Dataset
@@ -25,7 +25,7 @@ from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.record import Decision, SearchRecord
 from easrec_nni.searching.schedule import architecture_learning_rate
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, SavePoint, read_history, save_weights
+from easrec_nni.training.callbacks import EpochOrder, SavePoint, read_history
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule

@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
-from safetensors.torch import save_file
 from torch import Tensor
 
+from easrec_nni.architecture.weights import save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing
 from easrec_nni.training.parallel import average, gathered, is_first, rank
 from easrec_nni.training.random_states import random_state, set_random_state
 
-__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint", "read_history", "write_history"]
 
 BEFORE_TRAINING = -1
 """Epoch of the row that judges the network as a training begins with it; it has no training loss (NaN)."""
@@ -29,12 +29,6 @@ BEFORE_TRAINING = -1
 CPU = torch.device("cpu")
 
 _logger = logging.getLogger(__name__)
-
-
-def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors, whole: under a temporary name first."""
-    with replacing(path) as temporary:
-        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
