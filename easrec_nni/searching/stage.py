@@ -25,8 +25,9 @@ from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.record import Decision, SearchRecord
 from easrec_nni.searching.schedule import architecture_learning_rate
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, SavePoint, read_history
+from easrec_nni.training.callbacks import EpochOrder, SavePoint
 from easrec_nni.training.divergence import EndIfDiverged
+from easrec_nni.training.history import read_history
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, average, processes_of, seed_apart, side_by_side

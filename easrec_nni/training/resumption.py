@@ -85,7 +85,7 @@ def tell_again(on_epoch: Callable[[str, dict[str, float]], None], **folders: Pat
     UserError
         A history is damaged.
     """
-    from easrec_nni.training.callbacks import read_history
+    from easrec_nni.training.history import read_history
 
     for phase, folder in folders.items():
         history = folder / "state" / "history.csv"
