@@ -15,10 +15,11 @@ from typing import Any
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
+from easrec_nni.common.locks import alone
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.systems import SYSTEMS, System, find_systems
-from easrec_nni.training.resumption import alone, tell_again
+from easrec_nni.training.history import tell_again
 
 __all__ = ["RESULT_FILE", "Cell", "cell_settings", "read_result", "run_cell"]
 

@@ -8,12 +8,13 @@ was there to take their results: :func:`tell_again` reports them.
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing
 
-__all__ = ["read_history", "write_history"]
+__all__ = ["read_history", "tell_again", "write_history"]
 
 
 RESTART = "choose another --out, or --restart to begin anew"
@@ -55,3 +56,26 @@ def write_history(rows: list[dict[str, float]], path: Path) -> None:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def tell_again(on_epoch: Callable[[str, dict[str, float]], None], **folders: Path) -> None:
+    """Report the epochs that earlier processes of a run have completed, in their order.
+
+    Who listens leaves out what is known already, as :func:`~easrec_nni.trial.nni_io.report_intermediate` does.
+
+    Parameters
+    ----------
+    on_epoch
+        Told the phase and the row of every epoch.
+    folders
+        Folder of the run of each phase (``search``, ``retrain``), first one first; it need not be there.
+
+    Raises
+    ------
+    UserError
+        A history is damaged.
+    """
+    for phase, folder in folders.items():
+        history = folder / "state" / "history.csv"
+        for row in read_history(history) if history.is_file() else []:
+            on_epoch(phase, row)
