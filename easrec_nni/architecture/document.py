@@ -21,7 +21,6 @@ from easrec_nni.architecture.schema import (
 from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded, write_text
-from easrec_nni.data.dataset import Dataset
 from search_spaces.config import Choice, SpaceConfig
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "SCHEMA_VERSION",
     "Architecture",
     "DatasetReference",
-    "dataset_identity",
     "is_decided",
 ]
 
@@ -185,13 +183,3 @@ def _describe(error: ValidationError) -> str:
     value = repr(problem["input"])
     shown = "" if isinstance(problem["input"], dict | list) else f" (got {value[:80]})"
     return f"{key}: {message}{shown}" if key else message
-
-
-def dataset_identity(dataset: Dataset) -> dict[str, Any]:
-    """What an architecture says of the data it was searched on."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "n_users": dataset.n_users,
-        "n_items": dataset.n_items,
-    }

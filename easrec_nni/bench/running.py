@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from easrec_nni.architecture.document import dataset_identity
+from easrec_nni.architecture.document import DatasetReference
 from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine
 from easrec_nni.bench.measurement import BenchRequest, Measurement
 from easrec_nni.bench.worker_process import LineProcess
@@ -51,7 +51,9 @@ def run_measurements(
         The folder holds a measurement of something else, or one fails.
     """
     dataset = load_dataset(request.dataset)
-    asked = request.model_dump(mode="json", exclude={"dataset"}) | {"dataset": dataset_identity(dataset)}
+    asked = request.model_dump(mode="json", exclude={"dataset"}) | {
+        "dataset": DatasetReference.of(dataset).model_dump()
+    }
     documents: dict[str, dict[str, Any]] = {}
     for measurement in measurements:
         file = out / "measurements" / f"{measurement.name}.json"

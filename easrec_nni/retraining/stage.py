@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.document import Architecture, DatasetReference, dataset_identity
+from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.features import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
@@ -144,7 +144,7 @@ def retrain(
     metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
     write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
-    identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
+    identity = architecture.dataset or DatasetReference.of(dataset)
     architecture.model_copy(
         update={
             "dataset": identity,
@@ -318,7 +318,7 @@ def _metrics(
             "kept": begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
         },
         "choices": architecture.choices.model_dump(mode="json"),
-        "dataset": dataset_identity(dataset),
+        "dataset": DatasetReference.of(dataset).model_dump(),
         "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
         **provenance(),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

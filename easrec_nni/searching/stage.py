@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from easrec_nni.architecture.cost import architecture_cost, cost_table
-from easrec_nni.architecture.document import Architecture, dataset_identity, is_decided
+from easrec_nni.architecture.document import Architecture, DatasetReference, is_decided
 from easrec_nni.architecture.weights import LOGITS, read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
@@ -322,7 +322,7 @@ def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig
     return Architecture(
         choices=choice,
         space=config,
-        dataset=dataset_identity(dataset),
+        dataset=DatasetReference.of(dataset),
         training=recorded_training(settings),
         cost=architecture_cost(config, choice).as_dict(),
         probabilities=probabilities,

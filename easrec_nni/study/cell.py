@@ -235,7 +235,7 @@ def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, fo
 def _document(
     cell: Cell, system: System, settings: TrialSettings, dataset: Dataset, figures: dict[str, Any]
 ) -> dict[str, Any]:
-    from easrec_nni.architecture.document import dataset_identity
+    from easrec_nni.architecture.document import DatasetReference
     from easrec_nni.common.provenance import provenance
 
     searches = not system.fixed and system.floor is None
@@ -247,7 +247,7 @@ def _document(
         "source": system.source,
         "seed": cell.seed,
         "parameters": dict(cell.parameters),
-        "dataset": dataset_identity(dataset),
+        "dataset": DatasetReference.of(dataset).model_dump(),
         **figures,
         "budget": {
             "search_epochs": settings.search.epochs if searches else 0,

@@ -33,7 +33,6 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     dataset = settings.dataset()
     space = settings.space_for(dataset)
     from easrec_nni.architecture.cost import architecture_cost
-    from easrec_nni.architecture.document import dataset_identity
     from easrec_nni.common.provenance import package_versions
     from easrec_nni.retraining.stage import retrain
     from easrec_nni.training.recorded import recorded_training
@@ -42,7 +41,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     architecture = Architecture(
         choices=choice,
         space=space,
-        dataset=DatasetReference(**dataset_identity(dataset)),
+        dataset=DatasetReference.of(dataset),
         training=recorded_training(settings),
         cost=architecture_cost(space, choice).as_dict(),
         versions=package_versions(),
