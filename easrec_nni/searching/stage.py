@@ -20,7 +20,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.by_trials import search_by_trials
-from easrec_nni.searching.nni_one_shot import run_strategy
+from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.record import Decision, SearchRecord
 from easrec_nni.searching.schedule import architecture_learning_rate
