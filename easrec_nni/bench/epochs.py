@@ -13,7 +13,7 @@ from easrec_nni.data.batches.training import ArchitectureBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.nni_engine import run_strategy
-from easrec_nni.searching.stage import make_strategy
+from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
 from easrec_nni.training.module import SequenceModule
