@@ -18,7 +18,7 @@ from easrec_nni.common.files import write_json, write_text
 from easrec_nni.data import load_dataset
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.report.comparison import ComparisonRow, comparison_markdown, read_run
-from easrec_nni.retraining.stage import read_metrics
+from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.study.systems.popularity import Popularity
 from easrec_nni.training.history import read_history
 

@@ -166,7 +166,8 @@ def _train(
     """Search if there is anything to choose, retrain; figures of the trained network."""
     from easrec_nni.architecture.document import Architecture
     from easrec_nni.evaluation.final import RANKS_FILE
-    from easrec_nni.retraining.stage import read_metrics, retrain
+    from easrec_nni.retraining.metrics import read_metrics
+    from easrec_nni.retraining.stage import retrain
     from easrec_nni.searching.stage import search
 
     config = settings.space_for(dataset)
