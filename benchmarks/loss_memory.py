@@ -163,7 +163,6 @@ def main() -> None:
             "machine": describe_machine(),
             "load_average": load_average(),
             **provenance(),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
 

@@ -185,7 +185,6 @@ def main() -> None:
             "machine": describe_machine(),
             "steps": steps,
             **provenance(),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -72,7 +71,6 @@ def run_measurements(
             "allocator": request.allocator,
             "machine": describe_machine(),
             **provenance(),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(file, document)
         documents[measurement.name] = document

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +83,5 @@ def run_metrics(
         "dataset": DatasetReference.of(dataset).model_dump(),
         "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
         **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
     return metrics, ranks

@@ -259,5 +259,4 @@ def _document(
         },
         "settings": settings.model_dump(mode="json", by_alias=True),
         **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

@@ -11,7 +11,6 @@ import logging
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -199,7 +198,6 @@ def _provenance(dataset: Dataset) -> dict[str, Any]:
     return {
         "dataset": DatasetReference.of(dataset).model_dump(),
         **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
