@@ -101,7 +101,7 @@ def run_strategy(
     space
         A model space, which becomes a supernet in place.
     module, trainer
-        From :mod:`easrec_nni.training.module`.
+        From :mod:`easrec_nni.training.module` and :mod:`easrec_nni.training.trainer`.
     train_batches, validation_batches
         As the strategy takes them.
     checkpoint
