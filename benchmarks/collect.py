@@ -9,25 +9,18 @@ Writes OUT.json and OUT.md. Popularity and the unpruned network's cost are added
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 from typing import Any
 
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.common.files import write_text
+from easrec_nni.common.files import write_json, write_text
 from easrec_nni.data import load_dataset
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.report.comparison import ComparisonRow, comparison_markdown, read_run
-from easrec_nni.retraining.stage import read_metrics
+from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.study.systems.popularity import Popularity
-from easrec_nni.training.module import write_json
-
-
-def history(file: Path) -> list[dict[str, float]]:
-    """Rows of a history.csv."""
-    with file.open(newline="", encoding="utf-8") as stream:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+from easrec_nni.training.history import read_history
 
 
 def collect(run: Path) -> tuple[dict[str, Any], str]:
@@ -43,8 +36,8 @@ def collect(run: Path) -> tuple[dict[str, Any], str]:
         "unpruned_cost": unpruned,
         "share_of_unpruned_madds": metrics["cost"]["madds_per_user"] / unpruned["madds_per_user"],
         "popularity": floor,
-        "search_history": history(run / "state" / "history.csv"),
-        "retrain_history": history(run / "retrained" / "history.csv"),
+        "search_history": read_history(run / "state" / "history.csv"),
+        "retrain_history": read_history(run / "retrained" / "history.csv"),
     }
     tables = []
     for part in ("valid", "test"):

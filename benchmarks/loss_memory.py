@@ -36,11 +36,12 @@ from torch.profiler import ProfilerActivity, profile
 
 from easrec_nni.bench.machine import allocator_environment, describe_machine, load_average
 from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.losses import LOSSES, draw_negatives, make_loss, next_item_loss
-from easrec_nni.training.module import seed_everything, write_json
 from easrec_nni.training.threads import use_threads
+from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
 
 CATALOGUES = (3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -162,7 +163,6 @@ def main() -> None:
             "machine": describe_machine(),
             "load_average": load_average(),
             **provenance(),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
 

@@ -21,12 +21,12 @@ from typing import Any
 from easrec_nni.architecture.run_folder import open_run
 from easrec_nni.bench.machine import circumstances, load_average
 from easrec_nni.bench.repeats import spread
+from easrec_nni.common.files import write_json
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.inference import ScoringTimer
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.serving.onnx_export import OnnxNetwork, export_onnx
 from easrec_nni.serving.onnx_int8 import quantise_onnx
-from easrec_nni.training.module import write_json
 from easrec_nni.training.threads import use_threads
 
 Figures = dict[str, Any]

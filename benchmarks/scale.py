@@ -31,18 +31,20 @@ from typing import Any
 from easrec_nni.bench.clock import Clock, First
 from easrec_nni.bench.machine import allocator_environment, describe_machine, load_average
 from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data import load_dataset, prepare
 from easrec_nni.data.batches.training import ArchitectureBatches
 from easrec_nni.evaluation.scoring import evaluate_fully, evaluation_batch_size
 from easrec_nni.evaluation.selection import validation_rows
-from easrec_nni.searching.nni_one_shot import run_strategy
-from easrec_nni.searching.stage import make_strategy
+from easrec_nni.searching.nni_engine import run_strategy
+from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
-from easrec_nni.training.module import SequenceModule, make_trainer, seed_everything, write_json
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.protocol import selection_batches, training_batches
 from easrec_nni.training.threads import use_threads
+from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace
 
 NAME = "synthetic-gowalla"
@@ -183,7 +185,6 @@ def main() -> None:
             "machine": describe_machine(),
             "steps": steps,
             **provenance(),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         },
     )
 

@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni import TrialSettings, search
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import replacing, write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.report.histories import option_curves
 from easrec_nni.report.plots.options import options_plot
-from easrec_nni.training.module import write_json
 from easrec_nni.training.threads import use_threads
 
 VARIANTS: dict[str, dict[str, Any]] = {

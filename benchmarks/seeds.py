@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data import Dataset, load_dataset
 from easrec_nni.evaluation.scoring import evaluate
@@ -26,7 +27,6 @@ from easrec_nni.retraining.stage import retrain
 from easrec_nni.searching.stage import search
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.systems.popularity import Popularity
-from easrec_nni.training.module import write_json
 from easrec_nni.training.threads import use_threads
 
 SHOWN = ("ndcg@10_full", "recall@10_full", "mrr@10_full", "ndcg@10_pop100", "recall@10_pop100", "mrr@10_pop100")

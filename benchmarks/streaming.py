@@ -26,11 +26,12 @@ import torch
 
 from easrec_nni.bench.machine import circumstances, load_average
 from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.common.files import write_json
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
-from easrec_nni.training.module import seed_everything, write_json
 from easrec_nni.training.threads import use_threads
+from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
 
 HISTORIES = (50, 100, 200, 400, 1000, 2000, 5000, 10_000)

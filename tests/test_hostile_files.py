@@ -37,11 +37,11 @@ from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.records import find_experiment
 from easrec_nni.experiments.result_files import read_exported
 from easrec_nni.report.comparison import read_run
-from easrec_nni.retraining.stage import read_metrics
+from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cell import RESULT_FILE, Cell, read_result
 from easrec_nni.study.folder import STUDY_FILE, read_settings
-from easrec_nni.training.module import RunFolder
+from easrec_nni.training.run_folder import RunFolder
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 
 SPACE = SpaceConfig(n_items=9, max_length=4, hidden=8, inner=16, heads=2, layers=2)

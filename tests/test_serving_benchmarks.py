@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig
-from easrec_nni.architecture.weights import load_network
-from easrec_nni.training.callbacks import save_weights
+from easrec_nni.architecture.weights import load_network, save_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,10 +19,10 @@ from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestan
 from benchmarks.peers.turns import available_threads, write_result
 from easrec_nni.bench.machine import load_average
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import write_json
 from easrec_nni.data import load_dataset
 from easrec_nni.data.batches.modes import History
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.training.module import write_json
 
 RESULTS = Path("benchmarks/results/peers")
 SYSTEMS = ("recbole", "rectools", "ours")

@@ -18,8 +18,8 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.inference import ScoringTimer
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.module import seed_everything
 from easrec_nni.training.threads import use_threads
+from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
 
 __all__ = ["Ours", "load"]

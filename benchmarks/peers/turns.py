@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from easrec_nni.architecture.document import dataset_identity
+from easrec_nni.architecture.document import DatasetReference
 from easrec_nni.bench.machine import circumstances
 from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.common.files import write_json
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.training.module import write_json
 
 __all__ = ["Worker", "ask", "available_threads", "ratios", "take_turns", "write_result"]
 
@@ -133,7 +133,7 @@ def write_result(file: Path, dataset: Dataset, figures: dict[str, Any], before: 
         {
             "schema_version": 1,
             **figures,
-            "dataset": dataset_identity(dataset),
+            "dataset": DatasetReference.of(dataset).model_dump(),
             **circumstances(before),
             "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
         },

@@ -20,8 +20,7 @@ from easrec_nni.architecture.schema import (
 )
 from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import write_text
-from easrec_nni.data.dataset import Dataset
+from easrec_nni.common.files import read_bounded, write_text
 from search_spaces.config import Choice, SpaceConfig
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "SCHEMA_VERSION",
     "Architecture",
     "DatasetReference",
-    "dataset_identity",
     "is_decided",
 ]
 
@@ -100,15 +98,9 @@ class Architecture(ArchitectureSchema):
             not in the space, and widths that the heads do not divide.
         """
         file = Path(path)
-        try:
-            with file.open("rb") as stream:
-                content = stream.read(LARGEST_FILE_BYTES + 1)  # never more, whatever size the file claims to have
-        except FileNotFoundError:
-            raise UserError(f"there is no architecture file {file}; `easrec export` writes one") from None
-        except OSError as error:
-            raise UserError(f"cannot read {file}: {error.strerror}") from None
-        if len(content) > LARGEST_FILE_BYTES:
-            raise UserError(f"{file} has more than {LARGEST_FILE_BYTES} bytes: not an architecture file")
+        if not file.exists():
+            raise UserError(f"there is no architecture file {file}; `easrec export` writes one")
+        content = read_bounded(file, LARGEST_FILE_BYTES, ": not an architecture file")
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -191,13 +183,3 @@ def _describe(error: ValidationError) -> str:
     value = repr(problem["input"])
     shown = "" if isinstance(problem["input"], dict | list) else f" (got {value[:80]})"
     return f"{key}: {message}{shown}" if key else message
-
-
-def dataset_identity(dataset: Dataset) -> dict[str, Any]:
-    """What an architecture says of the data it was searched on."""
-    return {
-        "name": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "n_users": dataset.n_users,
-        "n_items": dataset.n_items,
-    }

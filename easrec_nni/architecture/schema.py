@@ -10,6 +10,7 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from easrec_nni.architecture.training_settings import TrainingSettings
+from easrec_nni.data.dataset import Dataset
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
@@ -60,6 +61,11 @@ class DatasetReference(_Part):
     fingerprint: str = Field("", description="checksum of the prepared dataset")
     n_users: int = Field(ge=1)
     n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Self:
+        """Reference to a dataset."""
+        return cls(name=dataset.name, fingerprint=dataset.fingerprint, n_users=dataset.n_users, n_items=dataset.n_items)
 
 
 class ArchitectureSchema(_Part):

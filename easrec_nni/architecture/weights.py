@@ -1,4 +1,4 @@
-"""From files to networks."""
+"""Weights of networks as safetensors files, and networks made of them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import replacing
 from search_spaces import EASRecSpace
 
-__all__ = ["load_network", "read_weights", "supernet_weights"]
+__all__ = ["load_network", "read_weights", "save_weights", "supernet_weights"]
 
 # Names of alpha's and beta's logits in a supernet's file.
 LOGITS = "logits."
@@ -83,3 +84,9 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
         except ValueError as error:
             raise UserError(f"{weights}: {error}; give weights that a training wrote") from None
     return network.freeze(architecture.choices) if is_supernet else network
+
+
+def save_weights(weights: dict[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors, whole: under a temporary name first."""
+    with replacing(path) as temporary:
+        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)

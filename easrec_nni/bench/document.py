@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.bench.plots import scaling_plot
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import replacing, write_json, write_text
 from easrec_nni.common.readable import readable_bytes, readable_count
-from easrec_nni.training.module import write_json
 
 __all__ = ["markdown", "write_documents"]
 

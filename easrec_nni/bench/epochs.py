@@ -12,12 +12,13 @@ from easrec_nni.bench.clock import Clock, First
 from easrec_nni.data.batches.training import ArchitectureBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.selection import validation_rows
-from easrec_nni.searching.nni_one_shot import run_strategy
-from easrec_nni.searching.stage import make_strategy
+from easrec_nni.searching.nni_engine import run_strategy
+from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
-from easrec_nni.training.module import SequenceModule, make_trainer, seed_everything
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.protocol import selection_batches, training_batches
+from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace
 
 __all__ = ["EpochTime", "Training", "search_epoch"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,7 +62,6 @@ def circumstances(before: list[float]) -> dict[str, Any]:
         "machine": describe_machine(),
         "load_average": {"before": before, "after": load_average()},
         **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.module import seed_everything
+from easrec_nni.training.trainer import seed_everything
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 
 __all__ = ["Bench", "BenchRequest", "Figures", "Measurement"]

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from easrec_nni.architecture.document import dataset_identity
+from easrec_nni.architecture.document import DatasetReference
 from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine
 from easrec_nni.bench.measurement import BenchRequest, Measurement
 from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
+from easrec_nni.common.files import read_json, write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.training.module import write_json
 
 __all__ = ["all_measured", "run_measurements"]
 
@@ -52,7 +50,9 @@ def run_measurements(
         The folder holds a measurement of something else, or one fails.
     """
     dataset = load_dataset(request.dataset)
-    asked = request.model_dump(mode="json", exclude={"dataset"}) | {"dataset": dataset_identity(dataset)}
+    asked = request.model_dump(mode="json", exclude={"dataset"}) | {
+        "dataset": DatasetReference.of(dataset).model_dump()
+    }
     documents: dict[str, dict[str, Any]] = {}
     for measurement in measurements:
         file = out / "measurements" / f"{measurement.name}.json"
@@ -71,7 +71,6 @@ def run_measurements(
             "allocator": request.allocator,
             "machine": describe_machine(),
             **provenance(),
-            "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         write_json(file, document)
         documents[measurement.name] = document

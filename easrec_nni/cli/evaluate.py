@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from easrec_nni.cli.logs import begin_training_command
+from easrec_nni.common.files import write_json
 
 
 def evaluate_command(
@@ -58,7 +59,6 @@ def evaluate_command(
     from easrec_nni.evaluation.final import PROTOCOLS
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
     from easrec_nni.evaluation.scoring import evaluate_fully
-    from easrec_nni.training.module import write_json
 
     for each in names:
         if each not in KNOWN_PROTOCOLS:

@@ -38,7 +38,7 @@ def search_command(
     parameters = read_assignments(set_) | {name: value for name, value in given.items() if value is not None}
     chosen = TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
-    from easrec_nni.retraining.stage import read_metrics
+    from easrec_nni.retraining.metrics import read_metrics
     from easrec_nni.trial.run import run_trial
 
     result = run_trial(chosen, out, progress=progress, restart=restart)

@@ -14,7 +14,7 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 
-__all__ = ["copy_whole", "read_json", "replacing", "write_text"]
+__all__ = ["copy_whole", "read_bounded", "read_json", "replacing", "write_json", "write_text"]
 
 
 @contextmanager
@@ -111,3 +111,37 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def read_bounded(path: Path, largest: int, beyond: str, remedy: str = "") -> bytes:
+    """Content of a file of unknown origin: at most `largest` bytes are read, whatever size the file claims to have.
+
+    Parameters
+    ----------
+    path
+        The file.
+    largest
+        Bytes.
+    beyond
+        End of the message about a larger file: ``: not a settings file``.
+    remedy
+        End of the message about an unreadable file.
+
+    Raises
+    ------
+    UserError
+        The file cannot be read, or is larger.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(largest + 1)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}{remedy}") from None
+    if len(content) > largest:
+        raise UserError(f"{path} has more than {largest} bytes{beyond}")
+    return content

@@ -6,6 +6,7 @@ import platform
 import shlex
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ PACKAGES = ("easrec-nni", "torch", "nni", "pytorch-lightning", "numpy", "pandas"
 
 
 def provenance() -> dict[str, Any]:
-    """What every result says of how it was made: ``command``, ``commit`` and ``versions``."""
-    return {"command": command_line(), "commit": commit(), "versions": package_versions()}
+    """What every result says of how it was made: ``command``, ``commit``, ``versions``, ``written`` (UTC)."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"command": command_line(), "commit": commit(), "versions": package_versions(), "written": now}
 
 
 def package_versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_bounded
 
 __all__ = ["LARGEST_FILE_BYTES", "MOST_ENTRIES", "read_yaml"]
 
@@ -49,13 +50,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     file = Path(path)
     if not file.is_file():
         raise UserError(f"there is no {what} {file}; {advice}")
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {file}: {error.strerror}") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise UserError(f"{file} has more than {LARGEST_FILE_BYTES} bytes: not a {what}")
+    content = read_bounded(file, LARGEST_FILE_BYTES, f": not a {what}")
     try:
         document = yaml.safe_load(content.decode("utf-8-sig"))
     # The loader lets through what its own conversions raise: `!!int ""` is an IndexError, `!!bool maybe` a KeyError,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.data.manifest import Manifest
-from easrec_nni.data.negatives import used_negatives
+from easrec_nni.data.negatives import training_items, used_negatives
 from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
 
 
@@ -90,6 +90,12 @@ class Dataset:
     def split(self) -> LeaveOneOut:
         """The leave-one-out split, computed once."""
         return leave_one_out(self.offsets)
+
+    @cached_property
+    def training_counts(self) -> NDArray[np.int64]:
+        """Training interactions of each item: ``[n_items + 1]``, entry 0 (padding) is 0."""
+        training = training_items(self.items, self.offsets, self.split)
+        return np.bincount(training, minlength=self.n_items + 1).astype(np.int64)
 
     def check_trainable(self) -> None:
         """Refuse what ``prepare`` refuses today, in a folder that an earlier version made.

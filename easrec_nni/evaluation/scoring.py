@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.data.batches.training import EvaluationBatch, EvaluationBatches
-from easrec_nni.data.counts import training_counts
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.beyond_accuracy import Recommended
 from easrec_nni.evaluation.metrics import cut_offs
@@ -163,7 +162,7 @@ def evaluate_fully(
     ranks = {name: values[order] for name, values in ranker.ranks().items()}
     metrics = metrics_of(ranks, ks)
     if "full" in ranks:
-        metrics |= recommended.metrics(training_counts(dataset))
+        metrics |= recommended.metrics(dataset.training_counts)
     return metrics, ranks
 
 

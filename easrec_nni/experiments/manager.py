@@ -209,7 +209,7 @@ def resume_experiment(
     """Go on with an experiment that was stopped, or whose manager died, with ``nnictl resume``.
 
     Trials that have ended stay as they are. Those that ran when the manager ended start again under their own ids, in
-    their own folders, and go on there; see :mod:`easrec_nni.training.resumption`. A manager that was killed leaves its
+    their own folders, and go on there; see :mod:`easrec_nni.training.history`. A manager that was killed leaves its
     tuner behind, which would take the new tuner's place at the new manager and break the experiment: it is ended first.
 
     Parameters

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_bounded
 from easrec_nni.experiments.records import Trial, shown_parameters
 from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
@@ -56,13 +57,7 @@ def read_exported(path: Path) -> list[Trial]:
 
 def _load(path: Path) -> Any:
     """The file's document; a CSV file's rows with JSON's numbers in them."""
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise UserError(f"{path} has more than {LARGEST_FILE_BYTES} bytes: not a file of results")
+    content = read_bounded(path, LARGEST_FILE_BYTES, ": not a file of results")
     try:
         text = content.decode("utf-8-sig")
         return list(_rows(text)) if path.suffix.lower() == ".csv" else json.loads(text)

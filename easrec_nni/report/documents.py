@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import read_bounded
 
 __all__ = [
     "PROTOCOLS",
@@ -178,13 +179,7 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
     UserError
         The file cannot be read, is not JSON, is of another version, or lacks what the model asks for.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}; {remedy}") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise UserError(f"{path} has more than {LARGEST_FILE_BYTES} bytes; {remedy}")
+    content = read_bounded(path, LARGEST_FILE_BYTES, f"; {remedy}", f"; {remedy}")
     try:
         document = json.loads(content.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

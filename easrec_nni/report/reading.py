@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import zipfile
 import zlib
@@ -18,6 +17,7 @@ from easrec_nni.evaluation.metrics import user_gains
 from easrec_nni.report.documents import CellResult, EfficiencyDocument, StudyDocument, protocols_of, read_document
 from easrec_nni.study.cell import RESULT_FILE, Cell
 from easrec_nni.study.tables import TABLES
+from easrec_nni.training import history
 
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
 
@@ -154,10 +154,5 @@ def read_history(file: Path) -> list[dict[str, float]]:
     """
     if not file.is_file():
         return []
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            table = list(csv.DictReader(stream))
-        rows = [{name: float(value) for name, value in row.items() if value != ""} for row in table]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{file} is damaged ({error}); remove its cell's folder and run it again") from None
+    rows = history.read_history(file, "remove its cell's folder and run it again", empty="nan")
     return [{name: value for name, value in row.items() if math.isfinite(value)} for row in rows]

@@ -3,45 +3,38 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.document import Architecture, DatasetReference, dataset_identity
+from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.features import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
-from easrec_nni.architecture.weights import load_network, read_weights
-from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
-from easrec_nni.common.provenance import provenance
+from easrec_nni.architecture.weights import load_network, read_weights, save_weights
+from easrec_nni.common.files import write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
-from easrec_nni.evaluation.inference import measure_inference
+from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
 from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.retraining.metrics import read_metrics, run_metrics
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochOrder, EpochRecord, SavePoint, save_weights
+from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
-from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything, write_json
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, seed_apart, side_by_side
 from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selection_batches, training_batches
 from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
+from easrec_nni.training.run_folder import RunFolder
+from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace
 
-__all__ = ["Retrained", "read_metrics", "retrain", "take_part_in_retraining"]
+__all__ = ["Retrained", "retrain", "take_part_in_retraining"]
 
-METRIC_PARTS = ("test", "valid", "valid_selection_users", "cost", "training", "choices")
 
 _logger = logging.getLogger(__name__)
 
@@ -137,12 +130,12 @@ def retrain(
         record, micro_batch = _fit(network, dataset, settings, folder, progress, on_epoch)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), weights_file)
-    metrics, ranks = _metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
+    metrics, ranks = run_metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
     metrics["training"]["micro_batch"] = micro_batch.as_dict()
     metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
     write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
-    identity = architecture.dataset or DatasetReference(**dataset_identity(dataset))
+    identity = architecture.dataset or DatasetReference.of(dataset)
     architecture.model_copy(
         update={
             "dataset": identity,
@@ -154,24 +147,6 @@ def retrain(
     (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
     write_json(metrics_file, metrics)  # last: its presence says that the run is complete
     return Retrained(network, metrics, folder.path)
-
-
-def read_metrics(folder: str | Path) -> dict[str, Any]:
-    """Figures that a retraining wrote.
-
-    Raises
-    ------
-    UserError
-        There are none, or the file is damaged.
-    """
-    file = Path(folder) / "metrics.json"
-    try:
-        metrics = dict(read_json(file))
-        if all(isinstance(metrics.get(part), dict) for part in METRIC_PARTS):
-            return metrics
-    except (OSError, ValueError, TypeError):
-        pass
-    raise UserError(f"there is no readable {file}: run the retraining again")
 
 
 def take_part_in_retraining(
@@ -284,41 +259,3 @@ def _fit(
     if trainer.interrupted:
         raise KeyboardInterrupt
     return record, size
-
-
-def _metrics(
-    architecture: Architecture,
-    network: EASRecSpace,
-    dataset: Dataset,
-    settings: TrialSettings,
-    record: EpochRecord,
-    inherited: bool,
-) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
-    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
-    begun_from = "inherited" if inherited else "scratch"
-    if record.best_epoch == BEFORE_TRAINING:
-        _logger.info(
-            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
-            MONITOR,
-            record.best_score,
-            begun_from,
-        )
-    metrics = {
-        **figures,
-        "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
-        "inference": measure_inference(network, dataset),
-        "training": {
-            "epochs": sum(row["epoch"] != BEFORE_TRAINING for row in record.history),
-            "best_epoch": record.best_epoch,
-            "seconds": sum(row["seconds"] for row in record.history),
-            "threads": torch.get_num_threads(),
-            "weights": begun_from,
-            "kept": begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
-        },
-        "choices": architecture.choices.model_dump(mode="json"),
-        "dataset": dataset_identity(dataset),
-        "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
-        **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-    }
-    return metrics, ranks

@@ -1,7 +1,8 @@
 """Search stage: a strategy finds an architecture on a dataset, in one supernet or by the trials of many networks.
 
 * ``stage.py``: :func:`~easrec_nni.searching.stage.search`, for every strategy
-* ``nni_engine.py``, ``nni_one_shot.py``: one-shot strategies, run by NNI
+* ``one_shot.py``: strategies that train one supernet
+* ``nni_engine.py``: NNI's strategies, run inside a trial
 * ``by_trials.py``, ``candidates.py``: strategies that train candidates one after the other
 * ``record.py``: the best epochs of a search; ``schedule.py``: learning rate of alpha and beta
 

@@ -44,8 +44,10 @@ from easrec_nni.training.callbacks import EpochOrder
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.losses import LOSSES
 from easrec_nni.training.micro_batch_size import MicroBatchSize
-from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.protocol import item_loss, selection_batches, training_batches
+from easrec_nni.training.run_folder import RunFolder
+from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 

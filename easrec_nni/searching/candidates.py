@@ -8,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.training.callbacks import read_history, save_weights, write_history
+from easrec_nni.architecture.weights import save_weights
+from easrec_nni.training.history import read_history, write_history
 from search_spaces import Choice, SpaceConfig
 
 __all__ = ["CandidateRecord", "epoch_cost", "log_linear_reward", "ndcg_of_chance"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from nni.nas.evaluator import Evaluator
+from nni.nas.evaluator.pytorch import Lightning
 from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, TrainingEndEvent
 from nni.nas.space import ModelStatus, RawFormatModelSpace
 
-__all__ = ["BudgetSpent", "InTrialEngine", "explore"]
+__all__ = ["BudgetSpent", "InTrialEngine", "explore", "run_strategy"]
 
 
 class BudgetSpent(Exception):
@@ -75,4 +77,43 @@ def explore(strategy: Any, space: Any, reward: Callable[[dict[str, Any]], float]
     # At the end strategies warn of the sample without a worth, or that they find nothing new: both are meant here.
     logging.getLogger("nni").setLevel(logging.ERROR)
     strategy.initialize(RawFormatModelSpace(space, _Judge(reward)), InTrialEngine())
+    strategy.run()
+
+
+def run_strategy(
+    strategy: Any,
+    space: Any,
+    module: Any,
+    trainer: Any,
+    *,
+    train_batches: Any,
+    validation_batches: Any,
+    checkpoint: Path | None,
+) -> None:
+    """Search a space with a strategy, to the end or from a checkpoint on.
+
+    A NasExperiment would start a server and processes of its own; inside a trial there is one already.
+
+    Parameters
+    ----------
+    strategy
+        An NNI one-shot strategy.
+    space
+        A model space, which becomes a supernet in place.
+    module, trainer
+        From :mod:`easrec_nni.training.module` and :mod:`easrec_nni.training.trainer`.
+    train_batches, validation_batches
+        As the strategy takes them.
+    checkpoint
+        Lightning checkpoint to go on from. It is read without executing anything that it holds.
+    """
+    logging.getLogger("nni").setLevel(logging.WARNING)
+    evaluator = Lightning(
+        module,
+        trainer,
+        train_dataloaders=train_batches,
+        val_dataloaders=validation_batches,
+        fit_kwargs={"ckpt_path": checkpoint, "weights_only": True},
+    )
+    strategy.initialize(RawFormatModelSpace(space, evaluator), InTrialEngine())
     strategy.run()

@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from easrec_nni.architecture.weights import save_weights
 from easrec_nni.common.errors import UserError
-from easrec_nni.training.callbacks import EpochRecord, save_weights
+from easrec_nni.training.callbacks import EpochRecord
 from easrec_nni.training.parallel import is_first
 from search_spaces import Choice
 

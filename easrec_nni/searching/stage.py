@@ -8,38 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from easrec_nni.architecture.cost import architecture_cost, cost_table
-from easrec_nni.architecture.document import Architecture, dataset_identity, is_decided
-from easrec_nni.architecture.weights import LOGITS, read_weights
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.document import Architecture, DatasetReference, is_decided
+from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.by_trials import search_by_trials
-from easrec_nni.searching.nni_one_shot import run_strategy
-from easrec_nni.searching.option_losses import OptionLosses
-from easrec_nni.searching.record import Decision, SearchRecord
-from easrec_nni.searching.schedule import architecture_learning_rate
+from easrec_nni.searching.one_shot import option_names, search_one_shot
+from easrec_nni.searching.record import Decision
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, SavePoint, read_history, save_weights
-from easrec_nni.training.divergence import EndIfDiverged
-from easrec_nni.training.micro_batch_size import MicroBatchSize
-from easrec_nni.training.module import RunFolder, SequenceModule, make_trainer, seed_everything
-from easrec_nni.training.parallel import Job, average, processes_of, seed_apart, side_by_side
+from easrec_nni.training.history import read_history
+from easrec_nni.training.parallel import Job, side_by_side
 from easrec_nni.training.protocol import (
-    architecture_batches,
-    item_loss,
     request_of,
-    selection_batches,
-    training_batches,
 )
 from easrec_nni.training.recorded import recorded_training
-from search_spaces import EASRecSpace, SpaceConfig, candidate_label
-from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrategy, Selection, TemperatureSchedule
+from easrec_nni.training.run_folder import RunFolder
+from search_spaces import SpaceConfig
+from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["SearchResult", "search", "take_part_in_search"]
 
@@ -124,7 +112,7 @@ def search(
     folder = RunFolder(out, _request(dataset, settings, config), restart)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
-        run = search_by_trials if by_trials else _search_one_shot
+        run = search_by_trials if by_trials else search_one_shot
         with side_by_side(settings.devices, _job(dataset, settings, folder), "easrec_nni.searching.worker"):
             decision = run(dataset, settings, config, folder, progress, on_epoch)
         architecture = _architecture(dataset, settings, config, decision)
@@ -147,7 +135,7 @@ def take_part_in_search(data: str | Path, settings: TrialSettings, out: str | Pa
     dataset = load_dataset(data)
     config = settings.space_for(dataset)
     folder = RunFolder(out, _request(dataset, settings, config))
-    _search_one_shot(dataset, settings, config, folder, progress=False, on_epoch=None)
+    search_one_shot(dataset, settings, config, folder, progress=False, on_epoch=None)
 
 
 def _request(dataset: Dataset, settings: TrialSettings, config: SpaceConfig) -> dict[str, Any]:
@@ -170,156 +158,15 @@ def _job(dataset: Dataset, settings: TrialSettings, folder: RunFolder) -> Job:
     }
 
 
-def make_strategy(config: SpaceConfig, settings: TrialSettings, iterations: int) -> DifferentiableStrategy:
-    """The differentiable strategy that settings describe.
-
-    Parameters
-    ----------
-    config
-        The space.
-    settings
-        Of the search.
-    iterations
-        Training batches of an epoch.
-
-    Raises
-    ------
-    UserError
-        There is no strategy of that name.
-    """
-    chosen = settings.search
-    if chosen.strategy not in STRATEGIES:
-        raise UserError(
-            f"settings, search.strategy: {chosen.strategy!r} is unknown; choose from "
-            + ", ".join([*STRATEGIES, *MULTI_TRIAL_STRATEGIES])
-        )
-    # What only EASRec has: the dynamic constraint, and noise that can be switched off.
-    own = {"dynamic": chosen.dynamic, "noise": chosen.noise} if chosen.strategy == "easrec" else {}
-    return STRATEGIES[chosen.strategy](
-        cost_table(config, chosen.constraint),
-        lambda_=chosen.lambda_,
-        arch_learning_rate=architecture_learning_rate(chosen, iterations),
-        arch_every=chosen.arch_every,
-        temperature=TemperatureSchedule(**chosen.temperature.model_dump()),
-        warmup_epochs=chosen.warmup,
-        processes=processes_of(),
-        **own,
-    )
-
-
-def _search_one_shot(
-    dataset: Dataset,
-    settings: TrialSettings,
-    config: SpaceConfig,
-    folder: RunFolder,
-    progress: bool,
-    on_epoch: Callable[[dict[str, float]], None] | None,
-) -> Decision:
-    """Train a supernet with a differentiable strategy."""
-    seed_everything(settings.seed)
-    space = EASRecSpace(config)
-    chosen, length = settings.search, config.max_length
-    train_batches = training_batches(dataset, settings, length, chosen.batch_size)
-    strategy = make_strategy(config, settings, len(train_batches))
-    option_losses = OptionLosses(dataset, settings, length)
-    record = SearchRecord(
-        folder.state,
-        MONITOR,
-        chosen.patience,
-        weights=lambda: {**space.weights(), **_logits(_selection(strategy))},
-        extra=lambda: _describe(strategy, config, option_losses(space, _selection(strategy))),
-        on_epoch=on_epoch,
-        strongest=lambda: config.choice(_selection(strategy).sample()),
-        warmup_epochs=chosen.warmup,
-        is_decided=lambda: is_decided(_selection(strategy).entropies()),
-    )
-    rates = {"search.learning_rate": chosen.learning_rate, "alpha and beta": strategy.arch_learning_rate}
-    callbacks = [EndIfDiverged(rates), EpochOrder(), record, SavePoint(folder.state)]
-    seed_apart(settings.seed)
-    run_strategy(
-        strategy,
-        space,
-        SequenceModule(
-            dataset,
-            chosen.learning_rate,
-            loss=item_loss(dataset, settings),
-            micro_batch=MicroBatchSize(settings.micro_batch),
-        ),
-        make_trainer(chosen.epochs, callbacks, progress, settings.precision),
-        train_batches=train_batches,
-        validation_batches={
-            "architecture": architecture_batches(dataset, settings, length),
-            "selection": selection_batches(dataset, settings, length),
-        },
-        checkpoint=folder.checkpoint,
-    )
-    return record.decision(chosen.export, _selection(strategy).probabilities())
-
-
-def _selection(strategy: DifferentiableStrategy) -> Selection:
-    assert strategy.selection is not None  # made with the space, before the first epoch
-    return strategy.selection
-
-
-def _logits(selection: Selection) -> dict[str, Tensor]:
-    return {f"{LOGITS}{label}": logits for label, logits in selection.logits.items()}
-
-
-def _describe(
-    strategy: DifferentiableStrategy, config: SpaceConfig, option_losses: dict[str, list[float]]
-) -> dict[str, float]:
-    """Columns of an epoch's row that tell where the search stands."""
-    selection, module = _selection(strategy), strategy.oneshot_module
-    probabilities = selection.probabilities()
-    choice = config.choice(selection.sample())
-    constraint, losses = module.constraint, module.epoch_losses()
-    return {
-        "warmup": float(module.is_warming_up),
-        "hidden_pruning": choice.hidden_pruning,
-        "inner_pruning": choice.inner_pruning,
-        "depth": choice.depth,
-        "expected_cost": float(constraint.expected(probabilities)),
-        "argmax_cost": architecture_cost(config, choice).madds_per_user
-        / architecture_cost(config, config.largest).madds_per_user,
-        "temperature": selection.temperature,
-        **{f"entropy_{label}": entropy for label, entropy in selection.entropies().items()},
-        **{name: float(average(torch.tensor(value))) for name, value in losses.items()},
-        **_by_option(strategy, config, option_losses),
-    }
-
-
-def _by_option(
-    strategy: DifferentiableStrategy, config: SpaceConfig, losses: dict[str, list[float]]
-) -> dict[str, float]:
-    """Columns for every candidate and depth: probability, cross entropy, and what the constraint charges, in nats."""
-    probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.pull()
-    columns: dict[str, float] = {}
-    for symbol, label in (("alpha", "pruning"), ("beta", "depth")):
-        if label in probabilities:
-            options = [f"{symbol}_{option}" for option in _options(config)[label]]
-            columns |= dict(zip(options, probabilities[label].tolist(), strict=True))
-            columns |= dict(zip((f"cross_entropy_{option}" for option in options), losses[label], strict=True))
-            columns |= dict(zip((f"constraint_{option}" for option in options), pull[label], strict=True))
-    return columns
-
-
-def _options(config: SpaceConfig) -> dict[str, list[str]]:
-    """Names of what there is to choose, in the order of alpha and beta."""
-    return {
-        "pruning": [candidate_label(*candidate) for candidate in config.candidates],
-        "depth": [str(depth) for depth in config.depths],
-    }
-
-
 def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig, decision: Decision) -> Architecture:
-    choice, options = config.choice(decision.choice), _options(config)
+    choice, options = config.choice(decision.choice), option_names(config)
     probabilities = {
         label: dict(zip(options[label], values, strict=True)) for label, values in decision.probabilities.items()
     }
     return Architecture(
         choices=choice,
         space=config,
-        dataset=dataset_identity(dataset),
+        dataset=DatasetReference.of(dataset),
         training=recorded_training(settings),
         cost=architecture_cost(config, choice).as_dict(),
         probabilities=probabilities,

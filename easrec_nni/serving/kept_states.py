@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.locks import locked
 from easrec_nni.common.readable import counted
 from easrec_nni.serving.state_files import saved_settings
 from easrec_nni.serving.streaming import StreamingRecommender
-from easrec_nni.training.resumption import locked
 
 __all__ = ["KeptStates"]
 

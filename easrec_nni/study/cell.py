@@ -14,11 +14,12 @@ from typing import Any
 
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
+from easrec_nni.common.files import read_json, write_json
+from easrec_nni.common.locks import alone
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.systems import SYSTEMS, System, find_systems
-from easrec_nni.training.resumption import alone, tell_again
+from easrec_nni.training.history import tell_again
 
 __all__ = ["RESULT_FILE", "Cell", "cell_settings", "read_result", "run_cell"]
 
@@ -143,8 +144,6 @@ def run_cell(
             tell_again(on_epoch or _nobody, search=folder / "search", retrain=folder / "retrained")
             figures = _train(system, settings, dataset, folder, on_epoch or _nobody, progress)
         result = _document(cell, system, settings, dataset, figures)
-        from easrec_nni.training.module import write_json
-
         write_json(folder / RESULT_FILE, result)  # last: its presence says that the cell is complete
     return result
 
@@ -167,7 +166,8 @@ def _train(
     """Search if there is anything to choose, retrain; figures of the trained network."""
     from easrec_nni.architecture.document import Architecture
     from easrec_nni.evaluation.final import RANKS_FILE
-    from easrec_nni.retraining.stage import read_metrics, retrain
+    from easrec_nni.retraining.metrics import read_metrics
+    from easrec_nni.retraining.stage import retrain
     from easrec_nni.searching.stage import search
 
     config = settings.space_for(dataset)
@@ -236,7 +236,7 @@ def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, fo
 def _document(
     cell: Cell, system: System, settings: TrialSettings, dataset: Dataset, figures: dict[str, Any]
 ) -> dict[str, Any]:
-    from easrec_nni.architecture.document import dataset_identity
+    from easrec_nni.architecture.document import DatasetReference
     from easrec_nni.common.provenance import provenance
 
     searches = not system.fixed and system.floor is None
@@ -248,7 +248,7 @@ def _document(
         "source": system.source,
         "seed": cell.seed,
         "parameters": dict(cell.parameters),
-        "dataset": dataset_identity(dataset),
+        "dataset": DatasetReference.of(dataset).model_dump(),
         **figures,
         "budget": {
             "search_epochs": settings.search.epochs if searches else 0,
@@ -259,5 +259,4 @@ def _document(
         },
         "settings": settings.model_dump(mode="json", by_alias=True),
         **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

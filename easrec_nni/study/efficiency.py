@@ -11,7 +11,6 @@ import logging
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -194,12 +193,11 @@ def _identity(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(dataset: Dataset) -> dict[str, Any]:
-    from easrec_nni.architecture.document import dataset_identity
+    from easrec_nni.architecture.document import DatasetReference
 
     return {
-        "dataset": dataset_identity(dataset),
+        "dataset": DatasetReference.of(dataset).model_dump(),
         **provenance(),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 

@@ -69,7 +69,7 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     UserError
         The folder holds a study with other settings or data.
     """
-    from easrec_nni.architecture.document import dataset_identity
+    from easrec_nni.architecture.document import DatasetReference
     from easrec_nni.common.provenance import provenance
 
     known: dict[str, Any] = _read(path) if (path / STUDY_FILE).is_file() else {}
@@ -83,7 +83,7 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     document = {
         "schema_version": SCHEMA_VERSION,
         "tables": _union(known.get("tables", []), [table]),
-        "dataset": dataset_identity(dataset),
+        "dataset": DatasetReference.of(dataset).model_dump(),
         "systems": _union(known.get("systems", []), grid.systems),
         "seeds": sorted(_union(known.get("seeds", []), grid.seeds)),
         "parameters": parameters,

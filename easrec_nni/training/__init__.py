@@ -1,9 +1,10 @@
 """Training: one loop for supernets and compact networks, its losses, its callbacks, and several processes.
 
-* ``module.py``: the Lightning module, the trainer and the folder of a run; ``callbacks.py``: what each epoch leaves
+* ``module.py``, ``trainer.py``: the Lightning module and its trainer; ``callbacks.py``: what each epoch leaves
+* ``run_folder.py``: the folder of a run, which can be resumed
 * ``protocol.py``: batches, losses and users of a run, as its settings say; ``recorded.py``: as an architecture says
 * ``micro_batches.py``, ``micro_batch_size.py``: batches in parts that fit the memory
-* ``divergence.py``: the end of a training that diverged; ``resumption.py``: continued runs
+* ``divergence.py``: the end of a training that diverged; ``history.py``: the rows of its epochs
 * ``losses/``: one file for each loss; ``parallel/``: one run in several processes
 
 To add a loss: one file in ``losses/``, one line in its registry, and its name in ``Loss`` of

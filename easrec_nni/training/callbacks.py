@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import math
 import time
@@ -13,15 +12,15 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
-from safetensors.torch import save_file
 from torch import Tensor
 
-from easrec_nni.common.errors import UserError
+from easrec_nni.architecture.weights import save_weights
 from easrec_nni.common.files import replacing
+from easrec_nni.training.history import write_history
 from easrec_nni.training.parallel import average, gathered, is_first, rank
 from easrec_nni.training.random_states import random_state, set_random_state
 
-__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint", "read_history", "save_weights", "write_history"]
+__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint"]
 
 BEFORE_TRAINING = -1
 """Epoch of the row that judges the network as a training begins with it; it has no training loss (NaN)."""
@@ -29,38 +28,6 @@ BEFORE_TRAINING = -1
 CPU = torch.device("cpu")
 
 _logger = logging.getLogger(__name__)
-
-
-def save_weights(weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors, whole: under a temporary name first."""
-    with replacing(path) as temporary:
-        save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Rows of a ``history.csv``, one for each epoch.
-
-    Raises
-    ------
-    UserError
-        The file is missing or damaged.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, csv.Error):
-        raise UserError(f"{path} is missing or damaged: choose another --out, or --restart to begin anew") from None
-
-
-def write_history(rows: list[dict[str, float]], path: Path) -> None:
-    """Write rows as CSV, with the columns of the first.
-
-    A run that an earlier version began goes on with that one's columns.
-    """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 class EpochOrder(Callback):

@@ -1,26 +1,15 @@
-"""Training of any network of a space, soft or frozen: one module and one trainer for search and retraining."""
+"""Lightning module of any network of a space, soft or frozen: one for search and retraining."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import random
-import warnings
-from collections.abc import Collection, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from nni.nas.evaluator.pytorch import LightningModule, Trainer
+from nni.nas.evaluator.pytorch import LightningModule
 from numpy.typing import NDArray
-from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
-from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json, write_text
 from easrec_nni.data.batches.training import EvaluationBatch, TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
@@ -29,14 +18,10 @@ from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
-from easrec_nni.training.parallel import average_gradients, count, gathered, is_first, rank
+from easrec_nni.training.parallel import average_gradients, gathered
 from easrec_nni.training.protocol import COMPARED
 
-__all__ = ["RunFolder", "SequenceModule", "make_trainer", "seed_everything"]
-
-CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
-
-_logger = logging.getLogger(__name__)
+__all__ = ["SequenceModule"]
 
 
 class SequenceModule(LightningModule):
@@ -118,151 +103,3 @@ class SequenceModule(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
         return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
-
-
-def make_trainer(
-    epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32", judge_first: bool = False
-) -> Any:
-    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar.
-
-    It knows the device of its own process alone; see :mod:`easrec_nni.training.parallel` for what several do together.
-
-    Parameters
-    ----------
-    epochs
-        Largest number of epochs.
-    callbacks
-        What happens between them.
-    progress
-        Whether to draw a bar; the first process alone does.
-    precision
-        ``float32`` or ``bf16``.
-    judge_first
-        Whether the network is validated before the first epoch, as after every epoch.
-    """
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
-    warnings.filterwarnings("ignore", message=".*num_workers.*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    if progress and is_first():
-        from pytorch_lightning.callbacks import RichProgressBar
-
-        callbacks = [RichProgressBar(leave=False), *callbacks]  # first: it is put away before an error is told
-    return Trainer(
-        max_epochs=epochs,
-        callbacks=callbacks,
-        logger=False,
-        accelerator="auto",
-        devices=[rank()] if count() > 1 and torch.cuda.is_available() else 1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-        num_sanity_val_steps=-1 if judge_first else 0,
-        # Where nobody saves, Lightning would, and leave a folder where the process was started.
-        enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-        enable_model_summary=False,
-        enable_progress_bar=progress,
-        use_distributed_sampler=False,
-        barebones=False,
-    )
-
-
-def seed_everything(seed: int) -> None:
-    """Seed every source of random numbers that is used."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
-
-
-class RunFolder:
-    """Output folder of a run that can be resumed: what it was asked for, its state, its results.
-
-    Parameters
-    ----------
-    path
-        The folder, made if it is not there.
-    request
-        Everything that decides the result. A folder that holds a run with another request is refused.
-    restart
-        Forget a run that is there.
-    later
-        Keys of the request that earlier versions did not note: a run that lacks one is the same run.
-
-    Attributes
-    ----------
-    request
-        As it was noted when the run began.
-
-    Raises
-    ------
-    UserError
-        The folder holds a run with other settings.
-    """
-
-    def __init__(
-        self, path: str | Path, request: dict[str, Any], restart: bool = False, later: Collection[str] = ()
-    ) -> None:
-        self.path = Path(path)
-        self.state = self.path / "state"
-        note = self.state / "request.json"
-        known = _read_request(note) if note.is_file() and not restart else None
-        if known is not None:
-            missing = set(later) - known["request"].keys()
-            request = {key: value for key, value in request.items() if key not in missing}
-        self.request = request
-        text = json.dumps(request, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if known is not None:
-            if known["sha256"] != digest:
-                changed = sorted(
-                    key
-                    for key in known["request"].keys() | request.keys()
-                    if json.dumps(known["request"].get(key), sort_keys=True, default=str)
-                    != json.dumps(request.get(key), sort_keys=True, default=str)
-                )
-                raise UserError(
-                    f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
-                    "or --restart to begin anew there"
-                )
-            for part in self.state.glob(".*.part"):  # what a kill cut short; nobody reads it
-                part.unlink(missing_ok=True)
-            return
-        self.state.mkdir(parents=True, exist_ok=True)
-        for stale in [*self.state.glob("*"), *(self.path / name for name in ("metrics.json", "architecture.json"))]:
-            if stale.is_file():
-                stale.unlink()
-        write_json(note, {"sha256": digest, "request": json.loads(text)})
-
-    @property
-    def checkpoint(self) -> Path | None:
-        """Checkpoint to resume from, if there is one.
-
-        Raises
-        ------
-        UserError
-            The file is damaged, or no checkpoint; nothing that it holds is executed to find out.
-        """
-        path = self.state / "last.ckpt"
-        if not path.is_file():
-            return None
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            whole = isinstance(state, dict) and CHECKPOINT_PARTS <= state.keys()
-        except Exception:  # torch raises whatever comes of what the file holds
-            whole = False
-        if not whole:
-            raise UserError(f"{path} is damaged or no checkpoint of a run: --restart begins anew there")
-        return path
-
-
-def _read_request(note: Path) -> dict[str, Any]:
-    try:
-        known = read_json(note)
-        if isinstance(known["sha256"], str) and isinstance(known["request"], dict):
-            return dict(known)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise UserError(f"{note} is damaged, so that nobody knows which run is there: choose another --out, or --restart")
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")

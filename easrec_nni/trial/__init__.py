@@ -2,7 +2,7 @@
 
 * ``run.py``: the trial and its program; ``nni_io.py``: parameters from NNI, results to NNI
 * ``reports.py``, ``tensorboard.py``: what each epoch reports; ``objective.py``: the figure that a tuner maximises
-* ``nas.py``, ``architecture_trial.py``: a trial of NNI's own NAS interface
+* ``nas.py``: a trial of NNI's own NAS interface
 
 To add an objective: a kind in ``objective.py`` and in the settings.
 """

@@ -12,6 +12,7 @@ Three things of NNI 3.0 are put right here:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,21 @@ from nni.nas.evaluator import Evaluator
 from nni.nas.experiment import NasExperiment, NasExperimentConfig
 from nni.nas.space import ExecutableModelSpace, SimplifiedModelSpace
 
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.provenance import package_versions
+from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.trial.nni_io import output_dir, trial_threads
+from easrec_nni.training.recorded import recorded_training
+from easrec_nni.trial.nni_io import output_dir, report_final, tensorboard_dir, trial_threads
+from easrec_nni.trial.objective import Objective
+from easrec_nni.trial.reports import EpochReports
+from easrec_nni.trial.run import TrialResult, final_result
 from search_spaces import EASRecSpace, SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 
-__all__ = ["ArchitectureEvaluator", "DescribedSpace", "ShownModelSpace", "nas_experiment"]
+__all__ = ["ArchitectureEvaluator", "DescribedSpace", "ShownModelSpace", "nas_experiment", "run_architecture_trial"]
 
 
 class DescribedSpace(EASRecSpace):
@@ -70,7 +79,6 @@ class ArchitectureEvaluator(Evaluator):
         import sys
 
         from easrec_nni.training.threads import use_threads
-        from easrec_nni.trial.architecture_trial import run_architecture_trial
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
         use_threads(trial_threads())
@@ -119,3 +127,46 @@ def nas_experiment(
     config.trial_concurrency = concurrency
     config.trial_code_directory = Path.cwd()
     return _Experiment(described, evaluator, chosen, config)
+
+
+def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], out: Path) -> TrialResult:
+    """Train one architecture from fresh weights and report it to NNI.
+
+    The result has the keys, and the folder the files, of a trial that searched; there is no supernet.
+
+    Parameters
+    ----------
+    settings
+        Space, retraining, mode, seed and objective; the search's part is not used.
+    sample
+        Choices as NNI's strategies name them: ``{"pruning": "hidden25_inner50", "depth": 2}``.
+    out
+        Folder of the results.
+    """
+    dataset = settings.dataset()
+    space = settings.space_for(dataset)
+
+    choice = space.choice(dict(sample))
+    architecture = Architecture(
+        choices=choice,
+        space=space,
+        dataset=DatasetReference.of(dataset),
+        training=recorded_training(settings),
+        cost=architecture_cost(space, choice).as_dict(),
+        versions=package_versions(),
+        seed=settings.seed,
+    )
+    architecture.write(out / "architecture.json")
+    reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space), choice.model_dump(mode="json"))
+    if reports.board is not None:
+        reports.board.network(architecture)
+    trained = retrain(
+        architecture, dataset, out / "retrained", settings=settings, on_epoch=lambda row: reports.epoch("retrain", row)
+    )
+    reports.close()
+    seconds = trained.metrics["training"]["seconds"]
+    report = final_result(
+        trained.metrics, settings, space, architecture, out, search_seconds=0.0, retrain_seconds=seconds
+    )
+    report_final(report)
+    return TrialResult(out, report)

@@ -13,11 +13,12 @@ from typing import Any
 
 from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.locks import alone
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.resumption import alone, tell_again
+from easrec_nni.training.history import tell_again
 from easrec_nni.trial.nni_io import (
     experiment_params,
     output_dir,
@@ -47,7 +48,7 @@ class TrialResult:
 def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, restart: bool = False) -> TrialResult:
     """Search, freeze and retrain; every epoch and the end are reported to NNI where this is one of its trials.
 
-    A trial that was cut short goes on in its folder; see :mod:`easrec_nni.training.resumption`.
+    A trial that was cut short goes on in its folder; see :mod:`easrec_nni.training.history`.
 
     Parameters
     ----------

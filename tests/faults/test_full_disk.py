@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, UserError, search
-from easrec_nni.architecture.weights import load_network
+from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.common.files import copy_whole, write_text
-from easrec_nni.training.callbacks import save_weights
 
 SETTINGS = {
     "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},

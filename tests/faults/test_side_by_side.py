@@ -81,7 +81,7 @@ def test_two_experiments_do_not_mix(
 def test_the_lock_of_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
-from easrec_nni.training.resumption import alone
+from easrec_nni.common.locks import alone
 with alone(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
     time.sleep(100)
@@ -90,7 +90,7 @@ with alone(pathlib.Path({str(tmp_path)!r})):
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         waiting = f"""
 import pathlib
-from easrec_nni.training.resumption import alone
+from easrec_nni.common.locks import alone
 with alone(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
 """

@@ -17,8 +17,7 @@ import pytest
 import torch
 
 from easrec_nni import Architecture, Choice, SpaceConfig, StreamingRecommender
-from easrec_nni.architecture.weights import load_network
-from easrec_nni.training.callbacks import save_weights
+from easrec_nni.architecture.weights import load_network, save_weights
 
 pytestmark = pytest.mark.slow
 EVENTS = [(f"u{number % 3}", 1 + (7 * number) % 30) for number in range(10)]

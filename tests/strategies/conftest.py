@@ -11,8 +11,8 @@ from nni.nas.evaluator.pytorch import DataLoader, LightningModule
 from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
 from torch import Tensor, nn
 
-from easrec_nni.searching.nni_one_shot import run_strategy
-from easrec_nni.training.module import make_trainer
+from easrec_nni.searching.nni_engine import run_strategy
+from easrec_nni.training.trainer import make_trainer
 from strategies import DifferentiableStrategy
 from strategies.differentiable import DifferentiableModule
 

@@ -273,7 +273,7 @@ def test_a_search_stops_when_it_has_decided_and_its_patience_is_over(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decided: bool
 ) -> None:
     # Without steps of alpha and beta, and with ones this small of the weights, nothing gains after the first epoch.
-    monkeypatch.setattr("easrec_nni.searching.stage.is_decided", lambda entropies: decided)
+    monkeypatch.setattr("easrec_nni.searching.one_shot.is_decided", lambda entropies: decided)
     result = run(tiny_dataset, tmp_path, epochs=8, patience=3, learning_rate=1e-12, arch_every=10_000)
     assert len(result.history) == (4 if decided else 8)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from easrec_nni.data.counts import training_counts
 from easrec_nni.data.dataset import Dataset
 
 __all__ = ["Popularity"]
@@ -18,7 +17,7 @@ class Popularity(nn.Module):
 
     def __init__(self, dataset: Dataset) -> None:
         super().__init__()
-        scores = torch.from_numpy(training_counts(dataset)).float()
+        scores = torch.from_numpy(dataset.training_counts).float()
         scores[0] = -torch.inf
         self.register_buffer("scores", scores)
 

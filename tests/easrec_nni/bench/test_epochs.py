@@ -10,8 +10,9 @@ from easrec_nni.bench.epochs import Training, search_epoch
 from easrec_nni.data import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
-from easrec_nni.training.module import SequenceModule, make_trainer, seed_everything
+from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.protocol import training_batches
+from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 8, "heads": 2, "layers": 1, "dropout": 0.0}

@@ -10,12 +10,11 @@ import torch
 from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig
-from easrec_nni.architecture.weights import load_network
+from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.cli import evaluate as command_module
 from easrec_nni.cli.main import app
 from easrec_nni.evaluation.final import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate_fully
-from easrec_nni.training.callbacks import save_weights
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ import torch
 from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig
-from easrec_nni.architecture.weights import load_network
+from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.cli import logs
 from easrec_nni.cli.main import app
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.serving import onnx_export
 from easrec_nni.serving.onnx_export import OnnxNetwork
-from easrec_nni.training.callbacks import save_weights
 
 
 @pytest.fixture

@@ -17,11 +17,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, StreamingRecommender
-from easrec_nni.architecture.weights import load_network
+from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.cli.main import app
 from easrec_nni.cli.recommend import _items
 from easrec_nni.data import prepare
-from easrec_nni.training.callbacks import save_weights
 
 
 def make_run(folder: Path, **fields: Any) -> Path:

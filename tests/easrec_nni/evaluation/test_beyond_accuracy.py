@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from easrec_nni.data import Dataset
-from easrec_nni.data.counts import training_counts
 from easrec_nni.evaluation import scoring as evaluation_module
 from easrec_nni.evaluation.beyond_accuracy import Recommended
 from easrec_nni.evaluation.scoring import evaluate_fully
@@ -39,7 +38,7 @@ def test_nothing_recommended_is_an_error() -> None:
 
 
 def test_of_everybodys_same_items_the_coverage_is_least_and_the_popularity_most(ml100k: Dataset) -> None:
-    counts = training_counts(ml100k)
+    counts = ml100k.training_counts
     figures, _ = evaluate_fully(Popularity(ml100k), ml100k, "test", (10, 20), ("full",))
     for k in (10, 20):
         assert figures[f"coverage@{k}_full"] == k / ml100k.n_items
@@ -68,7 +67,7 @@ def test_evaluation_counts_every_user_once(
     shown: list[int] = []
     for place in places:
         shown += sorted_items(network(torch.tensor([[int(tiny_dataset.items[place - 1])]]))[0].tolist(), 3)
-    counts = training_counts(tiny_dataset)
+    counts = tiny_dataset.training_counts
     figures, _ = evaluate_fully(network, tiny_dataset, part, 3)
     assert figures["coverage@3_full"] == len(set(shown)) / tiny_dataset.n_items < 1
     assert figures["mean_popularity@3_full"] == pytest.approx(np.mean([counts[item] for item in shown]))

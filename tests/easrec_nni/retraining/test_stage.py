@@ -22,7 +22,7 @@ from easrec_nni.data import prepare
 from easrec_nni.evaluation.scoring import rank_users
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training import protocol
-from easrec_nni.training.callbacks import read_history
+from easrec_nni.training.history import read_history
 from easrec_nni.training.recorded import recorded_training, with_recorded
 from easrec_nni.training.threads import use_threads
 from easrec_nni.trial.run import run_trial

@@ -17,7 +17,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.searching import by_trials as multi_trial
 from easrec_nni.searching.candidates import epoch_cost, log_linear_reward
 from easrec_nni.searching.stage import SearchResult
-from easrec_nni.training.callbacks import read_history
+from easrec_nni.training.history import read_history
 from search_spaces import EASRecSpace
 from strategies import MULTI_TRIAL_STRATEGIES
 

@@ -12,8 +12,8 @@ from easrec_nni import Dataset, TrialSettings
 from easrec_nni.data.batches.training import EvaluationBatches
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching import option_losses as module
+from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.searching.option_losses import OptionLosses
-from easrec_nni.searching.stage import make_strategy
 from search_spaces import EASRecSpace
 from strategies import STRATEGIES
 

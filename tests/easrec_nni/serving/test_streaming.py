@@ -10,11 +10,10 @@ import pytest
 import torch
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, StreamingRecommender, UserError
-from easrec_nni.architecture.weights import load_network
+from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.data.batches.training import EvaluationBatches
 from easrec_nni.serving import streaming
 from easrec_nni.serving.streamable import without_window
-from easrec_nni.training.callbacks import save_weights
 
 
 def log(users: int = 7, events: int = 60, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

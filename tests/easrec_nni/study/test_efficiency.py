@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from easrec_nni.architecture.document import Architecture, dataset_identity
+from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.bench.machine import allocator_environment
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
@@ -32,7 +32,13 @@ MIB = 1 << 20
 def write_cell(folder: Path, dataset: Dataset, system: str, layers: int = 1, trained: bool = True) -> Path:
     """A cell's folder as a study leaves it, with a network that nobody trained."""
     folder.mkdir(parents=True)
-    result = {"schema_version": 1, "system": system, "seed": 2, "parameters": {}, "dataset": dataset_identity(dataset)}
+    result = {
+        "schema_version": 1,
+        "system": system,
+        "seed": 2,
+        "parameters": {},
+        "dataset": DatasetReference.of(dataset).model_dump(),
+    }
     (folder / "result.json").write_text(json.dumps(result))
     if trained:
         config = SpaceConfig(n_items=dataset.n_items, max_length=6, hidden=8, inner=16, heads=2, layers=layers)

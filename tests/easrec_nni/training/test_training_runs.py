@@ -62,7 +62,7 @@ def test_a_killed_search_ends_as_an_unbroken_one(
     settings = settings_for(tiny_dataset, loss=loss, negatives=6)
     unbroken = search(tiny_dataset, settings, tmp_path / "unbroken")
     call = "search(load_dataset(settings.data), settings, sys.argv[2], on_epoch=kill)"
-    run_killed("searching", "search", call, killed_in, settings, str(tmp_path / "broken"))
+    run_killed("searching.stage", "search", call, killed_in, settings, str(tmp_path / "broken"))
     assert not (tmp_path / "broken" / "architecture.json").exists()
     assert (tmp_path / "broken" / "state" / "last.ckpt").exists() == (killed_in > 0)
     resumed = search(tiny_dataset, settings, tmp_path / "broken")
@@ -96,7 +96,7 @@ def test_a_killed_retraining_ends_as_an_unbroken_one(
     unbroken = retrain(architecture, tiny_dataset, tmp_path / "unbroken", weights=weights, settings=settings)
     call = "retrain(sys.argv[3], load_dataset(settings.data), sys.argv[2], settings=settings, on_epoch=kill"
     call += ", weights=sys.argv[4])" if inherits else ")"
-    run_killed("retraining", "retrain", call, killed_in, settings, *words)
+    run_killed("retraining.stage", "retrain", call, killed_in, settings, *words)
     assert (tmp_path / "broken" / "state" / "last.ckpt").exists() == (killed_in > 0)
     resumed = retrain(architecture, tiny_dataset, tmp_path / "broken", weights=weights, settings=settings)
     assert resumed.metrics["test"] == unbroken.metrics["test"]

@@ -62,7 +62,7 @@ def test_a_search_that_stops_early_shifts_nothing(sent: list[dict[str, Any]]) ->
 
 
 def test_only_epochs_that_a_search_was_spared_are_filled_up(sent: list[dict[str, Any]]) -> None:
-    """Those that it had, an earlier process's too, are reported as they were: see easrec_nni.training.resumption."""
+    """Those that it had, an earlier process's too, are reported as they were: see easrec_nni.training.history."""
     reports = EpochReports(None)
     other = CHOICES | {"depth": 2}
     rows = [row(0, 0.3, **CHOICES), row(1, 0.9, **other), row(2, 0.2, **CHOICES)]

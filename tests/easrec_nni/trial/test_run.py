@@ -20,7 +20,7 @@ from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
 from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
-from easrec_nni.retraining.stage import read_metrics
+from easrec_nni.retraining.metrics import read_metrics
 
 SETTINGS = {
     "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},

@@ -45,7 +45,7 @@ def trial(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def test_a_trial_writes_what_its_history_has(trial: Path) -> None:
-    from easrec_nni.training.callbacks import read_history
+    from easrec_nni.training.history import read_history
 
     history = read_history(trial / "state" / "history.csv")
     events = read(trial / "tensorboard" / "search")

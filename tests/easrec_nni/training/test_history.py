@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from easrec_nni.experiments.records import Experiment, _assemble
-from easrec_nni.training.callbacks import write_history
-from easrec_nni.training.resumption import tell_again
+from easrec_nni.training.history import tell_again, write_history
 from easrec_nni.trial import nni_io as nni_trial_io
 from easrec_nni.trial.reports import EpochReports
 

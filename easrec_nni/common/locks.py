@@ -1,9 +1,4 @@
-"""Going on with a run that was begun before: one process at a time, and nobody is told less than of an unbroken run.
-
-NNI's manager gives a trial that it resumes the id, and with it the folder (``NNI_OUTPUT_DIR``), that the trial had
-before. A trial's state is in its folder, so it finds its own checkpoint there. What has to be seen to is here: the
-process of before may still be alive, and epochs may have ended while no manager was there to take their results.
-"""
+"""Exclusive locks on files and folders, held by one process at a time."""
 
 from __future__ import annotations
 
@@ -15,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["LOCK_FILE", "alone", "locked", "tell_again"]
+__all__ = ["LOCK_FILE", "alone", "locked"]
+
 
 LOCK_FILE = "lock"
+
+
 _logger = logging.getLogger(__name__)
 
 
@@ -66,28 +64,3 @@ def alone(folder: Path) -> Iterator[None]:
     """
     with locked(folder / LOCK_FILE, lambda _: _logger.warning("another process works on %s: waiting for it", folder)):
         yield
-
-
-def tell_again(on_epoch: Callable[[str, dict[str, float]], None], **folders: Path) -> None:
-    """Report the epochs that earlier processes of a run have completed, in their order.
-
-    Who listens leaves out what is known already, as :func:`~easrec_nni.trial.nni_io.report_intermediate` does.
-
-    Parameters
-    ----------
-    on_epoch
-        Told the phase and the row of every epoch.
-    folders
-        Folder of the run of each phase (``search``, ``retrain``), first one first; it need not be there.
-
-    Raises
-    ------
-    UserError
-        A history is damaged.
-    """
-    from easrec_nni.training.callbacks import read_history
-
-    for phase, folder in folders.items():
-        history = folder / "state" / "history.csv"
-        for row in read_history(history) if history.is_file() else []:
-            on_epoch(phase, row)
