@@ -27,7 +27,7 @@ def test_version_and_a_similar_name() -> None:
     assert done.exit_code == 2 and "'systems'" in done.stderr
 
 
-@pytest.mark.parametrize("words", [["--version"], ["--help"], ["init", "mine"]])
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["init", "mine"], ["systems"]])
 def test_neither_torch_nor_nni_is_imported(words: list[str], tmp_path: Path) -> None:
     program = (
         "import atexit, sys; from easrec_nni.cli.main import run; "
