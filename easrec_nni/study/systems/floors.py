@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
-from easrec_nni.data.dataset import Dataset
-from easrec_nni.study.systems.popularity import Popularity
 from easrec_nni.study.systems.system import System
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from easrec_nni.data.dataset import Dataset
+
 __all__ = ["FLOORS"]
+
+
+def _popularity(dataset: Dataset) -> nn.Module:
+    from easrec_nni.study.systems.popularity import Popularity  # here: `easrec systems` need not wait for torch
+
+    return Popularity(dataset)
 
 
 def _item_knn(dataset: Dataset) -> nn.Module:
@@ -18,6 +27,6 @@ def _item_knn(dataset: Dataset) -> nn.Module:
 
 
 FLOORS = (
-    System("popularity", "popularity", "floor", "items by training interactions", floor=Popularity),
+    System("popularity", "popularity", "floor", "items by training interactions", floor=_popularity),
     System("itemknn", "item-kNN", "floor", "Sarwar et al., WWW 2001; cosine", floor=_item_knn),
 )

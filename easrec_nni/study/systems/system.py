@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from torch import nn
+from search_spaces.config import SpaceConfig
 
-from easrec_nni.data.dataset import Dataset
-from easrec_nni.settings.trial import TrialSettings
-from search_spaces import SpaceConfig
+if TYPE_CHECKING:  # `easrec systems` prints a list, for which it need not wait for torch
+    from torch import nn
+
+    from easrec_nni.data.dataset import Dataset
+    from easrec_nni.settings.trial import TrialSettings
 
 __all__ = ["GROUPS", "Group", "System"]
 
