@@ -9,6 +9,7 @@ Writes OUT.json and OUT.md. Popularity and the unpruned network's cost are added
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,17 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.files import write_json, write_text
 from easrec_nni.data import load_dataset
+from easrec_nni.evaluation.final import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.report.comparison import ComparisonRow, comparison_markdown, read_run
 from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.study.systems.popularity import Popularity
 from easrec_nni.training.history import read_history
+
+
+def _finite(rows: list[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Rows with None for what an epoch did not have, such as steps of alpha and beta in a warm-up."""
+    return [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in rows]
 
 
 def collect(run: Path) -> tuple[dict[str, Any], str]:
@@ -29,15 +36,15 @@ def collect(run: Path) -> tuple[dict[str, Any], str]:
     metrics = read_metrics(run / "retrained")
     dataset = load_dataset(metrics["dataset"]["name"])
     unpruned = architecture_cost(architecture.space, architecture.space.largest).as_dict()
-    floor = {part: evaluate(Popularity(dataset), dataset, part) for part in ("valid", "test")}
+    floor = {part: evaluate(Popularity(dataset), dataset, part, protocols=PROTOCOLS) for part in ("valid", "test")}
     document = {
         "architecture": architecture.model_dump(mode="json", by_alias=True, exclude={"metrics", "versions"}),
         "metrics": metrics,
         "unpruned_cost": unpruned,
         "share_of_unpruned_madds": metrics["cost"]["madds_per_user"] / unpruned["madds_per_user"],
         "popularity": floor,
-        "search_history": read_history(run / "state" / "history.csv"),
-        "retrain_history": read_history(run / "retrained" / "history.csv"),
+        "search_history": _finite(read_history(run / "state" / "history.csv")),
+        "retrain_history": _finite(read_history(run / "retrained" / "history.csv")),
     }
     tables = []
     for part in ("valid", "test"):
