@@ -1,0 +1,120 @@
+"""Files that the version before the folders wrote (commit 26d4db1): runs, a study and a dataset, opened as today's are.
+
+``files/before-the-folders.zip`` has a tiny log's dataset, `easrec search` on it with its retraining, and a study of two
+cells.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from easrec_nni import Architecture, TrialSettings, evaluate, load_dataset, retrain, search
+from easrec_nni.architecture.weights import load_network, read_weights
+from easrec_nni.cli.main import app
+from easrec_nni.common.errors import UserError
+from easrec_nni.report.writing import write_report
+from easrec_nni.training.history import read_history
+from easrec_nni.training.threads import use_threads
+
+
+@pytest.fixture
+def earlier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the unpacked files."""
+    with zipfile.ZipFile(Path(__file__).parent / "files" / "before-the-folders.zip") as files:
+        files.extractall(tmp_path)
+    monkeypatch.setenv("EASREC_HOME", str(tmp_path / "home"))
+    use_threads(1)
+    return tmp_path
+
+
+def settings_of(run: Path) -> TrialSettings:
+    """Settings as the run's folder notes them."""
+    requests: dict[str, Any] = {
+        stage: json.loads((folder / "state" / "request.json").read_text())["request"]
+        for stage, folder in (("search", run), ("retrain", run / "retrained"))
+    }
+    shared = {key: requests["search"][key] for key in ("mode", "history", "seed", "search")}
+    space = {key: value for key, value in requests["search"]["space"].items() if key != "n_items"}
+    shared["search"] = {"lambda" if k == "lambda_" else k: v for k, v in shared["search"].items()}
+    return TrialSettings.parse(
+        {"data": "old", "space": space, "retrain": requests["retrain"]["retrain"], **shared}, "run"
+    )
+
+
+def test_a_dataset_has_its_fingerprint_and_every_ranking(earlier: Path) -> None:
+    dataset = load_dataset("old", verify=True)
+    known = json.loads((earlier / "run" / "retrained" / "metrics.json").read_text())
+    assert dataset.fingerprint == known["dataset"]["fingerprint"]
+    assert dataset.negatives("pop100_recbole", "test").shape == (len(dataset.split.eval_users), 100)
+
+
+def test_a_network_has_the_test_figures_that_it_had(earlier: Path) -> None:
+    run = earlier / "run" / "retrained"
+    network = load_network(Architecture.read(run / "architecture.json"), run / "weights.safetensors")
+    known = json.loads((run / "metrics.json").read_text())
+    figures = evaluate(network, load_dataset("old"), "test")
+    assert figures == {name: pytest.approx(known["test"][name]) for name in figures} and len(figures) >= 6
+
+
+def test_commands_take_its_files(earlier: Path) -> None:
+    run = earlier / "run"
+    for words, text in (
+        (["show", str(run / "architecture.json")], "undecided"),
+        (["evaluate", str(run / "retrained")], "ndcg@10"),
+        (["recommend", str(run / "retrained"), "--history", "i1,i2"], "i"),
+    ):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0 and text in done.output, done.output
+
+
+def test_complete_runs_are_taken_as_they_are(earlier: Path) -> None:
+    run, settings = earlier / "run", settings_of(earlier / "run")
+    before = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    found = search("old", settings, run)
+    assert found.architecture == Architecture.read(run / "architecture.json")
+    trained = retrain(found.architecture, "old", run / "retrained", weights=found.supernet, settings=settings)
+    assert trained.metrics == json.loads(before[run / "retrained" / "metrics.json"])
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_an_unfinished_retraining_ends_as_it_would_have(earlier: Path) -> None:
+    run, settings = earlier / "run", settings_of(earlier / "run")
+    known = json.loads((run / "retrained" / "metrics.json").read_text())
+    weights = read_weights(run / "retrained" / "weights.safetensors")
+    for name in ("metrics.json", "weights.safetensors"):
+        (run / "retrained" / name).unlink()
+    trained = retrain(
+        Architecture.read(run / "architecture.json"),
+        "old",
+        run / "retrained",
+        weights=run / "supernet.safetensors",
+        settings=settings,
+    )
+    assert trained.metrics["test"]["ndcg@10_full"] == pytest.approx(known["test"]["ndcg@10_full"])
+    for name, weight in weights.items():
+        torch.testing.assert_close(trained.network.state_dict()[name], weight, rtol=0, atol=0)
+    assert [row["epoch"] for row in read_history(run / "retrained" / "history.csv")] == [
+        0,
+        1,
+        2,
+    ]  # none before training
+
+
+def test_an_unfinished_search_is_refused_with_what_to_do(earlier: Path) -> None:
+    run = earlier / "run"
+    (run / "architecture.json").unlink()
+    with pytest.raises(UserError, match="unfinished search of an earlier version.*--restart"):
+        search("old", settings_of(run), run)
+
+
+def test_a_study_is_reported(earlier: Path) -> None:
+    write_report([earlier / "study"], earlier / "report")
+    text = (earlier / "report" / "report.md").read_text(encoding="utf-8")
+    assert "EASRec" in text and "opularity" in text and "pop100_recbole" not in text.split("##")[1]
