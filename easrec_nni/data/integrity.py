@@ -18,7 +18,7 @@ def dataset_problem(dataset: Dataset) -> str | None:
     Shapes and types must be the manifest's, and no number may point outside of what it counts: the arrays come from
     files, which may have been damaged or written by somebody else, and are used as indices without a further look.
     """
-    counts, interactions = dataset.manifest.counts, len(dataset.items)
+    counts = dataset.manifest.counts
     expected: dict[str, tuple[NDArray[np.generic], Any, tuple[int, ...]]] = {
         "items": (dataset.items, np.int32, (counts.interactions,)),
         "offsets": (dataset.offsets, np.int64, (counts.users + 1,)),
@@ -34,6 +34,12 @@ def dataset_problem(dataset: Dataset) -> str | None:
     for name, (array, kind, shape) in expected.items():
         if array.dtype != kind or array.shape != shape:
             return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
+    return _numbers_problem(dataset)
+
+
+def _numbers_problem(dataset: Dataset) -> str | None:
+    """Which numbers point outside of what they count."""
+    counts, interactions = dataset.manifest.counts, len(dataset.items)
     if not _divide(dataset.offsets, interactions):
         return "offsets do not divide the interactions"
     if not _within(dataset.items, 1, counts.items):

@@ -130,6 +130,10 @@ def _check_numbers(kind: str, values: list[Any]) -> None:
             raise _Wrong(f": {name} must be a number, and is {_quote(value)}{_number_hint(value)}")
         if _is_odd(value):
             raise _Wrong(f": {name} is {_quote(value)}; {kind} needs a finite number")
+    _check_range(kind, values)
+
+
+def _check_range(kind: str, values: list[Any]) -> None:
     first, second = values[:2]
     if kind == "randint" and not all(isinstance(value, int) for value in values):
         raise _Wrong(f": randint has whole numbers, and here is {_quote(values)}; high is not among its values")
