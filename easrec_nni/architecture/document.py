@@ -15,12 +15,12 @@ from easrec_nni.architecture.schema import (
     SCHEMA_VERSION,
     ArchitectureSchema,
     DatasetReference,
-    hint,
     is_decided,
 )
 from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded, write_text
+from easrec_nni.common.hints import did_you_mean
 from search_spaces.config import Choice, SpaceConfig
 
 __all__ = [
@@ -176,7 +176,7 @@ def _describe(error: ValidationError) -> str:
     location = problem["loc"]
     key = ".".join(str(part) for part in location if part != "[key]")
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{hint(str(location[-1]), _known_keys(location))}"
+        return f"unknown key {key!r}; {did_you_mean(str(location[-1]), _known_keys(location))}"
     if problem["type"] == "missing":
         return f"the key {key!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")[:LARGEST_MESSAGE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.hints import did_you_mean
 from easrec_nni.data.dataset import Dataset, ItemFeature
 from search_spaces import EASRecSpace
 
@@ -107,8 +107,7 @@ def set_features(network: EASRecSpace, dataset: Dataset) -> None:
 def _feature(dataset: Dataset, name: str) -> ItemFeature:
     known = dataset.item_features
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(known)}"
+        hint = did_you_mean(name, known, otherwise=f"it has {', '.join(known)}")
         raise UserError(f"the dataset {dataset.name} has no item feature {name!r}; {hint}")
     if len(known[name].values) == 0:
         raise UserError(f"no item of the dataset {dataset.name} has a value of the feature {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from typing import Final, Literal, Self
@@ -10,11 +9,12 @@ from typing import Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from easrec_nni.architecture.training_settings import TrainingSettings
+from easrec_nni.common.hints import did_you_mean
 from easrec_nni.data.dataset import Dataset
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
-__all__ = ["LARGEST_DECIDED_ENTROPY", "SCHEMA_VERSION", "ArchitectureSchema", "DatasetReference", "hint", "is_decided"]
+__all__ = ["LARGEST_DECIDED_ENTROPY", "SCHEMA_VERSION", "ArchitectureSchema", "DatasetReference", "is_decided"]
 
 
 SCHEMA_VERSION: Final = 1
@@ -112,9 +112,8 @@ class ArchitectureSchema(_Part):
             if len(entries) > MOST_FEATURES or max(entries, default=0) > largest:
                 raise ValueError(f"space.{name} has more than {MOST_FEATURES} entries or one above {largest}")
         if self.space.attention not in ATTENTIONS:
-            raise ValueError(
-                f"unknown space.attention {self.space.attention[:40]!r}{hint(self.space.attention, list(ATTENTIONS))}"
-            )
+            hint = did_you_mean(self.space.attention, ATTENTIONS)
+            raise ValueError(f"unknown space.attention {self.space.attention[:40]!r}; {hint}")
         try:
             self.space.choice(self.choices)
         except ValueError as error:
@@ -134,7 +133,9 @@ class ArchitectureSchema(_Part):
         for name, values in self.probabilities.items():
             for key, value in values.items():
                 if key not in known[name]:
-                    raise ValueError(f"probabilities.{name}: {key!r} is not in this space{hint(key, known[name])}")
+                    raise ValueError(
+                        f"probabilities.{name}: {key!r} is not in this space; {did_you_mean(key, known[name])}"
+                    )
                 if not 0 <= value <= 1:
                     raise ValueError(f"probabilities.{name}.{key}={value} is not from 0 to 1")
             total = sum(values.values())
@@ -154,9 +155,3 @@ class ArchitectureSchema(_Part):
     def network(self) -> SpaceConfig:
         """Configuration of the compact network that the choices stand for."""
         return self.space.compact(self.choices)
-
-
-def hint(key: str, known: list[str]) -> str:
-    """What a message of an unknown key says of the keys that there are."""
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import re
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.yaml_files import read_yaml
 
 __all__ = ["ExperimentFile", "read_experiment"]
@@ -198,9 +198,7 @@ def _check_algorithms(document: dict[str, Any]) -> None:
         name = (document.get(role) or {}).get("name")
         if name is not None and config_manager.get_algo_meta(name) is None:
             known = [meta.name for meta in config_manager.get_all_algo_meta() if meta.algo_type == role]
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
-            raise ValueError(f"{role}.name: there is no {role} {name!r}; {hint}")
+            raise ValueError(f"{role}.name: there is no {role} {name!r}; {did_you_mean(str(name), sorted(known))}")
 
 
 def _reason(error: Exception) -> str:

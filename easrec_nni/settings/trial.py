@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import reprlib
 import socket
 from pathlib import Path
@@ -20,6 +19,7 @@ from easrec_nni.architecture.training_settings import (
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.yaml_files import read_yaml
 from easrec_nni.data.batches.modes import History, Mode, check_history, check_mode
 from easrec_nni.data.dataset import Dataset
@@ -264,7 +264,9 @@ class TrialSettings(_Settings):
             known = path[-1] in target or target is document["space"]
             if not known:
                 keys = [*target, "lambda"] if target is document else list(target)
-                raise UserError(f"hyper-parameter {name!r} is no key of the settings{_hint(path[-1], keys)}")
+                raise UserError(
+                    f"hyper-parameter {name!r} is no key of the settings; {did_you_mean(path[-1], sorted(keys))}"
+                )
             target[path[-1]] = value
         return self.parse(document, "hyper-parameters")
 
@@ -306,11 +308,6 @@ def _known_keys(model: type[BaseModel]) -> list[str]:
     return keys
 
 
-def _hint(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known))}"
-
-
 def describe_validation_error(error: Exception, known: list[str]) -> str:
     """First problem of a pydantic error in one line, with the key and, for a mistyped one, the likely key.
 
@@ -326,7 +323,7 @@ def describe_validation_error(error: Exception, known: list[str]) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{_hint(str(problem['loc'][-1]), known)}"
+        return f"unknown key {key!r}; {did_you_mean(str(problem['loc'][-1]), sorted(known))}"
     if problem["type"] == "missing":
         return f"the key {key!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")

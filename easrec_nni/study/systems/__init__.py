@@ -7,10 +7,10 @@ lists it, ``easrec reproduce --systems NAME`` runs it, ``easrec report`` shows i
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.hints import did_you_mean
 from easrec_nni.study.systems.ablations import ABLATIONS
 from easrec_nni.study.systems.floors import FLOORS
 from easrec_nni.study.systems.searched import CONTROLS, STRATEGIES
@@ -38,7 +38,6 @@ def find_systems(names: Sequence[str]) -> list[System]:
     """
     for name in names:
         if name not in SYSTEMS:
-            close = difflib.get_close_matches(name, SYSTEMS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "`easrec systems` lists them"
+            hint = did_you_mean(name, SYSTEMS, otherwise="`easrec systems` lists them")
             raise UserError(f"there is no system {name!r}; {hint}")
     return [SYSTEMS[name] for name in dict.fromkeys(names)]
