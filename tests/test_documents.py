@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import typer
 
-from easrec_nni.cli.main import COMMANDS
+from easrec_nni.cli.main import COMMANDS, build_command, command_function
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -54,18 +52,18 @@ def test_every_table_of_figures_names_its_file(name: str) -> None:
 
 @ANY_DOCUMENT
 def test_commands_and_their_options_exist(document: Path) -> None:
-    options = {name: _options(function) for name, function in COMMANDS}
+    options = {name: _options(name) for name in COMMANDS}
     for line in re.findall(r"^ {4}(?:.*&& )?easrec (.+)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE):
         command, *words = shlex.split(line.partition(" < ")[0], comments=True)
         for word in words[: words.index("&&")] if "&&" in words else words:
             assert not word.startswith("--") or word.partition("=")[0] in options[command], line
 
 
-def _options(function: Callable[..., None]) -> set[str]:
-    program = typer.Typer(add_completion=False)
-    program.command()(function)
-    command = typer.main.get_command(program)
-    return {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)} | {"--help"}
+def _options(name: str) -> set[str]:
+    command = build_command(name, command_function(name))
+    return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)} | {
+        "--help"
+    }
 
 
 def test_the_readme_is_short() -> None:
