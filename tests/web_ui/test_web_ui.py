@@ -137,7 +137,8 @@ def test_the_board_shows_what_a_trial_wrote(experiment: Experiment, trials: list
     run = f"{trials[0].number}-{trials[0].id}/search"
     tags = eventually(lambda: fetch(f"{board}/plugin/scalars/tags")[run])
     groups = {tag.partition("/")[0] for tag in tags}
-    assert groups == {"alpha", "beta", "cost", "loss", "metrics", "search", "time"}
+    options = {f"{what} of {which}" for what in ("cross entropy", "charge") for which in ("widths", "depths")}
+    assert groups == {"alpha", "beta", "cost", "loss", "metrics", "search", "time"} | options
     points = fetch(f"{board}/plugin/scalars/scalars?run={run}&tag=metrics/ndcg@10_full")
     reported = [report["ndcg@10_full"] for report in trials[0].intermediate]
     assert [value for _, _, value in points] == pytest.approx(reported[:3])
