@@ -134,11 +134,11 @@ class EventStream:
         except UserError as error:
             return {"error": error.message}
         except json.JSONDecodeError as error:
-            return {"error": f"this is no JSON object: {error}"}
+            return {"error": f"this is not a JSON object: {error}"}
         except UnicodeDecodeError:
-            return {"error": "this is no UTF-8 text"}
+            return {"error": "this is not UTF-8 text"}
         except (ValueError, RecursionError):
-            return {"error": "this is no JSON object that can be read: nested too deeply, or with too long a number"}
+            return {"error": "this is not a JSON object that can be read: nested too deeply, or with too long a number"}
 
     def _answer(self, event: Any) -> dict[str, Any]:
         known = {"user", "item", "k"}

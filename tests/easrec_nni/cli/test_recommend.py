@@ -115,8 +115,8 @@ def test_a_stream_answers_each_event_and_keeps_its_states(tmp_path: Path, run: P
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("hello", "no JSON object"),
-        ("[" * 100_000, "no JSON object"),
+        ("hello", "not a JSON object"),
+        ("[" * 100_000, "not a JSON object"),
         ("[1]", "a line is an object"),
         ('{"item": 3}', "a line is an object"),
         ('{"user": "a", "itme": 3}', "a line is an object"),
@@ -151,9 +151,9 @@ def test_lines_that_could_not_be_taken_are_counted_at_the_end(tmp_path: Path, ru
     first, *wrong, last = map(json.loads, out.splitlines())
     assert first["items"] == last["items"] == top(run, [3], 10)[0]
     assert [each["error"] for each in wrong] == [
-        "this is no UTF-8 text",
+        "this is not UTF-8 text",
         "item '99' is not among the network's 30 items: leave it out, or train anew with it",
-        "this is no JSON object that can be read: nested too deeply, or with too long a number",
+        "this is not a JSON object that can be read: nested too deeply, or with too long a number",
     ]
     assert said == [
         f"easrec: no states yet: {tmp_path / 'states'} will be written",
