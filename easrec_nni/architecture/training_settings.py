@@ -39,7 +39,9 @@ class RetrainSettings(SettingsPart):
     patience: int = Field(10, ge=1, le=LARGEST_NUMBER, description="epochs without gain before the training stops")
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
-    weights: Literal["inherit", "scratch"] = Field("inherit", description="start from the supernet's weights, or from fresh ones")
+    weights: Literal["inherit", "scratch"] = Field(
+        "inherit", description="start from the supernet's weights, or fresh ones"
+    )
 
 
 class MaskingSettings(SettingsPart):
