@@ -40,7 +40,7 @@ class RetrainSettings(SettingsPart):
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field(
-        "inherit", description="start from the supernet's weights, or fresh ones"
+        "inherit", description="the supernet's weights, or fresh ones"
     )
 
 
