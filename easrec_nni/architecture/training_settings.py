@@ -39,9 +39,7 @@ class RetrainSettings(SettingsPart):
     patience: int = Field(10, ge=1, le=LARGEST_NUMBER, description="epochs without gain before the training stops")
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
-    weights: Literal["inherit", "scratch"] = Field(
-        "inherit", description="the supernet's weights, or fresh ones"
-    )
+    weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
 
 
 class MaskingSettings(SettingsPart):
