@@ -144,11 +144,6 @@ class EpochRecord(Callback):
         """Whether the last ``patience`` epochs brought no gain."""
         return bool(self.history) and self.history[-1]["epoch"] - self.best_epoch >= self.patience
 
-    @property
-    def best_row(self) -> dict[str, float]:
-        """The best epoch's row."""
-        return next(row for row in self.history if row["epoch"] == self.best_epoch)
-
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run must know."""
         return {"history": self.history, "best_epoch": self.best_epoch, "best_score": self.best_score}
