@@ -1,7 +1,7 @@
 """What every form of attention in the registry must do, and what single forms promise besides.
 
-Forms are compared with plain loops: one query, one key and one feature at a time, as the equations are written. In whole
-networks they are in ``test_space.py`` (padding, causality, pruned slices) and ``test_cost.py`` (counted operators).
+Forms are compared with plain loops: one query, one key and one feature at a time, as the equations are written. Whole
+networks with each form are in ``test_space.py`` (padding, causality, pruned slices) and ``test_cost.py`` (operators).
 """
 
 from __future__ import annotations
