@@ -12,7 +12,7 @@ from torch import Tensor
 from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.data import Dataset, prepare
-from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches
+from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.stage import SearchResult, search
