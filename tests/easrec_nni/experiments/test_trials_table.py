@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from easrec_nni.experiments.records import Trial
+from easrec_nni.experiments.experiment import Trial
 from easrec_nni.experiments.watching import trials_table
 
 
