@@ -14,6 +14,7 @@ from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.measurements import ALL
 from easrec_nni.data import Dataset, prepare
 from easrec_nni.data import sources as sources_module
+from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.sources.synthetic import SyntheticSource
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
