@@ -21,7 +21,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import prepare
 from easrec_nni.evaluation.scoring import rank_users
 from easrec_nni.searching.stage import SearchResult
-from easrec_nni.training import protocol
+from easrec_nni.training import context
 from easrec_nni.training.history import read_history
 from easrec_nni.training.recorded import recorded_training, with_recorded
 from easrec_nni.training.threads import use_threads
@@ -47,7 +47,7 @@ def by_hand(dataset: Dataset) -> Architecture:
 def searched(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, set[int]]:
     """A search by a share of .8, and the users whose validation targets went into the steps of alpha and beta."""
     trained: set[int] = set()
-    original = protocol.ArchitectureBatches
+    original = context.ArchitectureBatches
 
     class Watched(original):  # type: ignore[misc, valid-type]
         def __iter__(self) -> Any:
@@ -56,7 +56,7 @@ def searched(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) ->
                 yield batch
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "ArchitectureBatches", Watched)
+        patch.setattr(context, "ArchitectureBatches", Watched)
         found = search(tiny_dataset, settings_for(tiny_dataset), tmp_path_factory.mktemp("searched"))
     return found, trained
 
