@@ -17,7 +17,7 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.files import write_json, write_text
 from easrec_nni.data import load_dataset
-from easrec_nni.evaluation.final import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.report.comparison import ComparisonRow, comparison_markdown, read_run
 from easrec_nni.retraining.metrics import read_metrics
@@ -33,7 +33,7 @@ def _finite(rows: list[dict[str, float]]) -> list[dict[str, float | None]]:
 def collect(run: Path) -> tuple[dict[str, Any], str]:
     """Document and Markdown table of a trial's folder."""
     architecture = Architecture.read(run / "architecture.json")
-    metrics = read_metrics(run / "retrained")
+    metrics = read_metrics(run / "retrained").as_json()
     dataset = load_dataset(metrics["dataset"]["name"])
     unpruned = architecture_cost(architecture.space, architecture.space.largest).as_dict()
     floor = {part: evaluate(Popularity(dataset), dataset, part, protocols=PROTOCOLS) for part in ("valid", "test")}

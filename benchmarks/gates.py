@@ -23,6 +23,7 @@ from easrec_nni.data import load_dataset
 from easrec_nni.report.significance import holm, paired_test, summarise
 from easrec_nni.study.budgets import BUDGETS, with_budget
 from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study.documents import CellResult
 from easrec_nni.study.reproduce import settings_for
 from easrec_nni.training.threads import use_threads
 
@@ -38,10 +39,10 @@ REFERENCE = "no gates"
 SHOWN = ("ndcg@10_full", "ndcg@10_pop100", "recall@10_full", "recall@10_pop100")
 
 
-def figures_of(result: dict[str, Any]) -> dict[str, float]:
+def figures_of(result: CellResult) -> dict[str, float]:
     """What is compared: accuracy on both parts, and the multiply-adds."""
-    figures = {f"{part}_{name}": result[part][name] for part in ("valid", "test") for name in SHOWN}
-    return {**figures, "madds_per_user": result["cost"]["madds_per_user"]}
+    figures = {f"{part}_{name}": getattr(result, part)[name] for part in ("valid", "test") for name in SHOWN}
+    return {**figures, "madds_per_user": result.cost["madds_per_user"]}
 
 
 def summary(runs: dict[str, list[dict[str, float]]]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,14 @@ from easrec_nni.data.dataset import Dataset
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
-__all__ = ["LARGEST_DECIDED_ENTROPY", "SCHEMA_VERSION", "ArchitectureSchema", "DatasetReference", "is_decided"]
+__all__ = [
+    "LARGEST_DECIDED_ENTROPY",
+    "SCHEMA_VERSION",
+    "ArchitectureSchema",
+    "DatasetIdentity",
+    "DatasetReference",
+    "is_decided",
+]
 
 
 SCHEMA_VERSION: Final = 1
@@ -66,6 +73,14 @@ class DatasetReference(_Part):
     def of(cls, dataset: Dataset) -> Self:
         """Reference to a dataset."""
         return cls(name=dataset.name, fingerprint=dataset.fingerprint, n_users=dataset.n_users, n_items=dataset.n_items)
+
+
+class DatasetIdentity(DatasetReference):
+    """Dataset that a result is about; equal fingerprints mean equal interactions, split and negatives."""
+
+    model_config = ConfigDict(extra="allow")  # keys of later versions are left alone
+
+    fingerprint: str
 
 
 class ArchitectureSchema(_Part):

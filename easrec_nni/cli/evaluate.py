@@ -56,7 +56,7 @@ def evaluate_command(
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.common.errors import UserError
     from easrec_nni.data import load_dataset
-    from easrec_nni.evaluation.final import PROTOCOLS
+    from easrec_nni.evaluation.figures import PROTOCOLS
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
     from easrec_nni.evaluation.scoring import evaluate_fully
 

@@ -42,5 +42,5 @@ def search_command(
     from easrec_nni.trial.run import run_trial
 
     result = run_trial(chosen, out, progress=progress, restart=restart)
-    show_metrics(read_metrics(result.folder / "retrained"))
+    show_metrics(read_metrics(result.folder / "retrained").as_json())
     print(f"architecture.json, supernet.safetensors and retrained/ are in {result.folder}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
@@ -13,7 +14,6 @@ from easrec_nni.experiments.manager import DEFAULT_PORT, free_port, manager_envi
 from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
-from search_spaces import SpaceConfig
 
 __all__ = ["search_architectures"]
 
@@ -58,12 +58,12 @@ def search_architectures(
     KeyboardInterrupt
         It was interrupted; no process is left, and finished trials stay in NNI's records.
     """
-    settings, space = _checked(settings, strategy)
+    context = _checked(settings, strategy)
     with _in(Path(folder)), _manager_settings(expose):
         from easrec_nni.trial.nas import nas_experiment
 
         name = f"easrec-{strategy}-{settings.data.rpartition('/')[2]}"
-        experiment = nas_experiment(settings, space, strategy, trials, concurrency, name)
+        experiment = nas_experiment(context, strategy, trials, concurrency, name)
         chosen = free_port(port)
         say(f"experiment {experiment.id} runs, its web UI: http://127.0.0.1:{chosen}")
         try:
@@ -75,8 +75,8 @@ def search_architectures(
     return known, list_trials(known)
 
 
-def _checked(settings: TrialSettings, strategy: str) -> tuple[TrialSettings, SpaceConfig]:
-    """Settings that are found from anywhere, and their space."""
+def _checked(settings: TrialSettings, strategy: str) -> TrialContext:
+    """Context of the trials, with a dataset that is found from anywhere."""
     from strategies import MULTI_TRIAL_STRATEGIES
 
     if strategy not in MULTI_TRIAL_STRATEGIES:
@@ -84,7 +84,7 @@ def _checked(settings: TrialSettings, strategy: str) -> tuple[TrialSettings, Spa
     context = TrialContext.open(settings, load_dataset(settings.data))
     if context.space.is_fixed:
         raise UserError("the space has one architecture: give it several pruning ratios or depths")
-    return settings.with_parameters({"data": str(context.dataset.path.resolve())}), context.space
+    return replace(context, settings=settings.with_parameters({"data": str(context.dataset.path.resolve())}))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from easrec_nni.common.readable import readable_count
+from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_told_apart
 from easrec_nni.report.content import (
@@ -19,7 +20,6 @@ from easrec_nni.report.content import (
     show_p,
     signed,
 )
-from easrec_nni.report.documents import METRICS
 from easrec_nni.report.published import FALLBACK, PUBLISHED_GATES, PUBLISHED_PROTOCOL
 from easrec_nni.report.sections import Section, SystemCells
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from easrec_nni.evaluation.figures import LATER_PROTOCOLS, PROTOCOLS
+from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_tested
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
-from easrec_nni.report.documents import LATER_PROTOCOLS, METRICS, PROTOCOLS
 from easrec_nni.report.published import PUBLISHED_PROTOCOL, published_for
 from easrec_nni.report.sections import Section, SystemCells
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from easrec_nni.evaluation.figures import LATER_PROTOCOLS
 from easrec_nni.report.ablations import (
     ablation_records,
     ablation_table,
@@ -16,7 +17,6 @@ from easrec_nni.report.comparing import METHOD
 from easrec_nni.report.content import Block, Chapter, Paragraph, Record, Table
 from easrec_nni.report.costs import cost_table, published_cost_table
 from easrec_nni.report.differences import PROTOCOLS, Noise, difference_table
-from easrec_nni.report.documents import LATER_PROTOCOLS
 from easrec_nni.report.pareto import tradeoff_records
 from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot

@@ -9,9 +9,9 @@ from dataclasses import replace
 from easrec_nni.common.readable import readable_bytes, readable_count, readable_seconds
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
-from easrec_nni.report.documents import EfficiencyDocument, EfficiencyRow, Spread
 from easrec_nni.report.published import published_for
 from easrec_nni.report.sections import Section
+from easrec_nni.study.documents import EfficiencyDocument, EfficiencyRow, Spread
 
 __all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table"]
 

@@ -12,17 +12,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.figures import protocols_of
 from easrec_nni.evaluation.metrics import user_gains
-from easrec_nni.report.documents import CellResult, EfficiencyDocument, StudyDocument, protocols_of, read_document
-from easrec_nni.study.cell import RESULT_FILE, Cell
+from easrec_nni.study.cell import Cell
+from easrec_nni.study.documents import (
+    EFFICIENCY_FILE,
+    RESULT_FILE,
+    STUDY_FILE,
+    CellResult,
+    EfficiencyDocument,
+    StudyDocument,
+)
 from easrec_nni.study.tables import TABLES
 from easrec_nni.training import history
 
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
 
-STUDY_FILE = "study.json"
-EFFICIENCY_FILE = "efficiency.json"
 RANKS_FILE = "ranks.npz"
 AGREEMENT = 1e-6  # of a figure in result.json and the same figure made from ranks.npz
 

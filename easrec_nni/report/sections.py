@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.metrics import standard_error, user_gains
 from easrec_nni.report.content import Record
-from easrec_nni.report.documents import CellResult, DatasetIdentity, EfficiencyRow
 from easrec_nni.report.reading import CellRecord, StudyRecord
 from easrec_nni.report.significance import Summary, summarise
+from easrec_nni.study.documents import CellResult, EfficiencyRow
 from easrec_nni.study.systems import GROUPS, SYSTEMS
 
 __all__ = ["Section", "SystemCells", "merge_studies"]

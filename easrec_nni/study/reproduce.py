@@ -172,7 +172,7 @@ def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
     seed = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
     folders = [study.cell_folder(cell) for cell in seed.values()]
     measured = measure_study(study.path, [folder for folder in folders if (folder / "retrained").is_dir()])
-    _say(console, f"efficiency of {len(measured['rows'])} systems measured in turns: {study.path / 'efficiency.json'}")
+    _say(console, f"efficiency of {len(measured.rows)} systems measured in turns: {study.path / 'efficiency.json'}")
 
 
 def _say(console: Console, line: str) -> None:

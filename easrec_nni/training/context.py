@@ -29,7 +29,7 @@ __all__ = ["Stage", "TrialContext"]
 Stage = Literal["search", "retrain"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a dataset has arrays: contexts compare by identity
 class TrialContext:
     """Settings, dataset and space of a trial: batches, loss, users and identity of its stages.
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from easrec_nni.common.documents import Value
 from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
 __all__ = [
@@ -123,7 +124,7 @@ def _told(trial_id: str) -> _Told:
     return _ask_what_is_told(trial_id)
 
 
-def report_intermediate(metrics: dict[str, Any]) -> None:
+def report_intermediate(metrics: dict[str, Value]) -> None:
     """Show results of an epoch in the web UI; ``default`` is the curve that it draws first.
 
     Of results with a ``phase`` and an ``epoch``, each is reported once, whichever process of the trial did it, and has
@@ -139,7 +140,7 @@ def report_intermediate(metrics: dict[str, Any]) -> None:
         return
     told.epochs.add(epoch)
 
-    def report(metrics: dict[str, Any]) -> None:
+    def report(metrics: dict[str, Value]) -> None:
         import nni
 
         nni.trial.overwrite_intermediate_seq(place)
@@ -148,7 +149,7 @@ def report_intermediate(metrics: dict[str, Any]) -> None:
     _send(report, metrics)
 
 
-def report_final(metrics: dict[str, Any]) -> None:
+def report_final(metrics: dict[str, Value]) -> None:
     """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
     if in_trial():
         import nni
@@ -159,7 +160,7 @@ def report_final(metrics: dict[str, Any]) -> None:
         _send(nni.report_final_result, metrics)
 
 
-def _send(report: Callable[[dict[str, Any]], None], metrics: dict[str, Any]) -> None:
+def _send(report: Callable[[dict[str, Value]], None], metrics: dict[str, Value]) -> None:
     """Report within a time limit: NNI has none, and a manager that hangs would hold the trial for ever."""
 
     def attempt() -> None:

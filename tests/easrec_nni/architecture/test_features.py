@@ -188,7 +188,7 @@ def test_a_network_takes_only_the_features_it_was_made_for(shop: Dataset) -> Non
 @pytest.mark.parametrize("name", ["sasrecf", "fdsa-linrec"])
 def test_systems_with_features_run_as_cells(name: str, shop: Dataset, tmp_path: Path) -> None:
     base = TrialSettings(data=str(shop.path), space=SPACE, search={"epochs": 1}, retrain={"epochs": 1})
-    result = run_cell(Cell(name, 0), base, tmp_path)
+    result = run_cell(Cell(name, 0), base, tmp_path).as_json()
     assert result["cost"]["parameters"] == _parameters(SYSTEMS[name].settings(base).space_for(shop))
     assert result["choices"] is None
 

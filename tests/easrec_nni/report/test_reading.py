@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.report.documents import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.report.reading import read_history, read_study
 
 WriteStudy = Callable[..., Path]

@@ -17,7 +17,7 @@ import torch
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, evaluate, retrain, search
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
-from easrec_nni.evaluation.final import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.trial.run import run_trial
 

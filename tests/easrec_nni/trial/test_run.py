@@ -92,7 +92,7 @@ def test_trials_search_report_and_leave_their_files(config: Path, tiny_dataset: 
         assert architecture.dataset is not None
         assert architecture.dataset.fingerprint == trial.final["dataset_fingerprint"] == tiny_dataset.fingerprint
         metrics = read_metrics(trial.folder / "retrained")
-        assert metrics["training"]["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)  # of two trials at a time
+        assert metrics.training.threads == max(1, len(os.sched_getaffinity(0)) // 2)  # of two trials at a time
         network = load_network(architecture, trial.folder / "retrained" / "weights.safetensors")
         assert evaluate(network, tiny_dataset)["ndcg@10_full"] == trial.final["test_ndcg@10_full"]
     exported = export_architecture(experiment.id, tmp_path / "best.json", weights=True)
