@@ -31,7 +31,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, load_dataset, prepare
 from easrec_nni.data.sources import delimited
 from easrec_nni.data.storage import load_array
-from easrec_nni.experiments import records as nni_records
+from easrec_nni.experiments import sqlite_records
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.records import find_experiment
@@ -499,7 +499,7 @@ def test_records_with_nonsense_for_parameters_still_hold_the_result(
 def test_records_that_compute_for_ever(
     records: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nni_records, "READING_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_records, "READING_SECONDS", 0.2)
     records(None, tables=ENDLESS)
     assert "interrupted" in refused(lambda: export_architecture(EXPERIMENT, tmp_path / "out.json"))
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.manager import DEFAULT_PORT, free_port, manager_environment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 

@@ -7,7 +7,6 @@ and take turns (A, B, C, A, B, C, …), one at work at a time: a machine that gr
 from __future__ import annotations
 
 import logging
-import os
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.threads import available_threads, thread_environment
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.study.cell import read_result
@@ -82,7 +82,7 @@ class WorkerProcess(LineProcess):
         super().__init__(
             str(cell),
             [sys.executable, "-m", "easrec_nni.study.efficiency_worker", *words],
-            allocator_environment(allocator) | {"OMP_NUM_THREADS": str(threads)},
+            allocator_environment(allocator) | thread_environment(threads),
         )
 
 
@@ -133,7 +133,7 @@ def measure_systems(
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     results = {cell: _result(cell, data) for cell in cells}
     trained = [cell for cell in cells if (cell / RETRAINED / WEIGHTS).is_file()]
-    count = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    count = threads or available_threads()
     before = load_average()
     with ExitStack() as stack:
         workers = []

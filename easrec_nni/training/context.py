@@ -13,8 +13,9 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
+from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
 from easrec_nni.data.batches.masked import MaskedBatches
-from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches, TrainingBatches
+from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.evaluation.selection import validation_rows

@@ -11,8 +11,9 @@ import torch
 
 from easrec_nni import Dataset, TrialSettings
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.data.batches.masked import MaskedBatches
-from easrec_nni.data.batches.training import ArchitectureBatches, TrainingBatches
+from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.split import split_validation_users
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
