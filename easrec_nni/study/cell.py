@@ -32,6 +32,8 @@ from easrec_nni.trial.stages import EpochReport, run_stages
 __all__ = ["Cell", "cell_settings", "read_result", "run_cell", "run_cell_in"]
 
 LONGEST_NAME = 255  # bytes of a folder's name
+SHARED = {"test", "valid", "valid_selection_users", "cost", "negatives_version", "inference"}
+"""Figures of a run that a cell's result has too."""
 
 
 @dataclass(frozen=True)
@@ -190,12 +192,7 @@ def _run_stages(
     copy_whole(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
     figures, training = results.retrained.figures, results.retrained.figures.training
     return {
-        "test": figures.test,
-        "valid": figures.valid,
-        "valid_selection_users": figures.valid_selection_users,
-        "cost": figures.cost,
-        "negatives_version": figures.negatives_version,
-        "inference": figures.inference,
+        **figures.model_dump(include=SHARED),
         "bytes_on_disk": (results.retrained.folder / WEIGHTS_FILE).stat().st_size,
         "choices": None if results.search is None else figures.choices,
         "training": {
