@@ -65,13 +65,7 @@ def accuracy_records(section: Section) -> list[Record]:
     published_name, published = published_for(section.dataset.name)
     records = []
     for system in systems:
-        record: Record = {
-            "dataset": section.dataset.name,
-            "system": system.name,
-            "title": system.label,
-            "group": system.first.group,
-            "seeds": len(system.cells),
-        }
+        record = section.identity(system)
         for key in (*(f"{metric}@10_{protocol}" for protocol in PROTOCOLS for metric in METRICS), *FURTHER):
             record |= system.record("test", key)
             if key not in FURTHER:

@@ -116,6 +116,16 @@ class Section:
         complete = {cell.folder.relative_to(cell.folder.parent.parent).as_posix() for cell in self.cells}
         return tuple(sorted({path for study in self.studies for path in study.unfinished} - complete))
 
+    def identity(self, system: SystemCells) -> Record:
+        """What a record of a system begins with: its dataset, names, group and number of seeds."""
+        return {
+            "dataset": self.dataset.name,
+            "system": system.name,
+            "title": system.label,
+            "group": system.first.group,
+            "seeds": len(system.cells),
+        }
+
     def efficiency(self, system: SystemCells) -> list[EfficiencyRow]:
         """What was measured of a system."""
         rows = [row for study in self.studies if study.efficiency for row in study.efficiency.rows]

@@ -74,19 +74,7 @@ class AtomicSource:
 
 
 def read_inter(text: TextFile, settings: PrepareSettings) -> RawLog:
-    """Read a table of interactions in the atomic format.
-
-    Parameters
-    ----------
-    text : TextFile
-        The table.
-    settings : PrepareSettings
-        Of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
-
-    Returns
-    -------
-    RawLog
-        The interactions.
+    """Read a table of interactions in the atomic format, with the settings that `read_table` uses.
 
     Raises
     ------
