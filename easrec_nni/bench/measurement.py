@@ -141,6 +141,8 @@ class Measurement:
         Lines of Markdown that show the figures.
     needs_dataset
         Whether it measures on DATASET.
+    by_default
+        Whether it runs where no measurement is named.
     check
         Raises a :class:`~easrec_nni.common.errors.UserError` where a package that it needs is missing.
     """
@@ -150,4 +152,5 @@ class Measurement:
     measure: Callable[[Bench], Figures]
     table: Callable[[Figures], list[str]] = table_of
     needs_dataset: bool = True
+    by_default: bool = True
     check: Callable[[], None] = lambda: None

@@ -64,7 +64,7 @@ def bench_command(
 
     if list_:
         for name, measurement in ALL.items():
-            print(f"{name}: {measurement.summary}")
+            print(f"{name}: {measurement.summary}{'' if measurement.by_default else ' (with --only)'}")
         return
     if allocator not in ("keep", "default"):
         raise UserError(f"--allocator {allocator} is not known; choose from keep, default")

@@ -10,13 +10,14 @@ import typer
 
 def reproduce_command(
     tables: Annotated[
-        list[str], typer.Argument(metavar="TABLE...", help="table3, table4, table5, ablations, fig4, second-tier.")
+        list[str],
+        typer.Argument(metavar="TABLE...", help="table3, table4, table5, ablations, gates, warmup, fig4, second-tier."),
     ],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Prepared dataset, by name or path.")],
     systems: Annotated[
         str | None, typer.Option(metavar="A,B", help="Systems instead of the table's; `easrec systems` lists them.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; 5, for fig4 3.", min=1)] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds; 5, for fig4 and warmup 3.", min=1)] = None,
     budget: Annotated[
         str, typer.Option(metavar="NAME", help="smoke, small, settings (the file's epochs), paper.")
     ] = "settings",
