@@ -22,7 +22,8 @@ from easrec_nni.common.provenance import provenance
 from easrec_nni.data import load_dataset
 from easrec_nni.report.significance import holm, paired_test, summarise
 from easrec_nni.study.budgets import BUDGETS, with_budget
-from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.reproduce import settings_for
 from easrec_nni.training.threads import use_threads
 

@@ -19,7 +19,7 @@ from easrec_nni.training.callbacks import EpochOrder
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.protocol import selection_batches, training_batches
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork, EASRecSpace
 
 __all__ = ["EpochTime", "Training", "search_epoch"]
 
@@ -85,7 +85,7 @@ class Training:
         Mode, seed and retraining.
     """
 
-    def __init__(self, network: EASRecSpace, dataset: Dataset, settings: TrialSettings) -> None:
+    def __init__(self, network: EASRecNetwork, dataset: Dataset, settings: TrialSettings) -> None:
         chosen = settings.retrain
         self.network, self.module = network, _Module(dataset, chosen.learning_rate)
         self.module.set_model(network)

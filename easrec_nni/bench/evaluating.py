@@ -9,7 +9,7 @@ from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import repeated, spread
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluate_fully
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["MEASUREMENT"]
 
@@ -22,7 +22,7 @@ def _measure(bench: Bench) -> Figures:
     return figures
 
 
-def _seconds(network: EASRecSpace, dataset: Dataset) -> float:
+def _seconds(network: EASRecNetwork, dataset: Dataset) -> float:
     begin = time.perf_counter()
     evaluate_fully(network, dataset, "test")
     return time.perf_counter() - begin

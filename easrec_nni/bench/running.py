@@ -124,7 +124,7 @@ def _known(file: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 def _measured(name: str, request: BenchRequest) -> dict[str, Any]:
     """A measurement from a process of its own; a quick one from this process, whose memory says nothing."""
     if request.quick:
-        from easrec_nni.bench.worker import measure
+        from easrec_nni.bench.worker import measure  # a quick one alone measures in this process
 
         figures = measure(name, request)
         return {key: value for key, value in figures.items() if "peak_memory" not in key}

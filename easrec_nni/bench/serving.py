@@ -8,7 +8,7 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import repeated, spread
 from easrec_nni.evaluation.inference import ScoringTimer
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["MEASUREMENT"]
 
@@ -33,12 +33,12 @@ def _measure(bench: Bench) -> Figures:
     return figures | {"users": len(bench.dataset.split.eval_users), "single_users": len(one_by_one.singles)}
 
 
-def _latencies(timer: ScoringTimer, network: EASRecSpace, repeats: int) -> list[float]:
+def _latencies(timer: ScoringTimer, network: EASRecNetwork, repeats: int) -> list[float]:
     """Milliseconds of each repeat's median user."""
     return repeated(lambda: statistics.median(timer.latencies_ms(network)), repeats)
 
 
-def _per_user(timer: ScoringTimer, network: EASRecSpace, repeats: int) -> list[float]:
+def _per_user(timer: ScoringTimer, network: EASRecNetwork, repeats: int) -> list[float]:
     """Milliseconds a user of each pass over all of them."""
     return [1000 * value / timer.users for value in repeated(lambda: timer.pass_seconds(network), repeats)]
 

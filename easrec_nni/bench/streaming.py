@@ -14,7 +14,7 @@ from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.bench.scaling import fitted_slope
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
-from search_spaces import Choice, EASRecSpace
+from search_spaces import Choice, EASRecNetwork
 
 __all__ = ["MEASUREMENT"]
 
@@ -33,7 +33,7 @@ def _network(bench: Bench, choice: Choice, events: Sequence[int]) -> Figures:
     """Seconds of an update by the number of events before it, and against recomputing at a history of N."""
     # Positions from the end, the default of training, cannot be streamed; without positions the network is as large.
     space = bench.space.model_copy(update={"positions": "none"})
-    network = EASRecSpace(space.compact(choice)).eval()
+    network = EASRecNetwork(space.compact(choice)).eval()
     stream, history = StreamingRecommender(network), bench.space.max_length
     items = torch.randint(1, space.n_items + 1, (max(*events, history) + 1,))
     points: list[Figures] = []
@@ -69,7 +69,7 @@ def _update(stream: StreamingRecommender, user: str) -> float:
 
 
 @torch.inference_mode()
-def _recomputing(network: EASRecSpace, ids: Tensor) -> float:
+def _recomputing(network: EASRecNetwork, ids: Tensor) -> float:
     """Median seconds of scores and best items from the whole history."""
     seconds = []
     for _ in range(5):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.metrics import user_gains
 from easrec_nni.report.documents import CellResult, EfficiencyDocument, StudyDocument, protocols_of, read_document
-from easrec_nni.study.cell import RESULT_FILE, Cell
+from easrec_nni.study.cells import RESULT_FILE, Cell
 from easrec_nni.study.tables import TABLES
 from easrec_nni.training import history
 

@@ -21,7 +21,7 @@ from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["read_metrics", "run_metrics"]
 
@@ -51,7 +51,7 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
 
 def run_metrics(
     architecture: Architecture,
-    network: EASRecSpace,
+    network: EASRecNetwork,
     dataset: Dataset,
     settings: TrialSettings,
     record: EpochRecord,

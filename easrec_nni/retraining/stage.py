@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
-from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
@@ -31,7 +31,7 @@ from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selec
 from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["Retrained", "retrain", "take_part_in_retraining"]
 
@@ -53,7 +53,7 @@ class Retrained:
         Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
     """
 
-    network: EASRecSpace
+    network: EASRecNetwork
     metrics: dict[str, Any]
     folder: Path
 
@@ -173,7 +173,7 @@ def _job(
 
 def _network(
     architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
-) -> EASRecSpace:
+) -> EASRecNetwork:
     """The network as its training begins, the same in all processes."""
     seed_everything(settings.seed)
     network = load_network(architecture, weights)
@@ -220,7 +220,7 @@ def _request(
 
 
 def _fit(
-    network: EASRecSpace,
+    network: EASRecNetwork,
     dataset: Dataset,
     settings: TrialSettings,
     folder: RunFolder,

@@ -169,6 +169,7 @@ def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig
         dataset=DatasetReference.of(dataset),
         training=recorded_training(settings),
         cost=architecture_cost(config, choice).as_dict(),
+        unpruned_cost=architecture_cost(config, config.largest).as_dict(),
         probabilities=probabilities,
         metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
         versions=package_versions(),

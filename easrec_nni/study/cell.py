@@ -1,4 +1,4 @@
-"""One cell of a table: one system with one seed, searched, retrained, evaluated once on the test set.
+"""Run one cell of a table: one system with one seed, searched, retrained, evaluated once on the test set.
 
 A cell's folder tells all: what is complete there is not done again, and a run that was killed goes on.
 """
@@ -7,98 +7,29 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json, write_json
+from easrec_nni.common.files import write_json
 from easrec_nni.common.locks import alone
+from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
+from easrec_nni.retraining.metrics import read_metrics
+from easrec_nni.retraining.stage import retrain
+from easrec_nni.searching.stage import search
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.systems import SYSTEMS, System, find_systems
+from easrec_nni.study.cells import RESULT_FILE, SCHEMA_VERSION, Cell, cell_settings, read_result
+from easrec_nni.study.systems import SYSTEMS, System
 from easrec_nni.training.history import tell_again
 
-__all__ = ["RESULT_FILE", "Cell", "cell_settings", "read_result", "run_cell"]
-
-SCHEMA_VERSION = 1
-RESULT_FILE = "result.json"
-LONGEST_NAME = 255  # bytes of a folder's name
+__all__ = ["run_cell"]
 
 EpochReport = Callable[[str, dict[str, float]], None]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Which system with which seed and, in a sweep, which further settings.
-
-    Examples
-    --------
-    >>> Cell("easrec", 3, {"lambda": 0.5}).path.as_posix()
-    'easrec--lambda=0.5/seed3'
-    >>> Cell("easrec", 3, {"lambda": 1.0}).path.as_posix()
-    'easrec--lambda=1/seed3'
-    """
-
-    system: str
-    seed: int
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # NNI's manager hands 1.0 out as 1, as JavaScript writes it: both are one cell.
-        object.__setattr__(self, "parameters", {name: _plain(value) for name, value in self.parameters.items()})
-
-    @property
-    def path(self) -> Path:
-        """Folder of the cell below the study's ``cells``.
-
-        Raises
-        ------
-        UserError
-            A parameter would lead out of it, or is too long for a folder's name.
-        """
-        name = "--".join([self.system, *(f"{name}={value}" for name, value in sorted(self.parameters.items()))])
-        if "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-            raise UserError(f"the parameters of the cell {name[:100]!r} cannot be the name of a folder: choose others")
-        return Path(name) / f"seed{self.seed}"
-
-    @classmethod
-    def sampled(cls, parameters: Mapping[str, Any]) -> Cell:
-        """Cell of a sample that NNI's tuner drew: ``system``, ``seed`` and further dotted settings.
-
-        Raises
-        ------
-        UserError
-            ``system`` or ``seed`` is missing or unknown.
-        """
-        rest = dict(parameters)
-        try:
-            system, seed = str(rest.pop("system")), int(rest.pop("seed"))
-        except (KeyError, TypeError, ValueError):
-            raise UserError(f"a cell has a system and a seed; got {dict(parameters)}") from None
-        find_systems([system])
-        return cls(system, seed, rest)
-
-
-def _plain(value: Any) -> Any:
-    """A whole number without its decimal point."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def cell_settings(cell: Cell, base: TrialSettings) -> TrialSettings:
-    """Settings of a cell: the study's, the system's changes, the cell's parameters and seed."""
-    return SYSTEMS[cell.system].settings(base, {**cell.parameters, "seed": cell.seed})
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """Result of a cell, or None while it is not complete."""
-    try:
-        document = read_json(folder / RESULT_FILE)
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) and document.get("schema_version") == SCHEMA_VERSION else None
 
 
 def run_cell(
@@ -164,12 +95,6 @@ def _train(
     system: System, settings: TrialSettings, dataset: Dataset, folder: Path, on_epoch: EpochReport, progress: bool
 ) -> dict[str, Any]:
     """Search if there is anything to choose, retrain; figures of the trained network."""
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.evaluation.final import RANKS_FILE
-    from easrec_nni.retraining.metrics import read_metrics
-    from easrec_nni.retraining.stage import retrain
-    from easrec_nni.searching.stage import search
-
     config = settings.space_for(dataset)
     supernet: Path | None = None
     searched: dict[str, float] = {"search_seconds": 0.0, "search_epochs_run": 0}
@@ -216,8 +141,6 @@ def _train(
 
 def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, folder: Path) -> dict[str, Any]:
     """Figures of a baseline that needs no training."""
-    from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
-
     assert system.floor is not None
     begin = time.perf_counter()
     network = system.floor(dataset)
@@ -236,9 +159,6 @@ def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, fo
 def _document(
     cell: Cell, system: System, settings: TrialSettings, dataset: Dataset, figures: dict[str, Any]
 ) -> dict[str, Any]:
-    from easrec_nni.architecture.document import DatasetReference
-    from easrec_nni.common.provenance import provenance
-
     searches = not system.fixed and system.floor is None
     return {
         "schema_version": SCHEMA_VERSION,

@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+from easrec_nni.architecture.document import DatasetReference
 from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine, load_average
 from easrec_nni.bench.repeats import spread
 from easrec_nni.bench.worker_process import LineProcess
@@ -24,8 +25,8 @@ from easrec_nni.common.files import write_text
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.study.cell import read_result
-from easrec_nni.study.efficiency_worker import RETRAINED, WEIGHTS
+from easrec_nni.study.cells import RETRAINED, WEIGHTS, read_result
+from easrec_nni.study.folder import read_settings
 
 __all__ = ["EFFICIENCY_FILE", "Worker", "WorkerProcess", "measure_study", "measure_systems"]
 
@@ -172,8 +173,6 @@ def measure_study(
     UserError
         As :func:`measure_systems`.
     """
-    from easrec_nni.study.folder import read_settings
-
     document = measure_systems(cells, read_settings(study).data, threads, repeats, start=start)
     write_text(study / EFFICIENCY_FILE, json.dumps(document, indent=2, allow_nan=False) + "\n")
     return document
@@ -193,8 +192,6 @@ def _identity(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(dataset: Dataset) -> dict[str, Any]:
-    from easrec_nni.architecture.document import DatasetReference
-
     return {
         "dataset": DatasetReference.of(dataset).model_dump(),
         **provenance(),

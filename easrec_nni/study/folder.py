@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from easrec_nni.architecture.document import DatasetReference
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_text
+from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, read_result
+from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.study.tables import Grid
 
 __all__ = ["STUDY_FILE", "Study", "open_study", "read_settings"]
@@ -69,9 +71,6 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     UserError
         The folder holds a study with other settings or data.
     """
-    from easrec_nni.architecture.document import DatasetReference
-    from easrec_nni.common.provenance import provenance
-
     known: dict[str, Any] = _read(path) if (path / STUDY_FILE).is_file() else {}
     if known:
         same = read_settings(path) == settings

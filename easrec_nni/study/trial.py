@@ -9,7 +9,8 @@ from typing import Any
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, cell_settings, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import Study, read_settings
 from easrec_nni.trial.nni_io import output_dir, report_final, tensorboard_dir
 from easrec_nni.trial.objective import Objective

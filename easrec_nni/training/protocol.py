@@ -32,13 +32,12 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches, TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import ShareOfBatches, count, rank
 
 __all__ = [
-    "COMPARED",
     "SELECTION",
     "architecture_batches",
     "item_loss",
@@ -47,9 +46,6 @@ __all__ = [
     "training_batches",
 ]
 
-
-COMPARED = f"selection_users_{MONITOR}"
-"""The same in a retraining's history, over the users by which trials are compared."""
 
 SELECTION = "every user"
 """Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""

@@ -12,6 +12,8 @@ Three things of NNI 3.0 are put right here:
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from easrec_nni.common.provenance import package_versions
 from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.recorded import recorded_training
+from easrec_nni.training.threads import use_threads
 from easrec_nni.trial.nni_io import output_dir, report_final, tensorboard_dir, trial_threads
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.reports import EpochReports
@@ -75,11 +78,6 @@ class ArchitectureEvaluator(Evaluator):
 
     def _execute(self, model: Any) -> float:
         """What NNI calls in the trial; returns the objective's value."""
-        import logging
-        import sys
-
-        from easrec_nni.training.threads import use_threads
-
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
         use_threads(trial_threads())
         out = output_dir("trial")
@@ -153,6 +151,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
         dataset=DatasetReference.of(dataset),
         training=recorded_training(settings),
         cost=architecture_cost(space, choice).as_dict(),
+        unpruned_cost=architecture_cost(space, space.largest).as_dict(),
         versions=package_versions(),
         seed=settings.seed,
     )

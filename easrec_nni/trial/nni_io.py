@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import nni
+import nni.trial
+
 from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
 __all__ = [
@@ -51,8 +54,6 @@ def trial_parameters() -> dict[str, Any]:
     """
     if not in_trial():
         return {}
-    import nni
-    import nni.trial
 
     nni.get_next_parameter()
     recorded = _recorded_parameters()
@@ -140,8 +141,6 @@ def report_intermediate(metrics: dict[str, Any]) -> None:
     told.epochs.add(epoch)
 
     def report(metrics: dict[str, Any]) -> None:
-        import nni
-
         nni.trial.overwrite_intermediate_seq(place)
         nni.report_intermediate_result(metrics)
 
@@ -151,8 +150,6 @@ def report_intermediate(metrics: dict[str, Any]) -> None:
 def report_final(metrics: dict[str, Any]) -> None:
     """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
     if in_trial():
-        import nni
-
         if _ask_what_is_told(os.environ["NNI_TRIAL_JOB_ID"]).final:
             _logger.info("NNI has the final result already, of a process of this trial that outlived its manager")
             return

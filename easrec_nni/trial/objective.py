@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
 from search_spaces import Choice, SpaceConfig
@@ -86,8 +87,6 @@ class Objective:
         return known
 
     def _cost(self, choice: Choice) -> dict[str, float]:
-        from easrec_nni.architecture.cost import architecture_cost
-
         return architecture_cost(self.space, choice).as_dict()
 
     def _unpruned(self) -> float:

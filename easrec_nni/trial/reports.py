@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.evaluation.selection import MONITOR
-from easrec_nni.training.protocol import COMPARED
+from easrec_nni.evaluation.selection import COMPARED, MONITOR
 from easrec_nni.trial.nni_io import report_intermediate
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.tensorboard import TensorBoardLog

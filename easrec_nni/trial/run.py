@@ -16,9 +16,12 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.locks import alone
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.retraining.stage import retrain
+from easrec_nni.searching.stage import search
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.history import tell_again
+from easrec_nni.training.threads import use_threads
 from easrec_nni.trial.nni_io import (
     experiment_params,
     output_dir,
@@ -31,6 +34,7 @@ from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.reports import EpochReports
 from easrec_nni.trial.tuner_direction import check_direction
 from search_spaces import SpaceConfig, candidate_label
+from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["TrialResult", "final_result", "run_program", "run_trial"]
 
@@ -74,10 +78,6 @@ def _search_and_retrain(
     settings: TrialSettings, dataset: Dataset, out: Path, progress: bool, restart: bool
 ) -> dict[str, Any]:
     """Final result of a trial; epochs of earlier processes are reported again, each before those that follow it."""
-    from easrec_nni.retraining.stage import retrain
-    from easrec_nni.searching.stage import search
-    from strategies import MULTI_TRIAL_STRATEGIES
-
     space = settings.space_for(dataset)
     reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space))
     if not restart:
@@ -197,7 +197,6 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
         # The parameters come first: without asking for them NNI takes the trial for one that never began.
         parameters = trial_parameters()
         check_direction(experiment_params())  # `nnictl create` does not, as `easrec launch` does
-        from easrec_nni.training.threads import use_threads
 
         threads = use_threads(trial_threads())
         _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)
