@@ -21,7 +21,8 @@ PACKAGE = Path(__file__).resolve().parents[2] / "easrec_nni"
 MOST_IN_FUNCTIONS = 15
 
 HEAVY = frozenset(
-    "torch nni pytorch_lightning pandas pyarrow scipy matplotlib fvcore onnx onnxruntime tensorboard jinja2 safetensors".split()
+    ("torch", "nni", "pytorch_lightning", "pandas", "pyarrow", "scipy", "matplotlib", "fvcore", "onnx", "onnxruntime")
+    + ("tensorboard", "jinja2", "safetensors")
 )
 TABLES = frozenset({"pandas", "pyarrow"})
 NETWORK = frozenset({"torch", "safetensors"})
