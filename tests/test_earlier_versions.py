@@ -22,7 +22,8 @@ from easrec_nni.common.documents import Document, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.report.writing import write_report
 from easrec_nni.retraining.metrics import RunMetrics
-from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.documents import CellResult, StudyDocument
 from easrec_nni.study.folder import open_study, read_settings
 from easrec_nni.study.tables import Grid

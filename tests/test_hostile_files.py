@@ -39,7 +39,7 @@ from easrec_nni.experiments.result_files import read_exported
 from easrec_nni.report.comparison import read_run
 from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, read_result
+from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.study.documents import RESULT_FILE, STUDY_FILE
 from easrec_nni.study.folder import read_settings
 from easrec_nni.training.run_folder import RunFolder

@@ -18,7 +18,7 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.trainer import seed_everything
-from search_spaces import Choice, EASRecSpace, SpaceConfig
+from search_spaces import Choice, EASRecNetwork, SpaceConfig
 
 __all__ = ["Bench", "BenchRequest", "Figures", "Measurement"]
 
@@ -90,10 +90,10 @@ class Bench:
             found["searched"] = self.space.choice(self.request.choices)
         return found
 
-    def network(self, choice: Choice) -> EASRecSpace:
+    def network(self, choice: Choice) -> EASRecNetwork:
         """A network with fresh weights, which the settings' seed decides."""
         seed_everything(self.settings.seed)
-        return EASRecSpace(self.space.compact(choice))
+        return EASRecNetwork(self.space.compact(choice))
 
     @property
     def networks(self) -> dict[str, Any]:

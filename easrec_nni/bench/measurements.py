@@ -17,6 +17,7 @@ from easrec_nni.bench import (
     reaching,
     scaling,
     serving,
+    startup,
     streaming,
 )
 from easrec_nni.bench.measurement import Measurement
@@ -30,6 +31,7 @@ ALL: dict[str, Measurement] = {
     measurement.name: measurement
     for measurement in (
         matmul.MEASUREMENT,
+        startup.MEASUREMENT,
         preparing.MEASUREMENT,
         epochs_in_turns.MEASUREMENT,
         evaluating.MEASUREMENT,

@@ -10,13 +10,16 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.encode import EncodedFeature, EncodedLog
 from easrec_nni.data.manifest import MANIFEST_NAME, Manifest
+
+if TYPE_CHECKING:
+    from easrec_nni.data.encode import EncodedFeature, EncodedLog
 
 ARRAYS = ("items", "offsets", "times", "user_ids", "item_ids")
 _ENTRIES = {MANIFEST_NAME, "features", "negatives", *(f"{name}.npy" for name in ARRAYS)}

@@ -8,13 +8,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from nni.experiment import launcher
+
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.manager import DEFAULT_PORT, free_port, manager_environment, stop_experiment
+from easrec_nni.experiments.nnictl import wait_for_manager
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
+from easrec_nni.trial.nas import nas_experiment
+from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["search_architectures"]
 
@@ -61,8 +66,6 @@ def search_architectures(
     """
     context = _checked(settings, strategy)
     with _in(Path(folder)), _manager_settings(expose):
-        from easrec_nni.trial.nas import nas_experiment
-
         name = f"easrec-{strategy}-{settings.data.rpartition('/')[2]}"
         experiment = nas_experiment(context, strategy, trials, concurrency, name)
         chosen = free_port(port)
@@ -78,8 +81,6 @@ def search_architectures(
 
 def _checked(settings: TrialSettings, strategy: str) -> TrialContext:
     """Context of the trials, with a dataset that is found from anywhere."""
-    from strategies import MULTI_TRIAL_STRATEGIES
-
     if strategy not in MULTI_TRIAL_STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}; choose from {', '.join(MULTI_TRIAL_STRATEGIES)}")
     context = TrialContext.open(settings, load_dataset(settings.data))
@@ -102,10 +103,6 @@ def _in(folder: Path) -> Iterator[None]:
 @contextmanager
 def _manager_settings(expose: bool) -> Iterator[None]:
     """The manager as `easrec launch` starts it: on this machine only, with the time it needs to start."""
-    from nni.experiment import launcher
-
-    from easrec_nni.experiments.nnictl import wait_for_manager
-
     before, check = dict(os.environ), launcher._check_rest_server
     os.environ.update(manager_environment(expose))
     launcher._check_rest_server = wait_for_manager

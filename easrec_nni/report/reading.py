@@ -16,7 +16,7 @@ from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.figures import protocols_of
 from easrec_nni.evaluation.metrics import user_gains
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.documents import (
     EFFICIENCY_FILE,
     RESULT_FILE,

@@ -18,7 +18,7 @@ from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
 from easrec_nni.training.context import TrialContext
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["METRICS_FILE", "RunMetrics", "RunTraining", "read_metrics", "run_metrics"]
 
@@ -92,7 +92,7 @@ def read_metrics(folder: str | Path) -> RunMetrics:
 
 
 def run_metrics(
-    context: TrialContext, architecture: Architecture, network: EASRecSpace, training: RunTraining
+    context: TrialContext, architecture: Architecture, network: EASRecNetwork, training: RunTraining
 ) -> tuple[RunMetrics, dict[str, NDArray[np.int64]]]:
     """Contents of ``metrics.json``, and the ranks of each protocol."""
     settings, dataset = context.settings, context.dataset

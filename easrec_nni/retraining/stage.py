@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
-from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
@@ -35,7 +35,7 @@ from easrec_nni.training.protocol import SELECTION
 from easrec_nni.training.recorded import describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["Retrained", "retrain", "retraining_worker"]
 
@@ -59,7 +59,7 @@ class Retrained:
         Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
     """
 
-    network: EASRecSpace
+    network: EASRecNetwork
     figures: RunMetrics
     folder: Path
 
@@ -177,7 +177,7 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
-    def network(self) -> EASRecSpace:
+    def network(self) -> EASRecNetwork:
         """The network as its training begins, the same in all processes."""
         seed_everything(self.context.settings.seed)
         network = load_network(self.architecture, self.weights)
@@ -199,7 +199,7 @@ class _Retraining:
 
     def fit(
         self,
-        network: EASRecSpace,
+        network: EASRecNetwork,
         folder: RunFolder,
         progress: bool,
         on_epoch: Callable[[dict[str, float]], None] | None,
@@ -238,7 +238,7 @@ class _Retraining:
         return record, size
 
     def commit(
-        self, network: EASRecSpace, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
+        self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
         """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)

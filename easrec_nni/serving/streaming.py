@@ -21,7 +21,7 @@ from easrec_nni.serving.state_files import read_states, write_states
 from easrec_nni.serving.states import UserStates
 from easrec_nni.serving.step import LARGEST_TABLES, StepPlan
 from easrec_nni.serving.streamable import check_streamable
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["Recommendations", "StreamingRecommender"]
 
@@ -106,7 +106,7 @@ class StreamingRecommender:
 
     def __init__(
         self,
-        network: EASRecSpace,
+        network: EASRecNetwork,
         *,
         item_ids: Sequence[str] | NDArray[np.str_] | None = None,
         beyond: Literal["clamp", "restart"] = "clamp",

@@ -24,7 +24,7 @@ from easrec_nni.common.provenance import provenance
 from easrec_nni.common.threads import available_threads, thread_environment
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.study.cell import read_result
+from easrec_nni.study.cells import RETRAINED, WEIGHTS, read_result
 from easrec_nni.study.documents import (
     EFFICIENCY_FILE,
     SCHEMA_VERSION,
@@ -34,7 +34,6 @@ from easrec_nni.study.documents import (
     EfficiencyRow,
     Spread,
 )
-from easrec_nni.study.efficiency_worker import RETRAINED, WEIGHTS
 from easrec_nni.study.folder import read_settings
 
 __all__ = ["Worker", "WorkerProcess", "measure_study", "measure_systems"]

@@ -14,7 +14,7 @@ from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, read_result
+from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.study.documents import SCHEMA_VERSION, STUDY_FILE, StudyDocument
 from easrec_nni.study.tables import Grid
 

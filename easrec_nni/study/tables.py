@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.systems.ablations import FIXED_GATES, NO_WARMUP
 
 __all__ = ["TABLES", "Grid", "TableDefinition"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE
-from easrec_nni.study.cell import Cell, cell_settings, run_cell_in
+from easrec_nni.study.cell import run_cell_in
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import Study, read_settings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.final_result import final_result

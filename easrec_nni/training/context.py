@@ -179,6 +179,7 @@ class TrialContext:
             dataset=DatasetReference.of(self.dataset),
             training=recorded_training(self.settings),
             cost=architecture_cost(self.space, choice).as_dict(),
+            unpruned_cost=architecture_cost(self.space, self.space.largest).as_dict(),
             versions=package_versions(),
             seed=self.settings.seed,
             **fields,

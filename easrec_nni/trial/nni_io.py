@@ -1,7 +1,6 @@
 """A trial's side of NNI: its parameters, its reports, its folder, its share of the cores.
 
-Everything works outside an experiment too, where there are no parameters and reports go nowhere. NNI is imported inside
-a trial only, as its import takes over stdout there. No report can break a trial: where the manager is gone, a line in
+Everything works outside an experiment too, where there are no parameters and reports go nowhere. No report can break a trial: where the manager is gone, a line in
 the log is all that is left of it, and the process that NNI starts when the experiment is resumed reports what is
 missing then, and nothing twice.
 """
@@ -19,6 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import nni
+import nni.trial
 
 from easrec_nni.common.documents import Value
 from easrec_nni.common.threads import available_cores, available_threads
@@ -52,8 +54,6 @@ def trial_parameters() -> dict[str, Any]:
     """
     if not in_trial():
         return {}
-    import nni
-    import nni.trial
 
     nni.get_next_parameter()
     recorded = _recorded_parameters()
@@ -178,8 +178,6 @@ def report_intermediate(metrics: dict[str, Value]) -> None:
     reported.in_nni.add((phase, epoch))
 
     def report(metrics: dict[str, Value]) -> None:
-        import nni
-
         nni.trial.overwrite_intermediate_seq(number)
         nni.report_intermediate_result(metrics)
 
@@ -189,8 +187,6 @@ def report_intermediate(metrics: dict[str, Value]) -> None:
 def report_final(metrics: dict[str, Value]) -> None:
     """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
     if in_trial():
-        import nni
-
         if _query_reported_epochs(os.environ["NNI_TRIAL_JOB_ID"]).has_final:
             _logger.info("NNI has the final result already, of a process of this trial that outlived its manager")
             return

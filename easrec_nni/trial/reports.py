@@ -8,10 +8,9 @@ from pathlib import Path
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.documents import Value
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import COMPARED, MONITOR
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training.context import TrialContext
-from easrec_nni.training.protocol import COMPARED
 from easrec_nni.trial.nni_io import report_intermediate, tensorboard_dir
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.tensorboard import TensorBoardLog

@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, evaluate, prepare, retrain, search
-from easrec_nni.architecture.features import feature_space_fields, feature_table, set_features
+from easrec_nni.architecture.feature_tables import feature_table, set_features
+from easrec_nni.architecture.features import feature_space_fields
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
-from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.systems import SYSTEMS
 from search_spaces import EASRecSpace
 

@@ -14,7 +14,8 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.evaluation.metrics import metrics_from_ranks
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, read_result, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.trial import stages
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"}
@@ -112,7 +113,9 @@ if len(sys.argv) == 1:
     much = b"x" * (2 << 30)  # more than a cell of this size needs; across exec, ru_maxrss keeps it
     os.execv(sys.executable, [sys.executable, sys.argv[0], "again"])
 from pathlib import Path
-from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study import cell as cell_module
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.settings.trial import TrialSettings
 settings = TrialSettings.model_validate_json({base.model_dump_json(by_alias=True)!r})
 print(run_cell(Cell("sasrec-linrec", 0), settings, Path("cell")).training["peak_memory_bytes"])

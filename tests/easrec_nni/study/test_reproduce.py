@@ -17,7 +17,7 @@ from easrec_nni.data import Dataset
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.manager import free_port
 from easrec_nni.experiments.records import find_experiment, list_trials
-from easrec_nni.study.cell import read_result
+from easrec_nni.study.cells import read_result
 
 SETTINGS = {
     "space": {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"},

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from easrec_nni import Dataset, TrialSettings, retrain, search
-from easrec_nni.study.cell import Cell, cell_settings, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.nas import run_architecture_trial
 from easrec_nni.trial.run import run_trial
