@@ -157,7 +157,7 @@ class StreamingRecommender:
             The folder or the dataset cannot be read, they do not fit, or the network cannot be streamed.
         """
         network, dataset = open_run(folder, data, needs_dataset=not numbers)
-        item_ids = None if numbers or dataset is None else dataset.item_ids
+        item_ids = None if numbers or dataset is None else np.asarray(dataset.item_ids)
         return cls(network, item_ids=item_ids, **options)
 
     @property
@@ -271,7 +271,7 @@ class StreamingRecommender:
             raise UserError(
                 f"the items of {dataset.name} are not those of this stream: give the dataset it was trained on"
             )
-        begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids
+        begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids[:]
         if before is not None:
             users = dataset.split.eval_users
             begins, ends, names = begins[users], dataset.split.target_index(before), names[users]

@@ -1,8 +1,8 @@
 """A trial's side of NNI: its parameters, its reports, its folder, its share of the cores.
 
-Everything works outside an experiment too, where there are no parameters and reports go nowhere. No report can break a trial: where the manager is gone, a line in
-the log is all that is left of it, and the process that NNI starts when the experiment is resumed reports what is
-missing then, and nothing twice.
+Everything works outside an experiment too, where there are no parameters and reports go nowhere. No report can break a
+trial: where the manager is gone, a line in the log is all that is left of it, and the process that NNI starts when the
+experiment is resumed reports what is missing then, and nothing twice.
 """
 
 from __future__ import annotations
