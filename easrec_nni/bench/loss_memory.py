@@ -106,5 +106,10 @@ def _table(figures: Figures) -> list[str]:
 
 
 MEASUREMENT = Measurement(
-    "loss-memory", "memory of a training step by the number of items, for every loss", _measure, _table, False
+    "loss-memory",
+    "memory of a training step by the number of items, for every loss",
+    _measure,
+    _table,
+    needs_dataset=False,
+    by_default=False,
 )

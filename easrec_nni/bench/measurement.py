@@ -18,7 +18,7 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.trainer import seed_everything
-from search_spaces import Choice, EASRecSpace, SpaceConfig
+from search_spaces import Choice, EASRecNetwork, SpaceConfig
 
 __all__ = ["Bench", "BenchRequest", "Figures", "Measurement"]
 
@@ -90,10 +90,10 @@ class Bench:
             found["searched"] = self.space.choice(self.request.choices)
         return found
 
-    def network(self, choice: Choice) -> EASRecSpace:
+    def network(self, choice: Choice) -> EASRecNetwork:
         """A network with fresh weights, which the settings' seed decides."""
         seed_everything(self.settings.seed)
-        return EASRecSpace(self.space.compact(choice))
+        return EASRecNetwork(self.space.compact(choice))
 
     @property
     def networks(self) -> dict[str, Any]:
@@ -141,6 +141,8 @@ class Measurement:
         Lines of Markdown that show the figures.
     needs_dataset
         Whether it measures on DATASET.
+    by_default
+        Whether it runs where no measurement is named.
     check
         Raises a :class:`~easrec_nni.common.errors.UserError` where a package that it needs is missing.
     """
@@ -150,4 +152,5 @@ class Measurement:
     measure: Callable[[Bench], Figures]
     table: Callable[[Figures], list[str]] = table_of
     needs_dataset: bool = True
+    by_default: bool = True
     check: Callable[[], None] = lambda: None

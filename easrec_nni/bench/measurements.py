@@ -17,6 +17,7 @@ from easrec_nni.bench import (
     reaching,
     scaling,
     serving,
+    startup,
     streaming,
 )
 from easrec_nni.bench.measurement import Measurement
@@ -30,6 +31,7 @@ ALL: dict[str, Measurement] = {
     measurement.name: measurement
     for measurement in (
         matmul.MEASUREMENT,
+        startup.MEASUREMENT,
         preparing.MEASUREMENT,
         epochs_in_turns.MEASUREMENT,
         evaluating.MEASUREMENT,
@@ -52,7 +54,7 @@ def chosen(only: Sequence[str], skip: Sequence[str]) -> list[Measurement]:
     Parameters
     ----------
     only
-        Those to run; if there are none, all whose packages are installed.
+        Those to run; if there are none, all that run by default and whose packages are installed.
     skip
         Those to leave out.
 
@@ -64,8 +66,8 @@ def chosen(only: Sequence[str], skip: Sequence[str]) -> list[Measurement]:
     for name in [*only, *skip]:
         if name not in ALL:
             raise UserError(f"there is no measurement {name!r}; choose from {', '.join(ALL)}")
-    names = [name for name in ALL if (not only or name in only) and name not in skip]
-    return [ALL[name] for name in names if _can_run(ALL[name], asked=name in only)]
+    names = [name for name in only or (name for name in ALL if ALL[name].by_default) if name not in skip]
+    return [ALL[name] for name in ALL if name in names and _can_run(ALL[name], asked=name in only)]
 
 
 def _can_run(measurement: Measurement, asked: bool) -> bool:

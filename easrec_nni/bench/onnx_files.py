@@ -22,7 +22,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.serving.onnx_export import OnnxNetwork, export_onnx, need_onnx
 from easrec_nni.serving.onnx_int8 import quantise_onnx
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["MEASUREMENT"]
 
@@ -40,7 +40,7 @@ def _measure(bench: Bench) -> Figures:
     return {"rows": rows}
 
 
-def _row(bench: Bench, name: str, network: EASRecSpace, dataset: Dataset, trained: bool = False) -> Figures:
+def _row(bench: Bench, name: str, network: EASRecNetwork, dataset: Dataset, trained: bool = False) -> Figures:
     """Figures of a network's three forms."""
     length, threads = network.config.max_length, bench.request.threads
     with tempfile.TemporaryDirectory() as folder:

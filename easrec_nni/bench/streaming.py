@@ -23,7 +23,7 @@ from easrec_nni.bench.tables import number
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
-from search_spaces import Choice, EASRecSpace
+from search_spaces import Choice, EASRecNetwork
 
 __all__ = ["MEASUREMENT"]
 
@@ -39,7 +39,7 @@ def _measure(bench: Bench) -> Figures:
 def _network(bench: Bench, choice: Choice) -> Figures:
     # Positions from the end, the default of training, cannot be streamed; without positions the network is as large.
     space = bench.space.model_copy(update={"positions": "none"})
-    network = EASRecSpace(space.compact(choice)).eval()
+    network = EASRecNetwork(space.compact(choice)).eval()
     histories, users = (QUICK_HISTORIES, QUICK_USERS) if bench.request.quick else (HISTORIES, USERS)
     stream, random = StreamingRecommender(network), np.random.default_rng(bench.settings.seed)
     items = random.integers(1, space.n_items + 1, max(*histories, space.max_length))
@@ -93,7 +93,7 @@ def _row(
 
 
 @torch.inference_mode()
-def _differences(network: EASRecSpace, items: NDArray[Any]) -> Figures:
+def _differences(network: EASRecNetwork, items: NDArray[Any]) -> Figures:
     """Largest difference of scores from the network that reads the whole history, event by event and in bulk."""
     streamed, fitted = StreamingRecommender(network), StreamingRecommender(network)
     for item in items:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
+
+from easrec_nni.cli import toolkit
+from easrec_nni.cli.logs import begin_training_command
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.assignments import read_assignments
 
 
 def bench_command(
@@ -59,48 +64,35 @@ def bench_command(
       easrec bench --only loss-memory
       easrec bench ml-100k --quick
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.bench.measurements import ALL, chosen
-    from easrec_nni.common.errors import UserError
-
     if list_:
-        for name, measurement in ALL.items():
-            print(f"{name}: {measurement.summary}")
+        for name, measurement in toolkit.ALL.items():
+            print(f"{name}: {measurement.summary}{'' if measurement.by_default else ' (with --only)'}")
         return
     if allocator not in ("keep", "default"):
         raise UserError(f"--allocator {allocator} is not known; choose from keep, default")
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.bench.document import write_documents
-    from easrec_nni.bench.machine import Allocator
-    from easrec_nni.bench.measurement import Bench, BenchRequest
-    from easrec_nni.bench.running import all_measured, run_measurements
-    from easrec_nni.cli.logs import begin_training_command
-    from easrec_nni.settings.assignments import read_assignments
-    from easrec_nni.settings.trial import TrialSettings
-    from easrec_nni.training.threads import use_threads
-
     begin_training_command(threads)
-    measurements = chosen(only or [], skip or [])
+    measurements = toolkit.chosen(only or [], skip or [])
     if data is None and any(measurement.needs_dataset for measurement in measurements):
         raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
-    wanted = TrialSettings.read(settings) if settings else TrialSettings(data=data or "none")
+    wanted = toolkit.TrialSettings.read(settings) if settings else toolkit.TrialSettings(data=data or "none")
     wanted = wanted.with_parameters({**({"data": data} if data else {}), **read_assignments(set_)})
-    request = BenchRequest(
+    request = toolkit.BenchRequest(
         dataset=data,
         settings=wanted.model_dump(mode="json", by_alias=True),
-        choices=Architecture.read(arch).choices.model_dump() if arch else None,
+        choices=toolkit.Architecture.read(arch).choices.model_dump() if arch else None,
         runs=tuple(map(str, run or [])),
         target=target,
         repeats=1 if quick else repeats,
         batches=batches,
-        threads=use_threads(threads),
-        allocator=cast(Allocator, allocator),
+        threads=toolkit.use_threads(threads),
+        allocator=allocator,
         quick=quick,
     )
     try:
         if data is not None:
-            Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
+            toolkit.Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
     except ValueError as error:
         raise UserError(f"--arch {arch}: {error}") from None
-    newest = run_measurements(request, measurements, out, restart)
-    write_documents(all_measured(out, list(ALL), newest), out)
+    newest = toolkit.run_measurements(request, measurements, out, restart)
+    toolkit.write_documents(toolkit.all_measured(out, list(toolkit.ALL), newest), out)
     print(f"bench.md and bench.json are in {out}")

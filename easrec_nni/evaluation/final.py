@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from easrec_nni.common.files import replacing
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
 from easrec_nni.evaluation.selection import MONITOR, validation_rows
 
-__all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
+__all__ = ["RANKS_FILE", "final_evaluation", "write_ranks"]
 
-PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
 RANKS_FILE = "ranks.npz"
 
 

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.split import split_validation_users
 
-__all__ = ["MONITOR", "PARTITION_SEED", "validation_rows"]
+__all__ = ["COMPARED", "MONITOR", "PARTITION_SEED", "validation_rows"]
 
 
 MONITOR = "ndcg@10_full"
 """Figure that decides: best epoch of a search, best epoch of a retraining, best trial."""
+
+COMPARED = f"selection_users_{MONITOR}"
+"""The same in a retraining's history, over the users by which trials are compared."""
 
 
 # One partition for all runs on a dataset, so that all are selected by the same users. It adds nothing to ± over seeds.

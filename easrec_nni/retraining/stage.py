@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
-from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
@@ -23,7 +23,7 @@ from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
 from easrec_nni.evaluation.selection import MONITOR
-from easrec_nni.retraining.metrics import METRICS_FILE, read_metrics, run_metrics
+from easrec_nni.retraining.metrics import METRICS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
@@ -35,7 +35,7 @@ from easrec_nni.training.protocol import SELECTION
 from easrec_nni.training.recorded import describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["Retrained", "retrain", "retraining_worker"]
 
@@ -53,15 +53,20 @@ class Retrained:
     ----------
     network
         In evaluation mode.
-    metrics
-        The contents of ``metrics.json``.
+    figures
+        ``metrics.json`` as a typed document.
     folder
         Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
     """
 
-    network: EASRecSpace
-    metrics: dict[str, Any]
+    network: EASRecNetwork
+    figures: RunMetrics
     folder: Path
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The contents of ``metrics.json``."""
+        return self.figures.as_json()
 
 
 def retrain(
@@ -131,9 +136,18 @@ def retrain(
     ):
         record, micro_batch = run.fit(network, folder, progress, on_epoch)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    metrics, ranks = run_metrics(run.context, architecture, network.eval(), record, weights is not None)
-    metrics["training"]["micro_batch"] = micro_batch.as_dict()
-    metrics["training"]["selected_by"] = folder.identity.get("selection", "users that trained no alpha or beta")
+    selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
+    training = RunTraining.of(
+        record, inherited=weights is not None, micro_batch=micro_batch.as_dict(), selected_by=selected_by
+    )
+    if training.kept != "trained":
+        _logger.info(
+            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+            MONITOR,
+            record.best_score,
+            training.weights,
+        )
+    metrics, ranks = run_metrics(run.context, architecture, network.eval(), training)
     run.commit(network, metrics, ranks, folder)
     return Retrained(network, metrics, folder.path)
 
@@ -163,7 +177,7 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
-    def network(self) -> EASRecSpace:
+    def network(self) -> EASRecNetwork:
         """The network as its training begins, the same in all processes."""
         seed_everything(self.context.settings.seed)
         network = load_network(self.architecture, self.weights)
@@ -185,7 +199,7 @@ class _Retraining:
 
     def fit(
         self,
-        network: EASRecSpace,
+        network: EASRecNetwork,
         folder: RunFolder,
         progress: bool,
         on_epoch: Callable[[dict[str, float]], None] | None,
@@ -224,24 +238,23 @@ class _Retraining:
         return record, size
 
     def commit(
-        self, network: EASRecSpace, metrics: dict[str, Any], ranks: dict[str, NDArray[np.int64]], folder: RunFolder
+        self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
         """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
         write_ranks(ranks, folder.path / RANKS_FILE)
-        figures = {
-            f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()
-        }
+        parts = {"valid": metrics.valid, "test": metrics.test}
+        figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
         self.architecture.model_copy(
             update={
                 "dataset": self.architecture.dataset or DatasetReference.of(self.context.dataset),
                 "training": self._recorded(),
                 "metrics": {**self.architecture.metrics, **figures},
-                "cost": metrics["cost"],
+                "cost": metrics.cost,
             }
         ).write(folder.path / "architecture.json")
         copy_whole(folder.state / "history.csv", folder.path / "history.csv")
-        write_json(folder.path / METRICS_FILE, metrics)
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""

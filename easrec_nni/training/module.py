@@ -15,12 +15,11 @@ from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import COMPARED, MONITOR
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
 from easrec_nni.training.parallel import average_gradients, gathered
-from easrec_nni.training.protocol import COMPARED
 
 __all__ = ["SequenceModule"]
 

@@ -26,12 +26,7 @@ is reported as ± over seeds holds nothing of which half selects.
 
 from __future__ import annotations
 
-from easrec_nni.evaluation.selection import MONITOR
-
-__all__ = ["COMPARED", "SELECTION"]
-
-COMPARED = f"selection_users_{MONITOR}"
-"""The same in a retraining's history, over the users by which trials are compared."""
+__all__ = ["SELECTION"]
 
 SELECTION = "every user"
 """Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor
 
-from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label
+from search_spaces import Choice, EASRecNetwork, EASRecSpace, SpaceConfig, candidate_label
 from search_spaces.attention import ATTENTIONS, CHUNK
 from search_spaces.block import Block
 from search_spaces.candidates import Candidates
@@ -378,7 +378,7 @@ def test_nni_can_sample_and_enumerate_it(supernet: str) -> None:
     sample: dict[str, Any] = {}
     network = space.random(sample)
     assert set(sample) == {"pruning", "depth"}
-    assert isinstance(network, EASRecSpace)
+    assert isinstance(network, EASRecNetwork) and not isinstance(network, EASRecSpace)
     assert network.config == space.config.compact(sample)
     assert torch.equal(network(IDS), space.freeze(sample)(IDS))
     assert space.contains(sample)

@@ -76,5 +76,7 @@ def test_a_missing_package_is_named_where_it_is_asked_for(
     monkeypatch.setattr(onnx_module, "PACKAGES", ("no_such_package",))
     with pytest.raises(UserError, match="need the package no_such_package: pip install"):
         chosen(["onnx"], [])
-    assert [measurement.name for measurement in chosen([], [])] == [name for name in ALL if name != "onnx"]
+    by_default = [name for name in ALL if ALL[name].by_default]
+    assert "loss-memory" not in by_default and {"onnx", "epochs"} <= set(by_default)
+    assert [measurement.name for measurement in chosen([], [])] == [name for name in by_default if name != "onnx"]
     assert "onnx is left out" in caplog.text and measurements_module.__name__ in caplog.text

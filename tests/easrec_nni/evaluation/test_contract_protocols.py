@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from easrec_nni.data import Dataset, load_dataset
 from easrec_nni.evaluation import scoring
-from easrec_nni.evaluation.final import PROTOCOLS as FINAL_PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS as FINAL_PROTOCOLS
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS, PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate, rank_users

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from easrec_nni.report.documents import CellResult
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
 from easrec_nni.data import Dataset, prepare
 from easrec_nni.evaluation.final import PROTOCOLS
 from easrec_nni.evaluation.metrics import METRICS, metrics_from_ranks
-from easrec_nni.report.documents import CellResult
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, read_result, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.study.systems import GROUPS, SYSTEMS, System
 
 EVERY = pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
