@@ -13,7 +13,7 @@ from easrec_nni.data.dataset import Dataset, ItemFeature
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.manifest import Manifest, PrepareSettings
 from easrec_nni.data.negatives import draw_negatives
-from easrec_nni.data.pipeline import prepare
+from easrec_nni.data.pipeline import prepare, preview
 from easrec_nni.data.split import LeaveOneOut, leave_one_out, split_validation_users
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "leave_one_out",
     "load_dataset",
     "prepare",
+    "preview",
     "split_validation_users",
 ]
