@@ -114,8 +114,8 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
     """
     kind = next(iter(engine.columns(f"(SELECT {sql} FROM {table})").values()))
     if re.match("TIMESTAMP|DATE", kind):
-        moment = sql if "ZONE" in kind else f"CAST({sql} AS TIMESTAMP)"
-        return _seconds(engine, table, f"CASE WHEN isfinite({sql}) THEN epoch_us({moment}) END", "dates")
+        moment = f"CAST({sql} AS {'TIMESTAMPTZ' if re.search('ZONE|TZ', kind) else 'TIMESTAMP'})"
+        return _seconds(engine, table, f"CASE WHEN isfinite({moment}) THEN epoch_us({moment}) END", "dates")
     if kind != "VARCHAR":
         return _numbers(engine, table, sql, kind)
     if time_format is not None:

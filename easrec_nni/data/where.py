@@ -22,7 +22,11 @@ _DATES = "year month day hour minute second dayofweek isodow dayname monthname d
 FUNCTIONS = frozenset(f"{_OPERATORS} {_TEXTS} {_NUMBERS} {_DATES} coalesce ifnull nullif".split())
 """Functions that an expression may call: none of them reads anything but its arguments."""
 
-_CLASSES = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CASE", "CAST", "FUNCTION"}
+TYPES = frozenset("bigint boolean date double float integer int int4 int8 text timestamp timestamptz varchar".split())
+"""Types that an expression may turn values into."""
+
+_CLASSES = {"COLUMN_REF", "CONSTANT", "COMPARISON", "CONJUNCTION", "OPERATOR", "BETWEEN", "CASE", "CAST"}
+_CLASSES |= {"FUNCTION", "TYPE"}
 _EMPTY_PARTS = ("modifiers", "where_clause", "group_expressions", "having", "qualify", "sample")
 
 
@@ -49,22 +53,29 @@ def check_expression(expression: str, names: Sequence[str]) -> dict[str, int]:
     UserError
         If it is something else, or has a column that the log does not have.
     """
-    nodes = list(_nodes(_tree(expression)))
-    for node in nodes:
-        kind = node["class"]
-        if kind not in _CLASSES:
-            raise UserError(
-                f"--where {expression[:80]!r}: {kind.lower()} is not allowed, only an expression over columns"
-            )
-        if kind == "FUNCTION" and not _is_allowed(node):
-            known = " ".join(sorted(each for each in FUNCTIONS if each[0].isalpha() and not each.endswith("_escape")))
-            name = str(node["function_name"])[:40]
-            raise UserError(f"--where {expression[:80]!r}: the function {name!r} is not allowed, these are: {known}")
-    places = {}
-    for node in nodes:
+    places: dict[str, int] = {}
+    for node in _nodes(_tree(expression)):
+        problem = _problem(node)
+        if problem is not None:
+            raise UserError(f"--where {expression[:80]!r}: {problem}")
         if node["class"] == "COLUMN_REF":
-            places[str(node["column_names"][-1])] = _place(node["column_names"], names, expression)
+            place = _place(node["column_names"], names, expression)
+            if place not in places.values():  # names differ by upper and lower case to the user alone
+                places[str(node["column_names"][-1])] = place
     return places
+
+
+def _problem(node: dict[str, Any]) -> str | None:
+    """Why an expression may not be part of a condition; None if it may."""
+    kind = node["class"]
+    if kind not in _CLASSES:
+        return f"{kind.lower()} is not allowed, only an expression over columns"
+    if kind == "FUNCTION" and not _is_allowed(node):
+        known = " ".join(sorted(each for each in FUNCTIONS if each[0].isalpha() and not each.endswith("_escape")))
+        return f"the function {str(node['function_name'])[:40]!r} is not allowed, these are: {known}"
+    if kind == "TYPE" and not _is_type(node):
+        return f"types may be {' '.join(sorted(TYPES))}"
+    return None
 
 
 def _tree(expression: str) -> Any:
@@ -82,6 +93,8 @@ def _tree(expression: str) -> Any:
             parsed = json.loads(row[0]) if row is not None else {}
         except (duckdb.Error, ValueError, UnicodeError, RecursionError) as error:
             raise UserError(f"--where {expression[:80]!r} cannot be parsed: {str(error)[:200]}") from error
+    if not expression.strip():
+        raise UserError("--where is empty: pass a condition such as price > 0")
     if parsed.get("error"):
         message = str(parsed.get("error_message", ""))[:200]
         raise UserError(f"--where {expression[:80]!r} is no expression: {message}")
@@ -121,15 +134,18 @@ def _is_allowed(node: dict[str, Any]) -> bool:
     return plain and node["function_name"] in FUNCTIONS
 
 
+def _is_type(node: dict[str, Any]) -> bool:
+    plain = not (node.get("schema") or node.get("catalog") or node.get("children"))
+    return plain and str(node.get("type_name")).lower() in TYPES
+
+
 def _place(path: Sequence[str], names: Sequence[str], expression: str) -> int:
-    if len(path) == 1:
-        if path[0] in names:
-            return names.index(path[0])
-        alike = [place for place, name in enumerate(names) if name.lower() == path[0].lower()]
-        if len(alike) == 1:
-            return alike[0]
+    alike = [place for place, name in enumerate(names) if len(path) == 1 and name.lower() == path[0].lower()]
+    if len(alike) == 1:
+        return alike[0]
     listing = ", ".join(map(repr, names[:30])) + (", ..." if len(names) > 30 else "")
     raise UserError(
-        f"--where {expression[:80]!r}: there is no column {'.'.join(path)[:60]!r}, the columns are {listing}; "
+        f"--where {expression[:80]!r}: there is {'no' if not alike else 'more than one'} column "
+        f"{'.'.join(path)[:60]!r}, the columns are {listing}; "
         "texts stand in single quotes, names with blanks in double ones"
     )
