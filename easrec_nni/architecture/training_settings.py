@@ -14,11 +14,13 @@ __all__ = [
     "Loss",
     "MaskingSettings",
     "RetrainSettings",
+    "SelectBy",
     "SettingsPart",
     "TrainingSettings",
 ]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
+SelectBy = Literal["ndcg@10_full", "ndcg@10_unseen"]
 LARGEST_SEED = (1 << 32) - 1
 """Largest seed of NumPy's global generator."""
 
@@ -64,6 +66,7 @@ class TrainingSettings(SettingsPart):
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
+    select_by: SelectBy | None = None
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"
     )

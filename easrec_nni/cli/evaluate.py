@@ -23,7 +23,7 @@ def evaluate_command(
         list[str] | None,
         typer.Option(
             metavar="NAME,…",
-            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these but unseen].",
+            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these].",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,

@@ -19,7 +19,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.retraining.metrics import read_metrics, run_metrics
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
@@ -228,7 +228,9 @@ def _fit(
     on_epoch: Callable[[dict[str, float]], None] | None,
 ) -> tuple[EpochRecord, MicroBatchSize]:
     chosen, length = settings.retrain, network.config.max_length
-    record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
+    record = EpochRecord(
+        folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+    )
     size = MicroBatchSize(settings.micro_batch)
     every_user = "selection" in folder.request
     _, compared = validation_rows(dataset, settings.search.arch_share)
@@ -238,6 +240,7 @@ def _fit(
         loss=item_loss(dataset, settings),
         micro_batch=size,
         compared=compared if every_user else None,
+        select_by=settings.select_by,
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})

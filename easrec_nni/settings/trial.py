@@ -16,6 +16,7 @@ from easrec_nni.architecture.training_settings import (
     Loss,
     MaskingSettings,
     RetrainSettings,
+    SelectBy,
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.errors import UserError
@@ -173,6 +174,11 @@ class TrialSettings(_Settings):
         256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    select_by: SelectBy = Field(
+        "ndcg@10_full",
+        description="validation figure that selects the epoch and is told to the tuner; unseen leaves the user's "
+        "history out of the ranking, for logs in which an item rarely returns",
+    )
     devices: int = Field(
         1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
     )

@@ -222,7 +222,7 @@ def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, fo
     begin = time.perf_counter()
     network = system.floor(dataset)
     seconds = time.perf_counter() - begin
-    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     write_ranks(ranks, folder / RANKS_FILE)
     return {
         **figures,

@@ -2,7 +2,7 @@
 
 A search and a retraining, of whatever system, take their batches from here alone.
 
-Who decides what, by the figure :data:`MONITOR`:
+Who decides what, by the figure that ``select_by`` names:
 
 * The best epoch of a search: the users whose validation targets trained no alpha or beta
   (:func:`validation_rows`). A search must not judge itself by users that it trained on.
@@ -38,7 +38,6 @@ from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_los
 from easrec_nni.training.parallel import ShareOfBatches, count, rank
 
 __all__ = [
-    "COMPARED",
     "SELECTION",
     "architecture_batches",
     "item_loss",
@@ -47,9 +46,6 @@ __all__ = [
     "training_batches",
 ]
 
-
-COMPARED = f"selection_users_{MONITOR}"
-"""The same in a retraining's history, over the users by which trials are compared."""
 
 SELECTION = "every user"
 """Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""
@@ -109,6 +105,8 @@ def request_of(settings: TrialSettings) -> dict[str, Any]:
         request["micro_batch"] = settings.micro_batch
     if settings.loss == "gbce":
         request["gbce_t"] = settings.gbce_t
+    if settings.select_by != MONITOR:
+        request["select_by"] = settings.select_by
     return request
 
 
