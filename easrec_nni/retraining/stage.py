@@ -241,6 +241,7 @@ def _fit(
         micro_batch=size,
         compared=compared if every_user else None,
         select_by=settings.select_by,
+        retraining=chosen,
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})

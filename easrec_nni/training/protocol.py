@@ -32,7 +32,7 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches, TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import ShareOfBatches, count, rank
@@ -61,6 +61,7 @@ def training_batches(
         masked = MaskedBatches(dataset, max_length, batch_size, settings.seed, settings.history, **masking)
         return _prepared(masked, dataset, settings, 0)
     batches = TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, settings.history)
+    batches.reversed_share = settings.reversed_share
     return _prepared(batches, dataset, settings, 0)
 
 
@@ -83,7 +84,14 @@ def _prepared(batches: Any, dataset: Dataset, settings: TrialSettings, stream: i
 
 def item_loss(dataset: Dataset, settings: TrialSettings) -> ItemLoss:
     """The settings' loss over a dataset's catalogue."""
-    return make_loss(settings.loss, dataset.n_items, settings.gbce_t)
+    return make_loss(
+        settings.loss,
+        dataset.n_items,
+        settings.gbce_t,
+        settings.label_smoothing,
+        settings.horizon,
+        settings.horizon_decay,
+    )
 
 
 def request_of(settings: TrialSettings) -> dict[str, Any]:
@@ -105,9 +113,9 @@ def request_of(settings: TrialSettings) -> dict[str, Any]:
         request["micro_batch"] = settings.micro_batch
     if settings.loss == "gbce":
         request["gbce_t"] = settings.gbce_t
-    if settings.select_by != MONITOR:
-        request["select_by"] = settings.select_by
-    return request
+    later = ("label_smoothing", "horizon", "horizon_decay", "reversed_share", "select_by")
+    defaults = {name: TrialSettings.model_fields[name].default for name in later}
+    return request | {name: value for name in later if (value := getattr(settings, name)) != defaults[name]}
 
 
 def selection_batches(

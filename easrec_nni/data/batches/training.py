@@ -150,6 +150,7 @@ class TrainingBatches:
         else:
             self.samples = prefix_samples(dataset, max_length)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.reversed_share = 0.0
 
     def set_epoch(self, epoch: int) -> None:
         """Fix the order of the next iteration."""
@@ -159,17 +160,28 @@ class TrainingBatches:
         return math.ceil(len(self.samples.starts) / self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
+        turned = np.random.default_rng((self.seed, self.epoch, 1))
         for chosen in self._chosen(np.random.default_rng((self.seed, self.epoch))):
             pieces = self._cut(chosen)
+            if self.reversed_share:
+                rows = turned.random(len(pieces)) < self.reversed_share
+                pieces[rows] = self._cut(chosen, backwards=True)[rows]
             targets = pieces[:, 1:] if self.every_position else pieces[:, -1]
             if self.every_position:
                 is_new = np.arange(targets.shape[1], 0, -1) <= self.samples.targets[chosen, None]
                 targets = np.where(is_new & (pieces[:, :-1] != 0), targets, 0)
             yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
 
-    def _cut(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _cut(self, chosen: NDArray[np.int64], backwards: bool = False) -> NDArray[np.int64]:
         """Samples with their last target, ``[B, T + 1]``."""
-        return _padded(self.items, self.samples.starts[chosen], self.samples.ends[chosen])
+        starts, ends = self.samples.starts[chosen], self.samples.ends[chosen]
+        if backwards:
+            longest = int((ends - starts).max())
+            index = starts[:, None] + np.arange(longest)[::-1]
+            return np.where(index < ends[:, None], self.items[np.minimum(index, len(self.items) - 1)], 0).astype(
+                np.int64
+            )
+        return _padded(self.items, starts, ends)
 
     def _chosen(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """Numbers of the samples of each batch."""
