@@ -34,7 +34,7 @@ from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data import load_dataset, prepare
-from easrec_nni.data.batches.training import ArchitectureBatches
+from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.evaluation.scoring import evaluate_fully, evaluation_batch_size
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.nni_engine import run_strategy

@@ -19,7 +19,7 @@ from benchmarks.peers.systems import Contestant
 from benchmarks.peers.turns import ask
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, replacing, write_json
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import Ranker
 

@@ -13,7 +13,7 @@ from easrec_nni.architecture.compiling import compile_scoring
 from easrec_nni.bench.epochs import Training
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.provenance import package_versions
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.inference import ScoringTimer
 from easrec_nni.evaluation.scoring import evaluation_batch_size

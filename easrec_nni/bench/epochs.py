@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from easrec_nni.bench.clock import Clock, First
-from easrec_nni.data.batches.training import ArchitectureBatches
+from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.nni_engine import run_strategy

@@ -151,8 +151,7 @@ def used_negatives(
     _check(PROTOCOLS, protocol, part)
     stream = (seed, PROTOCOLS.index(protocol), PARTS.index(part), 1)
     if protocol not in STORED_PROTOCOLS:
-        targets = items[split.valid_target_index if part == "valid" else split.test_target_index]
-        return draw_recbole_negatives(items, offsets, targets, k, stream)
+        return draw_recbole_negatives(items, offsets, items[split.target_index(part)], k, stream)
     drawn = stored[f"{protocol}_{part}"]
     if part == "test":
         return drawn

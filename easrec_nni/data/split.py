@@ -40,6 +40,10 @@ class LeaveOneOut:
     test_target_index: NDArray[np.int64]
     users_train_only: int
 
+    def target_index(self, part: str) -> NDArray[np.int64]:
+        """Places of the targets of a part, ``valid`` or ``test``, ``[E]``; other parts are a KeyError."""
+        return {"valid": self.valid_target_index, "test": self.test_target_index}[part]
+
 
 def leave_one_out(offsets: NDArray[np.int64]) -> LeaveOneOut:
     """Split every user's interactions, which are in time order, by leave-one-out.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.batches.training import EvaluationBatch
+from easrec_nni.data.batches.evaluation import EvaluationBatch
+from easrec_nni.data.batches.padding import padded
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.metrics import full_ranks, metrics_from_ranks, sampled_ranks
 
@@ -73,12 +74,9 @@ class Ranker:
     def _histories(self, batch: EvaluationBatch) -> Tensor:
         """All interactions before the targets, however many; 0 where the target itself was seen before."""
         split, rows = self.dataset.split, batch.rows.cpu().numpy()
-        places = split.valid_target_index if self.part == "valid" else split.test_target_index
-        begins, ends = self.dataset.offsets[split.eval_users[rows]], places[rows]
-        longest = int((ends - begins).max())
-        index = begins[:, None] + np.arange(longest)
-        seen = np.where(index < ends[:, None], self.dataset.items[np.minimum(index, ends[:, None] - 1)], 0)
-        return torch.from_numpy(np.where(seen == batch.targets.cpu().numpy()[:, None], 0, seen).astype(np.int64))
+        begins, ends = self.dataset.offsets[split.eval_users[rows]], split.target_index(self.part)[rows]
+        seen = padded(self.dataset.items, begins, ends)  # [B, longest]
+        return torch.from_numpy(np.where(seen == batch.targets.cpu().numpy()[:, None], 0, seen))
 
     def ranks(self) -> dict[str, NDArray[np.int64]]:
         """Ranks of all users that were added, in that order, by protocol."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easrec_nni.data.batches.training import EvaluationBatch, EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatch, EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.beyond_accuracy import Recommended
 from easrec_nni.evaluation.metrics import cut_offs

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.evaluation.selection import validation_rows

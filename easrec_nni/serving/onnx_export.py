@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing, write_text
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from search_spaces import EASRecSpace
 from search_spaces.attention import CHUNK

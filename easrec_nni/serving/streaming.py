@@ -273,10 +273,8 @@ class StreamingRecommender:
             )
         begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids
         if before is not None:
-            split = dataset.split
-            rows = split.eval_users
-            places = split.valid_target_index if before == "valid" else split.test_target_index
-            begins, ends, names = begins[rows], places, names[rows]
+            users = dataset.split.eval_users
+            begins, ends, names = begins[users], dataset.split.target_index(before), names[users]
         self._fit(_names(names), np.asarray(dataset.items, np.int64), begins, ends)
 
     def forget(self, user: str | int) -> bool:

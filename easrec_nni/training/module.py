@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.architecture.training_settings import RetrainSettings
-from easrec_nni.data.batches.training import EvaluationBatch, TrainingBatch
+from easrec_nni.data.batches.evaluation import EvaluationBatch
+from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker

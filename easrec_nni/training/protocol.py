@@ -28,8 +28,9 @@ from typing import Any
 
 import numpy as np
 
+from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
 from easrec_nni.data.batches.masked import MaskedBatches
-from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches, TrainingBatches
+from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.evaluation.selection import validation_rows

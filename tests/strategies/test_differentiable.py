@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from scipy.stats import chisquare
 from torch import Tensor
 
 from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.data import Dataset
 from easrec_nni.searching.stage import SearchResult, search
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.module import SequenceModule
+from search_spaces import EASRecSpace, SpaceConfig
 from strategies import STRATEGIES, DifferentiableStrategy, TemperatureSchedule
+from strategies.differentiable import DifferentiableModule
 
 SPACE: dict[str, Any] = {
     "max_length": 6,
@@ -239,3 +244,171 @@ def test_impossible_and_unknown_options_are_refused(name: str) -> None:
         make({}, lambda_=-1.0)
     with pytest.raises(TypeError, match="lamda"):
         make({}, lamda=1.0)
+
+
+def test_paths_are_drawn_evenly_whatever_alpha_and_beta_are(name: str, cost_table: Any, sums: Any, soften: Any) -> None:
+    module = soften(STRATEGIES[name](cost_table), sums())
+    with torch.no_grad():
+        for logits in module.selection.logits.values():
+            logits.copy_(torch.tensor([9.0, 0.0, -9.0]))
+    torch.manual_seed(0)
+    drawn = Counter()
+    for _ in range(1800):
+        weights = module.selection.draw_evenly()
+        assert all(sorted(w.tolist()) == [0, 0, 1] and not w.requires_grad for w in weights.values())
+        drawn[tuple(int(w.argmax()) for w in weights.values())] += 1
+    assert len(drawn) == 9
+    assert chisquare(list(drawn.values())).pvalue > 0.001
+
+
+def test_a_path_runs_alone_and_trains_its_weights(name: str, cost_table: Any, sums: Any, soften: Any) -> None:
+    numbers = [0.1, 0.5, 1.0]
+    space = sums()
+    module = soften(STRATEGIES[name](cost_table), space)
+    torch.manual_seed(1)
+    for _ in range(20):
+        weights = module.selection.draw_evenly()
+        width, depth = (int(weights[label].argmax()) for label in ("pruning", "depth"))
+        space.zero_grad()
+        output = space(torch.zeros(1))
+        assert output.item() == pytest.approx((depth + 1) * numbers[width])
+        output.sum().backward()
+        for layer, adds in enumerate(space.adds()):
+            for index, add in enumerate(adds.values()):
+                gradient = 0.0 if add.number.grad is None else float(add.number.grad)
+                assert gradient == (1.0 if layer <= depth and index == width else 0.0)
+
+
+def test_alpha_beta_and_the_temperature_begin_after_the_warmup(
+    name: str, cost_table: Any, search_sums: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, bool, float, float]] = []
+    original = DifferentiableModule.training_step
+
+    def step(module: DifferentiableModule, batch: Any, batch_idx: int) -> Tensor:
+        before = [logits.detach().clone() for logits in module.logits.values()]
+        loss = original(module, batch, batch_idx)
+        moved = any(not torch.equal(a, b) for a, b in zip(before, module.logits.values(), strict=True))
+        one_hot = float(min(weights.detach().max() for weights in module.selection.weights.values()))
+        seen.append((module.current_epoch, moved, module.selection.temperature, one_hot))
+        return loss
+
+    monkeypatch.setattr(DifferentiableModule, "training_step", step)
+    strategy = STRATEGIES[name](
+        cost_table, warmup_epochs=2, arch_learning_rate=0.1, temperature=TemperatureSchedule(decay=0.1)
+    )
+    search_sums(strategy, 12, epochs=4)
+    assert [moved for _, moved, _, _ in seen] == [epoch >= 2 for epoch, *_ in seen] and len(seen) == 12
+    assert all(one_hot == 1.0 for epoch, _, _, one_hot in seen if epoch < 2)
+    falls = name in ("easrec", "gumbeldarts", "recnas")
+    expected = [1.0] * 6 + [1 - 0.1 * t if falls else 1.0 for t in range(6)]
+    assert [temperature for *_, temperature, _ in seen] == pytest.approx(expected)
+
+
+def test_the_pull_of_the_constraint_is_lambda_times_the_cost_of_each_option(
+    name: str, cost_table: Any, sums: Any, soften: Any
+) -> None:
+    module = soften(STRATEGIES[name](cost_table, lambda_=0.3), sums())
+    with torch.no_grad():
+        module.logits["pruning"].copy_(torch.tensor([0.3, -0.8, 0.5]))
+        module.logits["depth"].copy_(torch.tensor([0.7, -0.4, 0.2]))
+    factor = 1.0
+    if name == "easrec":
+        module.depth_now, factor = 2, 2 / 3
+    p, q = (module.logits[label].softmax(0).tolist() for label in ("pruning", "depth"))
+    table = [[cost_table[width][depth] for depth in (1, 2, 3)] for width in ("narrow", "middle", "wide")]
+    pull = module.pull()
+    for j in range(3):
+        expected = 0.3 * factor * sum(p[i] * table[i][j] for i in range(3))
+        assert pull["depth"][j] == pytest.approx(expected, rel=1e-5)
+        expected = 0.3 * factor * sum(q[k] * table[j][k] for k in range(3))
+        assert pull["pruning"][j] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_negative_warmup_is_refused(name: str, cost_table: Any) -> None:
+    with pytest.raises(ValueError, match="warmup_epochs must be 0 or more, got -1"):
+        STRATEGIES[name](cost_table, warmup_epochs=-1)
+
+
+SIZES: dict[str, Any] = {"n_items": 20, "max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 3}
+IDS = torch.tensor([[0, 0, 3, 7, 2, 1], [5, 1, 2, 3, 4, 9], [0, 0, 0, 0, 0, 6], [8, 8, 1, 0, 0, 0]])
+
+
+def supernet_of(name: str, **changes: Any) -> tuple[EASRecSpace, Any]:
+    torch.manual_seed(3)
+    space = EASRecSpace(SpaceConfig(**{**SIZES, "dropout": 0.0, **changes})).double()
+    strategy = STRATEGIES[name](cost_table={})
+    strategy.mutate_model(space)
+    selection: Any = strategy.selection
+    with torch.no_grad():
+        for logits in selection.logits.values():
+            logits.copy_(torch.randn(len(logits)))
+    return space, selection
+
+
+@pytest.mark.parametrize("supernet", ["shared", "independent"])
+@pytest.mark.parametrize("attention", ["linrec", "softmax"])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_newest_position_alone_has_the_state_and_gradients_that_it_has_among_all(
+    name: str, supernet: str, attention: str
+) -> None:
+    space, selection = supernet_of(name, supernet=supernet, attention=attention, direction="causal")
+    selection.draw()
+    batch = space.embedding.begin(IDS)
+    all_positions = batch.newest(space.layers(None, batch))[:, 0]
+    newest = space.newest_state(IDS)
+    torch.testing.assert_close(newest, all_positions)
+    logits = list(selection.logits.values())
+    factors = torch.randn_like(newest)
+    found = [
+        torch.autograd.grad((states * factors).sum(), logits, retain_graph=True) for states in (newest, all_positions)
+    ]
+    for alone, among_all in zip(*found, strict=True):
+        torch.testing.assert_close(alone, among_all)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_the_argmax_network_gives_the_newest_state_alone(depth: int) -> None:
+    space, selection = supernet_of("easrec", supernet="shared")
+    with torch.no_grad():
+        selection.logits["depth"].copy_(torch.eye(3)[depth - 1])
+    selection.hard = True
+    ended = []
+    space.layers.origin.blocks[depth - 1].register_forward_hook(lambda module, inputs, output: ended.append(output))
+    states, newest = space.states(IDS), space.newest_state(IDS)
+    torch.testing.assert_close(newest, space.embedding.begin(IDS).newest(states)[:, 0])
+    assert [output.shape[1] for output in ended] == [6, 1], "all positions for states(), the newest for newest_state()"
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_weights_are_constants_in_a_step_of_the_architecture_and_learn_again_after_it(
+    name: str, tiny_dataset: Dataset, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[bool, list[set[bool]]] = {True: [], False: []}
+    step = SequenceModule.training_step
+
+    def spy(module: SequenceModule, batch: Any, batch_idx: int) -> Tensor:
+        loss = step(module, batch, batch_idx)
+        seen[batch.targets.dim() == 1].append({weight.requires_grad for weight in module.model.parameters()})
+        return loss
+
+    monkeypatch.setattr(SequenceModule, "training_step", spy)
+    sizes = {key: value for key, value in SIZES.items() if key != "n_items"}
+    document = {"data": str(tiny_dataset.path), "space": {**sizes, "supernet": "shared"}}
+    chosen = {"strategy": name, "epochs": 1, "batch_size": 8, "arch_learning_rate": 0.1}
+    result = search(tiny_dataset, TrialSettings.parse({**document, "search": chosen}, "test"), tmp_path)
+    assert seen[True] and all(found == {False} for found in seen[True]), "one target a user: the architecture's step"
+    assert seen[False] and all(found == {True} for found in seen[False])
+    values = [value for name, value in result.history[0].items() if name.startswith("alpha_")]
+    assert max(values) > min(values), "alpha has moved"
+
+
+def test_a_step_that_fails_leaves_the_weights_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    from strategies.differentiable import _without_gradients
+
+    module = torch.nn.Linear(2, 2)
+    module.bias.requires_grad_(False)
+    with pytest.raises(ZeroDivisionError), _without_gradients(module):
+        assert not module.weight.requires_grad
+        raise ZeroDivisionError
+    assert module.weight.requires_grad and not module.bias.requires_grad, "what was a constant before stays one"

@@ -12,7 +12,7 @@ from torch import Tensor
 from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.weights import LOGITS, read_weights
 from easrec_nni.data import Dataset, prepare
-from easrec_nni.data.batches.training import ArchitectureBatches, EvaluationBatches
+from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.stage import SearchResult, search
@@ -30,7 +30,7 @@ SPACE: dict[str, Any] = {
     "inner_pruning": [0, 0.5],
     "supernet": "shared",
 }
-# What the warm-up does is in test_warmup.py.
+# What the warm-up does is in test_differentiable.py.
 SEARCH: dict[str, Any] = {"epochs": 6, "warmup_epochs": 0, "patience": 100, "batch_size": 8, "arch_batch_size": 8}
 
 

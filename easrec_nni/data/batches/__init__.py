@@ -1,6 +1,8 @@
 """Batches: the sequences that a network is trained and evaluated on, one module for each way to cut them.
 
-* ``training.py``: batches of next items, and batches of users to evaluate
+* ``padding.py``: pieces of the log, and padded rows made of them
+* ``training.py``: batches of next items
+* ``evaluation.py``: batches of users to evaluate, and of validation targets that train alpha and beta
 * ``masked.py``: batches with hidden items
 * ``modes.py``: names of the ways, and which networks each of them can train
 

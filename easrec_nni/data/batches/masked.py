@@ -55,7 +55,7 @@ class MaskedBatches(TrainingBatches):
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         random = np.random.default_rng((self.seed, self.epoch))
-        for pieces in map(self._cut, self._chosen(random)):
+        for pieces in map(self._cut, self._sample_numbers(random)):
             masked = self._choose(pieces != 0, random)
             ids, targets = np.where(masked, self.mask_token, pieces), np.where(masked, pieces, 0)
             yield TrainingBatch(torch.from_numpy(ids), torch.from_numpy(targets))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.peers.conversion import convert
 from easrec_nni.data import Dataset, prepare
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 
 
 def test_recboles_file_holds_every_interaction_in_order(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, leave_one_out, split_validation_users
-from easrec_nni.data.batches.training import prefix_samples, windows
+from easrec_nni.data.batches.padding import prefix_samples, windows
 from easrec_nni.data.split import check_trainable
 
 
@@ -32,6 +32,9 @@ def test_split_matches_plain_loop(lengths: list[int]) -> None:
     assert split.train_end.tolist() == ends
     assert split.valid_target_index.tolist() == valid
     assert split.test_target_index.tolist() == test
+    assert split.target_index("valid").tolist() == valid and split.target_index("test").tolist() == test
+    with pytest.raises(KeyError):
+        split.target_index("train")
     assert split.users_train_only == len(lengths) - len(users)
     assert split.eval_users.dtype == split.train_end.dtype == split.test_target_index.dtype == np.int64
 

@@ -15,7 +15,7 @@ from easrec_nni.experiments import watching
 from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
 from easrec_nni.experiments.manager import ExperimentStatus
 from easrec_nni.experiments.records import Experiment, Trial
-from easrec_nni.experiments.watching import wait_for_first_trial, watch
+from easrec_nni.experiments.watching import trials_table, wait_for_first_trial, watch
 
 STARTED = """\
 [2026-11-26 20:14:01] INFO (nni.tuner.gridsearch/MainThread) Ignored optimize_mode "maximize"
@@ -216,3 +216,22 @@ def test_a_resumed_experiment_is_looked_at_for_a_while(experiment: Experiment, a
 def test_an_experiment_without_more_trials_has_started_well(experiment: Experiment, answers: dict[str, object]) -> None:
     answers["status"] = ExperimentStatus("DONE")
     wait_for_first_trial(experiment)
+
+
+def shown(*reports: dict[str, object]) -> str:
+    console = Console(file=io.StringIO(), width=160, record=True)
+    console.print(trials_table([Trial("abc", 0, "RUNNING", {"lambda": 0.1}, Path("nowhere"), reports, None)]))
+    return console.export_text()
+
+
+def test_the_network_before_its_training_is_no_epoch() -> None:
+    search = {"phase": "search", "epoch": 0, "default": 0.1, "ndcg@10_full": 0.1}
+    begin, first = ({"phase": "retrain", "epoch": epoch, "default": 0.2} for epoch in (-1, 0))
+    assert "search epoch 1" in shown(search)
+    assert "retrain epoch 0" in shown(search, begin)
+    assert "retrain epoch 1" in shown(search, begin, first)
+
+
+def test_the_figure_is_that_by_which_trials_are_compared() -> None:
+    report = {"phase": "retrain", "epoch": 0, "ndcg@10_full": 0.4, "selection_users_ndcg@10_full": 0.25}
+    assert "(0.2500)" in shown(report) and "0.4000" not in shown(report)

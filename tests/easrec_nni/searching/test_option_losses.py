@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from easrec_nni import Dataset, TrialSettings
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching import option_losses as module
 from easrec_nni.searching.one_shot import make_strategy

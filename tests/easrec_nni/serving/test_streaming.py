@@ -11,7 +11,7 @@ import torch
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, StreamingRecommender, UserError
 from easrec_nni.architecture.weights import load_network, save_weights
-from easrec_nni.data.batches.training import EvaluationBatches
+from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.serving import streaming
 from easrec_nni.serving.streamable import without_window
 

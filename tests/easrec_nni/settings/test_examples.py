@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,9 @@ import pytest
 import yaml
 from nni.experiment.config import ExperimentConfig
 
+from easrec_nni.experiments.file import read_experiment
+from easrec_nni.experiments.launching import address_finding
+from easrec_nni.experiments.search_space_checks import drawn_values
 from easrec_nni.settings.examples import copy_examples, examples_folder
 from easrec_nni.settings.trial import TrialSettings
 
@@ -82,3 +86,60 @@ def test_the_folder_that_nni_copies_is_small() -> None:
 def test_lines_fit_the_screen() -> None:
     for file in examples_folder().rglob("*.yml"):
         assert max(map(len, file.read_text(encoding="utf-8").splitlines())) <= 120, file
+
+
+PLATFORMS = {"remote": "remote", "kubeflow": "kubeflow", "frameworkcontroller": "frameworkcontroller"}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The examples, in a home that has the key which remote.yml names."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "id_ed25519").touch()
+    return Path(shutil.copytree(examples_folder(), tmp_path / "examples"))
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_nni_takes_the_experiment_of_another_platform(elsewhere: Path, name: str) -> None:
+    config = ExperimentConfig.load(elsewhere / f"{name}.yml")
+    document = config.json()  # checks what loading does not
+    assert config.training_service.platform == PLATFORMS[name]
+    assert document["trainingService"]["trialCommand"] == config.trial_command
+    assert (config.tuner.name, config.tuner.class_args) == ("GridSearch", {"optimize_mode": "maximize"})
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_trials_have_settings_threads_and_values(elsewhere: Path, name: str) -> None:
+    experiment = read_experiment(elsewhere / f"{name}.yml")
+    assert experiment.command_words[-1] == "settings/ml100k.yml"
+    assert "OMP_NUM_THREADS=4" in experiment.command_words  # a trial elsewhere cannot ask how many share the cores
+    assert experiment.settings_file == elsewhere / "settings" / "ml100k.yml"
+    settings = TrialSettings.read(experiment.settings_file)
+    values = drawn_values(experiment.search_space["lambda"])
+    assert len(values) == experiment.most_trials
+    for value in values:
+        assert settings.with_parameters({"lambda": value}).search.lambda_ == value
+
+
+@pytest.mark.parametrize("name", ["kubeflow", "frameworkcontroller"])
+def test_pods_see_the_share_where_nni_mounts_it(elsewhere: Path, name: str) -> None:
+    import nni_node
+
+    source = Path(nni_node.__file__).parent / "training_service/reusable/environments/kubernetes"
+    mounts = (source / "kubernetesEnvironmentService.js").read_text()
+    words = read_experiment(elsewhere / f"{name}.yml").command_words
+    home = next(word.split("=")[1] for word in words if word.startswith("EASREC_HOME="))
+    assert f"this.CONTAINER_MOUNT_PATH = '{home}'" in mounts
+
+
+def test_the_door_stays_closed_where_it_can(elsewhere: Path) -> None:
+    assert not address_finding(read_experiment(elsewhere / "remote.yml"), expose=False).wrong
+    for name in ("kubeflow", "frameworkcontroller"):
+        assert address_finding(read_experiment(elsewhere / f"{name}.yml"), expose=False).wrong
+
+
+def test_the_remote_machines_need_no_password(elsewhere: Path) -> None:
+    machines = yaml.safe_load((elsewhere / "remote.yml").read_text())["trainingService"]["machineList"]
+    assert len({machine["host"] for machine in machines}) == 2
+    assert all("password" not in machine and machine["pythonPath"] == "/opt/easrec/bin" for machine in machines)

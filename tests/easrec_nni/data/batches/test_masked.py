@@ -9,7 +9,8 @@ from torch import Tensor
 
 from easrec_nni.data import Dataset
 from easrec_nni.data.batches.masked import MaskedBatches
-from easrec_nni.data.batches.training import TrainingBatch, windows
+from easrec_nni.data.batches.padding import windows
+from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import next_item_loss
 from easrec_nni.training.protocol import request_of, training_batches

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from easrec_nni.data import Dataset
-from easrec_nni.data.batches.training import ArchitectureBatches, TrainingBatches
+from easrec_nni.data.batches.evaluation import ArchitectureBatches
+from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import WithNegatives, draw_negatives
 from easrec_nni.training.losses.negatives import score_sampled
