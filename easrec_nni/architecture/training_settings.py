@@ -42,6 +42,9 @@ class RetrainSettings(SettingsPart):
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
+    refit: bool = Field(
+        False, description="train once more for the best number of epochs, on training and validation interactions"
+    )
     schedule: Literal["constant", "cosine"] = Field(
         "constant",
         description="learning rate: the same throughout, or warmed up in an epoch and decayed to 0 by the last",
@@ -82,6 +85,9 @@ class TrainingSettings(SettingsPart):
     )
     seed: int | None = Field(None, ge=0, le=LARGEST_SEED)
     retrain: RetrainSettings | None = None
+    refitted_epochs: int | None = Field(
+        None, ge=1, le=LARGEST_NUMBER, description="epochs on training and validation interactions together"
+    )
 
     def flat(self) -> dict[str, Any]:
         """Values by dotted name, without those that are not said.

@@ -199,6 +199,7 @@ def _train(
     training = metrics["training"]
     return {
         **{part: metrics[part] for part in ("test", "valid", "valid_selection_users", "cost")},
+        **({"test_refitted": metrics["test_refitted"]} if "test_refitted" in metrics else {}),
         "negatives_version": metrics.get("negatives_version", 1),
         "inference": metrics.get("inference", {}),
         "bytes_on_disk": (done.folder / "weights.safetensors").stat().st_size,

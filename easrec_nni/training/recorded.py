@@ -58,7 +58,11 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
     UserError
         A key that was given and one that is recorded exclude each other.
     """
-    recorded = architecture.training.model_dump(exclude_none=True) if architecture.training else {}
+    recorded = (
+        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs"})
+        if architecture.training
+        else {}
+    )
     if "arch_share" in recorded:
         recorded["search"] = {"arch_share": recorded.pop("arch_share")}
     document = _merged(recorded, given.model_dump(by_alias=True, exclude_unset=True))

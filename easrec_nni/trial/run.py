@@ -155,7 +155,7 @@ def final_result(
         **objective.keys(chosen[settings.select_by], costs),
         "default_standard_error": chosen[f"{settings.select_by}_standard_error"],
         **{f"valid_{name}": value for name, value in figures["valid"].items()},
-        **{f"test_{name}": value for name, value in figures["test"].items()},
+        **{f"test_{name}": value for name, value in {**figures["test"], **figures.get("test_refitted", {})}.items()},
         **costs,
         **(_network_keys(architecture, folder) if architecture is not None else {}),
         "seed": settings.seed,
