@@ -107,6 +107,9 @@ class SpaceConfig(BaseModel):
         "state", description="what items are scored with: the newest state, or CORE's weighted sum of the history"
     )
     core_temperature: float = Field(0.07, gt=0, description="core: cosines are divided by it, tau")
+    block: Literal["post", "pre", "ligr"] = Field(
+        "post", description="LayerNorm behind each residual connection, before it, or LiGR: before, gated, with SwiGLU"
+    )
     scores: Literal["product", "cosine"] = Field(
         "product", description="score of an item: product or cosine with the state"
     )

@@ -50,6 +50,9 @@ class RetrainSettings(SettingsPart):
         description="learning rate: the same throughout, or warmed up in an epoch and decayed to 0 by the last",
     )
     weight_decay: float = Field(0.0, ge=0, description="AdamW: share of the weights that a step takes away, per rate")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is validated and kept"
+    )
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
 
 

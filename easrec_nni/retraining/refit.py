@@ -24,7 +24,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import PROTOCOLS, RANKS_FILE, REFITTED, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.history import write_history
 from easrec_nni.training.micro_batch_size import MicroBatchSize
@@ -85,7 +85,9 @@ def fit_again(
     """
     chosen, length = settings.retrain, network.config.max_length
     # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
-    record = _RefitRecord(folder.state, "train_loss", epochs, weights=network.state_dict, on_epoch=on_epoch)
+    averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
+    weights = averaged[0].weights if averaged else network.state_dict
+    record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
     module = SequenceModule(
         dataset,
         chosen.learning_rate,
@@ -98,6 +100,7 @@ def fit_again(
         EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "refit: "),
         EpochOrder(),
         record,
+        *averaged,
         SavePoint(folder.state),
     ]
     # Not of `epochs`: a schedule of the rate is that of the validated run, which went on after its best epoch.

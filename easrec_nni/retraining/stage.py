@@ -23,7 +23,7 @@ from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.retraining.metrics import read_metrics, run_metrics
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
@@ -304,9 +304,10 @@ def _fit(
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
+    averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
     trainer = make_trainer(
         chosen.epochs,
-        [guard, EpochOrder(), record, SavePoint(folder.state)],
+        [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
         progress,
         settings.precision,
         judge_first=every_user and folder.checkpoint is None,
