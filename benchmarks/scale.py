@@ -25,6 +25,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,13 @@ from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data import load_dataset, prepare
-from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.evaluation.scoring import evaluate_fully, evaluation_batch_size
-from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.module import SequenceModule
-from easrec_nni.training.protocol import selection_batches, training_batches
 from easrec_nni.training.threads import use_threads
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace
@@ -73,22 +72,21 @@ def prepare_step(folder: Path) -> Figures:
 
 
 def search_step(folder: Path, settings: TrialSettings, iterations: int) -> Figures:
-    dataset = load_dataset(folder)
-    config, chosen = settings.space_for(dataset), settings.search
+    context = TrialContext.open(settings, load_dataset(folder))
+    chosen = settings.search
     seed_everything(settings.seed)
-    arch_rows, _ = validation_rows(dataset, chosen.arch_share)
-    train = training_batches(dataset, settings, config.max_length, chosen.batch_size)
-    architecture = ArchitectureBatches(dataset, config.max_length, chosen.arch_batch_size, arch_rows, settings.seed)
+    train = context.training_batches(chosen.batch_size)
+    without_warmup = replace(context, settings=settings.with_parameters({"search.warmup_epochs": 0}))
     clock = Clock()
     run_strategy(
-        make_strategy(config, settings.with_parameters({"search.warmup_epochs": 0}), len(train)),
-        EASRecSpace(config),
-        SequenceModule(dataset, chosen.learning_rate),
+        make_strategy(without_warmup, len(train)),
+        EASRecSpace(context.space),
+        SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss()),
         make_trainer(1, [EpochOrder(), clock], progress=False),
         train_batches=First(train, iterations),
         validation_batches={
-            "architecture": architecture,
-            "selection": First(selection_batches(dataset, settings, config.max_length), 1),
+            "architecture": context.architecture_batches(),
+            "selection": First(context.selection_batches(), 1),
         },
         checkpoint=None,
     )
@@ -104,14 +102,14 @@ def search_step(folder: Path, settings: TrialSettings, iterations: int) -> Figur
         **measured,
         **means,
         "extrapolated_processor_seconds_of_an_epoch": means["mean_processor_seconds_per_iteration"] * len(train),
-        "supernet": config.supernet,
+        "supernet": context.space.supernet,
         "settings": settings.model_dump(mode="json", by_alias=True, exclude={"data", "retrain"}),
     }
 
 
 def evaluate_step(folder: Path, settings: TrialSettings) -> Figures:
-    dataset = load_dataset(folder)
-    config = settings.space_for(dataset)
+    context = TrialContext.open(settings, load_dataset(folder))
+    dataset, config = context.dataset, context.space
     seed_everything(settings.seed)
     network = EASRecSpace(config.compact(config.largest)).eval()
     _, ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)

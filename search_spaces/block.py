@@ -65,19 +65,12 @@ class Block(nn.Module):
         self.heads, self.hidden, self.inner = config.heads, hidden, inner
         self.causal, self.key_norm = config.direction == "causal", config.key_norm
         self.dropout = config.dropout
-        self.attention_dropout = config.dropout if config.attention_dropout is None else config.attention_dropout
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.out = nn.Linear(hidden, hidden)
         self.attention_norm = nn.LayerNorm(hidden)
         self.expand = nn.Linear(hidden, inner)
         self.contract = nn.Linear(inner, hidden)
         self.output_norm = nn.LayerNorm(hidden)
-        self.form = config.block
-        if self.form != "post":
-            self.last_norm = nn.LayerNorm(hidden) if layer == config.layers else nn.Identity()
-        if self.form == "ligr":
-            self.attention_gate, self.feed_gate = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
-            self.expand_gate = nn.Linear(hidden, inner)
         gated = config.gate_layers > 0 and layer >= config.gates_from
         self.hidden_gate, self.inner_gate = (
             DataAwareGate(hidden, width, config.gate_layers, config.gate_scale) if gated else None
@@ -126,8 +119,6 @@ class Block(nn.Module):
         segments between them. Factors are multiplied into the last LayerNorm's weights, which costs d numbers where
         the output would cost ``B N d``, in either direction. What several hidden widths have in common may be given.
         """
-        if self.form != "post":
-            return [self._pre_norm(batch.input(hidden) if states is None else states, batch)]
         shared = shared or self.shared_parts(states, batch, [hidden])
         source = batch.input(hidden) if states is None else states[..., :hidden]
         gate_input = batch.input(hidden)
@@ -158,27 +149,6 @@ class Block(nn.Module):
             for place, width in enumerate(inners)
         ]
 
-    def _pre_norm(self, source: Tensor, batch: Batch) -> Tensor:
-        """The block at its own widths with LayerNorm before attention and feed-forward network."""
-        normed, residual = self.attention_norm(source), source
-        asked = normed
-        if batch.last_only:
-            asked, residual = batch.newest(normed), batch.newest(source)
-        mixed = self._attend(asked, normed, batch.mask, self.hidden, None)
-        if self.form == "ligr":
-            mixed = mixed * torch.sigmoid(self.attention_gate(asked))
-        attended = residual + F.dropout(mixed, self.dropout, self.training)
-        feed = self.output_norm(attended)
-        if self.form == "ligr":
-            fed = self.contract(
-                F.dropout(F.silu(self.expand_gate(feed)) * self.expand(feed), self.dropout, self.training)
-            )
-            fed = fed * torch.sigmoid(self.feed_gate(feed))
-        else:
-            fed = self.contract(F.dropout(F.gelu(self.expand(feed)), self.dropout, self.training))
-        output: Tensor = self.last_norm(attended + F.dropout(fed, self.dropout, self.training))
-        return output
-
     def shared_parts(self, states: Tensor | None, batch: Batch, widths: Sequence[int]) -> SharedParts:
         """What hidden widths have in common: draws of dropout, and behind layer 1 queries, keys and values.
 
@@ -205,7 +175,7 @@ class Block(nn.Module):
             weight, bias = self._qkv_slice(hidden)
             (query,) = self._split(F.linear(residual, weight[:hidden], bias[:hidden]), 1)
             key, value = projections or self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
-        dropout = self.attention_dropout if self.training else 0.0
+        dropout = self.dropout if self.training else 0.0
         heads = self.attention(query, key, value, mask, self.causal, self.key_norm, dropout)
         joined = heads.transpose(1, 2).flatten(2)  # [B, M, hidden]
         return F.linear(joined, self._out_slice(hidden), self.out.bias[:hidden])

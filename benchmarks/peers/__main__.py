@@ -16,10 +16,11 @@ from benchmarks.peers.epoch import against_recbole, against_rectools, measure_ep
 from benchmarks.peers.inference import OURS, contestants, measure_inference, read_choice
 from benchmarks.peers.install import PEERS, environments_folder, install
 from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestant, Shape, ours, recbole, rectools
-from benchmarks.peers.turns import available_threads, write_result
+from benchmarks.peers.turns import write_result
 from easrec_nni.bench.machine import load_average
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
+from easrec_nni.common.threads import available_threads
 from easrec_nni.data import load_dataset
 from easrec_nni.data.batches.modes import History
 from easrec_nni.data.dataset import Dataset

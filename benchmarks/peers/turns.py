@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +15,7 @@ from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.common.files import write_json
 from easrec_nni.data.dataset import Dataset
 
-__all__ = ["Worker", "ask", "available_threads", "ratios", "take_turns", "write_result"]
+__all__ = ["Worker", "ask", "ratios", "take_turns", "write_result"]
 
 Request = dict[str, Any]
 
@@ -38,11 +37,6 @@ class Worker(Protocol):
 def ask(worker: Worker, do: str, **arguments: Any) -> dict[str, Any]:
     """Answer to a request."""
     return worker.ask(json.dumps({"do": do, **arguments}))
-
-
-def available_threads() -> int:
-    """``OMP_NUM_THREADS``, or the cores that this process may use."""
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
 
 
 def take_turns(

@@ -8,6 +8,7 @@ from typing import Any
 
 from easrec_nni.bench.plots import scaling_plot
 from easrec_nni.common.files import replacing, write_json, write_text
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes, readable_count
 
 __all__ = ["markdown", "write_documents"]
@@ -61,8 +62,7 @@ def _conditions(document: dict[str, Any]) -> str:
 
 
 def _table(figures: dict[str, Any]) -> list[str]:
-    rows = [f"| {name} | {value} |" for name, value in _flat(figures)]
-    return ["| figure | value |", "|---|---:|", *rows]
+    return [markdown_table(["figure", "value"], _flat(figures))]
 
 
 def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -91,24 +91,23 @@ def _row_value(row: dict[str, Any]) -> str:
 
 
 def _scaling_table(figures: dict[str, Any]) -> list[str]:
-    lines = [
-        f"| {figures['title']} | inference, ms per user | training step, µs per position | training memory | "
-        "multiply-adds per user |",
-        "|---:|---:|---:|---:|---:|",
+    units = ("inference, ms per user", "training step, µs per position", "training memory", "multiply-adds per user")
+    rows = [
+        [
+            f"{point['value']:,}",
+            _number(1e3 * point["inference_seconds_per_user"]["median"]),
+            _number(1e6 * point["training_step_seconds"]["median"] / point["training_positions"]),
+            readable_bytes(point["training_memory_bytes"]),
+            readable_count(point["executed_madds_per_user"]),
+        ]
+        for point in figures["points"]
     ]
-    for point in figures["points"]:
-        inference, step = point["inference_seconds_per_user"], point["training_step_seconds"]
-        lines.append(
-            f"| {point['value']:,} | {_number(1e3 * inference['median'])} "
-            f"| {_number(1e6 * step['median'] / point['training_positions'])} "
-            f"| {readable_bytes(point['training_memory_bytes'])} "
-            f"| {readable_count(point['executed_madds_per_user'])} |"
-        )
+    table = markdown_table([figures["title"], *units], rows, [True] * 5)
     slopes = ", ".join(
         f"{name} {'–' if slope is None else f'{slope:.2f}'}" for name, slope in figures["slopes"].items()
     )
     since = f" (from {figures['slope_from']:,} on)" if "slope_from" in figures else ""
-    return [*lines, "", f"Slopes in log–log{since}: {slopes}."]
+    return [table, "", f"Slopes in log–log{since}: {slopes}."]
 
 
 def _is_spread(value: Any) -> bool:

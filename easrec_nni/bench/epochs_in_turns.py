@@ -6,6 +6,7 @@ from easrec_nni.bench.epochs import Training, search_epoch
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.common.errors import UserError
+from easrec_nni.training.context import TrialContext
 
 __all__ = ["MEASUREMENT"]
 
@@ -16,10 +17,11 @@ def _measure(bench: Bench) -> Figures:
     batch = bench.settings.search.batch_size
     # The largest network is trained on the same batches: same size, same order.
     settings = bench.settings.with_parameters({"retrain.batch_size": batch, "space.supernet": "shared"})
+    context = TrialContext.open(settings, bench.dataset)
     searching, training = [], []
     for turn in range(bench.repeats + 1):
-        search = search_epoch(bench.dataset, settings, bench.batches)
-        train = Training(bench.network(bench.space.largest), bench.dataset, settings).epoch(bench.batches)
+        search = search_epoch(context, bench.batches)
+        train = Training(bench.network(bench.space.largest), context).epoch(bench.batches)
         if turn:  # the first is the warm-up
             searching.append(search)
             training.append(train)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import psutil
 
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.threads import available_cores
 
 __all__ = ["Allocator", "allocator_environment", "circumstances", "describe_machine", "load_average"]
 
@@ -29,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
     """
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()),

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.trainer import seed_everything
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 
@@ -59,9 +60,14 @@ class Bench:
         return TrialSettings.parse(self.request.settings, "settings")
 
     @cached_property
+    def context(self) -> TrialContext:
+        """Settings, dataset and the space over its items."""
+        return TrialContext.open(self.settings, self.dataset)
+
+    @property
     def space(self) -> SpaceConfig:
         """The search space over the dataset's items."""
-        return self.settings.space_for(self.dataset)
+        return self.context.space
 
     @property
     def choices(self) -> dict[str, Choice]:

@@ -16,6 +16,7 @@ from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.threads import thread_environment
 from easrec_nni.data.loading import load_dataset
 
 __all__ = ["all_measured", "run_measurements"]
@@ -128,12 +129,11 @@ def _measured(name: str, request: BenchRequest) -> dict[str, Any]:
 
         figures = measure(name, request)
         return {key: value for key, value in figures.items() if "peak_memory" not in key}
-    threads = str(request.threads)
     environment = allocator_environment(cast(Allocator, request.allocator))
     process = LineProcess(
         name,
         [sys.executable, "-m", "easrec_nni.bench.worker", name, json.dumps(request.model_dump(mode="json"))],
-        environment | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
+        environment | thread_environment(request.threads),
     )
     process.close()
     return process.facts

@@ -38,6 +38,7 @@ def nas_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     from rich.console import Console
 
+    from easrec_nni.experiments.experiment import check_results
     from easrec_nni.experiments.nas import search_architectures
     from easrec_nni.experiments.watching import trials_table
     from easrec_nni.settings.assignments import read_assignments
@@ -55,6 +56,7 @@ def nas_command(
         say=lambda line: print(line, flush=True),
     )
     Console().print(trials_table(found))
+    check_results(found, print)
     print(f"take a result:  easrec export --experiment {experiment.id} --out architecture.json")
     print(f"all of them:    easrec report {experiment.id}")
     if all(trial.score is None for trial in found):

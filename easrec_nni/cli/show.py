@@ -51,8 +51,8 @@ def _find(source: str, trial: str | None, smallest: bool) -> Architecture:
     """Architecture of a file or of an experiment's trial, which is named above the picture."""
     from easrec_nni.architecture.document import Architecture
     from easrec_nni.common.readable import printable
+    from easrec_nni.experiments.experiment import is_experiment_id
     from easrec_nni.experiments.export import choose_trial, describe_score, trial_architecture, trials_of
-    from easrec_nni.experiments.records import is_experiment_id
     from easrec_nni.experiments.result_files import is_exported
 
     file = Path(source)

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.manager import DEFAULT_PORT, free_port, manager_environment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from search_spaces import SpaceConfig
 
 __all__ = ["search_architectures"]
@@ -80,12 +82,10 @@ def _checked(settings: TrialSettings, strategy: str) -> tuple[TrialSettings, Spa
 
     if strategy not in MULTI_TRIAL_STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}; choose from {', '.join(MULTI_TRIAL_STRATEGIES)}")
-    dataset = load_dataset(settings.data)
-    dataset.check_trainable()
-    space = settings.space_for(dataset)
-    if space.is_fixed:
+    context = TrialContext.open(settings, load_dataset(settings.data))
+    if context.space.is_fixed:
         raise UserError("the space has one architecture: give it several pruning ratios or depths")
-    return settings.with_parameters({"data": str(dataset.path.resolve())}), space
+    return settings.with_parameters({"data": str(context.dataset.path.resolve())}), context.space
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
+from easrec_nni.common.validation import first_problem
 
 __all__ = [
     "PROTOCOLS",
@@ -187,10 +188,7 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])[:LONGEST_QUOTE]
-        reason = problem["msg"].removeprefix("Value error, ")[:LONGEST_QUOTE]
-        raise UserError(f"{path} is damaged or of another version ({key}: {reason}); {remedy}") from None
+        raise UserError(f"{path} is damaged or of another version ({first_problem(error, model)}); {remedy}") from None
 
 
 def _refuse(constant: str) -> NoReturn:

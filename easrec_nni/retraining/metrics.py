@@ -15,14 +15,16 @@ from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
 from easrec_nni.common.provenance import provenance
-from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
-from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
+from easrec_nni.training.context import TrialContext
 from search_spaces import EASRecSpace
 
-__all__ = ["read_metrics", "run_metrics"]
+__all__ = ["METRICS_FILE", "WEIGHTS_FILE", "read_metrics", "run_metrics"]
+
+METRICS_FILE = "metrics.json"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     UserError
         There are none, or the file is damaged.
     """
-    file = Path(folder) / "metrics.json"
+    file = Path(folder) / METRICS_FILE
     try:
         metrics = dict(read_json(file))
         if all(isinstance(metrics.get(part), dict) for part in METRIC_PARTS):
@@ -49,14 +51,14 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
 
 
 def run_metrics(
+    context: TrialContext,
     architecture: Architecture,
     network: EASRecSpace,
-    dataset: Dataset,
-    settings: TrialSettings,
     record: EpochRecord,
     inherited: bool,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     """Contents of ``metrics.json`` but for the run's own notes, and the ranks of each protocol."""
+    settings, dataset = context.settings, context.dataset
     figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     begun_from = "inherited" if inherited else "scratch"
     if record.best_epoch == BEFORE_TRAINING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_text
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.threads import available_threads, thread_environment
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.study.cell import read_result
@@ -74,7 +74,7 @@ class WorkerProcess(LineProcess):
         super().__init__(
             str(cell),
             [sys.executable, "-m", "easrec_nni.study.efficiency_worker", *words],
-            allocator_environment(allocator) | {"OMP_NUM_THREADS": str(threads)},
+            allocator_environment(allocator) | thread_environment(threads),
         )
 
 
@@ -125,7 +125,7 @@ def measure_systems(
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     results = {cell: _result(cell, data) for cell in cells}
     trained = [cell for cell in cells if (cell / RETRAINED / WEIGHTS).is_file()]
-    count = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    count = threads or available_threads()
     document: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "machine": describe_machine(),

@@ -22,6 +22,7 @@ from easrec_nni.study.folder import Study, open_study
 from easrec_nni.study.running import run_grid
 from easrec_nni.study.systems import SYSTEMS, find_systems
 from easrec_nni.study.tables import TABLES, Grid
+from easrec_nni.training.context import TrialContext
 
 __all__ = ["Request", "grid_of", "reproduce", "settings_for"]
 
@@ -155,7 +156,7 @@ def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
     """Find a mistake in the settings of any system now, not in its trial."""
     for cell in grid.cells():
         if cell.seed == grid.seeds[0]:
-            cell_settings(cell, settings).space_for(dataset)
+            TrialContext.open(cell_settings(cell, settings), dataset)
 
 
 def _without_features(grid: Grid, settings: TrialSettings) -> Grid:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.evaluation.selection import MONITOR, SELECTED
-from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
+from easrec_nni.settings.trial import ObjectiveSettings
+from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
 
 __all__ = ["Objective"]
@@ -32,9 +34,9 @@ class Objective:
     figure: str = MONITOR
 
     @classmethod
-    def of(cls, settings: TrialSettings, space: SpaceConfig) -> Objective:
+    def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(settings.objective, space, settings.select_by)
+        return cls(context.settings.objective, context.space, context.settings.select_by)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""What is maximised.
@@ -89,8 +91,6 @@ class Objective:
         return known
 
     def _cost(self, choice: Choice) -> dict[str, float]:
-        from easrec_nni.architecture.cost import architecture_cost
-
         return architecture_cost(self.space, choice).as_dict()
 
     def _unpruned(self) -> float:

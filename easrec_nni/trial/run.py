@@ -14,24 +14,24 @@ from typing import Any
 from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.locks import alone
-from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.history import tell_again
+from easrec_nni.training.context import TrialContext
+from easrec_nni.training.threads import use_threads
 from easrec_nni.trial.nni_io import (
     experiment_params,
     output_dir,
     report_final,
-    tensorboard_dir,
     trial_parameters,
     trial_threads,
 )
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.reports import EpochReports
+from easrec_nni.trial.stages import StageResults, run_stages
 from easrec_nni.trial.tuner_direction import check_direction
-from search_spaces import SpaceConfig, candidate_label
+from search_spaces import candidate_label
 
-__all__ = ["TrialResult", "final_result", "run_program", "run_trial"]
+__all__ = ["TrialResult", "final_result", "run_program", "run_trial", "stage_result"]
 
 _logger = logging.getLogger(__name__)
 
@@ -60,64 +60,33 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     restart
         Begin anew in a folder that holds another run.
     """
-    dataset = settings.dataset()
-    dataset.check_trainable()
-    settings.space_for(dataset)  # a mistake in the space should end the trial now, not after the imports
+    context = TrialContext.open(settings)
     with alone(out):
-        report = _search_and_retrain(settings, dataset, out, progress, restart)
+        reports = EpochReports.of(context, out)
+        results = run_stages(
+            context, out, reports.epoch, on_architecture=reports.begin_retraining, progress=progress, restart=restart
+        )
+        reports.close()
+        report = stage_result(context, results, out)
         report_final(report)
     return TrialResult(out, report)
 
 
-def _search_and_retrain(
-    settings: TrialSettings, dataset: Dataset, out: Path, progress: bool, restart: bool
-) -> dict[str, Any]:
-    """Final result of a trial; epochs of earlier processes are reported again, each before those that follow it."""
-    from easrec_nni.retraining.stage import retrain
-    from easrec_nni.searching.stage import search
-    from strategies import MULTI_TRIAL_STRATEGIES
-
-    space = settings.space_for(dataset)
-    reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space))
-    if not restart:
-        tell_again(reports.epoch, search=out)
-    found = search(
-        dataset, settings, out, progress=progress, on_epoch=lambda row: reports.epoch("search", row), restart=restart
-    )
-    by_trials = settings.search.strategy in MULTI_TRIAL_STRATEGIES
-    choices = found.architecture.choices.model_dump(mode="json")
-    reports.end_search(found.history, choices, None if by_trials else settings.search.epochs)
-    if reports.board is not None:
-        reports.board.network(found.architecture)
-    if not restart:
-        tell_again(reports.epoch, retrain=out / "retrained")
-    retrained = retrain(
-        found.architecture,
-        dataset,
-        out / "retrained",
-        weights=found.supernet if settings.retrain.weights == "inherit" else None,
-        settings=settings.with_parameters({}),  # every key said: these, whatever an earlier search's file records
-        progress=progress,
-        on_epoch=lambda row: reports.epoch("retrain", row),
-        restart=restart,
-    )
-    reports.close()
+def stage_result(context: TrialContext, results: StageResults, folder: Path) -> dict[str, Any]:
+    """:func:`final_result` of a trial's stages."""
     return final_result(
-        retrained.metrics,
-        settings,
-        space,
-        found.architecture,
-        out,
-        # Epochs' own clocks: a run that was cut short counts what it computed and not what it waited.
-        search_seconds=sum(row["seconds"] for row in found.history),
-        retrain_seconds=retrained.metrics["training"]["seconds"],
+        context,
+        results.retrained.metrics,
+        results.architecture,
+        folder,
+        search_seconds=results.search_seconds,
+        retrain_seconds=results.retrain_seconds,
     )
 
 
 def final_result(
+    context: TrialContext,
     figures: Mapping[str, Any],
-    settings: TrialSettings,
-    space: SpaceConfig,
     architecture: Architecture | None,
     folder: Path,
     *,
@@ -135,11 +104,11 @@ def final_result(
 
     Parameters
     ----------
+    context
+        Context of the trial.
     figures
         ``test``, ``valid``, ``valid_selection_users``, ``cost``, ``dataset`` and, if measured, ``inference``, as in
         ``metrics.json``.
-    settings, space
-        The trial's.
     architecture
         The network's; None of a baseline that is no network.
     folder
@@ -150,15 +119,15 @@ def final_result(
     chosen = figures["valid_selection_users"]
     inference = {key: value for key, value in figures.get("inference", {}).items() if key == "inference_ms_per_user"}
     costs = {**figures["cost"], **inference}
-    objective = Objective.of(settings, space)
+    objective = Objective.of(context)
     return {
-        **objective.keys(chosen[settings.select_by], costs),
-        "default_standard_error": chosen[f"{settings.select_by}_standard_error"],
+        **objective.keys(chosen[context.settings.select_by], costs),
+        "default_standard_error": chosen[f"{context.settings.select_by}_standard_error"],
         **{f"valid_{name}": value for name, value in figures["valid"].items()},
         **{f"test_{name}": value for name, value in {**figures["test"], **figures.get("test_refitted", {})}.items()},
         **costs,
         **(_network_keys(architecture, folder) if architecture is not None else {}),
-        "seed": settings.seed,
+        "seed": context.settings.seed,
         "dataset": figures["dataset"]["name"],
         "dataset_fingerprint": figures["dataset"]["fingerprint"],
         "search_seconds": search_seconds,
@@ -196,8 +165,6 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
         # The parameters come first: without asking for them NNI takes the trial for one that never began.
         parameters = trial_parameters()
         check_direction(experiment_params())  # `nnictl create` does not, as `easrec launch` does
-        from easrec_nni.training.threads import use_threads
-
         threads = use_threads(trial_threads())
         _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)
         _logger.info("done: %s", run(parameters))

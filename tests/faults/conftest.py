@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from easrec_nni import Dataset
-from easrec_nni.experiments.manager import experiment_processes, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial
+from easrec_nni.experiments.experiment import Experiment, Trial
+from easrec_nni.experiments.manager import stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
 
 SETTINGS: dict[str, Any] = {
     "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},

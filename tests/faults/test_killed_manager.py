@@ -16,8 +16,10 @@ import torch
 
 from easrec_nni import TrialSettings
 from easrec_nni.common.errors import UserError
-from easrec_nni.experiments.manager import experiment_processes, resume_experiment, start_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.experiment import Experiment, Trial
+from easrec_nni.experiments.manager import resume_experiment, start_experiment, stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.trial.run import run_trial
 
 EPOCHS = 30

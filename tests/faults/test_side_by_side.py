@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from easrec_nni.experiments.manager import experiment_processes, free_port, start_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, find_experiment, list_experiments, list_trials
+from easrec_nni.experiments.experiment import Experiment
+from easrec_nni.experiments.manager import free_port, start_experiment, stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_experiments, list_trials
 
 TRIAL = """
 import nni

@@ -25,10 +25,11 @@ import easrec_nni
 from easrec_nni import Architecture, Dataset
 from easrec_nni.architecture.weights import read_weights
 from easrec_nni.cli.main import app
+from easrec_nni.experiments.experiment import Experiment
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.launching import launch
 from easrec_nni.experiments.manager import stop_experiment
-from easrec_nni.experiments.records import Experiment, list_trials
+from easrec_nni.experiments.records import list_trials
 from easrec_nni.settings.examples import examples_folder
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")

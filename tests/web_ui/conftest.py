@@ -16,8 +16,8 @@ import yaml
 from rich.console import Console
 
 from easrec_nni import Dataset
+from easrec_nni.experiments.experiment import Experiment
 from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment
 from easrec_nni.experiments.watching import watch
 
 ROOT = Path(__file__).resolve().parents[2]

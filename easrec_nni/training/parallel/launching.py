@@ -21,6 +21,7 @@ import torch
 import torch.distributed as dist
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.threads import thread_environment
 from easrec_nni.training.parallel import group
 
 __all__ = ["Job", "side_by_side"]
@@ -95,7 +96,7 @@ class _Helpers:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             environment[name] = os.environ.setdefault(name, "lo")
-        environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+        environment |= thread_environment(torch.get_num_threads())
         for number in range(1, self.devices):
             command = [sys.executable, "-m", self.worker, str(self.folder), str(number)]
             command.append(str(self.devices))

@@ -16,10 +16,11 @@ from rich.console import Console
 from easrec_nni import Dataset, TrialSettings
 from easrec_nni.data import prepare
 from easrec_nni.experiments.data_checks import check_settings_and_data
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.export import choose_trial, describe_score
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.tuner_checks import check_tuner
 from easrec_nni.experiments.watching import watch
 from easrec_nni.settings.examples import copy_examples

@@ -26,12 +26,14 @@ from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments import launching
 from easrec_nni.experiments.checks import Finding
+from easrec_nni.experiments.experiment import Experiment
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.gpu_checks import check_gpus
 from easrec_nni.experiments.launching import address_finding, launch, refuse, resume
-from easrec_nni.experiments.manager import experiment_processes, free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, find_experiment, list_trials
+from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
 from search_spaces.config import Choice, SpaceConfig
 

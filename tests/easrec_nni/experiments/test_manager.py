@@ -15,8 +15,8 @@ import pytest
 from rich.console import Console
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.manager import (
-    experiment_processes,
     experiment_status,
     free_port,
     resume_experiment,
@@ -24,7 +24,8 @@ from easrec_nni.experiments.manager import (
     start_experiment,
     stop_experiment,
 )
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
 from easrec_nni.trial import nni_io as nni_trial_io
 
@@ -195,7 +196,7 @@ def test_the_first_free_port_is_found(taken_port: int) -> None:
 
 
 def test_the_port_of_an_old_experiment_may_be_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easrec_nni.experiments.records.request", lambda *_: {"id": "another"})
+    monkeypatch.setattr("easrec_nni.experiments.records.ask", lambda *_: {"id": "another"})
     monkeypatch.setenv("HOME", str(tmp_path))
     home = tmp_path / "nni-experiments"
     (home / "abcd1234").mkdir(parents=True)

@@ -21,8 +21,10 @@ from typer.testing import CliRunner
 from easrec_nni import Architecture, Dataset, TrialSettings, evaluate
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.cli.main import app
-from easrec_nni.experiments.manager import experiment_processes, stop_experiment
-from easrec_nni.experiments.records import Experiment, find_experiment, list_trials
+from easrec_nni.experiments.experiment import Experiment
+from easrec_nni.experiments.manager import stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.trial.nas import ArchitectureEvaluator, DescribedSpace, ShownModelSpace
 from search_spaces import SpaceConfig
 

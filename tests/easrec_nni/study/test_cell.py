@@ -13,9 +13,9 @@ import pytest
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.evaluation.metrics import metrics_from_ranks
-from easrec_nni.retraining import stage as retraining
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cell import Cell, read_result, run_cell
+from easrec_nni.trial import stages
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"}
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
@@ -77,7 +77,7 @@ def test_a_complete_cell_is_taken_as_it_is_and_never_under_other_settings(
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(retraining, "retrain", fail)
+    monkeypatch.setattr(stages, "retrain", fail)
     assert run_cell(cell, base, tmp_path) == first
     with pytest.raises(UserError, match="holds a result with other settings"):
         run_cell(cell, base.with_parameters({"retrain.epochs": 3}), tmp_path)

@@ -16,9 +16,10 @@ from rich.console import Console
 
 from easrec_nni import Architecture, Dataset, evaluate
 from easrec_nni.architecture.weights import load_network
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
 from easrec_nni.retraining.metrics import read_metrics
 

@@ -13,8 +13,8 @@ from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, se
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.settings.trial import TrialSettings as Settings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses import LOSSES, make_loss, next_item_loss
-from easrec_nni.training.protocol import training_batches
 from search_spaces import EASRecSpace, SpaceConfig
 
 SPACE: dict[str, Any] = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
@@ -45,7 +45,7 @@ def test_with_all_items_sampled_softmax_is_the_default_in_every_mode(
     torch.manual_seed(3)
     network = EASRecSpace(SpaceConfig(**SPACE, **MODES[mode], head=head, n_items=n_items)).double().eval()
     settings = Settings(data="tiny", mode=mode, loss="sampled_softmax", negatives=n_items)
-    batch = next(iter(training_batches(tiny_dataset, settings, 8, 16)))
+    batch = next(iter(TrialContext(settings, tiny_dataset, network.config).training_batches(16)))
     gradients = []
     for loss in (None, make_loss("sampled_softmax", n_items)):
         network.zero_grad()
@@ -100,6 +100,6 @@ def test_a_search_takes_both_steps_by_the_sampled_loss(
     document = {"data": "tiny", "loss": name, "negatives": 10, "space": {**SPACE, "hidden_pruning": [0, 0.5]}}
     settings = TrialSettings.parse({**document, "search": {"epochs": 1, "batch_size": 8}}, "test")
     found = search(tiny_dataset, settings, tmp_path)
-    iterations = len(training_batches(tiny_dataset, settings, 8, 8))
+    iterations = len(TrialContext.open(settings, tiny_dataset).training_batches(8))
     assert len(seen) == 2 * iterations and {count for count, _, _ in seen} == {10}
     assert found.architecture.choices.depth in (1, 2)
