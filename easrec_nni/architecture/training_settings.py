@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from easrec_nni.data.batches.modes import History, Mode
+from easrec_nni.data.batches.modes import BatchBy, History, Mode
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -66,6 +66,7 @@ class TrainingSettings(SettingsPart):
     mode: Mode | None = None
     masking: MaskingSettings | None = Field(None, description="mode: masked")
     history: History | None = None
+    batch_by: BatchBy | None = None
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")

@@ -22,7 +22,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.validation import first_problem
 from easrec_nni.common.yaml_files import read_yaml
-from easrec_nni.data.batches.modes import History, Mode, check_history, check_mode
+from easrec_nni.data.batches.modes import BatchBy, History, Mode, check_history, check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from search_spaces import SpaceConfig
@@ -159,6 +159,11 @@ class TrialSettings(_Settings):
         description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone; "
         "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
         "augmented: all",
+    )
+    batch_by: BatchBy = Field(
+        "sequences",
+        description="what training batches have the same number of: sequences, or targets, so that those of short "
+        "histories do not weigh more than those of long ones; batch_size is then the mean number of sequences",
     )
     loss: Loss = Field(
         "softmax",

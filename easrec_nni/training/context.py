@@ -77,9 +77,13 @@ class TrialContext:
         if settings.mode == "masked":
             assert settings.history != "overlapping"
             masking = settings.masking.model_dump()
-            masked = MaskedBatches(self.dataset, length, batch_size, settings.seed, settings.history, **masking)
+            masked = MaskedBatches(
+                self.dataset, length, batch_size, settings.seed, settings.history, settings.batch_by, **masking
+            )
             return self._shared(masked, 0)
-        batches = TrainingBatches(self.dataset, length, batch_size, settings.mode, settings.seed, settings.history)
+        batches = TrainingBatches(
+            self.dataset, length, batch_size, settings.mode, settings.seed, settings.history, settings.batch_by
+        )
         return self._shared(batches, 0)
 
     def architecture_batches(self) -> ArchitectureBatches | WithNegatives | ShareOfBatches:
@@ -152,9 +156,8 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        if settings.select_by != MONITOR:
-            identity["select_by"] = settings.select_by
-        return identity
+        later = {"batch_by": "sequences", "select_by": MONITOR}
+        return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
 
     def refitting(self) -> TrialContext:
         """The same trial, with the validation interactions in the training part."""

@@ -24,6 +24,7 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         mode=settings.mode,
         masking=settings.masking if settings.mode == "masked" else None,
         history=settings.history,
+        batch_by=settings.batch_by if settings.batch_by != "sequences" else None,
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
