@@ -20,7 +20,7 @@ from easrec_nni.common.files import copy_whole, write_json
 from easrec_nni.evaluation.final import PROTOCOLS, RANKS_FILE, REFITTED, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.history import write_history
@@ -82,12 +82,14 @@ def fit_again(
     """
     settings, chosen = context.settings, context.settings.retrain
     # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
-    record = _RefitRecord(folder.state, "train_loss", epochs, weights=network.state_dict, on_epoch=on_epoch)
+    averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
+    weights = averaged[0].weights if averaged else network.state_dict
+    record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
     size = MicroBatchSize(settings.micro_batch)
     module = SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss(), micro_batch=size)
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "refit: ")
-    callbacks = [guard, EpochOrder(), record, SavePoint(folder.state)]
+    callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_apart(settings.seed)
     batches = context.refitting().training_batches(chosen.batch_size)

@@ -25,7 +25,7 @@ from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
 from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, read_metrics, run_metrics
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
@@ -205,10 +205,11 @@ class _Retraining:
             select_by=settings.select_by,
         )
         module.set_model(network)
+        averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
         guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
         trainer = make_trainer(
             chosen.epochs,
-            [guard, EpochOrder(), record, SavePoint(folder.state)],
+            [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
             judge_first=every_user and folder.checkpoint is None,

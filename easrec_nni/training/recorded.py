@@ -28,6 +28,7 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
+        horizon=settings.horizon if settings.horizon > 1 else None,
         select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
