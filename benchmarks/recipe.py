@@ -57,7 +57,7 @@ def train(settings: TrialSettings, folder: Path) -> None:
 
 def row_of(name: str, change: dict[str, Any], seed: int, folder: Path, base: Path, select_by: str) -> dict[str, Any]:
     """A complete run: its figures, and its gain on the base."""
-    metrics = read_metrics(folder)
+    metrics = read_metrics(folder).as_json()
     gain, error = paired_gain(folder, base, select_by)
     refitted = metrics.get("test_refitted", {})
     return {

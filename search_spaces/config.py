@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
+__all__ = ["ATTENTION_NAMES", "BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
+
+ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
+"""Keys of :data:`search_spaces.attention.ATTENTIONS`; here, so that a file can be checked without importing torch."""
 
 BIDIRECTIONAL_ONLY = frozenset({"linformer"})
 """Forms in which every position has a part in all others."""

@@ -39,8 +39,9 @@ from easrec_nni.experiments.result_files import read_exported
 from easrec_nni.report.comparison import read_run
 from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import RESULT_FILE, Cell, read_result
-from easrec_nni.study.folder import STUDY_FILE, read_settings
+from easrec_nni.study.cells import Cell, read_result
+from easrec_nni.study.documents import RESULT_FILE, STUDY_FILE
+from easrec_nni.study.folder import read_settings
 from easrec_nni.training.run_folder import RunFolder
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 

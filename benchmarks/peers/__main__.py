@@ -30,6 +30,7 @@ SYSTEMS = ("recbole", "rectools", "ours")
 
 
 def options_of(words: list[str]) -> argparse.Namespace:
+    """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers",
         description=benchmarks.peers.__doc__,
@@ -112,6 +113,7 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
 
 
 def shape_of(options: argparse.Namespace, dataset: Dataset) -> Shape:
+    """Shape of the networks: the dataset's, with what the command line changes."""
     shape = SHAPES.get(dataset.name, SHAPES["ml-1m"])
     names = ("length", "hidden", "inner", "layers", "heads", "dropout")
     return replace(shape, **{name: getattr(options, name) for name in names if getattr(options, name) is not None})

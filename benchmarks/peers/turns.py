@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from easrec_nni.architecture.document import DatasetReference
-from easrec_nni.bench.machine import circumstances
+from easrec_nni.bench.machine import benchmark_provenance
 from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.common.files import write_json
 from easrec_nni.data.dataset import Dataset
@@ -128,7 +128,7 @@ def write_result(file: Path, dataset: Dataset, figures: dict[str, Any], before: 
             "schema_version": 1,
             **figures,
             "dataset": DatasetReference.of(dataset).model_dump(),
-            **circumstances(before),
+            **benchmark_provenance(before),
             "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
         },
     )

@@ -10,7 +10,7 @@ from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["check_dataset", "open_run"]
 
@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 def open_run(
     folder: str | Path, data: Dataset | str | Path | None = None, *, needs_dataset: bool = True
-) -> tuple[EASRecSpace, Dataset | None]:
+) -> tuple[EASRecNetwork, Dataset | None]:
     """Network and dataset of a folder that ``easrec retrain`` wrote.
 
     Parameters

@@ -15,7 +15,7 @@ from easrec_nni.training.callbacks import EpochOrder
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork, EASRecSpace
 
 __all__ = ["EpochTime", "Training", "search_epoch"]
 
@@ -79,7 +79,7 @@ class Training:
         Dataset, mode, seed and retraining.
     """
 
-    def __init__(self, network: EASRecSpace, context: TrialContext) -> None:
+    def __init__(self, network: EASRecNetwork, context: TrialContext) -> None:
         chosen = context.settings.retrain
         self.network, self.module = network, _Module(context.dataset, chosen.learning_rate, loss=context.loss())
         self.module.set_model(network)

@@ -19,9 +19,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.cli.reporter import RichReporter
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_text
 from easrec_nni.common.readable import readable_seconds
+from easrec_nni.data import load_dataset, prepare
+from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.experiments.experiment import check_results
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE, export_architecture
 from easrec_nni.experiments.manager import DEFAULT_PORT, running_experiment
@@ -29,6 +32,7 @@ from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import trials_table, watch
 from easrec_nni.report.comparison import ComparisonRow, comparison_csv, comparison_markdown, comparison_table, read_run
 from easrec_nni.settings.examples import examples_folder
+from easrec_nni.study.systems.popularity import Popularity
 
 __all__ = ["run_demo"]
 
@@ -84,9 +88,6 @@ class Demo:
 
     def prepare(self) -> str:
         """Prepare the dataset; return its fingerprint."""
-        from easrec_nni.cli.prepare import RichReporter
-        from easrec_nni.data import prepare
-
         with RichReporter(self.console) as reporter:
             dataset = prepare(DATASET, path=self.source, reporter=reporter)
         counts = dataset.manifest.counts
@@ -164,10 +165,6 @@ class Demo:
 
     def popularity(self) -> ComparisonRow:
         """Row of the popularity baseline."""
-        from easrec_nni.data import load_dataset
-        from easrec_nni.evaluation.scoring import evaluate
-        from easrec_nni.study.systems.popularity import Popularity
-
         dataset = load_dataset(DATASET)
         return ComparisonRow("popularity", evaluate(Popularity(dataset), dataset, "test"))
 

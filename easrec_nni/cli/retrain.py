@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
-
-if TYPE_CHECKING:
-    from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.assignments import read_assignments
 
 
 def retrain_command(
@@ -61,13 +61,9 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.common.errors import UserError
-    from easrec_nni.settings.assignments import read_assignments
-
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
     progress = begin_training_command(threads)
-    from easrec_nni.retraining.stage import retrain
 
     given = {
         "retrain.epochs": epochs,
@@ -82,19 +78,15 @@ def retrain_command(
     }
     given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
     chosen = read_settings(arch, settings, data, given)
-    result = retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
+    result = toolkit.retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
     show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
-def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> TrialSettings:
+def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> toolkit.TrialSettings:
     """Settings of an architecture's training, with those of a file put over them, and then those given by key."""
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.settings.trial import TrialSettings
-    from easrec_nni.training.recorded import with_recorded
-
-    base = TrialSettings.read(file) if file is not None else TrialSettings(data=data)
-    return with_recorded(Architecture.read(arch), base).with_parameters(given)
+    base = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
+    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(given)
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
 from easrec_nni.data.negatives import training_items, used_negatives
 from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
@@ -51,9 +52,9 @@ class Dataset:
         User u's interactions are ``items[offsets[u]:offsets[u + 1]]``.
     times : ndarray of int64 or float64, shape [interactions]
         Times of the interactions, in the source's unit.
-    user_ids : ndarray of str, shape [n_users]
+    user_ids : IdTable, or ndarray of str in a folder of version 1, shape [n_users]
         The source's id of each user number.
-    item_ids : ndarray of str, shape [n_items + 1]
+    item_ids : IdTable, or ndarray of str in a folder of version 1, shape [n_items + 1]
         The source's id of each item number; entry 0 is empty.
     item_features : dict of str to ItemFeature
         Features of the items by name.
@@ -65,8 +66,8 @@ class Dataset:
     items: NDArray[np.int32]
     offsets: NDArray[np.int64]
     times: NDArray[np.generic]
-    user_ids: NDArray[np.str_]
-    item_ids: NDArray[np.str_]
+    user_ids: IdTable | NDArray[np.str_]
+    item_ids: IdTable | NDArray[np.str_]
     item_features: dict[str, ItemFeature]
     _negatives: dict[str, NDArray[np.int32]] = field(repr=False)
     _used: dict[tuple[str, str], NDArray[np.int32]] = field(default_factory=dict, init=False, repr=False)

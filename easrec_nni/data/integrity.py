@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.ids import IdTable
 
 __all__ = ["dataset_problem"]
 
@@ -23,9 +24,16 @@ def dataset_problem(dataset: Dataset) -> str | None:
         "items": (dataset.items, np.int32, (counts.interactions,)),
         "offsets": (dataset.offsets, np.int64, (counts.users + 1,)),
         "times": (dataset.times, dataset.times.dtype, (counts.interactions,)),
-        "user_ids": (dataset.user_ids, dataset.user_ids.dtype, (counts.users,)),
-        "item_ids": (dataset.item_ids, dataset.item_ids.dtype, (counts.items + 1,)),
     }
+    for name, ids, size in (
+        ("user_ids", dataset.user_ids, counts.users),
+        ("item_ids", dataset.item_ids, counts.items + 1),
+    ):
+        if isinstance(ids, IdTable):
+            expected[f"offsets of {name}"] = (ids.offsets, np.int64, (size + 1,))
+            expected[f"text of {name}"] = (ids.text, np.uint8, ids.text.shape[:1])
+        else:
+            expected[name] = (ids, ids.dtype, (size,))
     rows = (dataset.manifest.split.users_evaluated, dataset.manifest.negatives.k)
     expected |= {name: (array, np.int32, rows) for name, array in dataset._negatives.items()}
     for name, feature in dataset.item_features.items():
@@ -42,6 +50,9 @@ def _numbers_problem(dataset: Dataset) -> str | None:
     counts, interactions = dataset.manifest.counts, len(dataset.items)
     if not _divide(dataset.offsets, interactions):
         return "offsets do not divide the interactions"
+    for name, ids in (("user_ids", dataset.user_ids), ("item_ids", dataset.item_ids)):
+        if isinstance(ids, IdTable) and not _divide(ids.offsets, len(ids.text)):
+            return f"the offsets of {name} do not divide their text"
     if not _within(dataset.items, 1, counts.items):
         return "items has numbers outside the catalogue"
     for name, array in dataset._negatives.items():

@@ -9,9 +9,9 @@ from easrec_nni.common.files import read_json
 from easrec_nni.data.dataset import Dataset, ItemFeature
 from easrec_nni.data.home import dataset_folder
 from easrec_nni.data.integrity import dataset_problem
-from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
+from easrec_nni.data.manifest import MANIFEST_NAME, READ_VERSIONS, Manifest
 from easrec_nni.data.negatives import PARTS, STORED_PROTOCOLS
-from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
+from easrec_nni.data.storage import ARRAYS, fingerprint, load_array, load_ids
 
 __all__ = ["load_dataset", "read_manifest"]
 
@@ -54,13 +54,14 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
     path = _find(name_or_path)
     manifest = read_manifest(path)
     arrays = {name: load_array(path / f"{name}.npy") for name in ARRAYS}
+    ids = {name: load_ids(path, name) for name in ("user_ids", "item_ids")}
     negatives = {
         f"{protocol}_{part}": load_array(path / "negatives" / f"{protocol}_{part}.npy")
         for protocol in STORED_PROTOCOLS
         for part in PARTS
     }
     features = {each.name: _load_feature(path, each.name) for each in manifest.features}
-    dataset = Dataset(manifest.name, path, manifest, **arrays, item_features=features, _negatives=negatives)  # type: ignore[arg-type]
+    dataset = Dataset(manifest.name, path, manifest, **arrays, **ids, item_features=features, _negatives=negatives)  # type: ignore[arg-type]
     problem = dataset_problem(dataset)
     if problem is None and verify and fingerprint(dataset.items, dataset.offsets, negatives) != manifest.fingerprint:  # type: ignore[arg-type]
         problem = "its arrays do not have the fingerprint of the manifest"
@@ -90,10 +91,10 @@ def read_manifest(path: Path) -> Manifest:
     try:
         raw = read_json(path / MANIFEST_NAME)
         version = raw.get("format_version") if isinstance(raw, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in READ_VERSIONS:
             raise UserError(
-                f"the dataset in {path} has format version {version}, this toolkit reads {FORMAT_VERSION}: "
-                "prepare it again with --force"
+                f"the dataset in {path} has format version {version}, this toolkit reads "
+                f"{' and '.join(map(str, READ_VERSIONS))}: prepare it again with --force"
             )
         return Manifest.model_validate(raw)
     except (OSError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,28 +10,103 @@ import torch
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.document import Architecture, DatasetReference
-from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.schema import DatasetIdentity
+from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
 from easrec_nni.common.provenance import provenance
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
 from easrec_nni.training.context import TrialContext
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
-__all__ = ["METRICS_FILE", "WEIGHTS_FILE", "read_metrics", "run_metrics"]
+__all__ = [
+    "METRICS_FILE",
+    "RefitMetrics",
+    "RefitTraining",
+    "RunMetrics",
+    "RunTraining",
+    "WEIGHTS_FILE",
+    "read_metrics",
+    "run_metrics",
+]
 
 METRICS_FILE = "metrics.json"
 WEIGHTS_FILE = "weights.safetensors"
 
 
-_logger = logging.getLogger(__name__)
+class RunTraining(Document):
+    """How the training of a network went."""
 
-METRIC_PARTS = ("test", "valid", "valid_selection_users", "cost", "training", "choices")
+    epochs: int
+    best_epoch: int
+    seconds: float
+    threads: int | None = None
+    weights: str | None = None
+    kept: str | None = None
+    micro_batch: dict[str, Number | str | dict[str, float]] = {}
+    selected_by: str | None = None
+
+    @classmethod
+    def of(cls, record: EpochRecord, *, inherited: bool, micro_batch: dict[str, Any], selected_by: str) -> RunTraining:
+        """Section of a training that has ended.
+
+        Parameters
+        ----------
+        record
+            Epochs of the training.
+        inherited
+            Whether it began with a supernet's weights.
+        micro_batch
+            Size of the micro-batches, as :meth:`~easrec_nni.training.micro_batch_size.MicroBatchSize.as_dict` has it.
+        selected_by
+            Users that selected the best epoch.
+        """
+        begun_from = "inherited" if inherited else "scratch"
+        return cls(
+            epochs=sum(row["epoch"] != BEFORE_TRAINING for row in record.history),
+            best_epoch=record.best_epoch,
+            seconds=sum(row["seconds"] for row in record.history),
+            threads=torch.get_num_threads(),
+            weights=begun_from,
+            kept=begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
+            micro_batch=micro_batch,
+            selected_by=selected_by,
+        )
 
 
-def read_metrics(folder: str | Path) -> dict[str, Any]:
+class RefitTraining(Document):
+    """How long a refit trained."""
+
+    epochs: int
+    seconds: float
+
+
+class RefitMetrics(Document):
+    """``metrics.json`` of a refit, and what the validated run's ``metrics.json`` holds of it."""
+
+    test_refitted: dict[str, float]
+    refit: RefitTraining
+
+
+class RunMetrics(ResultDocument):
+    """``metrics.json`` of a retraining."""
+
+    test: dict[str, float]
+    valid: dict[str, float]
+    valid_selection_users: dict[str, float]
+    negatives_version: int = 1
+    cost: dict[str, float]
+    inference: dict[str, float] = {}
+    training: RunTraining
+    choices: dict[str, Number]
+    dataset: DatasetIdentity | None = None
+    settings: dict[str, Any] = {}
+    test_refitted: dict[str, float] = {}
+    refit: RefitTraining | None = None
+
+
+def read_metrics(folder: str | Path) -> RunMetrics:
     """Figures that a retraining wrote.
 
     Raises
@@ -40,49 +114,23 @@ def read_metrics(folder: str | Path) -> dict[str, Any]:
     UserError
         There are none, or the file is damaged.
     """
-    file = Path(folder) / METRICS_FILE
-    try:
-        metrics = dict(read_json(file))
-        if all(isinstance(metrics.get(part), dict) for part in METRIC_PARTS):
-            return metrics
-    except (OSError, ValueError, TypeError):
-        pass
-    raise UserError(f"there is no readable {file}: run the retraining again")
+    return read_document(Path(folder) / METRICS_FILE, RunMetrics, "run the retraining again")
 
 
 def run_metrics(
-    context: TrialContext,
-    architecture: Architecture,
-    network: EASRecSpace,
-    record: EpochRecord,
-    inherited: bool,
-) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
-    """Contents of ``metrics.json`` but for the run's own notes, and the ranks of each protocol."""
+    context: TrialContext, architecture: Architecture, network: EASRecNetwork, training: RunTraining
+) -> tuple[RunMetrics, dict[str, NDArray[np.int64]]]:
+    """Contents of ``metrics.json``, and the ranks of each protocol."""
     settings, dataset = context.settings, context.dataset
     figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
-    begun_from = "inherited" if inherited else "scratch"
-    if record.best_epoch == BEFORE_TRAINING:
-        _logger.info(
-            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
-            settings.select_by,
-            record.best_score,
-            begun_from,
-        )
-    metrics = {
+    metrics = RunMetrics(
         **figures,
-        "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
-        "inference": measure_inference(network, dataset),
-        "training": {
-            "epochs": sum(row["epoch"] != BEFORE_TRAINING for row in record.history),
-            "best_epoch": record.best_epoch,
-            "seconds": sum(row["seconds"] for row in record.history),
-            "threads": torch.get_num_threads(),
-            "weights": begun_from,
-            "kept": begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
-        },
-        "choices": architecture.choices.model_dump(mode="json"),
-        "dataset": DatasetReference.of(dataset).model_dump(),
-        "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        inference=measure_inference(network, dataset),
+        training=training,
+        choices=architecture.choices.model_dump(mode="json"),
+        dataset=DatasetIdentity.of(dataset),
+        settings=settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
         **provenance(),
-    }
+    )
     return metrics, ranks

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.files import copy_whole, write_json
-from easrec_nni.evaluation.final import PROTOCOLS, RANKS_FILE, REFITTED, write_ranks
+from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
+from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
-from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE
+from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
@@ -29,7 +29,7 @@ from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import is_first, seed_apart
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["REFIT_FOLDER", "finish_refit", "fit_again"]
 
@@ -58,7 +58,7 @@ class _RefitRecord(EpochRecord):
 
 
 def fit_again(
-    network: EASRecSpace,
+    network: EASRecNetwork,
     context: TrialContext,
     folder: RunFolder,
     epochs: int,
@@ -100,12 +100,12 @@ def fit_again(
 
 
 def finish_refit(
-    network: EASRecSpace,
+    network: EASRecNetwork,
     architecture: Architecture,
     context: TrialContext,
     folder: RunFolder,
     history: list[dict[str, float]],
-) -> dict[str, Any]:
+) -> RefitMetrics:
     """Evaluate a refitted network on the test set and write its files; contents of its ``metrics.json``.
 
     Parameters
@@ -130,6 +130,6 @@ def finish_refit(
     )
     copy_whole(folder.state / "history.csv", folder.path / "history.csv")
     seconds = sum(row["seconds"] for row in history)
-    metrics = {"test_refitted": test, "refit": {"epochs": len(history), "seconds": seconds}}
-    write_json(folder.path / METRICS_FILE, metrics)
+    metrics = RefitMetrics(test_refitted=test, refit=RefitTraining(epochs=len(history), seconds=seconds))
+    write_json(folder.path / METRICS_FILE, metrics.as_json())
     return metrics

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
-from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
@@ -22,7 +22,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, read_metrics, run_metrics
+from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
@@ -35,7 +35,7 @@ from easrec_nni.training.protocol import SELECTION
 from easrec_nni.training.recorded import describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["Retrained", "retrain", "retraining_worker"]
 
@@ -53,15 +53,20 @@ class Retrained:
     ----------
     network
         In evaluation mode.
-    metrics
-        The contents of ``metrics.json``.
+    figures
+        ``metrics.json`` as a typed document.
     folder
         Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
     """
 
-    network: EASRecSpace
-    metrics: dict[str, Any]
+    network: EASRecNetwork
+    figures: RunMetrics
     folder: Path
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The contents of ``metrics.json``."""
+        return self.figures.as_json()
 
 
 def retrain(
@@ -79,7 +84,8 @@ def retrain(
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
     The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
-    −1: where no epoch is better, it comes out unchanged.
+    −1: where no epoch is better, it comes out unchanged. With ``retrain.refit`` the network is then trained once more
+    (:mod:`~easrec_nni.retraining.refit`), in the folder ``refitted``; of a complete run that is all that is done.
 
     Parameters
     ----------
@@ -111,7 +117,7 @@ def retrain(
     >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
     >>> trained = retrain(architecture, dataset, folder / "retrained", settings=settings)
     >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
-    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100']
+    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100', 'mrr@10_unseen']
     """
     origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
     if not isinstance(architecture, Architecture):
@@ -127,9 +133,8 @@ def retrain(
         network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
     else:
         metrics = run.train(network, folder, progress, on_epoch)
-    if settings.retrain.refit and "test_refitted" not in metrics:
-        metrics |= run.refit(folder, metrics["training"]["best_epoch"] + 1, progress)
-        write_json(folder.path / METRICS_FILE, metrics)
+    if settings.retrain.refit and not metrics.test_refitted:
+        metrics = run.refit(folder, metrics, progress)
     return Retrained(network, metrics, folder.path)
 
 
@@ -162,7 +167,7 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
-    def network(self) -> EASRecSpace:
+    def network(self) -> EASRecNetwork:
         """The network as its training begins, the same in all processes."""
         seed_everything(self.context.settings.seed)
         network = load_network(self.architecture, self.weights)
@@ -184,7 +189,7 @@ class _Retraining:
 
     def fit(
         self,
-        network: EASRecSpace,
+        network: EASRecNetwork,
         folder: RunFolder,
         progress: bool,
         on_epoch: Callable[[dict[str, float]], None] | None,
@@ -228,28 +233,38 @@ class _Retraining:
 
     def train(
         self,
-        network: EASRecSpace,
+        network: EASRecNetwork,
         folder: RunFolder,
         progress: bool,
         on_epoch: Callable[[dict[str, float]], None] | None,
-    ) -> dict[str, Any]:
-        """Train, in as many processes as there are devices, and write the results; contents of ``metrics.json``."""
+    ) -> RunMetrics:
+        """Train, in as many processes as there are devices, and write the results."""
         job = self.context.job(folder.path, self.architecture, self.weights)
         with side_by_side(self.context.settings.devices, job, WORKER):
             record, micro_batch = self.fit(network, folder, progress, on_epoch)
         network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-        inherits = self.weights is not None
-        metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), record, inherits)
-        metrics["training"]["micro_batch"] = micro_batch.as_dict()
-        metrics["training"]["selected_by"] = folder.identity.get("selection", "users that trained no alpha or beta")
+        selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
+        inherited = self.weights is not None
+        training = RunTraining.of(
+            record, inherited=inherited, micro_batch=micro_batch.as_dict(), selected_by=selected_by
+        )
+        if training.kept != "trained":
+            _logger.info(
+                "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+                self.context.settings.select_by,
+                record.best_score,
+                training.weights,
+            )
+        metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), training)
         self.commit(network, metrics, ranks, folder)
         return metrics
 
-    def refit(self, folder: RunFolder, epochs: int, progress: bool) -> dict[str, Any]:
-        """Train once more, on training and validation interactions; what ``metrics.json`` holds of it."""
+    def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
+        """Train once more, on training and validation interactions; the figures with those of the refit."""
+        epochs = metrics.training.best_epoch + 1
         if epochs == 0:
             _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
-            return {}
+            return metrics
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
         with side_by_side(self.context.settings.devices, job, WORKER):
@@ -257,31 +272,33 @@ class _Retraining:
         recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
         identity = self.architecture.dataset or DatasetReference.of(self.context.dataset)
         described = self.architecture.model_copy(update={"training": recorded, "dataset": identity})
-        return finish_refit(network, described, self.context, again, history)
+        refitted = finish_refit(network, described, self.context, again, history)
+        metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
+        return metrics
 
     def refit_folder(self, folder: RunFolder, epochs: int) -> RunFolder:
         """Folder of the refit inside the run's."""
         return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
 
     def commit(
-        self, network: EASRecSpace, metrics: dict[str, Any], ranks: dict[str, NDArray[np.int64]], folder: RunFolder
+        self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
         """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
         write_ranks(ranks, folder.path / RANKS_FILE)
-        figures = {
-            f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()
-        }
+        parts = {"valid": metrics.valid, "test": metrics.test}
+        figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
         self.architecture.model_copy(
             update={
                 "dataset": self.architecture.dataset or DatasetReference.of(self.context.dataset),
                 "training": self._recorded(),
                 "metrics": {**self.architecture.metrics, **figures},
-                "cost": metrics["cost"],
+                "cost": metrics.cost,
             }
         ).write(folder.path / "architecture.json")
         copy_whole(folder.state / "history.csv", folder.path / "history.csv")
-        write_json(folder.path / METRICS_FILE, metrics)
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""

@@ -14,7 +14,7 @@ from easrec_nni.common.threads import available_cores
 from easrec_nni.experiments.experiment import check_results
 from easrec_nni.experiments.manager import running_experiment
 from easrec_nni.experiments.watching import watch
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.folder import Study
 from easrec_nni.study.tables import Grid
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE
-from easrec_nni.study.cell import Cell, cell_settings, run_cell_in
+from easrec_nni.study.cell import run_cell_in
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import Study, read_settings
 from easrec_nni.training.context import TrialContext
+from easrec_nni.trial.final_result import final_result
 from easrec_nni.trial.nni_io import output_dir, report_final
 from easrec_nni.trial.reports import EpochReports
-from easrec_nni.trial.run import final_result, run_program
+from easrec_nni.trial.run import run_program
 
 __all__ = ["main", "run_cell_trial"]
 
@@ -34,7 +36,7 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The final result: :func:`~easrec_nni.trial.run.final_result`, the system and the parameters.
+        The final result: :func:`~easrec_nni.trial.final_result.final_result`, the system and the parameters.
     """
     shared = read_settings(study)
     cell = Cell.sampled(parameters)
@@ -47,12 +49,15 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
         _place_files(architecture, folder, files)
         reports.draw(architecture)  # of a cell that was complete before
     reports.close()
-    training = {name: result["training"][name] for name in ("search_seconds", "retrain_seconds")}
-    report = {
-        **final_result(context, result, architecture, files, **training),
-        "system": result["system"],
-        **result["parameters"],
-    }
+    report = final_result(
+        context,
+        result,
+        architecture,
+        files,
+        search_seconds=result.training["search_seconds"],
+        retrain_seconds=result.training["retrain_seconds"],
+    )
+    report |= {"system": result.system, **result.parameters}
     report_final(report)
     return report
 

@@ -30,7 +30,7 @@ __all__ = ["Stage", "TrialContext"]
 Stage = Literal["search", "retrain"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a dataset has arrays: contexts compare by identity
 class TrialContext:
     """Settings, dataset and space of a trial: batches, loss, users and identity of its stages.
 
@@ -189,6 +189,7 @@ class TrialContext:
             dataset=DatasetReference.of(self.dataset),
             training=recorded_training(self.settings),
             cost=architecture_cost(self.space, choice).as_dict(),
+            unpruned_cost=architecture_cost(self.space, self.space.largest).as_dict(),
             versions=package_versions(),
             seed=self.settings.seed,
             **fields,

@@ -93,17 +93,13 @@ class _Experiment(NasExperiment):
         return ShownModelSpace.from_model(self.model_space, self.evaluator)
 
 
-def nas_experiment(
-    settings: TrialSettings, space: SpaceConfig, strategy: str, trials: int, concurrency: int, name: str
-) -> NasExperiment:
+def nas_experiment(context: TrialContext, strategy: str, trials: int, concurrency: int, name: str) -> NasExperiment:
     """An experiment that is ready to run; see :func:`easrec_nni.experiments.nas.search_architectures`.
 
     Parameters
     ----------
-    settings
-        With a dataset that is found from anywhere.
-    space
-        The space over that dataset.
+    context
+        Space and settings, with a dataset that is found from anywhere.
     strategy
         Name in :data:`~strategies.multi_trial.MULTI_TRIAL_STRATEGIES`.
     trials, concurrency
@@ -112,9 +108,9 @@ def nas_experiment(
         Shown in the web UI.
     """
     with torch.device("meta"):  # only its choices are needed here
-        described = DescribedSpace(**space.model_dump(mode="json", exclude_defaults=True))
-    evaluator = ArchitectureEvaluator(settings.model_dump(mode="json", by_alias=True))
-    chosen = MULTI_TRIAL_STRATEGIES[strategy](settings.seed)
+        described = DescribedSpace(**context.space.model_dump(mode="json", exclude_defaults=True))
+    evaluator = ArchitectureEvaluator(context.settings.model_dump(mode="json", by_alias=True))
+    chosen = MULTI_TRIAL_STRATEGIES[strategy](context.settings.seed)
     config = NasExperimentConfig("ts", "simplified", "local")
     config.experiment_name = name
     config.max_trial_number = trials

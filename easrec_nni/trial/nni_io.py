@@ -1,9 +1,8 @@
 """A trial's side of NNI: its parameters, its reports, its folder, its share of the cores.
 
-Everything works outside an experiment too, where there are no parameters and reports go nowhere. NNI is imported inside
-a trial only, as its import takes over stdout there. No report can break a trial: where the manager is gone, a line in
-the log is all that is left of it, and the process that NNI starts when the experiment is resumed reports what is
-missing then, and nothing twice.
+Everything works outside an experiment too, where there are no parameters and reports go nowhere. No report can break a
+trial: where the manager is gone, a line in the log is all that is left of it, and the process that NNI starts when the
+experiment is resumed reports what is missing then, and nothing twice.
 """
 
 from __future__ import annotations
@@ -20,6 +19,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import nni
+import nni.trial
+
+from easrec_nni.common.documents import Value
 from easrec_nni.common.threads import available_cores, available_threads
 from easrec_nni.trial.manager_api import DAMAGE, ManagerError, ask, parse_result
 
@@ -51,8 +54,6 @@ def trial_parameters() -> dict[str, Any]:
     """
     if not in_trial():
         return {}
-    import nni
-    import nni.trial
 
     nni.get_next_parameter()
     recorded = _recorded_parameters()
@@ -161,7 +162,7 @@ def _reported_epochs(trial_id: str) -> ReportedEpochs:
     return _query_reported_epochs(trial_id)
 
 
-def report_intermediate(metrics: dict[str, Any]) -> None:
+def report_intermediate(metrics: dict[str, Value]) -> None:
     """Show results of an epoch in the web UI; ``default`` is the curve that it draws first.
 
     Of results with a ``phase`` and an ``epoch``, each is reported once, whichever process of the trial did it, and has
@@ -176,27 +177,23 @@ def report_intermediate(metrics: dict[str, Any]) -> None:
         return
     reported.in_nni.add((phase, epoch))
 
-    def report(metrics: dict[str, Any]) -> None:
-        import nni
-
+    def report(metrics: dict[str, Value]) -> None:
         nni.trial.overwrite_intermediate_seq(number)
         nni.report_intermediate_result(metrics)
 
     _send(report, metrics)
 
 
-def report_final(metrics: dict[str, Any]) -> None:
+def report_final(metrics: dict[str, Value]) -> None:
     """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
     if in_trial():
-        import nni
-
         if _query_reported_epochs(os.environ["NNI_TRIAL_JOB_ID"]).has_final:
             _logger.info("NNI has the final result already, of a process of this trial that outlived its manager")
             return
         _send(nni.report_final_result, metrics)
 
 
-def _send(report: Callable[[dict[str, Any]], None], metrics: dict[str, Any]) -> None:
+def _send(report: Callable[[dict[str, Value]], None], metrics: dict[str, Value]) -> None:
     """Report within a time limit: NNI has none, and a manager that hangs would hold the trial for ever."""
 
     def attempt() -> None:

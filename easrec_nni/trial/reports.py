@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.documents import Value
 from easrec_nni.evaluation.selection import COMPARED, MONITOR
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training.context import TrialContext
@@ -48,8 +48,8 @@ class EpochReports:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective, self.epochs = objective, epochs
         self.figure = objective.figure if objective else MONITOR
-        self._kept: dict[str, Any] = {}
-        self._choices: dict[str, Any] | None = None
+        self._kept: dict[str, Value] = {}
+        self._choices: Mapping[str, float] | None = None
         self._is_drawn = False
 
     @classmethod
@@ -71,7 +71,7 @@ class EpochReports:
         own = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
         self._send({"default": value, **own, "phase": phase, "epoch": int(row["epoch"]), **shown})
 
-    def end_search(self, history: Sequence[Row], choices: dict[str, Any], epochs: int | None) -> None:
+    def end_search(self, history: Sequence[Row], choices: Mapping[str, float], epochs: int | None) -> None:
         """Report what was chosen for each epoch that the search was spared.
 
         Parameters
@@ -109,6 +109,6 @@ class EpochReports:
         if self.board is not None:
             self.board.close()
 
-    def _send(self, report: dict[str, Any]) -> None:
+    def _send(self, report: dict[str, Value]) -> None:
         self._kept |= report
         report_intermediate(dict(self._kept))

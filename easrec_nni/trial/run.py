@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.locks import alone
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.threads import use_threads
+from easrec_nni.trial.final_result import final_result
 from easrec_nni.trial.nni_io import (
     experiment_params,
     output_dir,
@@ -25,13 +24,11 @@ from easrec_nni.trial.nni_io import (
     trial_parameters,
     trial_threads,
 )
-from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.reports import EpochReports
 from easrec_nni.trial.stages import StageResults, run_stages
 from easrec_nni.trial.tuner_direction import check_direction
-from search_spaces import candidate_label
 
-__all__ = ["TrialResult", "final_result", "run_program", "run_trial", "stage_result"]
+__all__ = ["TrialResult", "run_program", "run_trial", "stage_result"]
 
 _logger = logging.getLogger(__name__)
 
@@ -73,80 +70,15 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
 
 
 def stage_result(context: TrialContext, results: StageResults, folder: Path) -> dict[str, Any]:
-    """:func:`final_result` of a trial's stages."""
+    """:func:`~easrec_nni.trial.final_result.final_result` of a trial's stages."""
     return final_result(
         context,
-        results.retrained.metrics,
+        results.retrained.figures,
         results.architecture,
         folder,
         search_seconds=results.search_seconds,
         retrain_seconds=results.retrain_seconds,
     )
-
-
-def final_result(
-    context: TrialContext,
-    figures: Mapping[str, Any],
-    architecture: Architecture | None,
-    folder: Path,
-    *,
-    search_seconds: float,
-    retrain_seconds: float,
-) -> dict[str, Any]:
-    """What NNI is told at the end of any trial: of a search, of a given architecture, of a study's cell.
-
-    ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
-    NDCG@10, in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter.
-    Figures of the test set have keys of their own and decide nothing.
-
-    ``architecture`` (the whole document on one line) and ``files_at`` (the machine and folder of the files) let
-    ``easrec export`` do without the trial's folder, which stays on the worker.
-
-    Parameters
-    ----------
-    context
-        Context of the trial.
-    figures
-        ``test``, ``valid``, ``valid_selection_users``, ``cost``, ``dataset`` and, if measured, ``inference``, as in
-        ``metrics.json``.
-    architecture
-        The network's; None of a baseline that is no network.
-    folder
-        Where ``architecture.json`` and, after a search, ``supernet.safetensors`` are.
-    search_seconds, retrain_seconds
-        Time that both stages computed.
-    """
-    chosen = figures["valid_selection_users"]
-    inference = {key: value for key, value in figures.get("inference", {}).items() if key == "inference_ms_per_user"}
-    costs = {**figures["cost"], **inference}
-    objective = Objective.of(context)
-    return {
-        **objective.keys(chosen[context.settings.select_by], costs),
-        "default_standard_error": chosen[f"{context.settings.select_by}_standard_error"],
-        **{f"valid_{name}": value for name, value in figures["valid"].items()},
-        **{f"test_{name}": value for name, value in {**figures["test"], **figures.get("test_refitted", {})}.items()},
-        **costs,
-        **(_network_keys(architecture, folder) if architecture is not None else {}),
-        "seed": context.settings.seed,
-        "dataset": figures["dataset"]["name"],
-        "dataset_fingerprint": figures["dataset"]["fingerprint"],
-        "search_seconds": search_seconds,
-        "retrain_seconds": retrain_seconds,
-    }
-
-
-def _network_keys(architecture: Architecture, folder: Path) -> dict[str, Any]:
-    choices = architecture.choices
-    return {
-        **choices.model_dump(mode="json"),
-        "pruning": candidate_label(choices.hidden_pruning, choices.inner_pruning),
-        **{f"entropy_{label}": entropy for label, entropy in architecture.entropies.items()},
-        **({"decided": int(is_decided(architecture.entropies))} if architecture.entropies else {}),
-        # Of an architecture that was given, nothing was traded off.
-        **({} if architecture.lambda_ is None else {"lambda": architecture.lambda_}),
-        "architecture": architecture.to_json(indent=None),
-        "files_at": f"{socket.gethostname()}:{folder.resolve()}",
-    }
 
 
 def run_program(run: Callable[[dict[str, Any]], Any]) -> int:

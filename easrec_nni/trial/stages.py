@@ -44,7 +44,7 @@ class StageResults:
     @property
     def retrain_seconds(self) -> float:
         """Seconds that the retraining computed, by its epochs' own clocks."""
-        return float(self.retrained.metrics["training"]["seconds"])
+        return self.retrained.figures.training.seconds
 
 
 def run_stages(

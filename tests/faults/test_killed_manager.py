@@ -21,6 +21,7 @@ from easrec_nni.experiments.manager import resume_experiment, start_experiment, 
 from easrec_nni.experiments.processes import experiment_processes
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.trial.run import run_trial
+from tests.experiments import wait_for
 
 EPOCHS = 30
 
@@ -55,7 +56,6 @@ def unbroken(settings: Path, epochs: int, out: Path) -> dict[str, Any]:
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_doubled(
     make_config: Callable[..., Path],
-    wait_for: Callable[[Callable[[], object]], None],
     kill: Callable[..., None],
     tmp_path: Path,
 ) -> None:

@@ -76,6 +76,8 @@ def test_options_reach_the_settings(easrec: Call) -> None:
         "rating_column": "time",
         "delimiter": ",",
         "encoding": "ascii",
+        "quote": None,
+        "time_format": None,
         "seed": 4,
     }
 

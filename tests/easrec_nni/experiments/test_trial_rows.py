@@ -45,11 +45,7 @@ def test_the_api_and_the_file_give_the_same_trials(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "nni.sqlite") as database:
         database.execute("create table TrialJobEvent (timestamp, trialJobId, event, data, sequenceId)")
         database.execute("create table MetricData (timestamp, trialJobId, parameterId, type, sequence, data)")
-        events = [
-            (1000, "a", "WAITING", sampled, 3),
-            (2000, "a", "RUNNING", None, 3),
-            (5000, "a", "SUCCEEDED", None, 3),
-        ]
+        events = [(1000, "WAITING", sampled), (2000, "RUNNING", None), (5000, "SUCCEEDED", None)]
         database.executemany("insert into TrialJobEvent values (?, 'a', ?, ?, 3)", events)
         database.executemany("insert into MetricData values (1, ?, ?, ?, ?, ?)", metrics)
     database.close()

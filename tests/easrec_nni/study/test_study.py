@@ -13,7 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import BUDGETS, with_budget
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.folder import open_study, read_settings
 from easrec_nni.study.reproduce import Request, grid_of, reproduce, settings_for
 from easrec_nni.study.running import experiment_document, run_grid

@@ -17,7 +17,7 @@ from easrec_nni.experiments import export as export_module
 from easrec_nni.experiments.experiment import Trial
 from easrec_nni.experiments.export import choose_trial, export_architecture, trial_architecture
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, cell_settings
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import open_study
 from easrec_nni.study.tables import Grid
 from easrec_nni.study.trial import run_cell_trial

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from easrec_nni.trial.manager_api import ManagerError, ask
+from easrec_nni.trial.manager_api import ManagerError, ask, parse_result
 
 ANSWERS = {
     "/api/v1/nni/trial-jobs": b"HTTP/1.0 200 OK\r\n\r\n[{}, {}]",
@@ -54,3 +56,21 @@ def test_whatever_is_no_answer_is_one_error_that_names_the_address(address: str,
 def test_an_address_at_which_nobody_listens() -> None:
     with pytest.raises(OSError, match="NNI's manager does not answer at 127.0.0.1:1"):
         ask("127.0.0.1:1", "experiment")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (json.dumps(json.dumps({"default": 0.5, "seed": 1})), {"default": 0.5, "seed": 1}),
+        (json.dumps({"default": 0.5}), {"default": 0.5}),
+        (json.dumps(json.dumps(0.25)), {"default": 0.25}),
+        (0.25, {"default": 0.25}),
+        ("not JSON", {"default": "not JSON"}),
+        ("[" * 200_000, {"default": "[" * 200_000}),
+        (json.dumps([1, 2]), {"default": [1, 2]}),
+        (None, {"default": None}),
+    ],
+    ids=["twice", "once", "number", "bare", "words", "deep", "list", "nothing"],
+)
+def test_results_as_nni_keeps_them(text: Any, expected: dict[str, Any]) -> None:
+    assert parse_result(text) == expected

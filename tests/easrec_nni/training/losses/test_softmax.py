@@ -60,16 +60,6 @@ def test_loss_at_the_newest_position_alone(network: EASRecSpace) -> None:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("padding", [1, 4])
-def test_padding_does_not_count(network: EASRecSpace, padding: int) -> None:
-    ids, targets = torch.tensor([[4, 1, 9], [2, 5, 7]]), torch.tensor([[1, 9, 8], [5, 7, 1]])
-    nothing = torch.zeros(2, padding, dtype=torch.long)
-    alone = next_item_loss(network, TrainingBatch(ids, targets))
-    padded = TrainingBatch(torch.cat([nothing, ids], 1), torch.cat([nothing, targets], 1))
-    assert next_item_loss(network, padded).item() == pytest.approx(alone.item(), rel=1e-10)
-
-
-@torch.no_grad()
 def test_positions_weigh_the_same_whatever_their_sequence(network: EASRecSpace) -> None:
     # A mean over positions, not a mean over sequences of means.
     long, short = (

@@ -1,8 +1,14 @@
-"""Attention against plain loops: one query, one key and one feature at a time, as the equations are written."""
+"""What every form of attention in the registry must do, and what single forms promise besides.
+
+Forms are compared with plain loops: one query, one key and one feature at a time, as the equations are written. Whole
+networks with each form are in ``test_space.py`` (padding, causality, pruned slices) and ``test_cost.py`` (operators).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +32,7 @@ from search_spaces.exponent import LARGEST_EXPONENT
 
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 6, 4
 RANK = 3
-NAMES = [("linrec", "column"), ("linrec", "row"), *((name, "row") for name in ATTENTIONS if name != "linrec")]
+NAMES = [(name, "row") for name in ATTENTIONS] + [("linrec", "column")]  # which no other form reads
 CASES = [
     (name, key_norm, causal)
     for name, key_norm in NAMES
@@ -126,6 +132,17 @@ def linformer_at(
     return softmax_at(query, mixtures[0], mixtures[1])
 
 
+Rows = list[list[float]]
+# A form that is registered without a reference here fails.
+REFERENCES: dict[str, Callable[[list[float], Rows, Rows, str, Any], list[float]]] = {
+    "linrec": lambda query, keys, values, key_norm, form: linrec_at(query, keys, values, key_norm),
+    "softmax": lambda query, keys, values, *_: softmax_at(query, keys, values),
+    "elu": lambda query, keys, values, *_: elu_at(query, keys, values),
+    "efficient": lambda query, keys, values, *_: efficient_at(query, keys, values),
+    "linformer": lambda query, keys, values, key_norm, form: linformer_at(query, keys, values, form),
+}
+
+
 def by_loops(
     name: str, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str, form: AttentionCore
 ) -> Tensor:
@@ -139,15 +156,7 @@ def by_loops(
                     continue
                 keys, values = key[b, h, seen].tolist(), value[b, h, seen].tolist()
                 one = query[b, h, t].tolist()
-                if name == "linrec":
-                    result = linrec_at(one, keys, values, key_norm)
-                elif name == "linformer":
-                    assert isinstance(form, LinformerAttention)
-                    result = linformer_at(one, keys, values, form)
-                else:
-                    reference = {"softmax": softmax_at, "elu": elu_at, "efficient": efficient_at}[name]
-                    result = reference(one, keys, values)
-                out[b, h, t] = torch.tensor(result, dtype=out.dtype)
+                out[b, h, t] = torch.tensor(REFERENCES[name](one, keys, values, key_norm, form), dtype=out.dtype)
     return out
 
 
@@ -165,6 +174,21 @@ def test_attention_is_what_plain_loops_give(name: str, key_norm: str, causal: bo
     result = form(query, key, value, mask, causal, key_norm, 0.0)
     expected = by_loops(name, query, key, value, mask, causal, key_norm, form)
     torch.testing.assert_close(real(result, mask), real(expected, mask), rtol=1e-10, atol=1e-12)
+
+
+@EVERY
+def test_a_row_of_a_batch_is_computed_alone_and_alike_every_time(name: str, key_norm: str, causal: bool) -> None:
+    query, key, value = make_inputs(21, LENGTH)
+    mask = torch.tensor(MASKS["scattered"]).bool()
+    form = make_form(name)
+    together = form(query, key, value, mask, causal, key_norm, 0.0)
+    assert together.shape == (BATCH, HEADS, LENGTH, WIDTH) and together.dtype == torch.float64
+    assert torch.equal(form(query, key, value, mask, causal, key_norm, 0.0), together)
+    assert torch.equal(make_form(name)(query, key, value, mask, causal, key_norm, 0.0), together), "a seed decides"
+    for row in range(BATCH):
+        one = slice(row, row + 1)
+        alone = form(query[one], key[one], value[one], mask[one], causal, key_norm, 0.0)
+        torch.testing.assert_close(alone, together[one], rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("length", [1, 7, CHUNK + 3])
@@ -342,13 +366,13 @@ def test_weights_of_all_keys_sum_to_one(shift: float, form: AttentionCore, causa
     torch.testing.assert_close(real(result, mask), torch.ones_like(real(result, mask)), rtol=1e-10, atol=0)
 
 
-@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("size", [-500.0, -50.0, 50.0, 500.0])
-@pytest.mark.parametrize("form", [elu_attention, efficient_attention], ids=["elu", "efficient"])
-def test_extreme_logits_give_numbers_and_gradients(form: AttentionCore, size: float, causal: bool) -> None:
+@EVERY
+def test_extreme_logits_give_numbers_and_gradients(name: str, key_norm: str, causal: bool, size: float) -> None:
     tensors = [tensor.float().mul(size).requires_grad_() for tensor in make_inputs(13)]
     mask = torch.tensor(MASKS["left"]).bool()
-    result = form(*tensors, mask, causal, "row", 0.0)
+    form = make_form(name)
+    result = (form.float() if isinstance(form, torch.nn.Module) else form)(*tensors, mask, causal, key_norm, 0.0)
     assert result.isfinite().all()
     for gradient in torch.autograd.grad(result.sum(), tensors):
         assert gradient.isfinite().all()
