@@ -42,7 +42,9 @@ class RetrainSettings(SettingsPart):
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
-    averaging: float = Field(0.0, ge=0, lt=1, description="decay of the weights' moving average, which is kept")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is judged and kept in their place"
+    )
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )
@@ -71,7 +73,6 @@ class TrainingSettings(SettingsPart):
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
-    horizon: int | None = Field(None, ge=1, le=LARGEST_NUMBER)
     select_by: SelectBy | None = None
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"

@@ -173,9 +173,6 @@ class TrialSettings(_Settings):
         256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
-    horizon: int = Field(
-        1, ge=1, description="softmax, causal: next items that are targets of a position, each with half the weight"
-    )
     select_by: SelectBy = Field(
         "ndcg@10_full",
         description="validation figure that selects the epoch and is told to the tuner; unseen leaves the user's "

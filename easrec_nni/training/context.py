@@ -125,7 +125,7 @@ class TrialContext:
 
     def loss(self) -> ItemLoss:
         """The settings' loss over the dataset's catalogue."""
-        return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t, self.settings.horizon)
+        return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """Everything that decides the result of a stage: a run's folder notes it, and refuses another one.
@@ -156,7 +156,7 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        later = {"batch_by": "sequences", "horizon": 1, "select_by": MONITOR}
+        later = {"batch_by": "sequences", "select_by": MONITOR}
         return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
 
     def refitting(self) -> TrialContext:

@@ -24,11 +24,10 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         mode=settings.mode,
         masking=settings.masking if settings.mode == "masked" else None,
         history=settings.history,
-        batch_by=settings.batch_by if settings.batch_by != "sequences" else None,
+        batch_by=settings.batch_by,
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
-        horizon=settings.horizon if settings.horizon > 1 else None,
         select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
@@ -85,7 +84,7 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()
-        if name != "retrain.weights" and value is not False
+        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # what is off is not shown
     }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:

@@ -38,7 +38,7 @@ LOSSES: dict[str, type[ItemLoss]] = {
 """Losses by the name that settings give them."""
 
 
-def make_loss(name: str, n_items: int, gbce_t: float = 0.75, horizon: int = 1) -> ItemLoss:
+def make_loss(name: str, n_items: int, gbce_t: float = 0.75) -> ItemLoss:
     """The loss of a name, for a catalogue.
 
     Parameters
@@ -49,14 +49,10 @@ def make_loss(name: str, n_items: int, gbce_t: float = 0.75, horizon: int = 1) -
         Items of the catalogue.
     gbce_t
         Calibration of gBCE, which alone knows it.
-    horizon
-        Next items that are targets of a position, of the full softmax.
 
     Examples
     --------
     >>> make_loss("gbce", 100, 0.5)
     GeneralisedCrossEntropy(n_items=100, t=0.5)
     """
-    if name == "softmax":
-        return Softmax(n_items, horizon)
     return GeneralisedCrossEntropy(n_items, gbce_t) if name == "gbce" else LOSSES[name](n_items)

@@ -27,22 +27,9 @@ class Softmax(ItemLoss):
 
     needs_negatives = False
 
-    def __init__(self, n_items: int, horizon: int = 1) -> None:
-        super().__init__(n_items)
-        self.horizon = horizon
-
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """The mean over all states; negatives are not looked at, as every other item is one."""
-        items = network.item_vectors()
-        if targets.dim() == 1:
-            return item_cross_entropy(states, items, targets - 1)
-        weights = (targets != 0) * 0.5 ** torch.arange(targets.shape[1], device=targets.device)
-        weights = weights / weights.sum(1, keepdim=True)
-        # The cross entropy to a mixture is that to the first target, plus what the first is scored above the mixture.
-        chosen = items[(targets - 1).clamp_min(0)]  # [positions, horizon, d]
-        mixture = (weights[:, :, None] * chosen).sum(1)
-        above = (states.float() * (chosen[:, 0] - mixture)).sum(1).mean()
-        return item_cross_entropy(states, items, targets[:, 0] - 1) + above
+        return item_cross_entropy(states, network.item_vectors(), targets - 1)
 
 
 def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
