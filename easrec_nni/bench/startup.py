@@ -41,7 +41,6 @@ class Start(NamedTuple):
 
     seconds: float
     processor_seconds: float
-    peak_memory_bytes: float
 
 
 Starts = dict[tuple[str, str], list[Start | None]]
@@ -70,7 +69,7 @@ def start_up(places: Mapping[str, Path], programs: Sequence[str], repeats: int) 
     Returns
     -------
     dict
-        By place and program: ``seconds``, ``processor_seconds`` and ``peak_memory_bytes`` as median and range, and
+        By place and program: ``seconds`` and ``processor_seconds`` as median and range, and
         ``share_of_import_torch``, of the processor's seconds of the same turn. A program that fails has
         ``failed`` alone.
     """
@@ -94,7 +93,7 @@ def _started(folder: Path, words: Sequence[str]) -> Start | None:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for already
     seconds = time.perf_counter() - begin
-    return None if process.returncode else Start(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024.0)
+    return None if process.returncode else Start(seconds, usage.ru_utime + usage.ru_stime)
 
 
 def _figures(runs: Starts, place: str, name: str) -> Figures:

@@ -19,6 +19,7 @@ from easrec_nni.searching.stage import SearchResult, search
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.module import SequenceModule
 from search_spaces import EASRecSpace, SpaceConfig
+from search_spaces.attention import ATTENTIONS, BIDIRECTIONAL_ONLY
 from strategies import STRATEGIES, DifferentiableStrategy, TemperatureSchedule
 from strategies.differentiable import DifferentiableModule
 
@@ -365,7 +366,7 @@ def supernet_of(name: str, **changes: Any) -> tuple[EASRecSpace, Any]:
 
 
 @pytest.mark.parametrize("supernet", ["shared", "independent"])
-@pytest.mark.parametrize("attention", ["linrec", "softmax"])
+@pytest.mark.parametrize("attention", [name for name in ATTENTIONS if name not in BIDIRECTIONAL_ONLY])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_newest_position_alone_has_the_state_and_gradients_that_it_has_among_all(
     name: str, supernet: str, attention: str

@@ -27,7 +27,7 @@ from search_spaces.attention import (
     make_attention,
     softmax_attention,
 )
-from search_spaces.config import BIDIRECTIONAL_ONLY
+from search_spaces.config import ATTENTION_NAMES, BIDIRECTIONAL_ONLY
 from search_spaces.exponent import LARGEST_EXPONENT
 
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 6, 4
@@ -443,3 +443,7 @@ def test_an_unknown_form_is_refused_with_the_known_ones() -> None:
     config = SpaceConfig(n_items=1, attention="linreg")
     with pytest.raises(ValueError, match="attention='linreg' is unknown; choose from linrec, softmax, elu, eff"):
         make_attention(config)
+
+
+def test_files_may_name_every_form_and_no_other() -> None:
+    assert tuple(ATTENTIONS) == ATTENTION_NAMES

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from easrec_nni.report.documents import CellResult
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
@@ -18,6 +17,7 @@ from easrec_nni.evaluation.metrics import METRICS, metrics_from_ranks
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cell import run_cell
 from easrec_nni.study.cells import Cell, read_result
+from easrec_nni.study.documents import CellResult
 from easrec_nni.study.systems import GROUPS, SYSTEMS, System
 
 EVERY = pytest.mark.parametrize("system", SYSTEMS.values(), ids=SYSTEMS)
@@ -45,9 +45,10 @@ def settings_for(dataset: Dataset) -> TrialSettings:
 def test_the_smallest_cell_is_a_complete_result(system: System, shop: Dataset, tmp_path: Path) -> None:
     base = settings_for(shop)
     cell = Cell(system.name, 3)
-    result = run_cell(cell, base, tmp_path)
-    assert read_result(tmp_path) == result == json.loads((tmp_path / "result.json").read_text())
-    CellResult.model_validate(result)  # what the report reads
+    written = run_cell(cell, base, tmp_path)
+    assert read_result(tmp_path) == written
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert CellResult.model_validate(result) == written  # what the report reads
     assert (result["system"], result["seed"]) == (system.name, 3)
     with np.load(tmp_path / "ranks.npz") as ranks:
         for protocol in PROTOCOLS:

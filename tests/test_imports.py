@@ -17,7 +17,7 @@ from easrec_nni import Architecture, Choice, SpaceConfig
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.cli.main import COMMANDS
 
-PACKAGE = Path(__file__).resolve().parents[2] / "easrec_nni"
+PACKAGE = Path(__file__).resolve().parents[1] / "easrec_nni"
 MOST_IN_FUNCTIONS = 15
 
 HEAVY = frozenset(
