@@ -25,7 +25,7 @@ def evaluate_command(
         list[str] | None,
         typer.Option(
             metavar="NAME,…",
-            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these but unseen].",
+            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these].",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
@@ -60,12 +60,17 @@ def evaluate_command(
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
+    is_refitted = architecture.training is not None and architecture.training.refitted_epochs is not None
+    if is_refitted and part == "valid":
+        raise UserError(f"{run} was trained on the validation targets (a refit): evaluate it on --part test")
     dataset = toolkit.load_dataset(name)
     toolkit.check_dataset(architecture, dataset)
     network = toolkit.load_network(architecture, run / "weights.safetensors")
     if compile_first:
         toolkit.compile_scoring(network)
     figures, _ = toolkit.evaluate_fully(network, dataset, part, ks, tuple(names) or toolkit.PROTOCOLS)
+    if is_refitted:
+        figures = {f"{figure}{toolkit.REFITTED}": value for figure, value in figures.items()}
     for metric, value in figures.items():
         print(f"{metric}: {value!r}")
     if out is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -91,6 +91,12 @@ class Dataset:
     def split(self) -> LeaveOneOut:
         """The leave-one-out split, computed once."""
         return leave_one_out(self.offsets)
+
+    def with_validation_in_training(self) -> Dataset:
+        """The same interactions, whose validation targets belong to the training part, as in a refit."""
+        other = replace(self)
+        vars(other)["split"] = self.split.with_validation_in_training()  # where the cached property looks first
+        return other
 
     @cached_property
     def training_counts(self) -> NDArray[np.int64]:

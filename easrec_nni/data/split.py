@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,12 @@ class LeaveOneOut:
     valid_target_index: NDArray[np.int64]
     test_target_index: NDArray[np.int64]
     users_train_only: int
+
+    def with_validation_in_training(self) -> LeaveOneOut:
+        """The split of a refit: the validation targets are the newest training interactions."""
+        train_end = self.train_end.copy()
+        train_end[self.eval_users] += 1
+        return replace(self, train_end=train_end)
 
     def target_index(self, part: str) -> NDArray[np.int64]:
         """Places of the targets of a part, ``valid`` or ``test``, ``[E]``; other parts are a KeyError."""

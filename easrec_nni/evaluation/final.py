@@ -14,7 +14,7 @@ from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
 
 __all__ = ["RANKS_FILE", "final_evaluation", "write_ranks"]
 
@@ -22,7 +22,7 @@ RANKS_FILE = "ranks.npz"
 
 
 def final_evaluation(
-    network: Any, dataset: Dataset, arch_share: float
+    network: Any, dataset: Dataset, arch_share: float, select_by: str = MONITOR
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     """Figures of a network that will not be trained any more.
 
@@ -34,26 +34,31 @@ def final_evaluation(
         Prepared interactions.
     arch_share
         Share of users whose validation targets train architecture parameters.
+    select_by
+        Figure that selected the epoch.
 
     Returns
     -------
     tuple
         Figures of ``test``, ``valid`` and ``valid_selection_users`` (the users that select, with the standard error of
-        the selecting figure), ``negatives_version`` (of what these are ranked against), and the ranks of the test
-        targets: ``test_full``, … in the order of ``dataset.split.eval_users``.
+        the selecting figure), ``negatives_version`` (of what these are ranked against), and ranks in the
+        order of ``dataset.split.eval_users``: of the test targets (``test_full``, …), and of the validation targets in
+        the ranking that selected (such as ``valid_full``).
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
-    error = {f"{MONITOR}_standard_error": figure_standard_error(selection, MONITOR)}
+    error = {f"{select_by}_standard_error": figure_standard_error(selection, select_by)}
     figures = {
         "test": test,
         "valid": valid,
         "valid_selection_users": metrics_of(selection) | error,
         "negatives_version": NEGATIVES_VERSION,
     }
-    return figures, {f"test_{name}": ranks for name, ranks in test_ranks.items()}
+    chosen = protocol_of(select_by)
+    ranks = {f"test_{name}": values for name, values in test_ranks.items()}
+    return figures, ranks | {f"valid_{chosen}": valid_ranks[chosen]}
 
 
 def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:

@@ -20,9 +20,19 @@ from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
 from easrec_nni.training.context import TrialContext
 from search_spaces import EASRecNetwork
 
-__all__ = ["METRICS_FILE", "RunMetrics", "RunTraining", "read_metrics", "run_metrics"]
+__all__ = [
+    "METRICS_FILE",
+    "RefitMetrics",
+    "RefitTraining",
+    "RunMetrics",
+    "RunTraining",
+    "WEIGHTS_FILE",
+    "read_metrics",
+    "run_metrics",
+]
 
 METRICS_FILE = "metrics.json"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 class RunTraining(Document):
@@ -65,6 +75,20 @@ class RunTraining(Document):
         )
 
 
+class RefitTraining(Document):
+    """How long a refit trained."""
+
+    epochs: int
+    seconds: float
+
+
+class RefitMetrics(Document):
+    """``metrics.json`` of a refit, and what the validated run's ``metrics.json`` holds of it."""
+
+    test_refitted: dict[str, float]
+    refit: RefitTraining
+
+
 class RunMetrics(ResultDocument):
     """``metrics.json`` of a retraining."""
 
@@ -78,6 +102,8 @@ class RunMetrics(ResultDocument):
     choices: dict[str, Number]
     dataset: DatasetIdentity | None = None
     settings: dict[str, Any] = {}
+    test_refitted: dict[str, float] = {}
+    refit: RefitTraining | None = None
 
 
 def read_metrics(folder: str | Path) -> RunMetrics:
@@ -96,7 +122,7 @@ def run_metrics(
 ) -> tuple[RunMetrics, dict[str, NDArray[np.int64]]]:
     """Contents of ``metrics.json``, and the ranks of each protocol."""
     settings, dataset = context.settings, context.dataset
-    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     metrics = RunMetrics(
         **figures,
         cost=architecture_cost(architecture.space, architecture.choices).as_dict(),

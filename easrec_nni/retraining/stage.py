@@ -22,10 +22,10 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.evaluation.selection import MONITOR
-from easrec_nni.retraining.metrics import METRICS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
+from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
+from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
@@ -39,8 +39,8 @@ from search_spaces import EASRecNetwork
 
 __all__ = ["Retrained", "retrain", "retraining_worker"]
 
-WEIGHTS_FILE = "weights.safetensors"
-
+WORKER = "easrec_nni.retraining.worker"
+"""Program of the other processes of a retraining."""
 
 _logger = logging.getLogger(__name__)
 
@@ -84,7 +84,8 @@ def retrain(
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
     The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
-    −1: where no epoch is better, it comes out unchanged.
+    −1: where no epoch is better, it comes out unchanged. With ``retrain.refit`` the network is then trained once more
+    (:mod:`~easrec_nni.retraining.refit`), in the folder ``refitted``; of a complete run that is all that is done.
 
     Parameters
     ----------
@@ -116,7 +117,7 @@ def retrain(
     >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
     >>> trained = retrain(architecture, dataset, folder / "retrained", settings=settings)
     >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
-    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100']
+    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100', 'mrr@10_unseen']
     """
     origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
     if not isinstance(architecture, Architecture):
@@ -129,26 +130,11 @@ def retrain(
     _logger.info("%s", describe_training(architecture, settings, origin))
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
-        network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
-        return Retrained(network, read_metrics(folder.path), folder.path)
-    with side_by_side(
-        settings.devices, run.context.job(folder.path, architecture, weights), "easrec_nni.retraining.worker"
-    ):
-        record, micro_batch = run.fit(network, folder, progress, on_epoch)
-    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
-    training = RunTraining.of(
-        record, inherited=weights is not None, micro_batch=micro_batch.as_dict(), selected_by=selected_by
-    )
-    if training.kept != "trained":
-        _logger.info(
-            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
-            MONITOR,
-            record.best_score,
-            training.weights,
-        )
-    metrics, ranks = run_metrics(run.context, architecture, network.eval(), training)
-    run.commit(network, metrics, ranks, folder)
+        network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
+    else:
+        metrics = run.train(network, folder, progress, on_epoch)
+    if settings.retrain.refit and not metrics.test_refitted:
+        metrics = run.refit(folder, metrics, progress)
     return Retrained(network, metrics, folder.path)
 
 
@@ -159,6 +145,10 @@ def retraining_worker(job: Job) -> None:
     settings = TrialSettings.parse(job["settings"], "job")
     context = TrialContext(settings, load_dataset(job["data"]), architecture.space)
     run = _Retraining(context, architecture, job["weights"])
+    if "refit_epochs" in job:
+        refit, epochs = Path(job["out"]), job["refit_epochs"]
+        fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
+        return
     run.fit(run.network(), run.folder(job["out"]), progress=False, on_epoch=None)
 
 
@@ -206,7 +196,9 @@ class _Retraining:
     ) -> tuple[EpochRecord, MicroBatchSize]:
         """Train until the epochs or the patience end."""
         settings, chosen = self.context.settings, self.context.settings.retrain
-        record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
+        record = EpochRecord(
+            folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+        )
         size = MicroBatchSize(settings.micro_batch)
         every_user = "selection" in folder.identity
         module = SequenceModule(
@@ -215,12 +207,14 @@ class _Retraining:
             loss=self.context.loss(),
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
+            select_by=settings.select_by,
         )
         module.set_model(network)
+        averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
         guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
         trainer = make_trainer(
             chosen.epochs,
-            [guard, EpochOrder(), record, SavePoint(folder.state)],
+            [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
             judge_first=every_user and folder.checkpoint is None,
@@ -236,6 +230,56 @@ class _Retraining:
         if trainer.interrupted:
             raise KeyboardInterrupt
         return record, size
+
+    def train(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train, in as many processes as there are devices, and write the results."""
+        job = self.context.job(folder.path, self.architecture, self.weights)
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            record, micro_batch = self.fit(network, folder, progress, on_epoch)
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
+        inherited = self.weights is not None
+        training = RunTraining.of(
+            record, inherited=inherited, micro_batch=micro_batch.as_dict(), selected_by=selected_by
+        )
+        if training.kept != "trained":
+            _logger.info(
+                "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+                self.context.settings.select_by,
+                record.best_score,
+                training.weights,
+            )
+        metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), training)
+        self.commit(network, metrics, ranks, folder)
+        return metrics
+
+    def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
+        """Train once more, on training and validation interactions; the figures with those of the refit."""
+        epochs = metrics.training.best_epoch + 1
+        if epochs == 0:
+            _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
+            return metrics
+        network, again = self.network(), self.refit_folder(folder, epochs)
+        job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, again, epochs, progress)
+        recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
+        identity = self.architecture.dataset or DatasetReference.of(self.context.dataset)
+        described = self.architecture.model_copy(update={"training": recorded, "dataset": identity})
+        refitted = finish_refit(network, described, self.context, again, history)
+        metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
+        return metrics
+
+    def refit_folder(self, folder: RunFolder, epochs: int) -> RunFolder:
+        """Folder of the refit inside the run's."""
+        return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
 
     def commit(
         self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder

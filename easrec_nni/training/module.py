@@ -15,7 +15,7 @@ from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
-from easrec_nni.evaluation.selection import COMPARED, MONITOR
+from easrec_nni.evaluation.selection import COMPARED, MONITOR, protocol_of
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
@@ -34,7 +34,7 @@ class SequenceModule(LightningModule):
     learning_rate
         Adam's step.
     protocols
-        Rankings to validate by.
+        Rankings to validate by, besides that of the figure that selects.
     loss
         Full softmax by default.
     micro_batch
@@ -42,6 +42,8 @@ class SequenceModule(LightningModule):
     compared
         Rows of the evaluated users by which trials are compared, if others are validated too: their figure is a
         column of its own.
+    select_by
+        Figure that selects the epoch.
 
     Attributes
     ----------
@@ -57,11 +59,13 @@ class SequenceModule(LightningModule):
         loss: ItemLoss | None = None,
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
+        select_by: str = MONITOR,
     ) -> None:
         super().__init__()
-        self.compared = compared
+        self.compared, self.select_by = compared, select_by
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
-        self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
+        self.dataset, self.learning_rate = dataset, learning_rate
+        self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(select_by)]))
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
         self._rows: list[Tensor] = []
@@ -98,7 +102,8 @@ class SequenceModule(LightningModule):
         self.metrics = metrics_of(ranks)
         if self.compared is not None:
             chosen = np.isin(np.concatenate([rows for _, rows in parts]), self.compared)
-            self.metrics[COMPARED] = metrics_of({name: values[chosen] for name, values in ranks.items()})[MONITOR]
+            theirs = metrics_of({name: values[chosen] for name, values in ranks.items()})
+            self.metrics[f"{COMPARED}{self.select_by}"] = theirs[self.select_by]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
