@@ -52,7 +52,7 @@ def measure(run: Path, dataset: Dataset, network: Any, options: argparse.Namespa
         "run": str(run),
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
-        "test_users": len(dataset.split.eval_users),
+        "test_users": len(dataset.split.test),
         "max_length": length,
         "opset": whole.opset,
         "export_seconds": seconds,

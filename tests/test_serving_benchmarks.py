@@ -70,7 +70,7 @@ def test_a_retrained_folder_is_measured_in_three_forms(tiny_dataset: Dataset, tm
     document = onnx.run(onnx.options_of([str(tmp_path), *words]))
     json.dumps(document, allow_nan=False)
     (row,) = document["rows"]
-    assert row["test_users"] == len(tiny_dataset.split.eval_users) and row["largest_difference_of_scores"] < 1e-4
+    assert row["test_users"] == len(tiny_dataset.split.test.users) and row["largest_difference_of_scores"] < 1e-4
     forms = row["forms"]
     assert list(forms) == ["torch_float32", "onnx_float32", "onnx_int8"]
     assert forms["torch_float32"]["metrics"] == pytest.approx(forms["onnx_float32"]["metrics"])

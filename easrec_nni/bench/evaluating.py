@@ -15,7 +15,7 @@ __all__ = ["MEASUREMENT"]
 
 
 def _measure(bench: Bench) -> Figures:
-    figures: Figures = {"users": len(bench.dataset.split.eval_users), "protocols": ["full", "pop100"]}
+    figures: Figures = {"users": bench.dataset.split.test.n_users, "protocols": ["full", "pop100"]}
     for name, choice in bench.choices.items():
         once = partial(_seconds, bench.network(choice).eval(), bench.dataset)
         figures[name] = {"seconds": spread(repeated(once, bench.repeats))}

@@ -30,7 +30,7 @@ def _measure(bench: Bench) -> Figures:
             "madds_per_user": cost.madds_per_user,
             "parameters": cost.parameters,
         }
-    return figures | {"users": len(bench.dataset.split.eval_users), "single_users": len(one_by_one.singles)}
+    return figures | {"users": bench.dataset.split.test.n_users, "single_users": len(one_by_one.singles)}
 
 
 def _latencies(timer: ScoringTimer, network: EASRecSpace, repeats: int) -> list[float]:

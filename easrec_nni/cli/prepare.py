@@ -80,6 +80,17 @@ def prepare_command(
         typer.Option(min=1, help="Drop items with fewer, again and again (k-core)."),
     ] = 1,
     min_rating: Annotated[float | None, typer.Option(help="Drop interactions with a lower rating.")] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="SPLIT",
+            help="leave-one-out; time:90%, time:2024-06-01 or two such points, what follows them being the targets of "
+            "validation and test; last:K of each user; or none: everything trains.",
+        ),
+    ] = "leave-one-out",
+    evaluate_users: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Evaluate a sample of so many users, drawn once. [all]")
+    ] = None,
     drop_duplicates: Annotated[
         bool,
         typer.Option(
@@ -98,7 +109,7 @@ def prepare_command(
     delimiter: Annotated[str | None, typer.Option(help="Character between columns, such as ';' or '\\t'.")] = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of a text table, such as latin-1.")] = None,
 ) -> None:
-    """Prepare a dataset: read it, filter it, split it by leave-one-out and draw its negatives.
+    """Prepare a dataset: read it, filter it, split it and draw its negatives.
 
     Interactions are sorted by user and time; equal times keep the order of the file. A second run with
     the same source and settings reuses what is there.
@@ -109,6 +120,7 @@ def prepare_command(
       easrec prepare ml-1m --path Downloads/ml-1m.zip --min-item-interactions 5
       easrec prepare log.csv --user-column customer --item-column product
       easrec prepare ./my-atomic-folder --name mine
+      easrec prepare log.csv --split time:90% --evaluate-users 100000
     """  # noqa: D301 (the command line's formatter asks for this character)
     # Imported here so that 'easrec --help' need not load pandas.
     from easrec_nni.data import PrepareSettings, prepare
@@ -128,6 +140,8 @@ def prepare_command(
         delimiter=delimiter,
         encoding=encoding,
         seed=seed,
+        split=split.strip(),
+        evaluate_users=evaluate_users,
     )
     with RichReporter(Console(stderr=True)) as reporter:
         dataset = prepare(source, out, path=path, name=name, settings=settings, force=force, reporter=reporter)
@@ -146,6 +160,8 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     console : Console
         Where to print.
     """
+    from easrec_nni.data.split_record import split_lines
+
     counts = manifest.counts
     table = Table("dataset", "# users", "# items", "UA", "IA", "# interactions")
     for column in table.columns[1:]:
@@ -156,8 +172,7 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     lines = [
         "UA and IA are interactions per user and per item. No count has the padding entry in it;",
         f"with it, as the EASRec paper counts, there are {counts.users + 1} users and {counts.items + 1} items.",
-        f"evaluated users: {manifest.split.users_evaluated}"
-        f" (training only, fewer than 3 interactions: {manifest.split.users_train_only})",
+        *split_lines(manifest.split),
         "item features: " + (", ".join(f"{each.name} ({each.values})" for each in manifest.features) or "none"),
     ]
     lines += [f"dropped: {count} {reason}" for reason, count in manifest.dropped.items()] or ["dropped: nothing"]

@@ -15,10 +15,12 @@ from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
 from easrec_nni.evaluation.selection import MONITOR, validation_rows
 
-__all__ = ["PROTOCOLS", "RANKS_FILE", "final_evaluation", "write_ranks"]
+__all__ = ["PROTOCOLS", "RANKS_FILE", "TEST_USERS", "final_evaluation", "write_ranks"]
 
 PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
 RANKS_FILE = "ranks.npz"
+TEST_USERS = "test_users"
+"""Array of that file: user of each test target, where users have several."""
 
 
 def final_evaluation(
@@ -40,20 +42,24 @@ def final_evaluation(
     tuple
         Figures of ``test``, ``valid`` and ``valid_selection_users`` (the users that select, with the standard error of
         the selecting figure), ``negatives_version`` (of what these are ranked against), and the ranks of the test
-        targets: ``test_full``, … in the order of ``dataset.split.eval_users``.
+        targets: ``test_full``, … in the order of ``dataset.split.test``, with ``test_users`` where users have several.
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
-    error = {f"{MONITOR}_standard_error": figure_standard_error(selection, MONITOR)}
+    targets = dataset.split.valid
+    users = None if targets.row_users is None else targets.row_users[rows]
+    error = {f"{MONITOR}_standard_error": figure_standard_error(selection, MONITOR, users)}
     figures = {
         "test": test,
         "valid": valid,
-        "valid_selection_users": metrics_of(selection) | error,
+        "valid_selection_users": metrics_of(selection, users=users) | error,
         "negatives_version": NEGATIVES_VERSION,
     }
-    return figures, {f"test_{name}": ranks for name, ranks in test_ranks.items()}
+    of_test = {f"test_{name}": ranks for name, ranks in test_ranks.items()}
+    users = dataset.split.test.row_users
+    return figures, of_test if users is None else of_test | {TEST_USERS: users}
 
 
 def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:

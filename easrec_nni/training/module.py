@@ -41,7 +41,7 @@ class SequenceModule(LightningModule):
     micro_batch
         How many positions are in memory at a time; the rule by default.
     compared
-        Rows of the evaluated users by which trials are compared, if others are validated too: their figure is a
+        Rows of the validation targets by which trials are compared, if others are validated too: their figure is a
         column of its own.
 
     Attributes
@@ -96,10 +96,16 @@ class SequenceModule(LightningModule):
         assert self._ranker is not None
         parts = gathered((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
         ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-        self.metrics = metrics_of(ranks)
+        rows = np.concatenate([rows for _, rows in parts])
+        self.metrics = metrics_of(ranks, users=self._users_of(rows))
         if self.compared is not None:
-            chosen = np.isin(np.concatenate([rows for _, rows in parts]), self.compared)
-            self.metrics[COMPARED] = metrics_of({name: values[chosen] for name, values in ranks.items()})[MONITOR]
+            chosen = np.isin(rows, self.compared)
+            theirs = {name: values[chosen] for name, values in ranks.items()}
+            self.metrics[COMPARED] = metrics_of(theirs, users=self._users_of(rows[chosen]))[MONITOR]
+
+    def _users_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        users = self.dataset.split.valid.row_users
+        return None if users is None else users[rows]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""

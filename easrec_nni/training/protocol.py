@@ -129,7 +129,7 @@ def selection_batches(
     """
     _, rows = validation_rows(dataset, settings.search.arch_share)
     if every_user:
-        rows = np.arange(len(dataset.split.eval_users))
+        rows = np.arange(len(dataset.split.valid))
     if len(rows) >= count():  # else all take all of them: every process must have some
         rows = rows[rank() :: count()]
     return EvaluationBatches(dataset, "valid", max_length, evaluation_batch_size(dataset.n_items), rows)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, leave_one_out, split_validation_users
 from easrec_nni.data.batches.padding import prefix_samples, windows
-from easrec_nni.data.split import check_trainable
+from easrec_nni.data.splits.checks import check_trainable
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
@@ -28,15 +28,15 @@ def test_split_matches_plain_loop(lengths: list[int]) -> None:
             test.append(history.pop())
             valid.append(history.pop())
         ends.append(int(offsets[user]) + len(history))
-    assert split.eval_users.tolist() == users
+    assert split.test.users.tolist() == users
     assert split.train_end.tolist() == ends
-    assert split.valid_target_index.tolist() == valid
-    assert split.test_target_index.tolist() == test
-    assert split.target_index("valid").tolist() == valid and split.target_index("test").tolist() == test
+    assert split.valid.places.tolist() == valid
+    assert split.test.places.tolist() == test
+    assert split.part("valid").places.tolist() == valid and split.part("test").places.tolist() == test
     with pytest.raises(KeyError):
-        split.target_index("train")
+        split.part("train")
     assert split.users_train_only == len(lengths) - len(users)
-    assert split.eval_users.dtype == split.train_end.dtype == split.test_target_index.dtype == np.int64
+    assert split.test.users.dtype == split.train_end.dtype == split.test.places.dtype == np.int64
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
@@ -46,8 +46,8 @@ def test_every_interaction_has_one_role(lengths: list[int]) -> None:
     roles = np.zeros(offsets[-1], dtype=int)
     for user in range(len(lengths)):
         roles[offsets[user] : split.train_end[user]] += 1
-    np.add.at(roles, split.valid_target_index, 1)
-    np.add.at(roles, split.test_target_index, 1)
+    np.add.at(roles, split.valid.places, 1)
+    np.add.at(roles, split.test.places, 1)
     assert (roles == 1).all()
 
 
@@ -60,10 +60,10 @@ def test_bad_offsets_are_refused(offsets: list[int]) -> None:
 def test_targets_are_the_latest_interactions(ml100k: Dataset) -> None:
     split = ml100k.split
     times = np.asarray(ml100k.times)
-    for row, user in enumerate(split.eval_users.tolist()):
+    for row, user in enumerate(split.test.users.tolist()):
         own = times[ml100k.offsets[user] : ml100k.offsets[user + 1]]
-        assert times[split.test_target_index[row]] == own.max()
-        assert times[split.valid_target_index[row]] == np.sort(own)[-2]
+        assert times[split.test.places[row]] == own.max()
+        assert times[split.valid.places[row]] == np.sort(own)[-2]
     assert ml100k.split is split, "computed once"
 
 
@@ -96,7 +96,7 @@ def test_what_is_not_refused_can_be_trained_chosen_and_evaluated(
     split = leave_one_out(offsets)
     log: Any = SimpleNamespace(offsets=offsets, split=split)
     samples = [windows(log, max_length, "all"), windows(log, max_length, "newest"), prefix_samples(log, max_length)]
-    parts = [len(rows) for rows in split_validation_users(len(split.eval_users), share, 0)]
+    parts = [len(rows) for rows in split_validation_users(len(split.test.users), share, 0)]
     possible = min(parts) > 0 and min(int(each.targets.sum()) for each in samples) > 0
     try:
         check_trainable(offsets, split, n_items=2)
