@@ -52,6 +52,8 @@ def draw_recbole_negatives(
     pool = np.sort(items[counted])
     bits = np.random.PCG64(stream)
     result = np.zeros((len(targets), k), dtype=np.int32)
+    if len(pool) == 0:
+        return result
     for start in range(0, len(targets), _USERS_PER_CHUNK):
         chunk = targets[start : start + _USERS_PER_CHUNK, None]
         # Equal items lie together in the pool: a draw that would fall on the target's or behind them skips these.

@@ -1,19 +1,13 @@
-"""The leave-one-out split and the partition of validation users."""
+"""The leave-one-out split."""
 
 from __future__ import annotations
-
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, leave_one_out, split_validation_users
-from easrec_nni.data.batches.padding import prefix_samples, windows
-from easrec_nni.data.splits.checks import check_trainable
+from easrec_nni.data import Dataset, leave_one_out
 
 
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30))
@@ -65,42 +59,3 @@ def test_targets_are_the_latest_interactions(ml100k: Dataset) -> None:
         assert times[split.test.places[row]] == own.max()
         assert times[split.valid.places[row]] == np.sort(own)[-2]
     assert ml100k.split is split, "computed once"
-
-
-@given(st.integers(0, 200), st.floats(0, 1), st.integers(0, 5))
-def test_validation_users_are_partitioned(n_eval: int, share: float, seed: int) -> None:
-    arch, select = split_validation_users(n_eval, share, seed)
-    assert sorted([*arch.tolist(), *select.tolist()]) == list(range(n_eval))
-    assert arch.tolist() == sorted(arch) and select.tolist() == sorted(select)
-    assert abs(len(arch) - n_eval * share) <= 1
-    if 0 < share < 1 and n_eval >= 2:
-        assert len(arch) and len(select)
-
-
-def test_partition_depends_on_the_seed_only() -> None:
-    first, again, other = (split_validation_users(100, 0.5, seed)[0].tolist() for seed in (1, 1, 2))
-    assert first == again != other
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
-def test_bad_share_is_refused(share: float) -> None:
-    with pytest.raises(ValueError, match="share"):
-        split_validation_users(10, share, 0)
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.integers(1, 4), st.floats(0.01, 0.99))
-def test_what_is_not_refused_can_be_trained_chosen_and_evaluated(
-    lengths: list[int], max_length: int, share: float
-) -> None:
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    split = leave_one_out(offsets)
-    log: Any = SimpleNamespace(offsets=offsets, split=split)
-    samples = [windows(log, max_length, "all"), windows(log, max_length, "newest"), prefix_samples(log, max_length)]
-    parts = [len(rows) for rows in split_validation_users(len(split.test.users), share, 0)]
-    possible = min(parts) > 0 and min(int(each.targets.sum()) for each in samples) > 0
-    try:
-        check_trainable(offsets, split, n_items=2)
-        refused = False
-    except UserError:
-        refused = True
-    assert refused == (not possible)
