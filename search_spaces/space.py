@@ -79,6 +79,12 @@ class EASRecSpace(ModelSpace):
         self.head = CoreHead(built) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
+        if config.initialisation == "xavier":
+            for table in (self.embedding.items, self.embedding.positions):
+                if table is not None:
+                    nn.init.xavier_normal_(table.weight)
+            with torch.no_grad():
+                self.embedding.items.weight[0].zero_()
 
     def forward(self, ids: Tensor) -> Tensor:
         """Scores of all items as the next one (Eq. 12).
@@ -102,7 +108,7 @@ class EASRecSpace(ModelSpace):
         """
         batch = self.embedding.begin(ids)
         output: Tensor = self.layers(None, batch)
-        return output if self.head is None else self.head(output, batch, newest_only=False)
+        return self._scaled(output if self.head is None else self.head(output, batch, newest_only=False))
 
     def newest_state(self, ids: Tensor) -> Tensor:
         """What items are scored with, ``[B, d]``: Y at each sequence's newest interaction, or at the mask after it.
@@ -137,7 +143,13 @@ class EASRecSpace(ModelSpace):
             newest = self.layers(None, replace(batch, last_only=True))
         else:  # wrapped by a strategy that does not know how to ask for less
             newest = batch.newest(self.layers(None, batch))
-        return newest[:, 0]
+        return self._scaled(newest[:, 0])
+
+    def _scaled(self, states: Tensor) -> Tensor:
+        """States whose products with :meth:`item_vectors` are scores."""
+        if self.config.scores == "product":
+            return states
+        return F.normalize(states, dim=-1) / self.config.score_temperature
 
     def prompt(self, ids: Tensor) -> Tensor:
         """Histories as they are when the next item is asked for: with a masked objective, followed by the mask."""
@@ -172,6 +184,8 @@ class EASRecSpace(ModelSpace):
 
     def _vectors(self, embeddings: Tensor) -> Tensor:
         """What items with these embeddings are scored with, ``[k, d]``."""
+        if self.config.scores == "cosine":
+            return F.normalize(embeddings, dim=-1)
         return embeddings if self.head is None else self.head.vectors(embeddings)
 
     def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecSpace:

@@ -14,11 +14,13 @@ __all__ = [
     "Loss",
     "MaskingSettings",
     "RetrainSettings",
+    "SelectBy",
     "SettingsPart",
     "TrainingSettings",
 ]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
+SelectBy = Literal["ndcg@10_full", "ndcg@10_unseen"]
 LARGEST_SEED = (1 << 32) - 1
 """Largest seed of NumPy's global generator."""
 
@@ -40,6 +42,15 @@ class RetrainSettings(SettingsPart):
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
+    refit: bool = Field(
+        False, description="train once more for the best number of epochs, on training and validation interactions"
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="learning rate: the same throughout, or warmed up in an epoch and decayed to 0 by the last",
+    )
+    weight_decay: float = Field(0.0, ge=0, description="AdamW: share of the weights that a step takes away, per rate")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
 
 
 class MaskingSettings(SettingsPart):
@@ -64,11 +75,19 @@ class TrainingSettings(SettingsPart):
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
+    label_smoothing: float | None = Field(None, ge=0, lt=1)
+    horizon: int | None = Field(None, ge=1, le=LARGEST_NUMBER)
+    horizon_decay: float | None = Field(None, gt=0, le=1)
+    reversed_share: float | None = Field(None, ge=0, le=1)
+    select_by: SelectBy | None = None
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"
     )
     seed: int | None = Field(None, ge=0, le=LARGEST_SEED)
     retrain: RetrainSettings | None = None
+    refitted_epochs: int | None = Field(
+        None, ge=1, le=LARGEST_NUMBER, description="epochs on training and validation interactions together"
+    )
 
     def flat(self) -> dict[str, Any]:
         """Values by dotted name, without those that are not said.

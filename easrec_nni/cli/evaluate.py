@@ -23,7 +23,7 @@ def evaluate_command(
         list[str] | None,
         typer.Option(
             metavar="NAME,…",
-            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these but unseen].",
+            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these].",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
@@ -56,7 +56,7 @@ def evaluate_command(
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.common.errors import UserError
     from easrec_nni.data import load_dataset
-    from easrec_nni.evaluation.final import PROTOCOLS
+    from easrec_nni.evaluation.final import PROTOCOLS, REFITTED
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
     from easrec_nni.evaluation.scoring import evaluate_fully
 
@@ -67,6 +67,9 @@ def evaluate_command(
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
+    is_refitted = architecture.training is not None and architecture.training.refitted_epochs is not None
+    if is_refitted and part == "valid":
+        raise UserError(f"{run} was trained on the validation targets (a refit): evaluate it on --part test")
     dataset = load_dataset(name)
     check_dataset(architecture, dataset)
     network = load_network(architecture, run / "weights.safetensors")
@@ -75,6 +78,8 @@ def evaluate_command(
 
         compile_scoring(network)
     figures, _ = evaluate_fully(network, dataset, part, ks, tuple(names) or PROTOCOLS)
+    if is_refitted:
+        figures = {f"{figure}{REFITTED}": value for figure, value in figures.items()}
     for metric, value in figures.items():
         print(f"{metric}: {value!r}")
     if out is not None:

@@ -37,6 +37,10 @@ def retrain_command(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Then train once more, as long, on training and validation interactions."),
+    ] = False,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
 ) -> None:
@@ -45,6 +49,9 @@ def retrain_command(
     Mode, history, loss, rates, batches and seed are those that the architecture's search recorded in the file, unless
     --settings, --set or an option says otherwise, key by key; the first line says what was taken. The network that the
     training begins with competes with the epochs, so that its weights come out where no epoch is better.
+
+    With --refit the network to serve is in OUT/refitted: trained on the validation interactions too, for as many epochs
+    as were best without them; its figures end in _refitted. It can be asked for after the run as well.
 
     A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
 
@@ -71,6 +78,7 @@ def retrain_command(
         "seed": seed,
         "devices": devices,
         "precision": precision,
+        "retrain.refit": refit or None,
     }
     given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
     chosen = read_settings(arch, settings, data, given)
@@ -91,6 +99,6 @@ def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any
 
 def show_metrics(metrics: dict[str, Any]) -> None:
     """Print the figures of a run, one part a line."""
-    for part in ("valid", "test"):
+    for part in ("valid", "test", *(["test_refitted"] if "test_refitted" in metrics else [])):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
         print(f"{part:>5}: {figures}")

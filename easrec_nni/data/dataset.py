@@ -107,7 +107,7 @@ class Dataset:
             Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
         """
         view = replace(self)
-        vars(view)["split"] = self.split.trained_through(through)
+        vars(view)["split"] = self.split.trained_through(through)  # where the cached property looks first
         return view
 
     @cached_property

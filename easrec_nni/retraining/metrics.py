@@ -18,7 +18,6 @@ from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
 from search_spaces import EASRecSpace
@@ -58,12 +57,12 @@ def run_metrics(
     inherited: bool,
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     """Contents of ``metrics.json`` but for the run's own notes, and the ranks of each protocol."""
-    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     begun_from = "inherited" if inherited else "scratch"
     if record.best_epoch == BEFORE_TRAINING:
         _logger.info(
             "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
-            MONITOR,
+            settings.select_by,
             record.best_score,
             begun_from,
         )

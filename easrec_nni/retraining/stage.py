@@ -19,8 +19,9 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.retraining.metrics import read_metrics, run_metrics
+from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.divergence import EndIfDiverged
@@ -73,7 +74,8 @@ def retrain(
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
     The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
-    −1: where no epoch is better, it comes out unchanged.
+    −1: where no epoch is better, it comes out unchanged. With ``retrain.refit`` the network is then trained once more
+    (:mod:`~easrec_nni.retraining.refit`), in the folder ``refitted``; of a complete run that is all that is done.
 
     Parameters
     ----------
@@ -119,17 +121,34 @@ def retrain(
     network = _network(architecture, dataset, settings, weights)
     folder = _folder(out, architecture, dataset, settings, weights, restart)
     _logger.info("%s", describe_training(architecture, settings, origin))
-    metrics_file, weights_file = folder.path / "metrics.json", folder.path / "weights.safetensors"
-    if metrics_file.is_file():
+    if (folder.path / "metrics.json").is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
-        network = load_network(architecture, weights_file).eval()
-        return Retrained(network, read_metrics(folder.path), folder.path)
-    with side_by_side(
-        settings.devices, _job(architecture, dataset, settings, folder, weights), "easrec_nni.retraining.worker"
-    ):
+        network = load_network(architecture, folder.path / "weights.safetensors").eval()
+        metrics = read_metrics(folder.path)
+    else:
+        metrics = _train(network, architecture, dataset, settings, folder, weights, progress, on_epoch)
+    if settings.retrain.refit and "test_refitted" not in metrics:
+        metrics = {**metrics, **_refit(architecture, dataset, settings, folder, weights, metrics, progress)}
+        write_json(folder.path / "metrics.json", metrics)
+    return Retrained(network, metrics, folder.path)
+
+
+def _train(
+    network: EASRecSpace,
+    architecture: Architecture,
+    dataset: Dataset,
+    settings: TrialSettings,
+    folder: RunFolder,
+    weights: str | Path | None,
+    progress: bool,
+    on_epoch: Callable[[dict[str, float]], None] | None,
+) -> dict[str, Any]:
+    """Train with validation, write the folder's files; the contents of ``metrics.json``."""
+    job = _job(architecture, dataset, settings, folder, weights)
+    with side_by_side(settings.devices, job, "easrec_nni.retraining.worker"):
         record, micro_batch = _fit(network, dataset, settings, folder, progress, on_epoch)
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    save_weights(network.state_dict(), weights_file)
+    save_weights(network.state_dict(), folder.path / "weights.safetensors")
     metrics, ranks = run_metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
     metrics["training"]["micro_batch"] = micro_batch.as_dict()
     metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
@@ -145,16 +164,55 @@ def retrain(
         }
     ).write(folder.path / "architecture.json")
     (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
-    write_json(metrics_file, metrics)  # last: its presence says that the run is complete
-    return Retrained(network, metrics, folder.path)
+    write_json(folder.path / "metrics.json", metrics)  # last: its presence says that the run is complete
+    return metrics
+
+
+def _refit(
+    architecture: Architecture,
+    dataset: Dataset,
+    settings: TrialSettings,
+    folder: RunFolder,
+    weights: str | Path | None,
+    metrics: dict[str, Any],
+    progress: bool,
+) -> dict[str, Any]:
+    """Train once more on training and validation interactions; what ``metrics.json`` holds of it."""
+    epochs = metrics["training"]["best_epoch"] + 1
+    if epochs == 0:
+        _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
+        return {}
+    network = _network(architecture, dataset, settings, weights)
+    request = {**folder.request, "refit_epochs": epochs}
+    again = RunFolder(folder.path / REFIT_FOLDER, request)
+    job = _job(architecture, dataset, settings, again, weights)
+    with side_by_side(settings.devices, {**job, "refit_epochs": epochs}, "easrec_nni.retraining.worker"):
+        history = fit_again(network, dataset, settings, again, epochs, progress)
+    trained = Architecture.read(folder.path / "architecture.json")  # of the validated run: its dataset and training
+    known = {name: value for name, value in trained.metrics.items() if not name.startswith("retrained_")}
+    recorded = _training(architecture, settings).model_copy(update={"refitted_epochs": epochs})
+    described = trained.model_copy(update={"training": recorded, "metrics": known})
+    figures = finish_refit(network, described, dataset, again, history)
+    return {"test_refitted": figures["test_refitted"], "refit": figures["training"]}
 
 
 def take_part_in_retraining(
-    architecture: Architecture, data: str | Path, settings: TrialSettings, out: str | Path, weights: str | Path | None
+    architecture: Architecture,
+    data: str | Path,
+    settings: TrialSettings,
+    out: str | Path,
+    weights: str | Path | None,
+    refit_epochs: int | None = None,
 ) -> None:
     """A process' share of what :func:`retrain` leads in another one: the training alone, nothing is written."""
     dataset = load_dataset(data)
     network = _network(architecture, dataset, settings, weights)
+    if refit_epochs is not None:
+        request = {**_request(architecture, dataset, settings, weights), "refit_epochs": refit_epochs}
+        fit_again(
+            network, dataset, settings, RunFolder(out, request, later=["selection"]), refit_epochs, progress=False
+        )
+        return
     folder = _folder(out, architecture, dataset, settings, weights)
     _fit(network, dataset, settings, folder, progress=False, on_epoch=None)
 
@@ -210,7 +268,8 @@ def _request(
         "choices": architecture.choices.model_dump(mode="json"),
         # Without defaults: a run stays the same one when a later version knows more settings.
         "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
-        "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True),
+        # A refit comes after the run, which is the same with and without it.
+        "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
         **request_of(settings),
         "inherited": file_digest(Path(weights)) if weights is not None else None,
         # The key came later than runs by the default share.
@@ -228,7 +287,9 @@ def _fit(
     on_epoch: Callable[[dict[str, float]], None] | None,
 ) -> tuple[EpochRecord, MicroBatchSize]:
     chosen, length = settings.retrain, network.config.max_length
-    record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
+    record = EpochRecord(
+        folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+    )
     size = MicroBatchSize(settings.micro_batch)
     every_user = "selection" in folder.request
     _, compared = validation_rows(dataset, settings.search.arch_share)
@@ -238,6 +299,8 @@ def _fit(
         loss=item_loss(dataset, settings),
         micro_batch=size,
         compared=compared if every_user else None,
+        select_by=settings.select_by,
+        retraining=chosen,
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})

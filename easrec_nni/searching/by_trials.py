@@ -35,7 +35,6 @@ from torch import Tensor
 from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.features import set_features
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.searching.nni_engine import BudgetSpent, explore
 from easrec_nni.searching.record import Decision
@@ -146,7 +145,9 @@ class _Search:
             **choice.model_dump(),
             "expected_cost": cost,
             "argmax_cost": cost,
-            "reward": log_linear_reward(metrics[MONITOR], cost, self.settings.search.lambda_, self.dataset.n_items),
+            "reward": log_linear_reward(
+                metrics[self.settings.select_by], cost, self.settings.search.lambda_, self.dataset.n_items
+            ),
             "price": price,
         }
         self.record.add(row, weights)
@@ -163,7 +164,13 @@ class _Search:
         set_features(network, self.dataset)
         criterion, loss = item_loss(self.dataset, settings), _EpochLoss()
         size = MicroBatchSize(settings.micro_batch)
-        module = SequenceModule(self.dataset, settings.search.learning_rate, loss=criterion, micro_batch=size)
+        module = SequenceModule(
+            self.dataset,
+            settings.search.learning_rate,
+            loss=criterion,
+            micro_batch=size,
+            select_by=settings.select_by,
+        )
         module.set_model(network)
         rates = {"search.learning_rate": settings.search.learning_rate}
         guard = EndIfDiverged(rates, f"candidate {len(self.record.rows)} ({choice.label}, depth {choice.depth}): ")
@@ -186,8 +193,8 @@ class _Search:
             row["epoch"],
             choice.label,
             choice.depth,
-            MONITOR,
-            row[MONITOR],
+            self.settings.select_by,
+            row[self.settings.select_by],
             row["argmax_cost"],
             row["reward"],
             best["reward"],

@@ -16,6 +16,7 @@ from easrec_nni.architecture.training_settings import (
     Loss,
     MaskingSettings,
     RetrainSettings,
+    SelectBy,
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.errors import UserError
@@ -173,6 +174,15 @@ class TrialSettings(_Settings):
         256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="softmax: share of the target spread over all items")
+    horizon: int = Field(1, ge=1, description="softmax, causal: next items of a position that are targets together")
+    horizon_decay: float = Field(0.5, gt=0, le=1, description="weight of each further target beside the one before it")
+    reversed_share: float = Field(0.0, ge=0, le=1, description="share of training sequences that are read backwards")
+    select_by: SelectBy = Field(
+        "ndcg@10_full",
+        description="validation figure that selects the epoch and is told to the tuner; unseen leaves the user's "
+        "history out of the ranking, for logs in which an item rarely returns",
+    )
     devices: int = Field(
         1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
     )

@@ -199,6 +199,7 @@ def _train(
     training = metrics["training"]
     return {
         **{part: metrics[part] for part in ("test", "valid", "valid_selection_users", "cost")},
+        **({"test_refitted": metrics["test_refitted"]} if "test_refitted" in metrics else {}),
         "negatives_version": metrics.get("negatives_version", 1),
         "inference": metrics.get("inference", {}),
         "bytes_on_disk": (done.folder / "weights.safetensors").stat().st_size,
@@ -222,7 +223,7 @@ def _measure_floor(system: System, settings: TrialSettings, dataset: Dataset, fo
     begin = time.perf_counter()
     network = system.floor(dataset)
     seconds = time.perf_counter() - begin
-    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     write_ranks(ranks, folder / RANKS_FILE)
     return {
         **figures,

@@ -98,13 +98,7 @@ class EpochRecord(Callback):
         """Judge the epoch."""
         module = getattr(pl_module, "training_module", pl_module)
         epoch = BEFORE_TRAINING if trainer.sanity_checking else trainer.current_epoch
-        row = {
-            "epoch": epoch,
-            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
-            "seconds": time.perf_counter() - self._began,
-            **module.metrics,
-            **(self.extra() if self.extra else {}),
-        }
+        row = {**self.measured(epoch), **module.metrics, **(self.extra() if self.extra else {})}
         self.history.append(row)
         self.keep_best(row)
         if is_first():
@@ -117,6 +111,14 @@ class EpochRecord(Callback):
             self.on_epoch(row)
         if self.out_of_patience:
             trainer.should_stop = True
+
+    def measured(self, epoch: int) -> dict[str, float]:
+        """Columns that an epoch has without validation: number, mean training loss and seconds."""
+        return {
+            "epoch": epoch,
+            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
+            "seconds": time.perf_counter() - self._began,
+        }
 
     def _say(self, row: dict[str, float]) -> None:
         best = f"best {self.best_score:.4f} " + (

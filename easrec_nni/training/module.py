@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,17 +12,17 @@ from nni.nas.evaluator.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
+from easrec_nni.architecture.training_settings import RetrainSettings
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import COMPARED, MONITOR, protocol_of
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
 from easrec_nni.training.parallel import average_gradients, gathered
-from easrec_nni.training.protocol import COMPARED
 
 __all__ = ["SequenceModule"]
 
@@ -35,7 +37,7 @@ class SequenceModule(LightningModule):
     learning_rate
         Adam's step.
     protocols
-        Rankings to validate by.
+        Rankings to validate by, besides that of the figure that selects.
     loss
         Full softmax by default.
     micro_batch
@@ -43,6 +45,10 @@ class SequenceModule(LightningModule):
     compared
         Rows of the validation targets by which trials are compared, if others are validated too: their figure is a
         column of its own.
+    select_by
+        Figure that selects the epoch.
+    retraining
+        Schedule and details of Adam; constant and torch's own by default.
 
     Attributes
     ----------
@@ -58,11 +64,15 @@ class SequenceModule(LightningModule):
         loss: ItemLoss | None = None,
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
+        select_by: str = MONITOR,
+        retraining: RetrainSettings | None = None,
     ) -> None:
         super().__init__()
-        self.compared = compared
+        self.compared, self.select_by = compared, select_by
+        self.retraining = retraining or RetrainSettings()
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
-        self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
+        self.dataset, self.learning_rate = dataset, learning_rate
+        self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(select_by)]))
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
         self._rows: list[Tensor] = []
@@ -101,12 +111,30 @@ class SequenceModule(LightningModule):
         if self.compared is not None:
             chosen = np.isin(rows, self.compared)
             theirs = {name: values[chosen] for name, values in ranks.items()}
-            self.metrics[COMPARED] = metrics_of(theirs, users=self._users_of(rows[chosen]))[MONITOR]
+            figures = metrics_of(theirs, users=self._users_of(rows[chosen]))
+            self.metrics[f"{COMPARED}{self.select_by}"] = figures[self.select_by]
 
     def _users_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Users of validation targets, where some have several."""
         users = self.dataset.split.valid.row_users
         return None if users is None else users[rows]
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
-        return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
+        chosen = self.retraining
+        optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=self.learning_rate,
+            betas=(0.9, chosen.beta2),
+            weight_decay=chosen.weight_decay,
+            fused=True,
+        )
+        if chosen.schedule == "constant":
+            return optimiser
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup = steps // chosen.epochs
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser,
+            lambda step: min((step + 1) / warmup, 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step + 1) / steps))),
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -2,7 +2,7 @@
 
 A search and a retraining, of whatever system, take their batches from here alone.
 
-Who decides what, by the figure :data:`MONITOR`:
+Who decides what, by the figure that ``select_by`` names:
 
 * The best epoch of a search: the users whose validation targets trained no alpha or beta
   (:func:`validation_rows`). A search must not judge itself by users that it trained on.
@@ -33,13 +33,12 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import ShareOfBatches, count, rank
 
 __all__ = [
-    "COMPARED",
     "SELECTION",
     "architecture_batches",
     "item_loss",
@@ -48,9 +47,6 @@ __all__ = [
     "training_batches",
 ]
 
-
-COMPARED = f"selection_users_{MONITOR}"
-"""The same in a retraining's history, over the users by which trials are compared."""
 
 SELECTION = "every user"
 """Who selects in a retraining, as its folder notes it; one without the note was begun when half of the users did."""
@@ -66,6 +62,7 @@ def training_batches(
         masked = MaskedBatches(dataset, max_length, batch_size, settings.seed, settings.history, **masking)
         return _prepared(masked, dataset, settings, 0)
     batches = TrainingBatches(dataset, max_length, batch_size, settings.mode, settings.seed, settings.history)
+    batches.reversed_share = settings.reversed_share
     return _prepared(batches, dataset, settings, 0)
 
 
@@ -88,7 +85,14 @@ def _prepared(batches: Any, dataset: Dataset, settings: TrialSettings, stream: i
 
 def item_loss(dataset: Dataset, settings: TrialSettings) -> ItemLoss:
     """The settings' loss over a dataset's catalogue."""
-    return make_loss(settings.loss, dataset.n_items, settings.gbce_t)
+    return make_loss(
+        settings.loss,
+        dataset.n_items,
+        settings.gbce_t,
+        settings.label_smoothing,
+        settings.horizon,
+        settings.horizon_decay,
+    )
 
 
 def request_of(settings: TrialSettings) -> dict[str, Any]:
@@ -110,7 +114,9 @@ def request_of(settings: TrialSettings) -> dict[str, Any]:
         request["micro_batch"] = settings.micro_batch
     if settings.loss == "gbce":
         request["gbce_t"] = settings.gbce_t
-    return request
+    later = ("label_smoothing", "horizon", "horizon_decay", "reversed_share", "select_by")
+    defaults = {name: TrialSettings.model_fields[name].default for name in later}
+    return request | {name: value for name in later if (value := getattr(settings, name)) != defaults[name]}
 
 
 def selection_batches(

@@ -32,6 +32,11 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
+        label_smoothing=settings.label_smoothing if settings.loss == "softmax" else None,
+        horizon=settings.horizon if settings.loss == "softmax" else None,
+        horizon_decay=settings.horizon_decay if settings.horizon > 1 else None,
+        reversed_share=settings.reversed_share,
+        select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
         retrain=settings.retrain,
@@ -53,7 +58,11 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
     UserError
         A key that was given and one that is recorded exclude each other.
     """
-    recorded = architecture.training.model_dump(exclude_none=True) if architecture.training else {}
+    recorded = (
+        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs"})
+        if architecture.training
+        else {}
+    )
     if "arch_share" in recorded:
         recorded["search"] = {"arch_share": recorded.pop("arch_share")}
     document = _merged(recorded, given.model_dump(by_alias=True, exclude_unset=True))

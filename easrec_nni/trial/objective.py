@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
 from search_spaces import Choice, SpaceConfig
 
@@ -23,15 +23,18 @@ class Objective:
         Which of the three, and its numbers.
     space
         The space that the network is of; the price of cost is for a share of its largest network.
+    figure
+        Figure that selects, as ``select_by`` names it.
     """
 
     settings: ObjectiveSettings
     space: SpaceConfig
+    figure: str = MONITOR
 
     @classmethod
     def of(cls, settings: TrialSettings, space: SpaceConfig) -> Objective:
         """Objective of a trial over its space."""
-        return cls(settings.objective, space)
+        return cls(settings.objective, space, settings.select_by)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""What is maximised.
@@ -45,7 +48,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10, full ranking, of the users that select.
+            Validation NDCG@10 of the users that select, in the ranking that selects.
         cost
             Figures of the network, among them the one that the objective names.
         """
@@ -78,7 +81,7 @@ class Objective:
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Any]:
         """Keys of the final result that say what ``default`` is made of."""
-        known: dict[str, Any] = {"default": self.value(ndcg, cost), f"valid_selection_{MONITOR}": ndcg}
+        known: dict[str, Any] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
         known["objective"] = self.settings.kind
         if self.settings.ceiling is not None:
             # A number, not true or false: the web UI draws and sorts numbers alone.

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from easrec_nni.evaluation.selection import MONITOR
-from easrec_nni.training.protocol import COMPARED
+from easrec_nni.evaluation.selection import COMPARED, MONITOR
 from easrec_nni.trial.nni_io import report_intermediate
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.tensorboard import TensorBoardLog
@@ -46,6 +45,7 @@ class EpochReports:
     ) -> None:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective = objective
+        self.figure = objective.figure if objective else MONITOR
         self._kept: dict[str, Any] = {}
         self._choices = choices
 
@@ -54,7 +54,7 @@ class EpochReports:
         if self.board is not None:
             self.board.epoch(phase, row)
         choices = row if phase == "search" else self._choices
-        figure = row.get(COMPARED, row[MONITOR])
+        figure = row.get(f"{COMPARED}{self.figure}", row[self.figure])
         value = self.objective.epoch_value(figure, choices) if self.objective else figure
         shown = {name: number for name, number in row.items() if name in SHOWN or "@" in name}
         shown = {name: number for name, number in shown.items() if math.isfinite(number)}  # JSON has no NaN
@@ -74,7 +74,7 @@ class EpochReports:
             Largest number of epochs; None where epochs are candidates, whose number nobody knows before.
         """
         self._choices = choices
-        best = max(row[MONITOR] for row in history if all(row[name] == value for name, value in choices.items()))
+        best = max(row[self.figure] for row in history if all(row[name] == value for name, value in choices.items()))
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})

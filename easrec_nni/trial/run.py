@@ -15,7 +15,6 @@ from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.locks import alone
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.history import tell_again
@@ -128,8 +127,8 @@ def final_result(
     """What NNI is told at the end of any trial: of a search, of a given architecture, of a study's cell.
 
     ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
-    NDCG@10 (full ranking) over the users whose validation targets trained no architecture parameter. Figures of the
-    test set have keys of their own and decide nothing.
+    NDCG@10, in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter.
+    Figures of the test set have keys of their own and decide nothing.
 
     ``architecture`` (the whole document on one line) and ``files_at`` (the machine and folder of the files) let
     ``easrec export`` do without the trial's folder, which stays on the worker.
@@ -153,10 +152,10 @@ def final_result(
     costs = {**figures["cost"], **inference}
     objective = Objective.of(settings, space)
     return {
-        **objective.keys(chosen[MONITOR], costs),
-        "default_standard_error": chosen[f"{MONITOR}_standard_error"],
+        **objective.keys(chosen[settings.select_by], costs),
+        "default_standard_error": chosen[f"{settings.select_by}_standard_error"],
         **{f"valid_{name}": value for name, value in figures["valid"].items()},
-        **{f"test_{name}": value for name, value in figures["test"].items()},
+        **{f"test_{name}": value for name, value in {**figures["test"], **figures.get("test_refitted", {})}.items()},
         **costs,
         **(_network_keys(architecture, folder) if architecture is not None else {}),
         "seed": settings.seed,

@@ -78,6 +78,7 @@ class TrainingBatches:
         else:
             self.samples = prefix_samples(dataset, max_length)
         self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.reversed_share = 0.0
 
     def set_epoch(self, epoch: int) -> None:
         """Fix the order of the next iteration."""
@@ -87,17 +88,26 @@ class TrainingBatches:
         return math.ceil(len(self.samples.starts) / self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
+        turned = np.random.default_rng((self.seed, self.epoch, 1))
         for numbers in self._sample_numbers(np.random.default_rng((self.seed, self.epoch))):
             pieces = self._cut(numbers)  # [B, T + 1]
+            if self.reversed_share:
+                rows = turned.random(len(pieces)) < self.reversed_share
+                pieces[rows] = self._cut(numbers, backwards=True)[rows]
             targets = pieces[:, 1:] if self.every_position else pieces[:, -1]  # [B, T] or [B]
             if self.every_position:
                 is_new = np.arange(targets.shape[1], 0, -1) <= self.samples.targets[numbers, None]  # [B, T]
                 targets = np.where(is_new & (pieces[:, :-1] != 0), targets, 0)
             yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
 
-    def _cut(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _cut(self, numbers: NDArray[np.int64], backwards: bool = False) -> NDArray[np.int64]:
         """Samples ``[B]`` with their last target, ``[B, T + 1]``."""
-        return padded(self.items, self.samples.starts[numbers], self.samples.ends[numbers])
+        starts, ends = self.samples.starts[numbers], self.samples.ends[numbers]
+        if not backwards:
+            return padded(self.items, starts, ends)
+        index = starts[:, None] + np.arange(int((ends - starts).max()))[::-1]
+        items = self.items[np.minimum(index, len(self.items) - 1)]
+        return np.where(index < ends[:, None], items, 0).astype(np.int64)
 
     def _sample_numbers(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """Numbers of the samples of each batch, ``[B]``."""

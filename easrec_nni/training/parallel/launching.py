@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -37,6 +37,7 @@ class Job(TypedDict):
     out: str
     architecture: str | None
     weights: str | None
+    refit_epochs: NotRequired[int]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, search
+from easrec_nni.architecture.training_settings import RetrainSettings
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
@@ -83,7 +84,7 @@ def test_nobody_who_trained_alpha_counts_among_those_who_did_not(
     )
     known = done.metrics["settings"]
     assert {key: known[key] for key in TRAINING} == TRAINING
-    assert known["retrain"] == {**RETRAIN, "weights": "inherit"}
+    assert known["retrain"] == {**RetrainSettings().model_dump(), **RETRAIN, "weights": "inherit"}
     expected = ndcg_of(done.network, tiny_dataset, everyone - trained)
     assert done.metrics["valid_selection_users"]["ndcg@10_full"] == pytest.approx(expected, abs=1e-12)
     with_others = ndcg_of(done.network, tiny_dataset, everyone)
