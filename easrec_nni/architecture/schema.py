@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.splits import LEAVE_ONE_OUT
 from search_spaces.attention import ATTENTIONS
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
@@ -61,11 +62,18 @@ class DatasetReference(_Part):
     fingerprint: str = Field("", description="checksum of the prepared dataset")
     n_users: int = Field(ge=1)
     n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
+    split: str = Field(LEAVE_ONE_OUT, description="what trained and what was a target; none: everything trained")
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """Reference to a dataset."""
-        return cls(name=dataset.name, fingerprint=dataset.fingerprint, n_users=dataset.n_users, n_items=dataset.n_items)
+        return cls(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            n_users=dataset.n_users,
+            n_items=dataset.n_items,
+            split=dataset.split.name,
+        )
 
 
 class ArchitectureSchema(_Part):
@@ -97,7 +105,7 @@ class ArchitectureSchema(_Part):
     def _check_names(self) -> Self:
         """Names are shown in terminals, which obey some characters."""
         names = [*self.cost, *self.metrics, *self.versions, *self.versions.values(), *self.space.feature_names]
-        for name in [*names, self.dataset.name if self.dataset else ""]:
+        for name in [*names, *([self.dataset.name, self.dataset.split] if self.dataset else [])]:
             if not name.isprintable():
                 raise ValueError(f"the name {name[:40]!r} has characters that cannot be printed")
         return self

@@ -52,7 +52,7 @@ def evaluate_command(
     names = _split(protocol or [])
     begin_training_command(threads)
     from easrec_nni.architecture.document import Architecture
-    from easrec_nni.architecture.run_folder import check_dataset
+    from easrec_nni.architecture.run_folder import check_evaluated
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.common.errors import UserError
     from easrec_nni.data import load_dataset
@@ -71,7 +71,7 @@ def evaluate_command(
     if is_refitted and part == "valid":
         raise UserError(f"{run} was trained on the validation targets (a refit): evaluate it on --part test")
     dataset = load_dataset(name)
-    check_dataset(architecture, dataset)
+    check_evaluated(architecture, dataset, run)
     network = load_network(architecture, run / "weights.safetensors")
     if compile_first:
         from easrec_nni.architecture.compiling import compile_scoring
@@ -80,10 +80,13 @@ def evaluate_command(
     figures, _ = evaluate_fully(network, dataset, part, ks, tuple(names) or PROTOCOLS)
     if is_refitted:
         figures = {f"{figure}{REFITTED}": value for figure, value in figures.items()}
+    targets = dataset.split.part(part)
+    print(f"{part}, split {dataset.split.name}: {len(targets)} targets of {targets.n_users} users")
     for metric, value in figures.items():
         print(f"{metric}: {value!r}")
     if out is not None:
-        write_json(out, figures)
+        about = {"dataset": dataset.name, "split": dataset.split.name, "part": part, "users": targets.n_users}
+        write_json(out, {**figures, **about, "targets": len(targets)})
 
 
 def _split(texts: Sequence[str]) -> list[str]:

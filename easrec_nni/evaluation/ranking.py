@@ -13,6 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.padding import padded
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.splits.checks import check_targets
 from easrec_nni.evaluation.metrics import full_ranks, metrics_from_ranks, sampled_ranks
 
 __all__ = ["KNOWN_PROTOCOLS", "PROTOCOLS", "Ranker", "metrics_of"]
@@ -56,7 +57,7 @@ class Ranker:
     Raises
     ------
     UserError
-        There is no such part.
+        There is no such part, or no target, as everything trains.
     ValueError
         There is no such protocol.
     """
@@ -66,6 +67,7 @@ class Ranker:
             raise UserError(f"part={part!r}: evaluate on valid or test")
         self.protocols = tuple(dict.fromkeys(protocols))
         self.negatives = {name: dataset.negatives(name, part) for name in protocols if name not in ("full", "unseen")}
+        check_targets(dataset.split, f"the dataset {dataset.name}: ")
         self.dataset, self.targets = dataset, dataset.split.part(part)
         unknown = self.targets.unknown_items
         self.unknown = torch.from_numpy(unknown) if len(unknown) else None

@@ -22,7 +22,7 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
 from search_spaces import EASRecSpace
 
-__all__ = ["read_metrics", "run_metrics"]
+__all__ = ["metrics_without_figures", "read_metrics", "run_metrics", "validated_epochs"]
 
 
 _logger = logging.getLogger(__name__)
@@ -84,3 +84,62 @@ def run_metrics(
         **provenance(),
     }
     return metrics, ranks
+
+
+def validated_epochs(run: str | Path | None, inherited: bool) -> int:
+    """Epochs behind the best network of a validated run.
+
+    Parameters
+    ----------
+    run
+        Folder of a retraining.
+    inherited
+        Whether the training that is to last as long begins from a supernet's weights.
+
+    Raises
+    ------
+    UserError
+        There is no such run, it began otherwise, or no epoch of it was better than its beginning.
+    """
+    advice = "give its folder (--validated FOLDER), or a number (--epochs N)"
+    if run is None or not (Path(run) / "metrics.json").is_file():
+        raise UserError(
+            f"a training on all data takes its number of epochs from a validated run, and {run or 'none'} is no such "
+            f"folder: {advice}"
+        )
+    training = read_metrics(run)["training"]
+    if not isinstance(training.get("best_epoch"), int):
+        raise UserError(f"{run} was trained on all data itself, so that it tells no number of epochs: {advice}")
+    if (training.get("weights") == "inherited") != inherited:
+        begun = "--weights SUPERNET" if training.get("weights") == "inherited" else "--scratch"
+        raise UserError(f"{run} began with {begun}, which its number of epochs belongs to: give {begun}, or --epochs N")
+    if training["best_epoch"] < 0:
+        raise UserError(f"no epoch of {run} was better than the network that it began with: give --epochs N")
+    return int(training["best_epoch"]) + 1
+
+
+def metrics_without_figures(
+    architecture: Architecture,
+    dataset: Dataset,
+    settings: TrialSettings,
+    history: list[dict[str, float]],
+    inherited: bool,
+) -> dict[str, Any]:
+    """Contents of ``metrics.json`` of a network that was trained on all data: nothing is left to measure it by."""
+    return {
+        "test": {},
+        "valid": {},
+        "valid_selection_users": {},
+        "cost": architecture_cost(architecture.space, architecture.choices).as_dict(),
+        "training": {
+            "trained_on": "all interactions, those of validation and test too",
+            "epochs": len(history),
+            "seconds": sum(row["seconds"] for row in history),
+            "threads": torch.get_num_threads(),
+            "weights": "inherited" if inherited else "scratch",
+        },
+        "choices": architecture.choices.model_dump(mode="json"),
+        "dataset": DatasetReference.of(dataset).model_dump(),
+        "settings": settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        **provenance(),
+    }

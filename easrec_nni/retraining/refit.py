@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning import LightningModule, Trainer
 
@@ -51,7 +51,7 @@ class _RefitRecord(EpochRecord):
             write_history(self.history, self.folder / "history.csv")
             if self.out_of_patience:
                 save_weights(self.weights(), self.folder / "best.safetensors")
-        _logger.info("refit, epoch %d: loss %.4f, %.1f s", row["epoch"], row["train_loss"], row["seconds"])
+        _logger.info("epoch %d, not validated: loss %.4f, %.1f s", row["epoch"], row["train_loss"], row["seconds"])
         if self.on_epoch:
             self.on_epoch(row)
         if self.out_of_patience:
@@ -66,8 +66,9 @@ def fit_again(
     epochs: int,
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    through: Literal["valid", "test"] = "valid",
 ) -> list[dict[str, float]]:
-    """Train a network on training and validation interactions; rows of its epochs.
+    """Train a network on training and validation interactions, or on all; rows of its epochs.
 
     Parameters
     ----------
@@ -79,6 +80,8 @@ def fit_again(
         Folder of the refit, which can be resumed.
     epochs
         Epochs of training behind the validated run's best network.
+    through
+        Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
     """
     chosen, length = settings.retrain, network.config.max_length
     # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
@@ -102,7 +105,7 @@ def fit_again(
     seed_apart(settings.seed)
     trainer.fit(
         module,
-        training_batches(dataset.trained_through("valid"), settings, length, chosen.batch_size),
+        training_batches(dataset.trained_through(through), settings, length, chosen.batch_size),
         ckpt_path=folder.checkpoint,
         weights_only=True,
     )

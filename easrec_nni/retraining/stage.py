@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.features import set_features
@@ -18,9 +18,10 @@ from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
 from easrec_nni.evaluation.selection import validation_rows
-from easrec_nni.retraining.metrics import read_metrics, run_metrics
+from easrec_nni.retraining.metrics import metrics_without_figures, read_metrics, run_metrics, validated_epochs
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
@@ -34,7 +35,10 @@ from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace
 
-__all__ = ["Retrained", "retrain", "take_part_in_retraining"]
+__all__ = ["Retrained", "retrain", "retrain_on_all_data", "take_part_in_retraining"]
+
+ALL_DATA_EPOCHS = "all_data_epochs"
+"""Key of a request: epochs of a training on all interactions."""
 
 
 _logger = logging.getLogger(__name__)
@@ -133,6 +137,84 @@ def retrain(
     return Retrained(network, metrics, folder.path)
 
 
+def retrain_on_all_data(
+    architecture: Architecture | str | Path,
+    data: Dataset | str | Path,
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    validated: str | Path | None = None,
+    weights: str | Path | None = None,
+    settings: TrialSettings | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> Retrained:
+    """Train the network of an architecture on all interactions, targets of validation and test too, to serve it.
+
+    Nothing selects the epoch and nothing is left to test by: there are no figures, and evaluation refuses the network.
+
+    Parameters
+    ----------
+    architecture, weights, settings, progress, on_epoch, restart
+        As in :func:`retrain`.
+    data
+        A dataset of any split, or what :func:`~easrec_nni.data.load_dataset` takes.
+    out
+        Folder for ``weights.safetensors``, ``architecture.json``, ``metrics.json`` without figures, ``history.csv``.
+    epochs
+        Epochs to train; None: those behind the best network of the validated run.
+    validated
+        Folder of that run; None: the folder that the architecture's file is in.
+
+    Raises
+    ------
+    UserError
+        There is no validated run and no number of epochs, or the run began with other weights.
+    """
+    file = None if isinstance(architecture, Architecture) else Path(architecture)
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.read(architecture)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
+    served = dataset.trained_through("test")
+    check_trainable(dataset.offsets, served.split, dataset.n_items, f"the dataset {dataset.name}: ")
+    check_dataset(architecture, dataset)
+    check_mode(settings.mode, architecture.space)
+    if epochs is None:
+        epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
+    network = _network(architecture, dataset, settings, weights)
+    request = {**_request(architecture, dataset, settings, weights), ALL_DATA_EPOCHS: epochs}
+    folder = RunFolder(out, request, restart)
+    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, str(file)))
+    if (folder.path / "metrics.json").is_file():
+        _logger.info("%s is complete: taken as it is", folder.path)
+        network = load_network(architecture, folder.path / "weights.safetensors").eval()
+        return Retrained(network, read_metrics(folder.path), folder.path)
+    job = _job(architecture, dataset, settings, folder, weights)
+    with side_by_side(
+        settings.devices,
+        {**job, "refit_epochs": epochs, "refit_through": "test"},
+        "easrec_nni.retraining.worker",
+    ):
+        history = fit_again(network, dataset, settings, folder, epochs, progress, on_epoch, "test")
+    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+    save_weights(network.state_dict(), folder.path / "weights.safetensors")
+    metrics = metrics_without_figures(architecture, served, settings, history, weights is not None)
+    known = {name: value for name, value in architecture.metrics.items() if not name.startswith("retrained_")}
+    architecture.model_copy(
+        update={
+            "dataset": DatasetReference.of(served),
+            "training": _training(architecture, settings),
+            "metrics": known,
+            "cost": metrics["cost"],
+        }
+    ).write(folder.path / "architecture.json")
+    (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
+    write_json(folder.path / "metrics.json", metrics)  # last: its presence says that the run is complete
+    return Retrained(network.eval(), metrics, folder.path)
+
+
 def _train(
     network: EASRecSpace,
     architecture: Architecture,
@@ -154,7 +236,9 @@ def _train(
     metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
     write_ranks(ranks, folder.path / RANKS_FILE)
     known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
-    identity = architecture.dataset or DatasetReference.of(dataset)
+    identity = architecture.dataset
+    if identity is None or identity.split != dataset.split.name:  # what the weights were trained on
+        identity = DatasetReference.of(dataset)
     architecture.model_copy(
         update={
             "dataset": identity,
@@ -203,15 +287,16 @@ def take_part_in_retraining(
     out: str | Path,
     weights: str | Path | None,
     refit_epochs: int | None = None,
+    refit_through: Literal["valid", "test"] = "valid",
 ) -> None:
     """A process' share of what :func:`retrain` leads in another one: the training alone, nothing is written."""
     dataset = load_dataset(data)
     network = _network(architecture, dataset, settings, weights)
     if refit_epochs is not None:
-        request = {**_request(architecture, dataset, settings, weights), "refit_epochs": refit_epochs}
-        fit_again(
-            network, dataset, settings, RunFolder(out, request, later=["selection"]), refit_epochs, progress=False
-        )
+        name = "refit_epochs" if refit_through == "valid" else ALL_DATA_EPOCHS
+        request = {**_request(architecture, dataset, settings, weights), name: refit_epochs}
+        folder = RunFolder(out, request, later=["selection"])
+        fit_again(network, dataset, settings, folder, refit_epochs, progress=False, through=refit_through)
         return
     folder = _folder(out, architecture, dataset, settings, weights)
     _fit(network, dataset, settings, folder, progress=False, on_epoch=None)

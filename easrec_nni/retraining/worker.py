@@ -15,7 +15,15 @@ def _take_part(job: Job) -> None:
     assert job["architecture"] is not None
     architecture = Architecture.model_validate_json(job["architecture"])
     settings = TrialSettings.parse(job["settings"], "job")
-    take_part_in_retraining(architecture, job["data"], settings, job["out"], job["weights"], job.get("refit_epochs"))
+    take_part_in_retraining(
+        architecture,
+        job["data"],
+        settings,
+        job["out"],
+        job["weights"],
+        job.get("refit_epochs"),
+        job.get("refit_through", "valid"),
+    )
 
 
 if __name__ == "__main__":
