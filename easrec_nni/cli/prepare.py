@@ -178,6 +178,7 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     lines += [f"dropped: {count} {reason}" for reason, count in manifest.dropped.items()] or ["dropped: nothing"]
     for key, short in manifest.negatives.users_short.items():
         if short:
-            lines.append(f"negatives {key}: {short} users have fewer than {manifest.negatives.k} candidates")
+            rows = "targets" if manifest.split.parts else "users"
+            lines.append(f"negatives {key}: {short} {rows} have fewer than {manifest.negatives.k} candidates")
     lines.append(f"written to {path}")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

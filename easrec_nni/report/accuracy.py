@@ -65,7 +65,7 @@ def accuracy_records(section: Section) -> list[Record]:
     records = []
     for system in systems:
         record: Record = {
-            "dataset": section.dataset.name,
+            "dataset": section.dataset.title,
             "system": system.name,
             "title": system.label,
             "group": system.first.group,
@@ -121,7 +121,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
 def published_table(section: Section, records: Sequence[Record]) -> Table | None:
     """Test figures of ours beside those of the paper's Table III; None where one of the two is not known."""
     name, _ = published_for(section.dataset.name)
-    ours = f"ours, {section.dataset.name}, {PUBLISHED_PROTOCOL}"
+    ours = f"ours, {section.dataset.title}, {PUBLISHED_PROTOCOL}"
     columns = [
         *(Column(f"{metric}@10_{PUBLISHED_PROTOCOL}", TITLES[metric], ours) for metric in METRICS),
         *(Column(f"published_{metric}@10", TITLES[metric], f"published, {name}", published=True) for metric in METRICS),

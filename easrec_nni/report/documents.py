@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
+from easrec_nni.data.splits import LEAVE_ONE_OUT
 
 __all__ = [
     "PROTOCOLS",
@@ -46,6 +47,12 @@ class DatasetIdentity(_Document):
     fingerprint: str
     n_users: int = Field(ge=1)
     n_items: int = Field(ge=1)
+    split: str = LEAVE_ONE_OUT
+
+    @property
+    def title(self) -> str:
+        """Name, with the split where it is not the usual one: figures of two splits are not to be compared."""
+        return self.name if self.split == LEAVE_ONE_OUT else f"{self.name}, split {self.split}"
 
 
 def protocols_of(figures: dict[str, float]) -> tuple[str, ...]:
