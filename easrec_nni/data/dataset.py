@@ -10,8 +10,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import Manifest
-from easrec_nni.data.negatives import training_items, used_negatives
+from easrec_nni.data.negatives import PARTS, training_items, used_negatives
 from easrec_nni.data.splits import Interactions, Split, make_split
 from easrec_nni.data.splits.checks import check_targets, check_trainable
 
@@ -93,10 +94,25 @@ class Dataset:
 
     @cached_property
     def split(self) -> Split:
-        """The split that the manifest names, computed once."""
+        """The split that the manifest names, computed once.
+
+        Raises
+        ------
+        UserError
+            The arrays do not have the targets that the manifest counts.
+        """
         info = self.manifest.split
         split = make_split(info.method, Interactions(self.items, self.offsets, self.times), info.resolved)
-        return split if self.evaluated_users is None else split.of_users(self.evaluated_users)
+        if self.evaluated_users is not None:
+            split = split.of_users(self.evaluated_users)
+        for part in PARTS:
+            found, counted = len(split.part(part)), info.rows(part)
+            if found != counted:
+                raise UserError(
+                    f"the dataset in {self.path} is damaged ({found} {part} targets by the split {info.method} instead "
+                    f"of {counted}): prepare it again with --force"
+                )
+        return split
 
     def trained_through(self, through: Literal["valid", "test"]) -> Dataset:
         """The same data with further parts to train on, which are no targets then.

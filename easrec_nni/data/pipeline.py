@@ -108,7 +108,8 @@ def _reuse(
             "pass --force to replace it, or another --name or --out to keep both"
         )
     dataset = load_dataset(target.absolute())
-    dataset.check_trainable()  # an earlier version prepared any
+    # An earlier version prepared any.
+    check_trainable(dataset.offsets, dataset.split, dataset.n_items, f"the dataset {dataset.name}: ")
     reporter.note(f"already prepared with these settings, reusing {target}")
     return dataset
 

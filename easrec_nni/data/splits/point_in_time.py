@@ -126,7 +126,7 @@ def readable_time(moment: float) -> str:
     """
     seconds = moment / _per_second(moment)
     if not 1e8 < seconds < 1e11:  # 1973 to 5138; smaller numbers count something
-        return str(moment)
+        return str(int(moment)) if float(moment).is_integer() else str(moment)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
