@@ -4,7 +4,8 @@
 opens that folder. Every split comes from `easrec_nni.data.splits`, every sampled negative from `draw_negatives`.
 
 To add a dataset, write one file in ``easrec_nni/data/sources`` and add one line to the registry `NAMED`
-in ``easrec_nni/data/sources/__init__.py``.
+in ``easrec_nni/data/sources/__init__.py``. To add a split, write one file in ``easrec_nni/data/splits`` and add one
+line to the registry `SPLITS` there.
 """
 
 from __future__ import annotations

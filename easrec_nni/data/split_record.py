@@ -89,9 +89,8 @@ def split_lines(info: SplitInfo) -> list[str]:
             f" (training only, fewer than {MIN_EVALUATED_LENGTH} interactions: {info.users_train_only})"
         )
     else:
-        lines.append(
-            f"split: {info.method}{_points(info.resolved or info.method)}; users without any target: {info.users_train_only}"
-        )
+        points = _points(info.resolved or info.method)
+        lines.append(f"split: {info.method}{points}; users without any target: {info.users_train_only}")
         lines += [_part_line(name, info.parts[part]) for part, name in (("valid", "validation"), ("test", "test"))]
     if info.users_to_sample is not None:
         lines.append(
