@@ -41,6 +41,16 @@ def retrain_command(
         bool,
         typer.Option("--refit", help="Then train once more, as long, on training and validation interactions."),
     ] = False,
+    all_data: Annotated[
+        bool,
+        typer.Option("--all-data", help="Train on everything, to serve the network: no validation, no figures."),
+    ] = False,
+    validated: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="With --all-data: run that tells how many epochs, by default the folder of --arch."
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
 ) -> None:
@@ -53,6 +63,9 @@ def retrain_command(
     With --refit the network to serve is in OUT/refitted: trained on the validation interactions too, for as many epochs
     as were best without them; its figures end in _refitted. It can be asked for after the run as well.
 
+    With --all-data every interaction trains, the targets of validation and test too, for as many epochs as were best in
+    the validated run, or exactly --epochs. Such a network is for `easrec recommend`; `easrec evaluate` refuses it.
+
     A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
 
     \b
@@ -60,13 +73,18 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
+      easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
     """  # noqa: D301 (the command line's formatter asks for this character)
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
+    if all_data and refit:
+        raise UserError("--refit trains on validation too, --all-data on everything: give one of them")
+    if validated is not None and not all_data:
+        raise UserError("--validated belongs to --all-data")
     progress = begin_training_command(threads)
 
     given = {
-        "retrain.epochs": epochs,
+        "retrain.epochs": None if all_data else epochs,  # there it is an argument, not a largest number
         "retrain.patience": patience,
         "retrain.batch_size": batch_size,
         "retrain.learning_rate": learning_rate,
@@ -78,8 +96,13 @@ def retrain_command(
     }
     given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
     chosen = read_settings(arch, settings, data, given)
-    result = toolkit.retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
-    show_metrics(result.metrics)
+    how: dict[str, Any] = {"weights": weights, "settings": chosen, "progress": progress, "restart": restart}
+    if all_data:
+        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **how)
+        print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
+    else:
+        result = toolkit.retrain(arch, data, out, **how)
+        show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from easrec_nni.evaluation.metrics import METRICS
 
-__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "check_accuracy", "protocols_of"]
+__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "TEST_USERS", "check_accuracy", "protocols_of"]
 
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 """Rankings of a final evaluation."""
@@ -16,6 +16,9 @@ LATER_PROTOCOLS = ("unseen", "pop100_recbole")
 
 REFITTED = "_refitted"
 """End of the names of figures of a network that was trained on the validation interactions too."""
+
+TEST_USERS = "test_users"
+"""Array of ``ranks.npz``: user of each test target, where users have several."""
 
 
 def protocols_of(figures: Mapping[str, float]) -> tuple[str, ...]:

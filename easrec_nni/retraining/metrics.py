@@ -13,6 +13,7 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
+from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
@@ -27,8 +28,10 @@ __all__ = [
     "RunMetrics",
     "RunTraining",
     "WEIGHTS_FILE",
+    "metrics_without_figures",
     "read_metrics",
     "run_metrics",
+    "validated_epochs",
 ]
 
 METRICS_FILE = "metrics.json"
@@ -39,13 +42,14 @@ class RunTraining(Document):
     """How the training of a network went."""
 
     epochs: int
-    best_epoch: int
+    best_epoch: int | None = None  # none where all data trained
     seconds: float
     threads: int | None = None
     weights: str | None = None
     kept: str | None = None
     micro_batch: dict[str, Number | str | dict[str, float]] = {}
     selected_by: str | None = None
+    trained_on: str | None = None
 
     @classmethod
     def of(cls, record: EpochRecord, *, inherited: bool, micro_batch: dict[str, Any], selected_by: str) -> RunTraining:
@@ -134,3 +138,58 @@ def run_metrics(
         **provenance(),
     )
     return metrics, ranks
+
+
+def validated_epochs(run: str | Path | None, inherited: bool) -> int:
+    """Epochs behind the best network of a validated run.
+
+    Parameters
+    ----------
+    run
+        Folder of a retraining.
+    inherited
+        Whether the training that is to last as long begins from a supernet's weights.
+
+    Raises
+    ------
+    UserError
+        There is no such run, it began otherwise, or no epoch of it was better than its beginning.
+    """
+    advice = "give its folder (--validated FOLDER), or a number (--epochs N)"
+    if run is None or not (Path(run) / METRICS_FILE).is_file():
+        raise UserError(
+            f"a training on all data takes its number of epochs from a validated run, and {run or 'none'} is no such "
+            f"folder: {advice}"
+        )
+    training = read_metrics(run).training
+    if training.best_epoch is None:
+        raise UserError(f"{run} was trained on all data itself, so that it tells no number of epochs: {advice}")
+    if (training.weights == "inherited") != inherited:
+        begun = "--weights SUPERNET" if training.weights == "inherited" else "--scratch"
+        raise UserError(f"{run} began with {begun}, which its number of epochs belongs to: give {begun}, or --epochs N")
+    if training.best_epoch == BEFORE_TRAINING:
+        raise UserError(f"no epoch of {run} was better than the network that it began with: give --epochs N")
+    return training.best_epoch + 1
+
+
+def metrics_without_figures(
+    context: TrialContext, architecture: Architecture, history: list[dict[str, float]], *, inherited: bool
+) -> RunMetrics:
+    """Contents of ``metrics.json`` of a network that was trained on all data: nothing is left to measure it by."""
+    return RunMetrics(
+        test={},
+        valid={},
+        valid_selection_users={},
+        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        training=RunTraining(
+            trained_on="all interactions, those of validation and test too",
+            epochs=len(history),
+            seconds=sum(row["seconds"] for row in history),
+            threads=torch.get_num_threads(),
+            weights="inherited" if inherited else "scratch",
+        ),
+        choices=architecture.choices.model_dump(mode="json"),
+        dataset=DatasetIdentity.of(context.dataset),
+        settings=context.settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        **provenance(),
+    )

@@ -21,11 +21,21 @@ from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
+from easrec_nni.retraining.metrics import (
+    METRICS_FILE,
+    WEIGHTS_FILE,
+    RunMetrics,
+    RunTraining,
+    metrics_without_figures,
+    read_metrics,
+    run_metrics,
+    validated_epochs,
+)
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import BEFORE_TRAINING, AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
@@ -37,7 +47,10 @@ from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecNetwork
 
-__all__ = ["Retrained", "retrain", "retraining_worker"]
+__all__ = ["Retrained", "retrain", "retrain_on_all_data", "retraining_worker"]
+
+ALL_DATA_EPOCHS = "all_data_epochs"
+"""Key of a run's identity: epochs of a training on all interactions."""
 
 WORKER = "easrec_nni.retraining.worker"
 """Program of the other processes of a retraining."""
@@ -138,16 +151,73 @@ def retrain(
     return Retrained(network, metrics, folder.path)
 
 
+def retrain_on_all_data(
+    architecture: Architecture | str | Path,
+    data: Dataset | str | Path,
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    validated: str | Path | None = None,
+    weights: str | Path | None = None,
+    settings: TrialSettings | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> Retrained:
+    """Train the network of an architecture on all interactions, targets of validation and test too, to serve it.
+
+    Nothing selects the epoch and nothing is left to test by: there are no figures, and evaluation refuses the network.
+
+    Parameters
+    ----------
+    architecture, weights, settings, progress, on_epoch, restart
+        As in :func:`retrain`.
+    data
+        A dataset of any split, or what :func:`~easrec_nni.data.load_dataset` takes.
+    out
+        Folder for ``weights.safetensors``, ``architecture.json``, ``metrics.json`` without figures, ``history.csv``.
+    epochs
+        Epochs to train; None: those behind the best network of the validated run.
+    validated
+        Folder of that run; None: the folder that the architecture's file is in.
+
+    Raises
+    ------
+    UserError
+        There is no validated run and no number of epochs, or the run began with other weights.
+    """
+    file = None if isinstance(architecture, Architecture) else Path(architecture)
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.read(architecture)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
+    run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
+    run.check_on_all_data()
+    if epochs is None:
+        epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
+    network, folder = run.network(), run.all_data_folder(out, epochs, restart)
+    origin = "the architecture" if file is None else str(file)
+    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
+    if (folder.path / METRICS_FILE).is_file():
+        _logger.info("%s is complete: taken as it is", folder.path)
+        network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
+    else:
+        metrics = run.train_on_all_data(network, folder, epochs, progress, on_epoch)
+    return Retrained(network.eval(), metrics, folder.path)
+
+
 def retraining_worker(job: Job) -> None:
-    """Train in another process beside :func:`retrain`; writes nothing."""
+    """Train in another process beside :func:`retrain` or :func:`retrain_on_all_data`; writes nothing."""
     assert job["architecture"] is not None
     architecture = Architecture.model_validate_json(job["architecture"])
     settings = TrialSettings.parse(job["settings"], "job")
     context = TrialContext(settings, load_dataset(job["data"]), architecture.space)
     run = _Retraining(context, architecture, job["weights"])
     if "refit_epochs" in job:
-        refit, epochs = Path(job["out"]), job["refit_epochs"]
-        fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
+        out, epochs, through = Path(job["out"]), job["refit_epochs"], job.get("refit_through", "valid")
+        on_all = through == "test"
+        folder = run.all_data_folder(out, epochs) if on_all else run.refit_folder(run.folder(out.parent), epochs)
+        fit_again(run.network(), context, folder, epochs, progress=False, through=through)
         return
     run.fit(run.network(), run.folder(job["out"]), progress=False, on_epoch=None)
 
@@ -167,6 +237,13 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
+    def check_on_all_data(self) -> None:
+        """Refuse what cannot be trained; nothing is reported."""
+        served = self.context.dataset.trained_through("test")
+        check_trainable(served.offsets, served.split, served.n_items, f"the dataset {served.name}: ")
+        check_dataset(self.architecture, served)
+        check_mode(self.context.settings.mode, self.architecture.space)
+
     def network(self) -> EASRecNetwork:
         """The network as its training begins, the same in all processes."""
         seed_everything(self.context.settings.seed)
@@ -176,8 +253,15 @@ class _Retraining:
 
     def folder(self, out: str | Path, restart: bool = False) -> RunFolder:
         """Folder of the run; one that was begun when half of the users selected goes on so."""
+        return RunFolder.open(out, self._identity(), restart, later=["selection"])
+
+    def all_data_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:
+        """Folder of a training on all interactions."""
+        return RunFolder.open(out, {**self._identity(), ALL_DATA_EPOCHS: epochs}, restart)
+
+    def _identity(self) -> dict[str, Any]:
         share = self.context.settings.search.arch_share
-        identity = {
+        return {
             **self.context.identity("retrain"),
             "choices": self.architecture.choices.model_dump(mode="json"),
             "inherited": file_digest(Path(self.weights)) if self.weights is not None else None,
@@ -185,7 +269,6 @@ class _Retraining:
             **({"arch_share": share} if share != SearchSettings().arch_share else {}),
             "selection": SELECTION,
         }
-        return RunFolder.open(out, identity, restart, later=["selection"])
 
     def fit(
         self,
@@ -261,17 +344,17 @@ class _Retraining:
 
     def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
         """Train once more, on training and validation interactions; the figures with those of the refit."""
-        epochs = metrics.training.best_epoch + 1
-        if epochs == 0:
+        best = metrics.training.best_epoch
+        if best is None or best == BEFORE_TRAINING:
             _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
             return metrics
+        epochs = best + 1
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
         with side_by_side(self.context.settings.devices, job, WORKER):
             history = fit_again(network, self.context, again, epochs, progress)
         recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
-        identity = self.architecture.dataset or DatasetReference.of(self.context.dataset)
-        described = self.architecture.model_copy(update={"training": recorded, "dataset": identity})
+        described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_on()})
         refitted = finish_refit(network, described, self.context, again, history)
         metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
         write_json(folder.path / METRICS_FILE, metrics.as_json())
@@ -291,7 +374,7 @@ class _Retraining:
         figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
         self.architecture.model_copy(
             update={
-                "dataset": self.architecture.dataset or DatasetReference.of(self.context.dataset),
+                "dataset": self._trained_on(),
                 "training": self._recorded(),
                 "metrics": {**self.architecture.metrics, **figures},
                 "cost": metrics.cost,
@@ -299,6 +382,43 @@ class _Retraining:
         ).write(folder.path / "architecture.json")
         copy_whole(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
+
+    def train_on_all_data(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        epochs: int,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train on all interactions, in as many processes as there are devices, and write the results."""
+        arguments = self.context.job(folder.path, self.architecture, self.weights)
+        job: Job = {**arguments, "refit_epochs": epochs, "refit_through": "test"}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, through="test")
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
+        served = self.context.trained_through("test")
+        metrics = metrics_without_figures(served, self.architecture, history, inherited=self.weights is not None)
+        figures = self.architecture.metrics.items()
+        self.architecture.model_copy(
+            update={
+                "dataset": DatasetReference.of(served.dataset),
+                "training": self._recorded(),
+                "metrics": {name: value for name, value in figures if not name.startswith("retrained_")},
+                "cost": metrics.cost,
+            }
+        ).write(folder.path / "architecture.json")
+        copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+        write_json(folder.path / METRICS_FILE, metrics.as_json())  # last: its presence says that the run is complete
+        return metrics
+
+    def _trained_on(self) -> DatasetReference:
+        """Dataset that the weights were trained on: the architecture's own, unless it is split otherwise."""
+        reference = self.architecture.dataset
+        if reference is None or reference.split != self.context.dataset.split.name:
+            return DatasetReference.of(self.context.dataset)
+        return reference
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""

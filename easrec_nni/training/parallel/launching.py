@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -39,6 +39,7 @@ class Job(TypedDict):
     architecture: str | None
     weights: str | None
     refit_epochs: NotRequired[int]
+    refit_through: NotRequired[Literal["valid", "test"]]
 
 
 @contextmanager

@@ -76,7 +76,7 @@ def test_nobody_who_trained_alpha_counts_among_those_who_did_not(
 ) -> None:
     """As in the README: the architecture and its weights, and not a word on how it was searched."""
     found, trained = searched
-    everyone = set(range(len(tiny_dataset.split.eval_users)))
+    everyone = set(range(len(tiny_dataset.split.test.users)))
     assert len(trained) == 32 and len(everyone) == 40
     file = found.supernet.with_name("architecture.json")
     done = retrain(
@@ -285,7 +285,7 @@ def test_every_user_selects_and_the_inherited_network_has_a_row(
     rows = read_history(tmp_path / "history.csv")
     assert [row["epoch"] for row in rows] == [-1, 0, 1] == [row["epoch"] for row in told]
     assert math.isnan(rows[0]["train_loss"]) and all(math.isfinite(row["train_loss"]) for row in rows[1:])
-    everyone = set(range(len(tiny_dataset.split.eval_users)))
+    everyone = set(range(len(tiny_dataset.split.test.users)))
     inherited = load_network(found.architecture, found.supernet).eval()
     best = max(rows, key=lambda row: row["ndcg@10_full"])
     for row, network in ((rows[0], inherited), (best, done.network)):
