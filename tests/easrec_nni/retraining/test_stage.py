@@ -156,8 +156,8 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
 ) -> None:
     arch = searched[0].supernet.with_name("architecture.json")
     taken = (
-        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, gbce_t 0.5, "
-        "select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
+        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, "
+        "gbce_t 0.5, select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
         "retrain.learning_rate 0.002"
     )
     assert said(arch, tiny_dataset, tmp_path / "a", caplog) == taken
