@@ -27,7 +27,7 @@ from easrec_nni.data.reading import MISSING_WORDS
 
 pytestmark = pytest.mark.usefixtures("any_size")
 
-# Ids as people have them: numbers, words of any script, quotes, delimiters, blanks, ends of lines, what looks like code.
+# Ids as people have them: numbers, words of any script, quotes, delimiters, blanks, ends of lines, what looks like code
 ODD = [
     "",
     " ",
