@@ -5,8 +5,9 @@ What a program needs is re-exported here; spaces and strategies come from :mod:`
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from easrec_nni.common.lazy import lazy_names
 
 if TYPE_CHECKING:
     from easrec_nni.architecture.document import Architecture
@@ -37,26 +38,4 @@ __all__ = [
     "search",
 ]
 
-_HOMES = {
-    "Architecture": "easrec_nni.architecture.document",
-    "Choice": "search_spaces",
-    "Dataset": "easrec_nni.data",
-    "EASRec": "strategies",
-    "EASRecSpace": "search_spaces",
-    "SpaceConfig": "search_spaces",
-    "StreamingRecommender": "easrec_nni.serving",
-    "TrialSettings": "easrec_nni.settings.trial",
-    "UserError": "easrec_nni.common.errors",
-    "evaluate": "easrec_nni.evaluation.scoring",
-    "load_dataset": "easrec_nni.data",
-    "prepare": "easrec_nni.data",
-    "retrain": "easrec_nni.retraining.stage",
-    "search": "easrec_nni.searching.stage",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Load what is asked for, and only that: torch and NNI take seconds, for which `easrec --help` should not wait."""
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'easrec_nni' has no attribute {name!r}")
+__getattr__ = lazy_names(__name__)

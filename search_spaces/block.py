@@ -65,7 +65,6 @@ class Block(nn.Module):
         self.heads, self.hidden, self.inner = config.heads, hidden, inner
         self.causal, self.key_norm = config.direction == "causal", config.key_norm
         self.dropout = config.dropout
-        self.attention_dropout = config.dropout if config.attention_dropout is None else config.attention_dropout
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.out = nn.Linear(hidden, hidden)
         self.attention_norm = nn.LayerNorm(hidden)
@@ -116,39 +115,75 @@ class Block(nn.Module):
     ) -> list[Tensor]:
         """Outputs at one hidden and several inner widths; attention and the first dense layer are computed once.
 
-        Inner widths are prefixes of each other, so that the second dense layer's outputs are running sums over the
-        segments between them. Factors are multiplied into the last LayerNorm's weights, which costs d numbers where
-        the output would cost ``B N d``, in either direction. What several hidden widths have in common may be given.
+        Parameters
+        ----------
+        states, batch, hidden
+            As in :meth:`forward`. M below is N, or 1 if the batch asks for the last position only.
+        inners
+            Inner widths, in any order.
+        factors
+            A number for each inner width, with which its output is multiplied.
+        shared
+            What several hidden widths have in common.
+
+        Returns
+        -------
+        list
+            ``[B, M, hidden]`` for each inner width.
         """
         shared = shared or self.shared_parts(states, batch, [hidden])
-        source = batch.input(hidden) if states is None else states[..., :hidden]
-        gate_input = batch.input(hidden)
-        residual = batch.newest(source) if batch.last_only else source
-        mixed = self._attend(residual, source, batch.mask, hidden, shared.projections.get(hidden))
+        source = batch.input(hidden) if states is None else states[..., :hidden]  # [B, N, hidden]
+        gate_input = batch.input(hidden)  # [B, N, hidden]
+        residual = source
+        if batch.last_only:
+            residual = batch.newest(source)  # [B, 1, hidden]
+            gate_input = batch.newest(gate_input) if self.hidden_gate is not None else gate_input
+        mixed = self._attend(residual, source, batch.mask, hidden, shared.projections.get(hidden))  # [B, M, hidden]
         attended = self._norm(self.attention_norm, _added(residual, mixed, shared.attention_dropout), hidden)
-        if self.hidden_gate is not None and batch.last_only:
-            gate_input = batch.newest(gate_input)
-        # gamma goes into the weights behind a gate: a few thousand products instead of one for every position.
-        expand, contract, feed = self.expand.weight, self.contract.weight, attended
-        if self.hidden_gate is not None:
-            feed = attended * self.hidden_gate(gate_input, hidden, scaled=False)
-            expand = self.hidden_gate.scale * expand
         widths = sorted(set(inners))
-        expanded = F.gelu(F.linear(feed, expand[: widths[-1], :hidden], self.expand.bias[: widths[-1]]))
-        if self.inner_gate is not None:
-            expanded = expanded * self.inner_gate(gate_input, widths[-1], scaled=False)
-            contract = self.inner_gate.scale * contract
-        contracted: dict[int, Tensor] = {}  # before the last LayerNorm
-        running, parts = attended, segments(widths)
-        pieces = expanded.split([end - begin for begin, end in parts], dim=-1)
-        for (begin, end), piece in zip(parts, pieces, strict=True):
-            bias = None if begin else self.contract.bias[:hidden]
-            running = _added(running, F.linear(piece, contract[:hidden, begin:end], bias), shared.output_dropout)
-            contracted[end] = running
+        expanded, contract = self._gated_feed_forward(attended, gate_input, hidden, widths[-1])
+        contracted = self._running_contraction(attended, expanded, contract, widths, shared.output_dropout)
+        # c * LayerNorm(x) = norm(x) * (c * weight) + c * bias: d products where the output would cost B N d.
         return [
             self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
             for place, width in enumerate(inners)
         ]
+
+    def _gated_feed_forward(
+        self, attended: Tensor, gate_input: Tensor, hidden: int, inner: int
+    ) -> tuple[Tensor, Tensor]:
+        """Activations ``[B, M, inner]`` of the first dense layer, and the weight ``[h, D]`` of the second.
+
+        A gate multiplies its input by gamma * g. As (gamma * g * x) W = (g * x) (gamma * W), gamma goes into the weight
+        behind the gate: a few thousand products instead of one for every position.
+        """
+        expand, contract, feed = self.expand.weight, self.contract.weight, attended  # [D, h], [h, D], [B, M, hidden]
+        if self.hidden_gate is not None:
+            feed = attended * self.hidden_gate(gate_input, hidden, scaled=False)
+            expand = self.hidden_gate.scale * expand
+        expanded = F.gelu(F.linear(feed, expand[:inner, :hidden], self.expand.bias[:inner]))  # [B, M, inner]
+        if self.inner_gate is not None:
+            expanded = expanded * self.inner_gate(gate_input, inner, scaled=False)
+            contract = self.inner_gate.scale * contract
+        return expanded, contract
+
+    def _running_contraction(
+        self, attended: Tensor, expanded: Tensor, contract: Tensor, widths: Sequence[int], dropout: Tensor | None
+    ) -> dict[int, Tensor]:
+        """Second dense layer and residual ``[B, M, hidden]`` at each of the ascending inner widths.
+
+        A width begins like the next: x[:96] W[:96] = x[:64] W[:64] + x[64:96] W[64:96], so that all widths together are
+        running sums that cost what the widest costs alone.
+        """
+        hidden, running = attended.shape[-1], attended
+        contracted: dict[int, Tensor] = {}
+        parts = segments(widths)
+        pieces = expanded.split([end - begin for begin, end in parts], dim=-1)  # [B, M, end - begin]
+        for (begin, end), piece in zip(parts, pieces, strict=True):
+            bias = None if begin else self.contract.bias[:hidden]
+            running = _added(running, F.linear(piece, contract[:hidden, begin:end], bias), dropout)
+            contracted[end] = running
+        return contracted
 
     def shared_parts(self, states: Tensor | None, batch: Batch, widths: Sequence[int]) -> SharedParts:
         """What hidden widths have in common: draws of dropout, and behind layer 1 queries, keys and values.
@@ -176,7 +211,7 @@ class Block(nn.Module):
             weight, bias = self._qkv_slice(hidden)
             (query,) = self._split(F.linear(residual, weight[:hidden], bias[:hidden]), 1)
             key, value = projections or self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
-        dropout = self.attention_dropout if self.training else 0.0
+        dropout = self.dropout if self.training else 0.0
         heads = self.attention(query, key, value, mask, self.causal, self.key_norm, dropout)
         joined = heads.transpose(1, 2).flatten(2)  # [B, M, hidden]
         return F.linear(joined, self._out_slice(hidden), self.out.bias[:hidden])

@@ -13,7 +13,7 @@ from search_spaces.block import Block
 from search_spaces.config import SpaceConfig, candidate_label
 from search_spaces.embedding import Batch
 
-__all__ = ["Candidates", "SharedCandidates", "make_candidates"]
+__all__ = ["Candidates", "KeptDimensions", "SharedCandidates", "make_candidates"]
 
 # A candidate with less weight than this cannot move the mixture: its output is normalised, of order 1.
 NEGLIGIBLE_WEIGHT = 1e-9
@@ -144,3 +144,29 @@ def make_candidates(config: SpaceConfig, layer: int) -> Candidates:
         for hidden, inner in config.candidates
     }
     return Candidates(config, blocks)
+
+
+class KeptDimensions(LayerChoice):
+    """Which hidden dimensions the chosen candidate keeps: ones, then zeros; mixed as the candidates are.
+
+    It bears their label, ``pruning``, so that one choice holds for the layers and for the vectors of items alike. (A
+    strategy whose layers draw by themselves takes it for one more layer.)
+    """
+
+    def __init__(self, config: SpaceConfig) -> None:
+        nothing: dict[str, nn.Module] = {candidate_label(*candidate): nn.Identity() for candidate in config.candidates}
+        super().__init__(nothing, label="pruning")
+        widths = [config.hidden_width(hidden) for hidden, _ in config.candidates]
+        self.masks = [[float(place < width) for place in range(config.hidden)] for width in widths]
+
+    def forward(self, like: Tensor) -> Tensor:
+        """Dry run: the largest candidate's, ``[d]``."""
+        return self.run(0, like)
+
+    def run(self, index: int, like: Tensor) -> Tensor:
+        """One candidate's, ``[d]``, of the type and on the device of ``like``."""
+        return like.new_tensor(self.masks[index])
+
+    def mix(self, weights: Tensor, like: Tensor) -> Tensor:
+        """Sum of all candidates', each times its weight (``[m]``, p of Eq. 10): ``[d]``."""
+        return weights.to(like) @ like.new_tensor(self.masks)

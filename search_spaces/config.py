@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = ["BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
+__all__ = ["ATTENTION_NAMES", "BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
+
+ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
+"""Keys of :data:`search_spaces.attention.ATTENTIONS`; here, so that a file can be checked without importing torch."""
 
 BIDIRECTIONAL_ONLY = frozenset({"linformer"})
 """Forms in which every position has a part in all others."""
@@ -107,12 +110,6 @@ class SpaceConfig(BaseModel):
         "state", description="what items are scored with: the newest state, or CORE's weighted sum of the history"
     )
     core_temperature: float = Field(0.07, gt=0, description="core: cosines are divided by it, tau")
-    scores: Literal["product", "cosine"] = Field(
-        "product", description="score of an item: product or cosine with the state"
-    )
-    score_temperature: float = Field(0.07, gt=0, description="scores: cosine: cosines are divided by it")
-    initialisation: Literal["normal", "xavier"] = Field("normal", description="embeddings: N(0, 0.02) or Xavier's")
-    attention_dropout: float | None = Field(None, ge=0, lt=1, description="of attention weights; dropout by default")
     features: Literal["none", "fused", "stream"] = Field(
         "none", description="item features: none, fused with the items (SASRecF), or a stream of their own (FDSA)"
     )

@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from nni.nas.nn.pytorch import LayerChoice
 from torch import Tensor, nn
 
-from search_spaces.config import SpaceConfig, candidate_label
+from search_spaces.config import SpaceConfig
 from search_spaces.dropout import dropout
 from search_spaces.embedding import Batch
 from search_spaces.exponent import SMALLEST_SUM, clipped_exp
 
-__all__ = ["CoreHead", "KeptDimensions"]
+__all__ = ["CoreHead"]
 
 # A vector shorter than this has no direction: the sum over no items, or an item that dropout has emptied.
 SMALLEST_NORM = 1e-6
-
-
-class KeptDimensions(LayerChoice):
-    """Which hidden dimensions the chosen candidate keeps: ones, then zeros; mixed as the candidates are.
-
-    It bears their label, ``pruning``, so that one choice holds for the layers and for the vectors of items alike. (A
-    strategy whose layers draw by themselves takes it for one more layer.)
-    """
-
-    def __init__(self, config: SpaceConfig) -> None:
-        nothing: dict[str, nn.Module] = {candidate_label(*candidate): nn.Identity() for candidate in config.candidates}
-        super().__init__(nothing, label="pruning")
-        widths = [config.hidden_width(hidden) for hidden, _ in config.candidates]
-        self.masks = [[float(place < width) for place in range(config.hidden)] for width in widths]
-
-    def forward(self, like: Tensor) -> Tensor:
-        """Dry run: the largest candidate's, ``[d]``."""
-        return self.run(0, like)
-
-    def run(self, index: int, like: Tensor) -> Tensor:
-        """One candidate's, ``[d]``, of the type and on the device of ``like``."""
-        return like.new_tensor(self.masks[index])
-
-    def mix(self, weights: Tensor, like: Tensor) -> Tensor:
-        """Sum of all candidates', each times its weight (``[m]``, p of Eq. 10): ``[d]``."""
-        return weights.to(like) @ like.new_tensor(self.masks)
 
 
 class CoreHead(nn.Module):
@@ -65,10 +38,13 @@ class CoreHead(nn.Module):
     Parameters
     ----------
     config
-        ``core_temperature`` (tau), ``direction``, ``dropout`` and the candidates' widths.
+        ``core_temperature`` (tau), ``direction``, ``dropout`` and the width.
+    kept
+        Mask of the hidden dimensions that the chosen candidate keeps, where there is a choice: a
+        :class:`~search_spaces.candidates.KeptDimensions`.
     """
 
-    def __init__(self, config: SpaceConfig) -> None:
+    def __init__(self, config: SpaceConfig, kept: nn.Module | None = None) -> None:
         super().__init__()
         self.temperature, self.causal, self.dropout = (
             config.core_temperature,
@@ -76,7 +52,7 @@ class CoreHead(nn.Module):
             config.dropout,
         )
         self.energy = nn.Linear(config.hidden, 1, bias=False)
-        self.kept = None if config.is_fixed else KeptDimensions(config)
+        self.kept = kept
 
     def forward(self, states: Tensor, batch: Batch, newest_only: bool) -> Tensor:
         """Directions of sessions.

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
-import torch
-import torch.nn.functional as F
 from nni.nas.nn.pytorch import ModelSpace, Repeat
 from torch import Tensor, nn
 
-from search_spaces.candidates import Candidates, make_candidates
-from search_spaces.chunks import in_chunks, may_chunk
-from search_spaces.compiled import CompiledScoring
+from search_spaces.candidates import Candidates, KeptDimensions, make_candidates
 from search_spaces.config import Choice, SpaceConfig
 from search_spaces.core import CoreHead
-from search_spaces.embedding import Batch, SequenceEmbedding
-from search_spaces.stack import Stack, make_stack
+from search_spaces.embedding import Batch
+from search_spaces.network import EASRecNetwork
+from search_spaces.stack import Stack
 
 __all__ = ["EASRecSpace", "Layers"]
 
@@ -48,11 +44,11 @@ class Layers(Repeat):
         return batch.newest(states) if batch.last_only and states.shape[1] == batch.mask.shape[1] else states
 
 
-class EASRecSpace(ModelSpace):
+class EASRecSpace(EASRecNetwork, ModelSpace):
     """Supernet of candidate transformers over LinRec with data-aware gates, as an NNI model space.
 
-    Labels of its two choices are ``pruning`` (one alpha for all layers) and ``depth`` (beta). Where the configuration
-    leaves nothing to choose, it is an ordinary network: :meth:`freeze` returns such a one, and so do the baselines.
+    Labels of its two choices are ``pruning`` (one alpha for all layers) and ``depth`` (beta). :meth:`freeze` gives the
+    compact network of a choice. Where the configuration leaves nothing to choose, it is such a network itself.
 
     Parameters
     ----------
@@ -70,177 +66,23 @@ class EASRecSpace(ModelSpace):
     torch.Size([2, 51])
     """
 
-    def __init__(self, config: SpaceConfig) -> None:
-        super().__init__()
-        self.config = config
-        built = config.compact(config.largest) if config.is_fixed else config
-        self.embedding = SequenceEmbedding(built)
-        self.layers: nn.Module = make_stack(built) if config.is_fixed else Layers(built)
-        self.head = CoreHead(built) if config.head == "core" else None
-        self._compiled: CompiledScoring | None = None
-        self.apply(_initialise)
-        if config.initialisation == "xavier":
-            for table in (self.embedding.items, self.embedding.positions):
-                if table is not None:
-                    nn.init.xavier_normal_(table.weight)
-            with torch.no_grad():
-                self.embedding.items.weight[0].zero_()
+    def _make_layers(self, config: SpaceConfig) -> nn.Module:
+        return super()._make_layers(config) if config.is_fixed else Layers(config)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Scores of all items as the next one (Eq. 12).
+    def _make_head(self, config: SpaceConfig) -> CoreHead:
+        return CoreHead(config, None if config.is_fixed else KeptDimensions(config))
 
-        Parameters
-        ----------
-        ids
-            ``[B, N]`` item numbers from 1, 0 = padding, N of any size; the newest ``max_length`` are looked at.
-
-        Returns
-        -------
-        Tensor
-            ``[B, n_items + 1]``; column i is item i, column 0 (padding) is minus infinity.
-        """
-        return self.score(self.newest_state(ids))
-
-    def states(self, ids: Tensor) -> Tensor:
-        """Y of Eq. 11 at every position, ``[B, N, d]``; at padded positions without meaning.
-
-        With CORE's head, what is made of them: see :class:`~search_spaces.core.CoreHead`.
-        """
-        batch = self.embedding.begin(ids)
-        output: Tensor = self.layers(None, batch)
-        return self._scaled(output if self.head is None else self.head(output, batch, newest_only=False))
-
-    def newest_state(self, ids: Tensor) -> Tensor:
-        """What items are scored with, ``[B, d]``: Y at each sequence's newest interaction, or at the mask after it.
-
-        The last layer that runs computes queries, W_O and its feed-forward network there alone, in a supernet too; with
-        CORE's head it needs them all. Without gradients, many sequences are taken in chunks: see
-        :mod:`search_spaces.chunks`.
-        """
-        ids = self.prompt(ids)
-        if not may_chunk(self.training):
-            return self._newest_state(ids)
-        width = max(self.config.hidden, self.config.inner)
-        if self._compiled is not None:  # has threads of its own
-            return in_chunks(self._compiled, ids, self.config.window, width, side_by_side=False)
-        return in_chunks(self._newest_state, ids, self.config.window, width)
-
-    def compile_scoring(self) -> None:
-        """Have torch.compile make machine code of :meth:`newest_state` without gradients.
-
-        For users by the hundred thousand: MovieLens-1M's, through four layers of N = 200, d = 128, took 0.75 of the
-        time on two cores, after two minutes of compiling. It wants a C++ compiler; scores differ by rounding.
-        """
-        self._compiled = CompiledScoring(self._newest_state)
-
-    def _newest_state(self, ids: Tensor) -> Tensor:
-        batch = self.embedding.begin(ids)
-        if self.head is not None:
-            newest: Tensor = self.head(self.layers(None, batch), batch, newest_only=True)
-        elif isinstance(self.layers, Stack):
-            newest = self.layers(None, batch, last_only=True)
-        elif isinstance(getattr(self.layers, "origin", self.layers), Layers):
-            newest = self.layers(None, replace(batch, last_only=True))
-        else:  # wrapped by a strategy that does not know how to ask for less
-            newest = batch.newest(self.layers(None, batch))
-        return self._scaled(newest[:, 0])
-
-    def _scaled(self, states: Tensor) -> Tensor:
-        """States whose products with :meth:`item_vectors` are scores."""
-        if self.config.scores == "product":
-            return states
-        return F.normalize(states, dim=-1) / self.config.score_temperature
-
-    def prompt(self, ids: Tensor) -> Tensor:
-        """Histories as they are when the next item is asked for: with a masked objective, followed by the mask."""
-        return F.pad(ids, (0, 1), value=self.config.mask_token) if self.config.objective == "masked" else ids
-
-    def score(self, states: Tensor) -> Tensor:
-        """Z of Eq. 12 for states ``[..., d]``: ``[..., n_items + 1]``, minus infinity for padding."""
-        scores = states @ self._item_table().T
-        scores[..., 0] = -torch.inf  # in place: over a large catalogue a copy takes half as long as the product
-        return scores
-
-    def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss.
-
-        With CORE's head and while training, every call draws dropout anew.
-
-        Parameters
-        ----------
-        ids
-            ``[k]`` item numbers whose vectors are wanted, ``[k, d]``; all by default.
-        """
-        if ids is None:
-            return self._item_table()[1:]
-        # Sparse: the gradient of these rows is added to the dense one that the sequences' own look-up brings. A second
-        # dense one would be as large as the catalogue, for the rows of a few items.
-        return self._vectors(F.embedding(ids, self.embedding.items.weight, sparse=True))
-
-    def _item_table(self) -> Tensor:
-        """Vectors of padding and all items, ``[n_items + 1, d]``."""
-        table: Tensor = self.embedding.items.weight
-        return self._vectors(table[:-1] if self.config.objective == "masked" else table)
-
-    def _vectors(self, embeddings: Tensor) -> Tensor:
-        """What items with these embeddings are scored with, ``[k, d]``."""
-        if self.config.scores == "cosine":
-            return F.normalize(embeddings, dim=-1)
-        return embeddings if self.head is None else self.head.vectors(embeddings)
-
-    def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecSpace:
-        """Compact network of one architecture, with the weights that it has in this supernet (Eq. 18).
-
-        Only kept dimensions are stored, the item embedding's columns included.
-
-        Parameters
-        ----------
-        architecture
-            Numbers (``{"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}``), a :class:`Choice`, or NNI's
-            sample (``{"pruning": "hidden25_inner50", "depth": 2}``).
-
-        Raises
-        ------
-        ValueError
-            The architecture is not of this space.
-        """
-        choice = self.config.choice(architecture)
-        with torch.random.fork_rng(devices=[]):  # building a network must not disturb the search's random numbers
-            network = EASRecSpace(self.config.compact(choice))
-        network.load_state_dict({name: weight.detach().clone() for name, weight in self._kept(choice)})
-        reference = self.embedding.items.weight
-        return network.to(device=reference.device, dtype=reference.dtype).train(self.training)
-
-    def set_feature_tables(self, tables: Sequence[Tensor]) -> None:
-        """Tell which feature values each item has; the tables are then saved and loaded with the weights.
-
-        Parameters
-        ----------
-        tables
-            For each feature of the configuration ``[n_items + 1, feature_values]``: value numbers from 1, 0 = none;
-            row 0 (padding) has none.
-
-        Raises
-        ------
-        ValueError
-            The network has no features, or a table does not fit it.
-        """
-        if self.embedding.features is None:
-            raise ValueError("this network has no item features: set features='fused' or 'stream' in its configuration")
-        self.embedding.features.set_tables(tables)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Weights by name, the same whether or not a strategy has wrapped the layers; to be saved and loaded."""
-        return {name.replace("origin.", ""): weight for name, weight in self.state_dict().items()}
-
-    def blocks(self) -> list[nn.Module]:
-        """Blocks, or candidates of each layer, without the wrappers of a strategy."""
-        layers: Any = getattr(self.layers, "origin", self.layers)
-        return [getattr(block, "origin", block) for block in layers.blocks]
+    def _newest_output(self, batch: Batch) -> Tensor:
+        if isinstance(self.layers, Stack):
+            return super()._newest_output(batch)
+        if isinstance(getattr(self.layers, "origin", self.layers), Layers):
+            output: Tensor = self.layers(None, replace(batch, last_only=True))
+            return output
+        return batch.newest(self.layers(None, batch))  # wrapped by a strategy that does not know how to ask for less
 
     def _kept(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
         if self.config.is_fixed:
-            yield from self.state_dict(keep_vars=True).items()
+            yield from super()._kept(choice)
             return
         width = self.config.hidden_width(choice.hidden_pruning)
         for name, weight in self.embedding.sliced_state(width).items():
@@ -257,16 +99,3 @@ class EASRecSpace(ModelSpace):
             assert isinstance(block, Candidates)
             for name, weight in block.sliced_state(index).items():
                 yield f"layers.blocks.{layer}.{name}", weight
-
-
-def _initialise(module: nn.Module) -> None:
-    """Xavier for dense layers (Glorot and Bengio 2010, the paper's [45]), N(0, 0.02) for embeddings."""
-    if isinstance(module, nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.Embedding):
-        nn.init.normal_(module.weight, std=0.02)
-        if module.padding_idx is not None:
-            with torch.no_grad():
-                module.weight[module.padding_idx].zero_()

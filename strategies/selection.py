@@ -109,7 +109,8 @@ class Selection:
 
     def entropies(self) -> dict[str, float]:
         """Entropy of the probabilities in nats, by label: 0 where one option has all."""
-        return {label: float(torch.special.entr(p).sum()) for label, p in self.probabilities().items()}
+        # Of one option alone it is -0.0, which messages would show with its sign.
+        return {label: float(torch.special.entr(p).sum()) + 0.0 for label, p in self.probabilities().items()}
 
     def argmax(self, label: str) -> int:
         """Index of the strongest option (Eq. 18)."""

@@ -1,14 +1,17 @@
-"""Datasets for the tests, prepared by the product itself, and the threads that tests take."""
+"""Datasets for the tests, prepared by the product itself, a home for NNI, and the threads that tests take."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from easrec_nni.data import Dataset, prepare
+from tests.experiments import stop_all
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,3 +45,13 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     log = folder / "tiny.csv"
     log.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return prepare(log, folder / "prepared")
+
+
+@pytest.fixture
+def nni_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home directory of the test's own, in which NNI keeps its records; nothing runs there after the test."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    yield home
+    stop_all(home)

@@ -18,8 +18,15 @@ from typer.testing import CliRunner
 from easrec_nni import Architecture, TrialSettings, evaluate, load_dataset, retrain, search
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.cli.main import app
+from easrec_nni.common.documents import Document, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.report.writing import write_report
+from easrec_nni.retraining.metrics import RunMetrics
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
+from easrec_nni.study.documents import CellResult, StudyDocument
+from easrec_nni.study.folder import open_study, read_settings
+from easrec_nni.study.tables import Grid
 from easrec_nni.training.history import read_history
 from easrec_nni.training.threads import use_threads
 
@@ -118,3 +125,39 @@ def test_a_study_is_reported(earlier: Path) -> None:
     write_report([earlier / "study"], earlier / "report")
     text = (earlier / "report" / "report.md").read_text(encoding="utf-8")
     assert "EASRec" in text and "opularity" in text and "pop100_recbole" not in text.split("##")[1]
+
+
+DOCUMENTS: dict[str, type[Document]] = {
+    "run/retrained/metrics.json": RunMetrics,
+    "study/study.json": StudyDocument,
+    "study/cells/easrec/seed0/result.json": CellResult,
+    "study/cells/popularity/seed0/result.json": CellResult,
+}
+
+
+def keys_of(document: Any, prefix: str = "") -> set[str]:
+    """Dotted keys of a JSON document, but for those of settings, whose defaults change."""
+    if not isinstance(document, dict) or prefix == "settings.":
+        return {prefix.rstrip(".")}
+    return set().union(*(keys_of(value, f"{prefix}{key}.") for key, value in document.items()), set())
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_is_written_back_as_it_was_read(name: str, earlier: Path) -> None:
+    document = read_document(earlier / name, DOCUMENTS[name], "restore it")
+    before = json.loads((earlier / name).read_text())
+    assert json.dumps(document.as_json(), sort_keys=True) == json.dumps(before, sort_keys=True)  # 1 is not 1.0
+
+
+@pytest.mark.parametrize("system", ["easrec", "popularity"])
+def test_documents_of_today_have_the_keys_that_those_of_before_had(system: str, earlier: Path, tmp_path: Path) -> None:
+    """A user's program reads them."""
+    base = read_settings(earlier / "study")
+    study = open_study(tmp_path / "new", load_dataset("old"), base, "smoke", "table5", Grid((system,), (0,)))
+    run_cell(Cell(system, 0), base, study.cell_folder(Cell(system, 0)))
+    files = ["study.json", f"cells/{system}/seed0/result.json"]
+    for name in [*files, *([f"cells/{system}/seed0/retrained/metrics.json"] if system == "easrec" else [])]:
+        before, today = (json.loads((folder / name).read_text()) for folder in (earlier / "study", tmp_path / "new"))
+        missing = keys_of(before) - keys_of(today)
+        assert not missing, f"{name} lacks {missing}"
+        assert [key for key in today if key in before] == [key for key in before if key in today]

@@ -31,7 +31,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, load_dataset, prepare
 from easrec_nni.data.sources import delimited
 from easrec_nni.data.storage import load_array
-from easrec_nni.experiments import records as nni_records
+from easrec_nni.experiments import sqlite_records
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.records import find_experiment
@@ -39,8 +39,9 @@ from easrec_nni.experiments.result_files import read_exported
 from easrec_nni.report.comparison import read_run
 from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import RESULT_FILE, Cell, read_result
-from easrec_nni.study.folder import STUDY_FILE, read_settings
+from easrec_nni.study.cells import Cell, read_result
+from easrec_nni.study.documents import RESULT_FILE, STUDY_FILE
+from easrec_nni.study.folder import read_settings
 from easrec_nni.training.run_folder import RunFolder
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 
@@ -136,7 +137,7 @@ def read_experiments(text: str, folder: Path) -> Any:
 def read_request(text: str, folder: Path) -> Any:
     (folder / "state").mkdir()
     (folder / "state" / "request.json").write_text(text)
-    return RunFolder(folder, {"seed": 0})
+    return RunFolder.open(folder, {"seed": 0})
 
 
 def reading(name: str, reader: Callable[[Path], Any], of_folder: bool = False) -> Callable[[str, Path], Any]:
@@ -406,7 +407,7 @@ def test_weights_of_another_kind(tmp_path: Path) -> None:
 
 
 def test_checkpoints(tmp_path: Path, canary: Path) -> None:
-    run = RunFolder(tmp_path / "run", {"seed": 0})
+    run = RunFolder.open(tmp_path / "run", {"seed": 0})
     assert run.checkpoint is None
     for content in checkpoints(canary).values():
         (run.state / "last.ckpt").write_bytes(content)
@@ -415,10 +416,10 @@ def test_checkpoints(tmp_path: Path, canary: Path) -> None:
 
 
 def test_the_state_of_a_run_that_is_damaged_can_be_begun_anew(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run", {"seed": 0})
+    run = RunFolder.open(tmp_path / "run", {"seed": 0})
     (run.state / "request.json").write_text('{"sha256": 5, "request": []}')
-    assert "--restart" in refused(lambda: RunFolder(tmp_path / "run", {"seed": 0}))
-    assert RunFolder(tmp_path / "run", {"seed": 0}, restart=True).checkpoint is None
+    assert "--restart" in refused(lambda: RunFolder.open(tmp_path / "run", {"seed": 0}))
+    assert RunFolder.open(tmp_path / "run", {"seed": 0}, restart=True).checkpoint is None
 
 
 # NNI's records and names of experiments, trials and cells
@@ -498,7 +499,7 @@ def test_records_with_nonsense_for_parameters_still_hold_the_result(
 def test_records_that_compute_for_ever(
     records: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nni_records, "READING_SECONDS", 0.2)
+    monkeypatch.setattr(sqlite_records, "READING_SECONDS", 0.2)
     records(None, tables=ENDLESS)
     assert "interrupted" in refused(lambda: export_architecture(EXPERIMENT, tmp_path / "out.json"))
 

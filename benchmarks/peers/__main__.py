@@ -16,10 +16,11 @@ from benchmarks.peers.epoch import against_recbole, against_rectools, measure_ep
 from benchmarks.peers.inference import OURS, contestants, measure_inference, read_choice
 from benchmarks.peers.install import PEERS, environments_folder, install
 from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestant, Shape, ours, recbole, rectools
-from benchmarks.peers.turns import available_threads, write_result
+from benchmarks.peers.turns import write_result
 from easrec_nni.bench.machine import load_average
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
+from easrec_nni.common.threads import available_threads
 from easrec_nni.data import load_dataset
 from easrec_nni.data.batches.modes import History
 from easrec_nni.data.dataset import Dataset
@@ -29,6 +30,7 @@ SYSTEMS = ("recbole", "rectools", "ours")
 
 
 def options_of(words: list[str]) -> argparse.Namespace:
+    """Command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers",
         description=benchmarks.peers.__doc__,
@@ -111,6 +113,7 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
 
 
 def shape_of(options: argparse.Namespace, dataset: Dataset) -> Shape:
+    """Shape of the networks: the dataset's, with what the command line changes."""
     shape = SHAPES.get(dataset.name, SHAPES["ml-1m"])
     names = ("length", "hidden", "inner", "layers", "heads", "dropout")
     return replace(shape, **{name: getattr(options, name) for name in names if getattr(options, name) is not None})

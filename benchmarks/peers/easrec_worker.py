@@ -18,6 +18,7 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.inference import ScoringTimer
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.threads import use_threads
 from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
@@ -51,7 +52,7 @@ class Ours:
     def training(self) -> Training:
         """Made when it is asked for: a network that only serves needs none of it."""
         if self._training is None:
-            self._training = Training(self.network, self.data, self.settings)
+            self._training = Training(self.network, TrialContext(self.settings, self.data, self.network.config))
         return self._training
 
     def score_pass(self, batch: int | None = None) -> dict[str, Any]:

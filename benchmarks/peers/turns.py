@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from easrec_nni.architecture.document import DatasetReference
-from easrec_nni.bench.machine import circumstances
+from easrec_nni.bench.machine import benchmark_provenance
 from easrec_nni.bench.repeats import ratio, spread
 from easrec_nni.common.files import write_json
 from easrec_nni.data.dataset import Dataset
 
-__all__ = ["Worker", "ask", "available_threads", "ratios", "take_turns", "write_result"]
+__all__ = ["Worker", "ask", "ratios", "take_turns", "write_result"]
 
 Request = dict[str, Any]
 
@@ -38,11 +37,6 @@ class Worker(Protocol):
 def ask(worker: Worker, do: str, **arguments: Any) -> dict[str, Any]:
     """Answer to a request."""
     return worker.ask(json.dumps({"do": do, **arguments}))
-
-
-def available_threads() -> int:
-    """``OMP_NUM_THREADS``, or the cores that this process may use."""
-    return int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
 
 
 def take_turns(
@@ -134,7 +128,7 @@ def write_result(file: Path, dataset: Dataset, figures: dict[str, Any], before: 
             "schema_version": 1,
             **figures,
             "dataset": DatasetReference.of(dataset).model_dump(),
-            **circumstances(before),
+            **benchmark_provenance(before),
             "command": shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]),
         },
     )

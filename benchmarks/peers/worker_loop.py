@@ -22,6 +22,7 @@ from itertools import islice
 from typing import Any
 
 from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.bench.repeats import timed
 from easrec_nni.bench.worker_process import Answer, answers
 
 __all__ = ["Handlers", "Watched", "answer_requests", "handlers_of", "timed", "versions_of"]
@@ -36,13 +37,6 @@ def handlers_of(system: object) -> Handlers:
     """What a system answers requests with: those of its methods that stand for one."""
     requests = {name: METHODS.get(name, name) for name in ("pass", "batches", "epoch", "scores", "save", "load")}
     return {name: getattr(system, method) for name, method in requests.items() if hasattr(system, method)}
-
-
-def timed(work: Callable[[], object]) -> Answer:
-    """Seconds that passed, and seconds that the cores worked for this process."""
-    begin, processor = time.perf_counter(), time.process_time()
-    work()
-    return {"seconds": time.perf_counter() - begin, "processor_seconds": time.process_time() - processor}
 
 
 class Watched:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 
 from easrec_nni.common.errors import UserError
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["compile_scoring"]
 
 
 @torch.no_grad()
-def compile_scoring(network: EASRecSpace) -> None:
+def compile_scoring(network: EASRecNetwork) -> None:
     """Have a network's scoring compiled, and find out now whether that works here.
 
     Parameters
     ----------
     network
-        Any; its weights may change afterwards. See :meth:`~search_spaces.EASRecSpace.compile_scoring`.
+        Any; its weights may change afterwards. See :meth:`~search_spaces.EASRecNetwork.compile_scoring`.
 
     Raises
     ------

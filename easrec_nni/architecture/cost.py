@@ -23,7 +23,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
-from search_spaces import Choice, EASRecSpace, SpaceConfig
+from search_spaces import Choice, EASRecNetwork, SpaceConfig
 
 __all__ = ["NEGLIGIBLE", "Cost", "UncountedOperatorError", "architecture_cost", "cost_table"]
 
@@ -60,7 +60,7 @@ def _sdpa_madds(inputs: list[Any], outputs: list[Any]) -> int:
 class _Call(nn.Module):
     """A network with another of its functions as forward, for tracing."""
 
-    def __init__(self, network: EASRecSpace, function: Callable[[EASRecSpace, Tensor], Tensor]) -> None:
+    def __init__(self, network: EASRecNetwork, function: Callable[[EASRecNetwork, Tensor], Tensor]) -> None:
         super().__init__()
         self.network, self.function = network, function
 
@@ -68,7 +68,7 @@ class _Call(nn.Module):
         return self.function(self.network, ids)
 
 
-def _count(network: EASRecSpace, ids: Tensor, function: Callable[[EASRecSpace, Tensor], Tensor]) -> dict[str, int]:
+def _count(network: EASRecNetwork, ids: Tensor, function: Callable[[EASRecNetwork, Tensor], Tensor]) -> dict[str, int]:
     """Multiply-adds by module name (children included; "" is all) of one call: the adapter to fvcore."""
     analysis = FlopCountAnalysis(_Call(network, function).eval(), (ids,))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -121,11 +121,11 @@ class Cost:
         return {name: float(value) for name, value in asdict(self).items()}
 
 
-def _nominal(network: EASRecSpace, ids: Tensor) -> Tensor:
+def _nominal(network: EASRecNetwork, ids: Tensor) -> Tensor:
     return network.score(network.states(network.prompt(ids))[:, -1])
 
 
-def _executed(network: EASRecSpace, ids: Tensor) -> Tensor:
+def _executed(network: EASRecNetwork, ids: Tensor) -> Tensor:
     return network.score(network.newest_state(ids))
 
 
@@ -146,7 +146,7 @@ def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
         The network uses an operator whose cost is not known.
     """
     with torch.device("meta"):  # shapes are all that counting needs: no memory for a large catalogue
-        network = EASRecSpace(config.compact(choice))
+        network = EASRecNetwork(config.compact(choice))
         ids = torch.ones(1, config.max_length, dtype=torch.long)
     counts = _count(network, ids, _nominal)
     gates = sum(count for name, count in counts.items() if name.endswith(("hidden_gate", "inner_gate")))

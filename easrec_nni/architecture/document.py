@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from rich.console import RenderableType
 
 from easrec_nni.architecture.drawing import draw
@@ -17,11 +17,9 @@ from easrec_nni.architecture.schema import (
     DatasetReference,
     is_decided,
 )
-from easrec_nni.architecture.training_settings import MaskingSettings, RetrainSettings, TrainingSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded, write_text
-from easrec_nni.common.hints import did_you_mean
-from search_spaces.config import Choice, SpaceConfig
+from easrec_nni.common.validation import first_problem
 
 __all__ = [
     "LARGEST_DECIDED_ENTROPY",
@@ -33,7 +31,6 @@ __all__ = [
 
 
 LARGEST_FILE_BYTES = 1 << 20
-LARGEST_MESSAGE = 300  # characters: a message quotes what it refuses
 
 
 class Architecture(ArchitectureSchema):
@@ -128,7 +125,7 @@ class Architecture(ArchitectureSchema):
                 text, strict=True, by_alias=True, by_name=False
             )  # strict: "2" and true are not numbers
         except ValidationError as error:
-            raise UserError(f"{origin}: {_describe(error)}") from None
+            raise UserError(f"{origin}: {first_problem(error, cls)}") from None
 
 
 def _load(text: str, origin: str) -> dict[str, Any]:
@@ -154,32 +151,3 @@ def _load(text: str, origin: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise UserError(f"{origin} must hold an object with the keys 'choices' and 'space'")
     return document
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Keys that may stand where a key was refused."""
-    sections: dict[tuple[int | str, ...], type[BaseModel]] = {
-        ("choices",): Choice,
-        ("space",): SpaceConfig,
-        ("dataset",): DatasetReference,
-        ("training",): TrainingSettings,
-        ("training", "masking"): MaskingSettings,
-        ("training", "retrain"): RetrainSettings,
-    }
-    model = sections.get(location[:-1], Architecture)
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _describe(error: ValidationError) -> str:
-    """First problem of a validation in one line, with the key."""
-    problem = error.errors()[0]
-    location = problem["loc"]
-    key = ".".join(str(part) for part in location if part != "[key]")
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {did_you_mean(str(location[-1]), _known_keys(location))}"
-    if problem["type"] == "missing":
-        return f"the key {key!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")[:LARGEST_MESSAGE]
-    value = repr(problem["input"])
-    shown = "" if isinstance(problem["input"], dict | list) else f" (got {value[:80]})"
-    return f"{key}: {message}{shown}" if key else message

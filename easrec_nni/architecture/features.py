@@ -1,4 +1,4 @@
-"""Item features of a prepared dataset, as networks take them."""
+"""Item features of a prepared dataset as fields of a search space."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.data.dataset import Dataset, ItemFeature
-from search_spaces import EASRecSpace
 
-__all__ = ["feature_space_fields", "feature_table", "set_features"]
+__all__ = ["feature_space_fields", "most_values"]
 
 MOST_VALUES = 8
 """Values of one item, above which a feature is taken for a text or a bag of tags, and must be asked for by name."""
@@ -59,49 +56,13 @@ def feature_space_fields(
     return {
         "feature_names": tuple(chosen),
         "feature_sizes": tuple(len(feature.vocabulary) - 1 for feature in features),
-        "feature_values": tuple(_most_values(feature) for feature in features),
+        "feature_values": tuple(most_values(feature) for feature in features),
     }
 
 
-def feature_table(feature: ItemFeature) -> Tensor:
-    """Value numbers of each item, int64 ``[n_items + 1, most values]``, filled with 0 on the right.
-
-    Examples
-    --------
-    >>> offsets = np.array([0, 0, 2, 2, 3])  # padding, then items with two values, none, one
-    >>> feature_table(ItemFeature(offsets, np.array([1, 3, 2], np.int32), ("", "a", "b", "c")))
-    tensor([[0, 0],
-            [1, 3],
-            [0, 0],
-            [2, 0]])
-    """
-    counts = np.diff(feature.offsets)
-    table = np.zeros((len(counts), _most_values(feature)), np.int64)
-    columns = np.arange(len(feature.values)) - np.repeat(feature.offsets[:-1], counts)
-    table[np.repeat(np.arange(len(counts)), counts), columns] = feature.values
-    return torch.from_numpy(table)
-
-
-def set_features(network: EASRecSpace, dataset: Dataset) -> None:
-    """Put a dataset's features into a network that uses any; without effect on others.
-
-    Raises
-    ------
-    UserError
-        The dataset's features are not those that the network was made for.
-    """
-    config = network.config
-    if config.features == "none":
-        return
-    own = feature_space_fields(dataset, config.feature_names)
-    for field, value in own.items():
-        expected = getattr(config, field)
-        if expected and expected != value:
-            raise UserError(
-                f"the architecture has {field}={list(expected)}, the dataset {dataset.name} {list(value)}: give the "
-                "dataset that the architecture was made for"
-            )
-    network.set_feature_tables([feature_table(dataset.item_features[name]) for name in own["feature_names"]])
+def most_values(feature: ItemFeature) -> int:
+    """Largest number of values that an item has."""
+    return int(np.diff(feature.offsets).max())
 
 
 def _feature(dataset: Dataset, name: str) -> ItemFeature:
@@ -114,16 +75,12 @@ def _feature(dataset: Dataset, name: str) -> ItemFeature:
     return known[name]
 
 
-def _most_values(feature: ItemFeature) -> int:
-    return int(np.diff(feature.offsets).max())
-
-
 def _like_genres(dataset: Dataset, max_values: int) -> list[str]:
     """Names of the features that are taken by default."""
     alike = {
-        name: _most_values(feature)
+        name: most_values(feature)
         for name, feature in dataset.item_features.items()
-        if 1 <= _most_values(feature) <= max_values
+        if 1 <= most_values(feature) <= max_values
         and len(feature.values) >= LEAST_SHARED * (len(feature.vocabulary) - 1)
     }
     if not alike:

@@ -10,8 +10,8 @@ from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.data.splits import NO_SPLIT
-from search_spaces import EASRecSpace
+from easrec_nni.data.split_names import NO_SPLIT
+from search_spaces import EASRecNetwork
 
 __all__ = ["check_dataset", "check_evaluated", "open_run"]
 
@@ -21,7 +21,7 @@ _logger = logging.getLogger(__name__)
 
 def open_run(
     folder: str | Path, data: Dataset | str | Path | None = None, *, needs_dataset: bool = True
-) -> tuple[EASRecSpace, Dataset | None]:
+) -> tuple[EASRecNetwork, Dataset | None]:
     """Network and dataset of a folder that ``easrec retrain`` wrote.
 
     Parameters

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final, Literal, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.common.hints import did_you_mean
-from easrec_nni.data.dataset import Dataset
-from easrec_nni.data.splits import LEAVE_ONE_OUT
-from search_spaces.attention import ATTENTIONS
-from search_spaces.config import Choice, SpaceConfig, candidate_label
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
+from search_spaces.config import ATTENTION_NAMES, Choice, SpaceConfig, candidate_label
 
-__all__ = ["LARGEST_DECIDED_ENTROPY", "SCHEMA_VERSION", "ArchitectureSchema", "DatasetReference", "is_decided"]
+if TYPE_CHECKING:
+    from easrec_nni.data.dataset import Dataset
+
+__all__ = [
+    "LARGEST_DECIDED_ENTROPY",
+    "SCHEMA_VERSION",
+    "ArchitectureSchema",
+    "DatasetIdentity",
+    "DatasetReference",
+    "is_decided",
+]
 
 
 SCHEMA_VERSION: Final = 1
@@ -76,6 +84,19 @@ class DatasetReference(_Part):
         )
 
 
+class DatasetIdentity(DatasetReference):
+    """Dataset that a result is about; equal fingerprints mean equal interactions, split and negatives."""
+
+    model_config = ConfigDict(extra="allow")  # keys of later versions are left alone
+
+    fingerprint: str
+
+    @property
+    def title(self) -> str:
+        """Name, with the split where it is not the usual one: figures of two splits are not to be compared."""
+        return self.name if self.split == LEAVE_ONE_OUT else f"{self.name}, split {self.split}"
+
+
 class ArchitectureSchema(_Part):
     """Fields of an architecture and the conditions that they fulfil."""
 
@@ -87,16 +108,17 @@ class ArchitectureSchema(_Part):
     lambda_: float | None = Field(None, alias="lambda", ge=0, description="trade-off of Eq. 16")
     training: TrainingSettings | None = Field(None, description="how its networks were trained")
     cost: dict[str, float] = Field(default_factory=dict, description="figures with the unit in their names")
+    unpruned_cost: dict[str, float] | None = Field(None, description="the same figures of the space's largest network")
     probabilities: dict[Literal["pruning", "depth"], dict[str, float]] = Field(
         default_factory=dict, description="softmax of alpha by candidate label, of beta by number of layers"
     )
     metrics: dict[str, float] = Field(default_factory=dict, description="figures with the protocol in their names")
     versions: dict[str, str] = Field(default_factory=dict, description="packages that made this file")
 
-    @field_validator("cost")
+    @field_validator("cost", "unpruned_cost")
     @classmethod
-    def _check_cost(cls, cost: dict[str, float]) -> dict[str, float]:
-        for name, value in cost.items():
+    def _check_cost(cls, cost: dict[str, float] | None) -> dict[str, float] | None:
+        for name, value in (cost or {}).items():
             if value < 0:
                 raise ValueError(f"{name} is negative")
         return cost
@@ -104,8 +126,9 @@ class ArchitectureSchema(_Part):
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         """Names are shown in terminals, which obey some characters."""
-        names = [*self.cost, *self.metrics, *self.versions, *self.versions.values(), *self.space.feature_names]
-        for name in [*names, *([self.dataset.name, self.dataset.split] if self.dataset else [])]:
+        names = [*self.cost, *(self.unpruned_cost or ()), *self.metrics, *self.versions, *self.versions.values()]
+        names += [self.dataset.name, self.dataset.split] if self.dataset else []
+        for name in [*names, *self.space.feature_names]:
             if not name.isprintable():
                 raise ValueError(f"the name {name[:40]!r} has characters that cannot be printed")
         return self
@@ -119,8 +142,8 @@ class ArchitectureSchema(_Part):
             entries = getattr(self.space, name)
             if len(entries) > MOST_FEATURES or max(entries, default=0) > largest:
                 raise ValueError(f"space.{name} has more than {MOST_FEATURES} entries or one above {largest}")
-        if self.space.attention not in ATTENTIONS:
-            hint = did_you_mean(self.space.attention, ATTENTIONS)
+        if self.space.attention not in ATTENTION_NAMES:
+            hint = did_you_mean(self.space.attention, ATTENTION_NAMES)
             raise ValueError(f"unknown space.attention {self.space.attention[:40]!r}; {hint}")
         try:
             self.space.choice(self.choices)

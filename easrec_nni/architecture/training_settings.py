@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from easrec_nni.data.batches.modes import History, Mode
+from easrec_nni.data.batches.modes import BatchBy, History, Mode
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -42,15 +42,12 @@ class RetrainSettings(SettingsPart):
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is judged and kept in their place"
+    )
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant",
-        description="learning rate: the same throughout, or warmed up in an epoch and decayed to 0 by the last",
-    )
-    weight_decay: float = Field(0.0, ge=0, description="AdamW: share of the weights that a step takes away, per rate")
-    beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
 
 
 class MaskingSettings(SettingsPart):
@@ -72,13 +69,10 @@ class TrainingSettings(SettingsPart):
     mode: Mode | None = None
     masking: MaskingSettings | None = Field(None, description="mode: masked")
     history: History | None = None
+    batch_by: BatchBy | None = None
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
-    label_smoothing: float | None = Field(None, ge=0, lt=1)
-    horizon: int | None = Field(None, ge=1, le=LARGEST_NUMBER)
-    horizon_decay: float | None = Field(None, gt=0, le=1)
-    reversed_share: float | None = Field(None, ge=0, le=1)
     select_by: SelectBy | None = None
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"

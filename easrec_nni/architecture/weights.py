@@ -9,10 +9,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import search_spaces
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing
-from search_spaces import EASRecSpace
+from search_spaces.network import EASRecNetwork
 
 __all__ = ["load_network", "read_weights", "save_weights", "supernet_weights"]
 
@@ -42,7 +43,7 @@ def supernet_weights(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: weight for name, weight in weights.items() if not name.startswith(LOGITS)}
 
 
-def load_network(architecture: Architecture, weights: str | Path | None = None) -> EASRecSpace:
+def load_network(architecture: Architecture, weights: str | Path | None = None) -> EASRecNetwork:
     """The compact network of an architecture.
 
     Parameters
@@ -57,12 +58,14 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
     UserError
         The weights belong to another space or architecture.
     """
-    compact = EASRecSpace(architecture.space.compact(architecture.choices))
+    compact = EASRecNetwork(architecture.space.compact(architecture.choices))
     if weights is None:
         return compact
     tensors = read_weights(weights)
     is_supernet = any(name.startswith(LOGITS) for name in tensors)
-    network = EASRecSpace(architecture.space) if is_supernet else compact
+    # The package imports NNI when its space is asked for: a compact network does without.
+    supernet = search_spaces.EASRecSpace(architecture.space) if is_supernet else None
+    network = compact if supernet is None else supernet
     tensors = supernet_weights(tensors)
     expected = network.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
@@ -83,7 +86,7 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
             network.set_feature_tables(tables)  # refuses values without an embedding, which no look-up would survive
         except ValueError as error:
             raise UserError(f"{weights}: {error}; give weights that a training wrote") from None
-    return network.freeze(architecture.choices) if is_supernet else network
+    return network if supernet is None else supernet.freeze(architecture.choices)
 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:

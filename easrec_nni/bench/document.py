@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.plots import scaling_plot
 from easrec_nni.common.files import replacing, write_json, write_text
-from easrec_nni.common.readable import readable_bytes, readable_count
+from easrec_nni.common.readable import readable_bytes
 
 __all__ = ["markdown", "write_documents"]
 
@@ -40,9 +41,7 @@ def markdown(documents: Documents) -> str:
     parts = ["# How long it takes", ""]
     for name, document in documents.items():
         parts += [f"## {name}", "", f"{document['summary']}. {_conditions(document)}", ""]
-        figures = document["figures"]
-        parts += _scaling_table(figures) if name.startswith("scaling-") else _table(figures)
-        parts.append("")
+        parts += [*ALL[name].table(document["figures"]), ""]
     if any(name.startswith("scaling-") for name in documents):
         parts += ["![How time grows](scaling.png)", ""]
     return "\n".join(parts)
@@ -58,70 +57,3 @@ def _conditions(document: dict[str, Any]) -> str:
     if request["quick"]:
         words.append("a quick run, which says nothing about speed")
     return "; ".join(words) + "."
-
-
-def _table(figures: dict[str, Any]) -> list[str]:
-    rows = [f"| {name} | {value} |" for name, value in _flat(figures)]
-    return ["| figure | value |", "|---|---:|", *rows]
-
-
-def _flat(figures: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        label = f"{prefix}{name}"
-        if _is_spread(value):
-            yield label, _number(value)
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{label}, ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            yield from ((f"{label}, {_row_name(row)}", _row_value(row)) for row in value)
-        elif isinstance(value, list):
-            yield label, ", ".join(map(str, value))
-        else:
-            yield label, _number(value)
-
-
-def _row_name(row: dict[str, Any]) -> str:
-    name, value = next(iter(row.items()))
-    return f"`{value}`" if isinstance(value, str) else f"{name} {_number(value)}"
-
-
-def _row_value(row: dict[str, Any]) -> str:
-    rest = list(row.items())[1:]
-    return ", ".join(f"{100 * value:.1f} %" if name == "share" else f"{name} {_number(value)}" for name, value in rest)
-
-
-def _scaling_table(figures: dict[str, Any]) -> list[str]:
-    lines = [
-        f"| {figures['title']} | inference, ms per user | training step, µs per position | training memory | "
-        "multiply-adds per user |",
-        "|---:|---:|---:|---:|---:|",
-    ]
-    for point in figures["points"]:
-        inference, step = point["inference_seconds_per_user"], point["training_step_seconds"]
-        lines.append(
-            f"| {point['value']:,} | {_number(1e3 * inference['median'])} "
-            f"| {_number(1e6 * step['median'] / point['training_positions'])} "
-            f"| {readable_bytes(point['training_memory_bytes'])} "
-            f"| {readable_count(point['executed_madds_per_user'])} |"
-        )
-    slopes = ", ".join(
-        f"{name} {'–' if slope is None else f'{slope:.2f}'}" for name, slope in figures["slopes"].items()
-    )
-    since = f" (from {figures['slope_from']:,} on)" if "slope_from" in figures else ""
-    return [*lines, "", f"Slopes in log–log{since}: {slopes}."]
-
-
-def _is_spread(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == {"median", "min", "max"}
-
-
-def _number(value: Any) -> str:
-    if value is None:
-        return "–"
-    if _is_spread(value):
-        return f"{_number(value['median'])} ({_number(value['min'])} to {_number(value['max'])})"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int) or abs(value) >= 10_000:
-        return readable_count(value)
-    return f"{value:.4g}"

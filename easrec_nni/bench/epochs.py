@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from easrec_nni.bench.clock import Clock, First
-from easrec_nni.data.batches.evaluation import ArchitectureBatches
-from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.one_shot import make_strategy
-from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.module import SequenceModule
-from easrec_nni.training.protocol import selection_batches, training_batches
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork, EASRecSpace
 
 __all__ = ["EpochTime", "Training", "search_epoch"]
 
@@ -79,17 +75,15 @@ class Training:
     ----------
     network
         A fixed network.
-    dataset
-        What it is trained on.
-    settings
-        Mode, seed and retraining.
+    context
+        Dataset, mode, seed and retraining.
     """
 
-    def __init__(self, network: EASRecSpace, dataset: Dataset, settings: TrialSettings) -> None:
-        chosen = settings.retrain
-        self.network, self.module = network, _Module(dataset, chosen.learning_rate)
+    def __init__(self, network: EASRecNetwork, context: TrialContext) -> None:
+        chosen = context.settings.retrain
+        self.network, self.module = network, _Module(context.dataset, chosen.learning_rate, loss=context.loss())
         self.module.set_model(network)
-        self.batches = training_batches(dataset, settings, network.config.max_length, chosen.batch_size)
+        self.batches = context.training_batches(chosen.batch_size)
         self.epochs = 0
 
     def epoch(self, first: int | None = None) -> EpochTime:
@@ -129,34 +123,30 @@ class Training:
         torch.set_rng_state(state["random"])
 
 
-def search_epoch(dataset: Dataset, settings: TrialSettings, first: int | None = None) -> EpochTime:
+def search_epoch(context: TrialContext, first: int | None = None) -> EpochTime:
     """Run the first epoch of a search after its warm-up, or its first iterations, architecture steps included.
 
     Parameters
     ----------
-    dataset
-        What is searched on.
-    settings
-        Of the search.
+    context
+        Context of the search.
     first
         How many iterations, all by default.
     """
-    config, chosen = settings.space_for(dataset), settings.search
-    seed_everything(settings.seed)
-    arch_rows, _ = validation_rows(dataset, chosen.arch_share)
-    train = training_batches(dataset, settings, config.max_length, chosen.batch_size)
+    chosen = context.settings.search
+    seed_everything(context.settings.seed)
+    train = context.training_batches(chosen.batch_size)
+    without_warmup = replace(context, settings=context.settings.with_parameters({"search.warmup_epochs": 0}))
     clock = Clock()
     run_strategy(
-        make_strategy(config, settings.with_parameters({"search.warmup_epochs": 0}), len(train)),
-        EASRecSpace(config),
-        SequenceModule(dataset, chosen.learning_rate),
+        make_strategy(without_warmup, len(train)),
+        EASRecSpace(context.space),
+        SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss()),
         make_trainer(1, [EpochOrder(), clock], progress=False),
         train_batches=First(train, len(train) if first is None else first),
         validation_batches={
-            "architecture": ArchitectureBatches(
-                dataset, config.max_length, chosen.arch_batch_size, arch_rows, settings.seed
-            ),
-            "selection": First(selection_batches(dataset, settings, config.max_length), 1),
+            "architecture": context.architecture_batches(),
+            "selection": First(context.selection_batches(), 1),
         },
         checkpoint=None,
     )

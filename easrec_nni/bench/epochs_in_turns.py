@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from easrec_nni.bench.epochs import Training, search_epoch
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.bench.repeats import in_turns, ratio, spread
 from easrec_nni.common.errors import UserError
+from easrec_nni.training.context import TrialContext
 
 __all__ = ["MEASUREMENT"]
 
@@ -16,19 +17,21 @@ def _measure(bench: Bench) -> Figures:
     batch = bench.settings.search.batch_size
     # The largest network is trained on the same batches: same size, same order.
     settings = bench.settings.with_parameters({"retrain.batch_size": batch, "space.supernet": "shared"})
-    searching, training = [], []
-    for turn in range(bench.repeats + 1):
-        search = search_epoch(bench.dataset, settings, bench.batches)
-        train = Training(bench.network(bench.space.largest), bench.dataset, settings).epoch(bench.batches)
-        if turn:  # the first is the warm-up
-            searching.append(search)
-            training.append(train)
-    ours = [each.epoch_seconds for each in training]
-    theirs = [each.epoch_seconds for each in searching]
+    context = TrialContext.open(settings, bench.dataset)
+    turns = in_turns(
+        {
+            "search": lambda: search_epoch(context, bench.batches),
+            "training": lambda: Training(bench.network(bench.space.largest), context).epoch(bench.batches),
+        },
+        bench.repeats,
+    )
+    seconds = {name: [epoch.epoch_seconds for epoch in epochs] for name, epochs in turns.items()}
+    processor = {name: [epoch.epoch_processor_seconds for epoch in epochs] for name, epochs in turns.items()}
+    training = turns["training"]
     return {
-        "search_epoch_seconds": spread(theirs),
-        "training_epoch_seconds": spread(ours),
-        "search_over_training": ratio(theirs, ours),
+        **{f"{name}_epoch_seconds": spread(values) for name, values in seconds.items()},
+        **{f"{name}_epoch_processor_seconds": spread(values) for name, values in processor.items()},
+        "search_over_training": ratio(seconds["search"], seconds["training"]),
         "measured_batches": len(training[-1].seconds),
         "batches_of_an_epoch": training[-1].batches,
         "batch_size": batch,

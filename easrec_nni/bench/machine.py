@@ -10,8 +10,9 @@ from typing import Any, Literal
 import psutil
 
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.threads import available_cores
 
-__all__ = ["Allocator", "allocator_environment", "circumstances", "describe_machine", "load_average"]
+__all__ = ["Allocator", "allocator_environment", "benchmark_provenance", "describe_machine", "load_average"]
 
 Allocator = Literal["keep", "default"]
 
@@ -29,7 +30,7 @@ def describe_machine() -> dict[str, Any]:
     """
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": available_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "system": f"{platform.system()} {platform.machine()}",
         "libc": " ".join(platform.libc_ver()),
@@ -50,8 +51,8 @@ def load_average() -> list[float]:
     return [round(value, 2) for value in os.getloadavg()]
 
 
-def circumstances(before: list[float]) -> dict[str, Any]:
-    """What a benchmark's file says of how it came about: machine, load, command, commit, versions, time of the end.
+def benchmark_provenance(before: list[float]) -> dict[str, Any]:
+    """Provenance of a benchmark's file: machine, load, command, commit, versions, time of the end.
 
     Parameters
     ----------

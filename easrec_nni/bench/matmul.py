@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import torch
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
+from easrec_nni.bench.repeats import repeated, seconds_of
 
 __all__ = ["MEASUREMENT", "matmul_peak"]
 
@@ -19,13 +18,8 @@ def madds_per_second(rows: int, inner: int, columns: int, repeats: int = 5) -> f
     """Best of several float32 products ``[rows, inner] · [inner, columns]``, in multiply-adds per second."""
     left, right = torch.randn(rows, inner), torch.randn(inner, columns)
     out = torch.empty(rows, columns)
-    torch.mm(left, right, out=out)  # pages are touched and threads started
-    best = float("inf")
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        torch.mm(left, right, out=out)
-        best = min(best, time.perf_counter() - begin)
-    return rows * inner * columns / best
+    seconds = repeated(lambda: seconds_of(lambda: torch.mm(left, right, out=out)), repeats)
+    return rows * inner * columns / min(seconds)
 
 
 def matmul_peak(quick: bool = False, repeats: int = 5) -> dict[str, float]:
@@ -39,4 +33,6 @@ def _measure(bench: Bench) -> Figures:
     return {"madds_per_second": matmul_peak(bench.request.quick, max(bench.repeats, 5))}
 
 
-MEASUREMENT = Measurement("matmul", "multiply-adds per second of float32 matrix products, best of several", _measure)
+MEASUREMENT = Measurement(
+    "matmul", "multiply-adds per second of float32 matrix products, best of several", _measure, needs_dataset=False
+)

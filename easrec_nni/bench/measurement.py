@@ -9,11 +9,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from easrec_nni.bench.machine import Allocator
+from easrec_nni.bench.own_process import in_own_process
+from easrec_nni.bench.tables import table_of
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.trainer import seed_everything
-from search_spaces import Choice, EASRecSpace, SpaceConfig
+from search_spaces import Choice, EASRecNetwork, SpaceConfig
 
 __all__ = ["Bench", "BenchRequest", "Figures", "Measurement"]
 
@@ -25,14 +30,15 @@ class BenchRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    dataset: str = Field(description="name or path of the prepared dataset")
+    dataset: str | None = Field(None, description="name or path of the prepared dataset")
     settings: dict[str, Any] = Field(description="the trial's settings")
     choices: dict[str, Any] | None = Field(None, description="a searched architecture, beside the unpruned one")
+    runs: tuple[str, ...] = Field((), description="folders of retrained networks")
     target: float | None = Field(None, description="validation NDCG@10 full to reach")
     repeats: int = Field(5, ge=1)
     batches: int | None = Field(None, ge=1, description="iterations of an epoch that are measured, all by default")
     threads: int = Field(ge=1)
-    allocator: str = "keep"
+    allocator: Allocator = "keep"
     quick: bool = Field(False, description="whether to try everything at a small size, which says nothing about speed")
 
 
@@ -50,7 +56,15 @@ class Bench:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The prepared dataset."""
+        """The prepared dataset.
+
+        Raises
+        ------
+        UserError
+            The request names none, or it cannot be read.
+        """
+        if self.request.dataset is None:
+            raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
         return load_dataset(self.request.dataset)
 
     @cached_property
@@ -59,9 +73,14 @@ class Bench:
         return TrialSettings.parse(self.request.settings, "settings")
 
     @cached_property
+    def context(self) -> TrialContext:
+        """Settings, dataset and the space over its items."""
+        return TrialContext.open(self.settings, self.dataset)
+
+    @property
     def space(self) -> SpaceConfig:
         """The search space over the dataset's items."""
-        return self.settings.space_for(self.dataset)
+        return self.context.space
 
     @property
     def choices(self) -> dict[str, Choice]:
@@ -71,10 +90,15 @@ class Bench:
             found["searched"] = self.space.choice(self.request.choices)
         return found
 
-    def network(self, choice: Choice) -> EASRecSpace:
+    def network(self, choice: Choice) -> EASRecNetwork:
         """A network with fresh weights, which the settings' seed decides."""
         seed_everything(self.settings.seed)
-        return EASRecSpace(self.space.compact(choice))
+        return EASRecNetwork(self.space.compact(choice))
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """Networks of :attr:`choices` with fresh weights, in evaluation mode."""
+        return {name: self.network(choice).eval() for name, choice in self.choices.items()}
 
     @property
     def repeats(self) -> int:
@@ -85,6 +109,20 @@ class Bench:
     def batches(self) -> int | None:
         """Iterations of an epoch that are measured; None for all."""
         return 2 if self.request.quick else self.request.batches
+
+    def in_own_process(self, function: Callable[..., Figures], **arguments: Any) -> Figures:
+        """What a function returns that a fresh process calls; a quick run calls it here, where memory says nothing.
+
+        Parameters
+        ----------
+        function
+            Function of a module.
+        arguments
+            Its arguments, which JSON can hold.
+        """
+        if self.request.quick:
+            return function(**arguments)
+        return in_own_process(function, arguments, self.request.threads, self.request.allocator)
 
 
 @dataclass(frozen=True)
@@ -99,8 +137,20 @@ class Measurement:
         A line for people.
     measure
         Measures; its figures have units in their names.
+    table
+        Lines of Markdown that show the figures.
+    needs_dataset
+        Whether it measures on DATASET.
+    by_default
+        Whether it runs where no measurement is named.
+    check
+        Raises a :class:`~easrec_nni.common.errors.UserError` where a package that it needs is missing.
     """
 
     name: str
     summary: str
     measure: Callable[[Bench], Figures]
+    table: Callable[[Figures], list[str]] = table_of
+    needs_dataset: bool = True
+    by_default: bool = True
+    check: Callable[[], None] = lambda: None

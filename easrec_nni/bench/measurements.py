@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
+
 from easrec_nni.bench import (
     epochs_in_turns,
     evaluating,
+    loss_memory,
     matmul,
     micro_batches,
+    onnx_files,
     preparing,
     profiling,
     reaching,
     scaling,
     serving,
+    startup,
     streaming,
 )
 from easrec_nni.bench.measurement import Measurement
@@ -19,40 +25,57 @@ from easrec_nni.common.errors import UserError
 
 __all__ = ["ALL", "chosen"]
 
+_logger = logging.getLogger(__name__)
+
 ALL: dict[str, Measurement] = {
     measurement.name: measurement
     for measurement in (
         matmul.MEASUREMENT,
+        startup.MEASUREMENT,
         preparing.MEASUREMENT,
         epochs_in_turns.MEASUREMENT,
         evaluating.MEASUREMENT,
         serving.MEASUREMENT,
         streaming.MEASUREMENT,
+        onnx_files.MEASUREMENT,
         profiling.MEASUREMENT,
         micro_batches.MEASUREMENT,
         *scaling.MEASUREMENTS,
+        loss_memory.MEASUREMENT,
         reaching.MEASUREMENT,
     )
 }
 """By name. A new measurement is one file in this folder and one line here."""
 
 
-def chosen(only: list[str], skip: list[str]) -> list[Measurement]:
+def chosen(only: Sequence[str], skip: Sequence[str]) -> list[Measurement]:
     """Measurements by name, in their order.
 
     Parameters
     ----------
     only
-        Those to run, all if there are none.
+        Those to run; if there are none, all that run by default and whose packages are installed.
     skip
         Those to leave out.
 
     Raises
     ------
     UserError
-        There is no such measurement.
+        There is no such measurement, or a package that one of ``only`` needs is missing.
     """
     for name in [*only, *skip]:
         if name not in ALL:
             raise UserError(f"there is no measurement {name!r}; choose from {', '.join(ALL)}")
-    return [ALL[name] for name in ALL if (not only or name in only) and name not in skip]
+    names = [name for name in only or (name for name in ALL if ALL[name].by_default) if name not in skip]
+    return [ALL[name] for name in ALL if name in names and _can_run(ALL[name], asked=name in only)]
+
+
+def _can_run(measurement: Measurement, asked: bool) -> bool:
+    try:
+        measurement.check()
+    except UserError as error:
+        if asked:
+            raise
+        _logger.warning("%s is left out: %s", measurement.name, error.message)
+        return False
+    return True

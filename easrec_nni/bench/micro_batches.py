@@ -13,7 +13,7 @@ from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.losses import next_item_loss
 from easrec_nni.training.micro_batch_size import seconds_by_positions
 from easrec_nni.training.micro_batches import CACHED_VALUES, leaves_of, loss_in_parts, parts_of
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["MEASUREMENT"]
 
@@ -44,7 +44,7 @@ def _measure(bench: Bench) -> Figures:
     }
 
 
-def _loss(network: EASRecSpace, part: TrainingBatch) -> Tensor:
+def _loss(network: EASRecNetwork, part: TrainingBatch) -> Tensor:
     return next_item_loss(network, part)
 
 

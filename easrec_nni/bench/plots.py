@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.ticker import NullFormatter
+
 from easrec_nni.common.figures import ACCENT, GRID, MUTED, Picture, new_figure, picture, tidy
 from easrec_nni.common.readable import readable_count
 
@@ -34,8 +36,6 @@ def scaling_plot(scalings: Sequence[dict[str, Any]]) -> Picture:
 
 
 def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
-    from matplotlib.ticker import NullFormatter
-
     points, slopes = scaling["points"], scaling["slopes"]
     sizes = [point["value"] for point in points]
     curves = {

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.bench.repeats import repeated, spread
+from easrec_nni.bench.repeats import repeated, seconds_of, spread
 from easrec_nni.data import prepare
 from easrec_nni.data.dataset import Dataset
 
@@ -32,14 +31,9 @@ def _measure(bench: Bench) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         log, out = Path(folder) / "log.csv", Path(folder) / "prepared"
         _write_log(bench.dataset, log)
-
-        def once() -> float:
-            begin = time.perf_counter()
-            prepare(log, out, force=True)
-            return time.perf_counter() - begin
-
-        seconds = repeated(once, bench.repeats)
-    return {"seconds": spread(seconds), "interactions": len(bench.dataset.items)}
+        seconds = repeated(lambda: seconds_of(lambda: prepare(log, out, force=True)), bench.repeats)
+        size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    return {"seconds": spread(seconds), "interactions": len(bench.dataset.items), "bytes_on_disk": size}
 
 
 MEASUREMENT = Measurement("prepare", "the dataset's log, as CSV, read, split, sampled and written", _measure)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
@@ -13,9 +13,9 @@ from torch.profiler import ProfilerActivity, profile
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.bench.matmul import matmul_peak
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.bench.repeats import repeated, spread
+from easrec_nni.bench.repeats import repeated, seconds_of, spread
 
-__all__ = ["MEASUREMENT", "operator_shares"]
+__all__ = ["MEASUREMENT", "largest_allocation", "operator_shares"]
 
 BATCH, QUICK_BATCH = 2048, 16
 MOST_OPERATORS = 15
@@ -51,14 +51,31 @@ def operator_shares(work: Callable[[], object]) -> list[dict[str, float | str | 
     return rows
 
 
+def largest_allocation(work: Callable[[], object]) -> int:
+    """Largest number of bytes that torch had allocated at once since some work began.
+
+    Parameters
+    ----------
+    work
+        What is profiled.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        work()
+    changes = [
+        (event.start_ns(), event.nbytes())
+        for event in profiled.profiler.kineto_results.events()
+        if event.name() == "[memory]"
+    ]
+    return int(np.cumsum([change for _, change in sorted(changes, key=lambda change: change[0])]).max())
+
+
 @torch.no_grad()
 def _measure(bench: Bench) -> Figures:
     users = QUICK_BATCH if bench.request.quick else BATCH
     ids = torch.randint(1, bench.dataset.n_items + 1, (users, bench.space.max_length))
     peak = matmul_peak(bench.request.quick)["peak"]
     figures: Figures = {"users": users, "history": bench.space.max_length, "matmul_madds_per_second": peak}
-    for name, choice in bench.choices.items():
-        network = bench.network(choice).eval()
+    for (name, choice), network in zip(bench.choices.items(), bench.networks.values(), strict=True):
         cost = architecture_cost(bench.space, choice)
         every_position = cost.madds_per_user - cost.scoring_madds_per_user
         ways: dict[str, tuple[Callable[[Tensor], object], int]] = {
@@ -71,12 +88,7 @@ def _measure(bench: Bench) -> Figures:
 
 
 def _pass(bench: Bench, call: Callable[[Tensor], object], ids: Tensor, madds_per_user: int, peak: float) -> Figures:
-    def once() -> float:
-        begin = time.perf_counter()
-        call(ids)
-        return time.perf_counter() - begin
-
-    seconds = repeated(once, bench.repeats)
+    seconds = repeated(lambda: seconds_of(lambda: call(ids)), bench.repeats)
     rates = [madds_per_user * len(ids) / value for value in seconds]
     return {
         "seconds": spread(seconds),

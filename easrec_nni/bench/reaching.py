@@ -15,7 +15,7 @@ __all__ = ["MEASUREMENT"]
 def _measure(bench: Bench) -> Figures:
     """A curve of seconds and NDCG; ends at the target, out of patience, or after the settings' epochs."""
     chosen = bench.settings.retrain
-    training = Training(bench.network(bench.space.largest), bench.dataset, bench.settings)
+    training = Training(bench.network(bench.space.largest), bench.context)
     epochs = 1 if bench.request.quick else chosen.epochs
     curve: list[dict[str, float]] = []
     seconds = 0.0

@@ -1,12 +1,16 @@
-"""What is measured several times, and what is said of it: median and range."""
+"""Repeated measurements, in turns, and what is said of them: median and range."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-__all__ = ["Spread", "ratio", "repeated", "spread"]
+__all__ = ["Spread", "in_turns", "ratio", "repeated", "seconds_of", "spread", "timed"]
 
+Name = TypeVar("Name")
+Value = TypeVar("Value")
 Spread = dict[str, float]
 
 
@@ -47,18 +51,45 @@ def ratio(others: Sequence[float], ours: Sequence[float]) -> Spread:
     return spread([other / own for other, own in zip(others, ours, strict=True)])
 
 
-def repeated(measure: Callable[[], float], repeats: int, warmup: int = 1) -> list[float]:
-    """Measurements after a warm-up that is thrown away.
+def timed(work: Callable[[], object]) -> dict[str, float]:
+    """Seconds that passed (``seconds``), and seconds that the cores worked for this process (``processor_seconds``)."""
+    begin, processor = time.perf_counter(), time.process_time()
+    work()
+    return {"seconds": time.perf_counter() - begin, "processor_seconds": time.process_time() - processor}
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Seconds that passed."""
+    return timed(work)["seconds"]
+
+
+def in_turns(measures: Mapping[Name, Callable[[], Value]], repeats: int, warmup: int = 1) -> dict[Name, list[Value]]:
+    """Measure each once, then each again, and so on, so that what disturbs the machine disturbs all alike.
 
     Parameters
     ----------
-    measure
-        Measures once.
+    measures
+        Functions that measure once, by name.
     repeats
-        Measurements that count.
+        Turns that count.
     warmup
-        Measurements before them.
+        Turns before them, whose measurements are thrown away.
+
+    Examples
+    --------
+    >>> numbers = iter(range(6))
+    >>> in_turns({"a": lambda: next(numbers), "b": lambda: next(numbers)}, repeats=2)
+    {'a': [2, 4], 'b': [3, 5]}
     """
-    for _ in range(warmup):
-        measure()
-    return [measure() for _ in range(repeats)]
+    turns: dict[Name, list[Value]] = {name: [] for name in measures}
+    for turn in range(warmup + repeats):
+        for name, measure in measures.items():
+            value = measure()
+            if turn >= warmup:
+                turns[name].append(value)
+    return turns
+
+
+def repeated(measure: Callable[[], Value], repeats: int) -> list[Value]:
+    """Measurements after a warm-up that is thrown away."""
+    return in_turns({None: measure}, repeats)[None]

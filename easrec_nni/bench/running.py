@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import torch
 
 from easrec_nni.architecture.document import DatasetReference
-from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine
-from easrec_nni.bench.measurement import BenchRequest, Measurement
-from easrec_nni.bench.worker_process import LineProcess
+from easrec_nni.bench.machine import benchmark_provenance, load_average
+from easrec_nni.bench.measurement import Bench, BenchRequest, Figures, Measurement
+from easrec_nni.bench.measurements import ALL
+from easrec_nni.bench.memory import peak_memory_bytes
+from easrec_nni.bench.repeats import timed
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
-from easrec_nni.common.provenance import provenance
+from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 
-__all__ = ["all_measured", "run_measurements"]
+__all__ = ["all_measured", "measure", "run_measurements"]
 
 _logger = logging.getLogger(__name__)
 
@@ -49,10 +51,7 @@ def run_measurements(
     UserError
         The folder holds a measurement of something else, or one fails.
     """
-    dataset = load_dataset(request.dataset)
-    asked = request.model_dump(mode="json", exclude={"dataset"}) | {
-        "dataset": DatasetReference.of(dataset).model_dump()
-    }
+    asked = _identity(request)
     documents: dict[str, dict[str, Any]] = {}
     for measurement in measurements:
         file = out / "measurements" / f"{measurement.name}.json"
@@ -62,15 +61,15 @@ def run_measurements(
             documents[measurement.name] = known
             continue
         _logger.info("%s: %s …", measurement.name, measurement.summary)
+        before = load_average()
         document = {
-            "schema_version": 1,
+            "schema_version": 2,
             "measurement": measurement.name,
             "summary": measurement.summary,
             **_measured(measurement.name, request),
             "request": asked,
             "allocator": request.allocator,
-            "machine": describe_machine(),
-            **provenance(),
+            **benchmark_provenance(before),
         }
         write_json(file, document)
         documents[measurement.name] = document
@@ -121,19 +120,38 @@ def _known(file: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     return document
 
 
-def _measured(name: str, request: BenchRequest) -> dict[str, Any]:
-    """A measurement from a process of its own; a quick one from this process, whose memory says nothing."""
-    if request.quick:
-        from easrec_nni.bench.worker import measure
+def measure(name: str, request: dict[str, Any]) -> Figures:
+    """Figures of a measurement in this process, with its time and memory.
 
-        figures = measure(name, request)
-        return {key: value for key, value in figures.items() if "peak_memory" not in key}
-    threads = str(request.threads)
-    environment = allocator_environment(cast(Allocator, request.allocator))
-    process = LineProcess(
-        name,
-        [sys.executable, "-m", "easrec_nni.bench.worker", name, json.dumps(request.model_dump(mode="json"))],
-        environment | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
-    )
-    process.close()
-    return process.facts
+    Parameters
+    ----------
+    name
+        A key of :data:`easrec_nni.bench.measurements.ALL`.
+    request
+        Fields of the :class:`~easrec_nni.bench.measurement.BenchRequest`.
+    """
+    baseline, figures = peak_memory_bytes(), Figures()
+    times = timed(lambda: figures.update(ALL[name].measure(Bench(BenchRequest(**request)))))
+    return {
+        "figures": figures,
+        **{f"took_{key}": value for key, value in times.items()},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "baseline_peak_memory_bytes": baseline,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _measured(name: str, request: BenchRequest) -> Figures:
+    """A measurement from a process of its own; a quick one from this process, whose memory says nothing."""
+    figures = Bench(request).in_own_process(measure, name=name, request=request.model_dump(mode="json"))
+    return {key: value for key, value in figures.items() if not (request.quick and "peak_memory" in key)}
+
+
+def _identity(request: BenchRequest) -> dict[str, Any]:
+    """The request with what its dataset and retrained networks hold in the place of where they are."""
+    dataset = None if request.dataset is None else DatasetReference.of(load_dataset(request.dataset)).model_dump()
+    try:
+        weights = [file_digest(Path(run) / "weights.safetensors") for run in request.runs]
+    except OSError as error:
+        raise UserError(f"--run: {error.filename} cannot be read ({error.strerror})") from None
+    return request.model_dump(mode="json") | {"dataset": dataset, "runs_sha256": weights}

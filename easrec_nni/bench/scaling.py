@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
-from easrec_nni.bench.point import Order, in_own_process, measure_point
+from easrec_nni.bench.point import measure_point
+from easrec_nni.bench.tables import number
+from easrec_nni.common.readable import readable_bytes, readable_count
 
 __all__ = ["MEASUREMENTS", "Axis", "fitted_slope"]
 
@@ -94,15 +96,35 @@ class Axis:
     def _point(self, bench: Bench, config: dict[str, Any]) -> Figures:
         length, quick = config["max_length"], bench.request.quick
         positions = 64 if quick else self.positions
-        order = Order(
-            config,
+        return bench.in_own_process(
+            measure_point,
+            config=config,
             users=2 if quick else max(1, SCORED // length),
             sequences=max(1, positions // length),
             positions=length if self.name == "max_length" else min(length, positions),
             repeats=bench.repeats,
-            threads=bench.request.threads,
         )
-        return (measure_point if quick else in_own_process)(order)
+
+
+def _table(figures: Figures) -> list[str]:
+    lines = [
+        f"| {figures['title']} | inference, ms per user | training step, µs per position | training memory | "
+        "multiply-adds per user |",
+        "|---:|---:|---:|---:|---:|",
+    ]
+    for point in figures["points"]:
+        inference, step = point["inference_seconds_per_user"], point["training_step_seconds"]
+        lines.append(
+            f"| {point['value']:,} | {number(1e3 * inference['median'])} "
+            f"| {number(1e6 * step['median'] / point['training_positions'])} "
+            f"| {readable_bytes(point['training_memory_bytes'])} "
+            f"| {readable_count(point['executed_madds_per_user'])} |"
+        )
+    slopes = ", ".join(
+        f"{name} {'–' if slope is None else f'{slope:.2f}'}" for name, slope in figures["slopes"].items()
+    )
+    since = f" (from {figures['slope_from']:,} on)" if "slope_from" in figures else ""
+    return [*lines, "", f"Slopes in log–log{since}: {slopes}."]
 
 
 AXES = (
@@ -139,6 +161,6 @@ AXES = (
 )
 
 MEASUREMENTS = tuple(
-    Measurement(f"scaling-{axis.name}", f"inference and training over {axis.title}, with slopes", axis.measure)
+    Measurement(f"scaling-{axis.name}", f"inference and training over {axis.title}, with slopes", axis.measure, _table)
     for axis in AXES
 )

@@ -18,6 +18,7 @@ from easrec_nni.common.errors import UserError
 __all__ = ["Answer", "LineProcess", "answers"]
 
 Answer = dict[str, Any]
+KILLED = -9  # by the system, for want of memory, unless a person did it
 
 
 class LineProcess:
@@ -97,7 +98,8 @@ class LineProcess:
         code = self._process.wait()
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        return f"its process ended with code {code}" + (f" ({lines[-1][:200]})" if lines else "")
+        hint = f" ({lines[-1][:200]})" if lines else ""
+        return f"its process ended with code {code}{hint}" + (": is there enough memory?" if code == KILLED else "")
 
 
 @contextmanager

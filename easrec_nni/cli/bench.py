@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
+from easrec_nni.cli.logs import begin_training_command
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.assignments import read_assignments
+
 
 def bench_command(
     data: Annotated[str | None, typer.Argument(metavar="DATASET", help="Prepared dataset, by name or path.")] = None,
@@ -18,6 +23,10 @@ def bench_command(
     ] = None,
     arch: Annotated[
         Path | None, typer.Option("--arch", metavar="FILE", help="Searched architecture, beside the unpruned one.")
+    ] = None,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option("--run", metavar="DIR", help="onnx: folder of a retrained network; can be repeated."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("bench"),
     only: Annotated[
@@ -51,47 +60,39 @@ def bench_command(
       easrec bench ml-100k --settings settings/ml100k.yml --target 0.06
       easrec bench ml-1m --settings settings/ml1m.yml --arch architecture.json --skip time-to-ndcg --batches 40
       easrec bench ml-1m --only scaling-max_length --only scaling-n_items --out scaling
+      easrec bench ml-1m --only onnx --run runs/ml1m/retrained
+      easrec bench --only loss-memory
       easrec bench ml-100k --quick
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.bench.measurements import ALL, chosen
-    from easrec_nni.common.errors import UserError
-
     if list_:
-        for name, measurement in ALL.items():
-            print(f"{name}: {measurement.summary}")
+        for name, measurement in toolkit.ALL.items():
+            print(f"{name}: {measurement.summary}{'' if measurement.by_default else ' (with --only)'}")
         return
-    if data is None:
-        raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
     if allocator not in ("keep", "default"):
         raise UserError(f"--allocator {allocator} is not known; choose from keep, default")
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.bench.document import write_documents
-    from easrec_nni.bench.measurement import Bench, BenchRequest
-    from easrec_nni.bench.running import all_measured, run_measurements
-    from easrec_nni.cli.logs import begin_training_command
-    from easrec_nni.settings.assignments import read_assignments
-    from easrec_nni.settings.trial import TrialSettings
-    from easrec_nni.training.threads import use_threads
-
-    measurements = chosen(only or [], skip or [])
     begin_training_command(threads)
-    wanted = TrialSettings.read(settings) if settings else TrialSettings(data=data)
-    wanted = wanted.with_parameters({"data": data, **read_assignments(set_)})
-    request = BenchRequest(
+    measurements = toolkit.chosen(only or [], skip or [])
+    if data is None and any(measurement.needs_dataset for measurement in measurements):
+        raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
+    wanted = toolkit.TrialSettings.read(settings) if settings else toolkit.TrialSettings(data=data or "none")
+    wanted = wanted.with_parameters({**({"data": data} if data else {}), **read_assignments(set_)})
+    request = toolkit.BenchRequest(
         dataset=data,
         settings=wanted.model_dump(mode="json", by_alias=True),
-        choices=Architecture.read(arch).choices.model_dump() if arch else None,
+        choices=toolkit.Architecture.read(arch).choices.model_dump() if arch else None,
+        runs=tuple(map(str, run or [])),
         target=target,
         repeats=1 if quick else repeats,
         batches=batches,
-        threads=use_threads(threads),
+        threads=toolkit.use_threads(threads),
         allocator=allocator,
         quick=quick,
     )
     try:
-        Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
+        if data is not None:
+            toolkit.Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
     except ValueError as error:
         raise UserError(f"--arch {arch}: {error}") from None
-    newest = run_measurements(request, measurements, out, restart)
-    write_documents(all_measured(out, list(ALL), newest), out)
+    newest = toolkit.run_measurements(request, measurements, out, restart)
+    toolkit.write_documents(toolkit.all_measured(out, list(toolkit.ALL), newest), out)
     print(f"bench.md and bench.json are in {out}")

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
+from easrec_nni.common.signals import end_like_ctrl_c
+
 
 def demo_command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("demo-results"),
@@ -25,10 +28,5 @@ def demo_command(
       easrec demo
       easrec demo --data ml-100k.zip --port 9000 --fresh
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.common.signals import end_like_ctrl_c
-
-    end_like_ctrl_c()
-    # Here: `easrec --help` need not wait for torch, and Ctrl-C is caught by now.
-    from easrec_nni.cli.demo_steps import run_demo
-
-    run_demo(out, port, data, fresh)
+    end_like_ctrl_c()  # before anything heavy is imported
+    toolkit.run_demo(out, port, data, fresh)

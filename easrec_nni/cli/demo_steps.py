@@ -19,15 +19,20 @@ from rich.console import Console
 from rich.markup import escape
 
 from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.cli.reporter import RichReporter
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_text
 from easrec_nni.common.readable import readable_seconds
+from easrec_nni.data import load_dataset, prepare
+from easrec_nni.evaluation.scoring import evaluate
+from easrec_nni.experiments.experiment import check_results
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE, export_architecture
 from easrec_nni.experiments.manager import DEFAULT_PORT, running_experiment
-from easrec_nni.experiments.records import Trial, find_experiment, list_trials
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import trials_table, watch
 from easrec_nni.report.comparison import ComparisonRow, comparison_csv, comparison_markdown, comparison_table, read_run
 from easrec_nni.settings.examples import examples_folder
+from easrec_nni.study.systems.popularity import Popularity
 
 __all__ = ["run_demo"]
 
@@ -83,9 +88,6 @@ class Demo:
 
     def prepare(self) -> str:
         """Prepare the dataset; return its fingerprint."""
-        from easrec_nni.cli.prepare import RichReporter
-        from easrec_nni.data import prepare
-
         with RichReporter(self.console) as reporter:
             dataset = prepare(DATASET, path=self.source, reporter=reporter)
         counts = dataset.manifest.counts
@@ -106,7 +108,7 @@ class Demo:
             self.say(f"nnictl create --config {self.config} → experiment {experiment.id}")
             self.console.print(f"web UI, while the trials run: [link={experiment.url}]{experiment.url}[/link]")
             trials = watch(experiment, self.console, expected)
-            self.check(trials)
+            check_results(trials, self.say)
         write_text(state_file, json.dumps({"id": experiment.id, "made_from": made_from}, indent=2) + "\n")
         return experiment.id
 
@@ -121,14 +123,6 @@ class Demo:
             return None
         usable = any(trial.score is not None and (trial.folder / ARCHITECTURE_FILE).is_file() for trial in trials)
         return str(state["id"]) if usable else None
-
-    def check(self, trials: Sequence[Trial]) -> None:
-        """Say which trials failed; raise if all did."""
-        for trial in trials:
-            if trial.score is None:
-                self.say(f"trial {trial.number} has no result: {trial.last_error()} (see {trial.folder})")
-        if all(trial.score is None for trial in trials):
-            raise UserError("no trial ended with a result; the reasons are above")
 
     def export(self, experiment_id: str) -> None:
         """Write the chosen trial's architecture and supernet, and the unpruned architecture.
@@ -171,10 +165,6 @@ class Demo:
 
     def popularity(self) -> ComparisonRow:
         """Row of the popularity baseline."""
-        from easrec_nni.data import load_dataset
-        from easrec_nni.evaluation.scoring import evaluate
-        from easrec_nni.study.systems.popularity import Popularity
-
         dataset = load_dataset(DATASET)
         return ComparisonRow("popularity", evaluate(Popularity(dataset), dataset, "test"))
 

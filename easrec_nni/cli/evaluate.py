@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
+from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 
 
@@ -51,35 +53,24 @@ def evaluate_command(
     ks = _cut_offs(k or ["10"])
     names = _split(protocol or [])
     begin_training_command(threads)
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.architecture.run_folder import check_evaluated
-    from easrec_nni.architecture.weights import load_network
-    from easrec_nni.common.errors import UserError
-    from easrec_nni.data import load_dataset
-    from easrec_nni.evaluation.final import PROTOCOLS, REFITTED
-    from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
-    from easrec_nni.evaluation.scoring import evaluate_fully
-
     for each in names:
-        if each not in KNOWN_PROTOCOLS:
-            raise UserError(f"--protocol {each} is not known; choose from {', '.join(KNOWN_PROTOCOLS)}")
-    architecture = Architecture.read(run / "architecture.json")
+        if each not in toolkit.KNOWN_PROTOCOLS:
+            raise UserError(f"--protocol {each} is not known; choose from {', '.join(toolkit.KNOWN_PROTOCOLS)}")
+    architecture = toolkit.Architecture.read(run / "architecture.json")
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
     is_refitted = architecture.training is not None and architecture.training.refitted_epochs is not None
     if is_refitted and part == "valid":
         raise UserError(f"{run} was trained on the validation targets (a refit): evaluate it on --part test")
-    dataset = load_dataset(name)
-    check_evaluated(architecture, dataset, run)
-    network = load_network(architecture, run / "weights.safetensors")
+    dataset = toolkit.load_dataset(name)
+    toolkit.check_evaluated(architecture, dataset, run)
+    network = toolkit.load_network(architecture, run / "weights.safetensors")
     if compile_first:
-        from easrec_nni.architecture.compiling import compile_scoring
-
-        compile_scoring(network)
-    figures, _ = evaluate_fully(network, dataset, part, ks, tuple(names) or PROTOCOLS)
+        toolkit.compile_scoring(network)
+    figures, _ = toolkit.evaluate_fully(network, dataset, part, ks, tuple(names) or toolkit.PROTOCOLS)
     if is_refitted:
-        figures = {f"{figure}{REFITTED}": value for figure, value in figures.items()}
+        figures = {f"{figure}{toolkit.REFITTED}": value for figure, value in figures.items()}
     targets = dataset.split.part(part)
     print(f"{part}, split {dataset.split.name}: {len(targets)} targets of {targets.n_users} users")
     for metric, value in figures.items():
@@ -94,8 +85,6 @@ def _split(texts: Sequence[str]) -> list[str]:
 
 
 def _cut_offs(texts: Sequence[str]) -> tuple[int, ...]:
-    from easrec_nni.common.errors import UserError
-
     try:
         ks = tuple(int(part) for part in _split(texts))
     except ValueError:

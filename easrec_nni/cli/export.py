@@ -8,7 +8,10 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
+from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.readable import printable
 
 
 def export_command(
@@ -62,36 +65,28 @@ def export_command(
     if int8 or data is not None:
         raise UserError("--int8 and --data belong to --onnx FILE")
     assert experiment is not None
-    from easrec_nni.common.readable import printable
-    from easrec_nni.experiments.export import describe_score, export_architecture
-    from easrec_nni.experiments.remote_files import trial_place
 
     if (trial is not None) + best + smallest > 1:
         raise UserError("--trial, --best and --smallest each name a trial; give one of them")
-    exported = export_architecture(experiment, out, trial, weights, smallest)
-    score, choice = describe_score(exported.trial), exported.architecture.choices
+    exported = toolkit.export_architecture(experiment, out, trial, weights, smallest)
+    score, choice = toolkit.describe_score(exported.trial), exported.architecture.choices
     print(
         printable(f"trial {exported.trial.number} ({exported.trial.id}){score}: {choice.label}, depth {choice.depth}")
     )
     for file in filter(None, (exported.file, exported.weights)):
         print(f"wrote {file}")
     if exported.rebuilt:
-        place = trial_place(exported.trial)
+        place = toolkit.trial_place(exported.trial)
         where = f"in {place}" if place else "on the machine that ran the trial"
         weights_are = f"; the weights, supernet.safetensors, are {where}" if exported.weights is None else ""
         print(printable(f"rebuilt from NNI's records{weights_are}"))
 
 
 def _write_onnx(run: Path, file: Path, int8: bool, data: str | None) -> None:
-    from easrec_nni.architecture.run_folder import open_run
-    from easrec_nni.cli.logs import begin_training_command
-    from easrec_nni.serving.onnx_export import export_onnx, need_onnx
-    from easrec_nni.serving.onnx_int8 import quantise_onnx
-
-    need_onnx()
+    toolkit.need_onnx()
     begin_training_command(None, sys.stderr)  # stdout is for what was written
-    network, dataset = open_run(run, data, needs_dataset=int8)
-    written = export_onnx(network, file, dataset)
+    network, dataset = toolkit.open_run(run, data, needs_dataset=int8)
+    written = toolkit.export_onnx(network, file, dataset)
     print(
         f"wrote {written.file}: opset {written.opset}; on {written.histories} histories its scores differ from torch's "
         f"by {written.difference:.1e} at most"
@@ -101,7 +96,7 @@ def _write_onnx(run: Path, file: Path, int8: bool, data: str | None) -> None:
     else:
         print(f"wrote {written.items}: the id of each of its item numbers, in their order from 0, which is padding")
     if int8 and dataset is not None:
-        small = quantise_onnx(file, dataset, network.config.max_length)
+        small = toolkit.quantise_onnx(file, dataset, network.config.max_length)
         sizes = small.figures["bytes"]
         print(f"wrote {small.file}: {sizes['int8'] / sizes['float32']:.0%} of the size")
         for name, value in small.figures["float32"].items():

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
+from easrec_nni.settings.examples import copy_examples, fingerprint_line
+
 
 def init_command(
     folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder to write into.")] = Path("."),
@@ -26,13 +29,9 @@ def init_command(
       easrec init my-search
       easrec init my-search --data ml-100k
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.settings.examples import copy_examples, fingerprint_line
-
     dataset = None
     if data is not None:
-        from easrec_nni.data.loading import load_dataset
-
-        dataset = load_dataset(data, verify=True)
+        dataset = toolkit.load_dataset(data, verify=True)
     files = copy_examples(folder, force, dataset)
     for file in files:
         print(file)

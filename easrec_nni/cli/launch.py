@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from easrec_nni.cli import toolkit
 from easrec_nni.common.errors import UserError
 
 
@@ -39,15 +41,12 @@ def launch_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     if check and watch:
         raise UserError("--check starts nothing that --watch could show; give one of them")
-    from rich.console import Console
-
-    from easrec_nni.experiments import launching
 
     console = Console()
     if check:
-        launching.check(file, console, expose)
+        toolkit.check(file, console, expose)
         console.print("ready", highlight=False)
     elif watch:
-        launching.launch_and_watch(file, console, port, expose=expose)
+        toolkit.launch_and_watch(file, console, port, expose=expose)
     else:
-        launching.launch(file, console, port, expose=expose)
+        toolkit.launch(file, console, port, expose=expose)

@@ -7,6 +7,8 @@ import sys
 import warnings
 from typing import TextIO
 
+from easrec_nni.cli import toolkit
+
 __all__ = ["begin_training_command"]
 
 
@@ -28,7 +30,6 @@ def begin_training_command(threads: int | None, show: TextIO | None = None) -> b
     warnings.filterwarnings("ignore", module="nni.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning.*")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=show or sys.stdout)
-    from easrec_nni.training.threads import use_threads  # here: `easrec --help` need not wait for torch
 
-    use_threads(threads)
+    toolkit.use_threads(threads)
     return sys.stdout.isatty()

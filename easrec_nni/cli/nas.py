@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from easrec_nni.cli import toolkit
 from easrec_nni.common.errors import UserError
+from easrec_nni.settings.assignments import read_assignments
 
 
 def nas_command(
@@ -36,15 +39,8 @@ def nas_command(
       easrec nas settings/ml100k.yml --strategy tpe --trials 30 --jobs 2
       easrec nas settings/ml100k.yml --set objective.kind=ceiling --set objective.ceiling=3e6
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from rich.console import Console
-
-    from easrec_nni.experiments.nas import search_architectures
-    from easrec_nni.experiments.watching import trials_table
-    from easrec_nni.settings.assignments import read_assignments
-    from easrec_nni.settings.trial import TrialSettings
-
-    chosen = TrialSettings.read(settings).with_parameters(read_assignments(set_))
-    experiment, found = search_architectures(
+    chosen = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
+    experiment, found = toolkit.search_architectures(
         chosen,
         strategy,
         trials,
@@ -54,7 +50,8 @@ def nas_command(
         folder=settings.parent,
         say=lambda line: print(line, flush=True),
     )
-    Console().print(trials_table(found))
+    Console().print(toolkit.trials_table(found))
+    toolkit.check_results(found, print)
     print(f"take a result:  easrec export --experiment {experiment.id} --out architecture.json")
     print(f"all of them:    easrec report {experiment.id}")
     if all(trial.score is None for trial in found):

@@ -8,46 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
+from easrec_nni.cli import toolkit
+from easrec_nni.cli.reporter import RichReporter
 from easrec_nni.common.errors import UserError
 
 if TYPE_CHECKING:
     from easrec_nni.data import Manifest
-
-
-class RichReporter:
-    """Reporter that shows the running step on stderr, with a bar while something is downloaded."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-        # Where stderr is a file, the bar would only leave empty lines there.
-        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
-        self._task: TaskID | None = None
-
-    def __enter__(self) -> RichReporter:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def step(self, message: str) -> None:
-        """Show the step that begins."""
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(message, total=None)
-
-    def note(self, message: str) -> None:
-        """Print a line that stays."""
-        self._console.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
-
-    def transferred(self, done: int, total: int | None) -> None:
-        """Move the bar."""
-        if self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
 
 
 def prepare_command(
@@ -123,11 +91,10 @@ def prepare_command(
       easrec prepare log.csv --split time:90% --evaluate-users 100000
     """  # noqa: D301 (the command line's formatter asks for this character)
     # Imported here so that 'easrec --help' need not load pandas.
-    from easrec_nni.data import PrepareSettings, prepare
 
     if min_rating is not None and not math.isfinite(min_rating):
         raise UserError("--min-rating must be a finite number")
-    settings = PrepareSettings(
+    settings = toolkit.PrepareSettings(
         min_user_interactions=min_user_interactions,
         min_item_interactions=min_item_interactions,
         min_rating=min_rating,
@@ -144,7 +111,7 @@ def prepare_command(
         evaluate_users=evaluate_users,
     )
     with RichReporter(Console(stderr=True)) as reporter:
-        dataset = prepare(source, out, path=path, name=name, settings=settings, force=force, reporter=reporter)
+        dataset = toolkit.prepare(source, out, path=path, name=name, settings=settings, force=force, reporter=reporter)
     show(dataset.manifest, dataset.path, Console())
 
 

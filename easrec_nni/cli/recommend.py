@@ -14,7 +14,10 @@ from typing import Annotated, TextIO
 
 import typer
 
+from easrec_nni.cli import toolkit
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.readable import counted
+from easrec_nni.common.signals import StopSignals
 
 EXIT_READER_LEFT = 141  # as of a process that SIGPIPE ends
 
@@ -77,9 +80,8 @@ def recommend_command(
     # An event's products are too small to be shared out; NumPy reads this when it is imported, which is now.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
     warnings.filterwarnings("ignore", module="nni.*")  # NNI's, of which a user can do nothing about
-    from easrec_nni.training.threads import use_threads
 
-    use_threads(threads)
+    toolkit.use_threads(threads)
     if history is not None:
         items, scores = _one_shot(run, _items(history), k, unseen, data, numbers)
         for item, score in zip(items, scores, strict=True):
@@ -110,11 +112,8 @@ def _shown(item: str) -> str:
 def _one_shot(
     run: Path, items: list[str], k: int, unseen: bool, data: str | None, numbers: bool
 ) -> tuple[list[str], list[float]]:
-    from easrec_nni.architecture.run_folder import open_run
-    from easrec_nni.serving.history import recommend_after
-
-    network, dataset = open_run(run, data, needs_dataset=not numbers)
-    return recommend_after(network, items, k, unseen, None if numbers or dataset is None else dataset.item_ids)
+    network, dataset = toolkit.open_run(run, data, needs_dataset=not numbers)
+    return toolkit.recommend_after(network, items, k, unseen, None if numbers or dataset is None else dataset.item_ids)
 
 
 def _stream(
@@ -127,14 +126,8 @@ def _stream(
     save_events: int,
     save_seconds: int,
 ) -> None:
-    from easrec_nni.cli.stream import EventStream
-    from easrec_nni.common.readable import counted
-    from easrec_nni.common.signals import StopSignals
-    from easrec_nni.serving import StreamingRecommender
-    from easrec_nni.serving.kept_states import KeptStates
-
     source, sink = _descriptor(sys.__stdin__, "input"), _descriptor(sys.__stdout__, "output")
-    kept = None if state is None else KeptStates(state, save_events, save_seconds, _say)
+    kept = None if state is None else toolkit.KeptStates(state, save_events, save_seconds, _say)
     with kept or nullcontext():
         settings = kept.settings() if kept else {}
         if unseen and not settings.get("keep_seen", True):
@@ -142,11 +135,11 @@ def _stream(
                 f"{state} was begun without --unseen and does not know what users had: leave --unseen out, or begin "
                 "with another file"
             )
-        recommender = StreamingRecommender.load(run, data, numbers=numbers, **{"keep_seen": unseen, **settings})
+        recommender = toolkit.StreamingRecommender.load(run, data, numbers=numbers, **{"keep_seen": unseen, **settings})
         with StopSignals() as stop:
             if kept:
                 kept.begin(recommender)
-            events = EventStream(recommender, kept, stop, k, unseen)
+            events = toolkit.EventStream(recommender, kept, stop, k, unseen)
             try:
                 events.run(source, sink)
             finally:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
+
 
 def report_command(
     sources: Annotated[
@@ -32,7 +34,6 @@ def report_command(
       easrec report results.json --out report
       easrec report studies/ml-100k studies/ml-1m --out report --title "EASRec on MovieLens"
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.report import write_report
-
     first = Path(sources[0])
-    print(write_report(sources, out or (first / "report" if first.is_dir() else Path(f"report-{first.stem}")), title))
+    folder = out or (first / "report" if first.is_dir() else Path(f"report-{first.stem}"))
+    print(toolkit.write_report(sources, folder, title))

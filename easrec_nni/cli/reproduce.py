@@ -6,17 +6,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+
+from easrec_nni.cli import toolkit
+from easrec_nni.common.signals import end_like_ctrl_c
+from easrec_nni.settings.assignments import read_assignments
 
 
 def reproduce_command(
     tables: Annotated[
-        list[str], typer.Argument(metavar="TABLE...", help="table3, table4, table5, ablations, fig4, second-tier.")
+        list[str],
+        typer.Argument(metavar="TABLE...", help="table3, table4, table5, ablations, gates, warmup, fig4, second-tier."),
     ],
     dataset: Annotated[str, typer.Option(metavar="NAME", help="Prepared dataset, by name or path.")],
     systems: Annotated[
         str | None, typer.Option(metavar="A,B", help="Systems instead of the table's; `easrec systems` lists them.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; 5, for fig4 3.", min=1)] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds; 5, for fig4 and warmup 3.", min=1)] = None,
     budget: Annotated[
         str, typer.Option(metavar="NAME", help="smoke, small, settings (the file's epochs), paper.")
     ] = "settings",
@@ -46,15 +52,8 @@ def reproduce_command(
       easrec reproduce table3 table5 fig4 --dataset ml-100k --budget small --out studies/ml-100k
       easrec reproduce table3 --dataset shop --settings shop.yml --systems easrec,sasrec,popularity
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from rich.console import Console
-
-    from easrec_nni.common.signals import end_like_ctrl_c
-    from easrec_nni.report import write_report
-    from easrec_nni.settings.assignments import read_assignments
-    from easrec_nni.study.reproduce import Request, reproduce
-
     names = [name.strip() for name in (systems or "").split(",") if name.strip()]
-    request = Request(
+    request = toolkit.Request(
         tables,
         dataset,
         names,
@@ -66,8 +65,8 @@ def reproduce_command(
         jobs,
         port,
         measure,
-        write_report if report else None,
+        toolkit.write_report if report else None,
     )
     end_like_ctrl_c()  # NNI and its trials are ended first
-    if not reproduce(request, Console()):
+    if not toolkit.reproduce(request, Console()):
         raise typer.Exit(1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.console import Console
+
+from easrec_nni.cli import toolkit
 
 
 def resume_command(
@@ -26,8 +29,4 @@ def resume_command(
       easrec resume hx3kq8ay
       easrec resume hx3kq8ay --port 9000
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from rich.console import Console
-
-    from easrec_nni.experiments import launching
-
-    launching.resume(experiment, Console(), port, expose=expose)
+    toolkit.resume(experiment, Console(), port, expose=expose)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
-
-if TYPE_CHECKING:
-    from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.assignments import read_assignments
 
 
 def retrain_command(
@@ -75,9 +75,6 @@ def retrain_command(
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
       easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.common.errors import UserError
-    from easrec_nni.settings.assignments import read_assignments
-
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
     if all_data and refit:
@@ -85,7 +82,6 @@ def retrain_command(
     if validated is not None and not all_data:
         raise UserError("--validated belongs to --all-data")
     progress = begin_training_command(threads)
-    from easrec_nni.retraining.stage import retrain, retrain_on_all_data
 
     given = {
         "retrain.epochs": None if all_data else epochs,  # there the validated run's count for a schedule of the rate
@@ -102,22 +98,18 @@ def retrain_command(
     chosen = read_settings(arch, settings, data, given)
     how: dict[str, Any] = {"weights": weights, "settings": chosen, "progress": progress, "restart": restart}
     if all_data:
-        result = retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **how)
+        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **how)
         print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
     else:
-        result = retrain(arch, data, out, **how)
+        result = toolkit.retrain(arch, data, out, **how)
         show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
-def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> TrialSettings:
+def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> toolkit.TrialSettings:
     """Settings of an architecture's training, with those of a file put over them, and then those given by key."""
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.settings.trial import TrialSettings
-    from easrec_nni.training.recorded import with_recorded
-
-    base = TrialSettings.read(file) if file is not None else TrialSettings(data=data)
-    return with_recorded(Architecture.read(arch), base).with_parameters(given)
+    base = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
+    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(given)
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:

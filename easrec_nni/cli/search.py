@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
+from easrec_nni.cli.retrain import show_metrics
+from easrec_nni.settings.assignments import read_assignments
 
 
 def search_command(
@@ -30,17 +33,10 @@ def search_command(
       easrec search settings/ml100k.yml --out run
       easrec search settings/ml1m.yml --set lambda=0.3 --set search.epochs=20 --set seed=1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.cli.retrain import show_metrics
-    from easrec_nni.settings.assignments import read_assignments
-    from easrec_nni.settings.trial import TrialSettings
-
     given = {"devices": devices, "precision": precision}
     parameters = read_assignments(set_) | {name: value for name, value in given.items() if value is not None}
-    chosen = TrialSettings.read(settings).with_parameters(parameters)
+    chosen = toolkit.TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
-    from easrec_nni.retraining.metrics import read_metrics
-    from easrec_nni.trial.run import run_trial
-
-    result = run_trial(chosen, out, progress=progress, restart=restart)
-    show_metrics(read_metrics(result.folder / "retrained"))
+    result = toolkit.run_trial(chosen, out, progress=progress, restart=restart)
+    show_metrics(toolkit.read_metrics(result.folder / "retrained").as_json())
     print(f"architecture.json, supernet.safetensors and retrained/ are in {result.folder}")

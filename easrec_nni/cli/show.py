@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from easrec_nni.cli import toolkit
 from easrec_nni.common.errors import UserError
-
-if TYPE_CHECKING:
-    from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.readable import printable
 
 
 def show_command(
@@ -35,35 +34,29 @@ def show_command(
       easrec show hx3kq8ay --trial 2
       easrec show results.csv --smallest
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from easrec_nni.architecture.cost import architecture_cost  # here: `easrec --help` need not wait for torch
-
     if trial is not None and smallest:
         raise UserError("--trial and --smallest each name a trial; give one of them")
     architecture = _find(source, trial, smallest)
     space = architecture.space
     if not architecture.cost:  # a file written by hand
-        cost = architecture_cost(space, architecture.choices).as_dict()
+        cost = toolkit.architecture_cost(space, architecture.choices).as_dict()
         architecture = architecture.model_copy(update={"cost": cost})
-    Console(highlight=False).print(architecture.draw(architecture_cost(space, space.largest).as_dict()))
+    # Counted with torch for a file without it: written by hand, or by a version before the field.
+    unpruned = architecture.unpruned_cost or toolkit.architecture_cost(space, space.largest).as_dict()
+    Console(highlight=False).print(architecture.draw(unpruned))
 
 
-def _find(source: str, trial: str | None, smallest: bool) -> Architecture:
+def _find(source: str, trial: str | None, smallest: bool) -> toolkit.Architecture:
     """Architecture of a file or of an experiment's trial, which is named above the picture."""
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.common.readable import printable
-    from easrec_nni.experiments.export import choose_trial, describe_score, trial_architecture, trials_of
-    from easrec_nni.experiments.records import is_experiment_id
-    from easrec_nni.experiments.result_files import is_exported
-
     file = Path(source)
-    names_experiment = is_experiment_id(source) and not file.exists()
-    if not names_experiment and not (file.is_file() and is_exported(file)):
+    names_experiment = toolkit.is_experiment_id(source) and not file.exists()
+    if not names_experiment and not (file.is_file() and toolkit.is_exported(file)):
         if trial is not None or smallest:
             raise UserError(
                 f"{source} is no experiment and no file of results: --trial and --smallest mean nothing there"
             )
-        return Architecture.read(file)
-    chosen = choose_trial(trials_of(source), trial, smallest)
-    architecture, _ = trial_architecture(chosen)
-    print(printable(f"{source}, trial {chosen.number} ({chosen.id}){describe_score(chosen)}"))
+        return toolkit.Architecture.read(file)
+    chosen = toolkit.choose_trial(toolkit.trials_of(source), trial, smallest)
+    architecture, _ = toolkit.trial_architecture(chosen)
+    print(printable(f"{source}, trial {chosen.number} ({chosen.id}){toolkit.describe_score(chosen)}"))
     return architecture

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from rich.console import Console
+from rich.table import Table
+
+from easrec_nni.study.systems import GROUPS, SYSTEMS
+
 
 def systems_command() -> None:
     """List every system that `easrec reproduce` can run, with its source.
@@ -10,11 +15,6 @@ def systems_command() -> None:
     Example:
       easrec systems
     """  # noqa: D301 (the command line's formatter asks for this character)
-    from rich.console import Console
-    from rich.table import Table
-
-    from easrec_nni.study.systems import GROUPS, SYSTEMS
-
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     for title in ("name", "system", "source"):
         table.add_column(title)

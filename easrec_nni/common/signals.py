@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
-__all__ = ["StopSignals", "end_like_ctrl_c"]
+__all__ = ["StopSignals", "end_like_ctrl_c", "signals_ignored", "signals_interrupt"]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
@@ -19,6 +22,30 @@ def end_like_ctrl_c() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this process."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
+
+
+def signals_interrupt() -> AbstractContextManager[None]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt in the block, so that it can stop what it started."""
+    return _handled_by(_interrupt, signal.SIGTERM, signal.SIGHUP)
+
+
+def signals_ignored() -> AbstractContextManager[None]:
+    """Signals are ignored in the block, a clean-up: a second Ctrl-C cannot leave processes behind."""
+    return _handled_by(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def _handled_by(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
+    """Another handler of signals in the block; only in the main thread, where signals arrive."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class StopSignals:

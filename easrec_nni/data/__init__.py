@@ -10,13 +10,18 @@ line to the registry `SPLITS` there.
 
 from __future__ import annotations
 
-from easrec_nni.data.dataset import Dataset, ItemFeature
-from easrec_nni.data.loading import load_dataset
-from easrec_nni.data.manifest import Manifest, PrepareSettings
-from easrec_nni.data.negatives import draw_negatives
-from easrec_nni.data.pipeline import prepare
-from easrec_nni.data.splits import LeaveOneOut, Split, leave_one_out
-from easrec_nni.data.splits.validation_users import split_validation_users
+from typing import TYPE_CHECKING
+
+from easrec_nni.common.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from easrec_nni.data.dataset import Dataset, ItemFeature
+    from easrec_nni.data.loading import load_dataset
+    from easrec_nni.data.manifest import Manifest, PrepareSettings
+    from easrec_nni.data.negatives import draw_negatives
+    from easrec_nni.data.pipeline import prepare
+    from easrec_nni.data.splits import LeaveOneOut, Split, leave_one_out
+    from easrec_nni.data.splits.validation_users import split_validation_users
 
 __all__ = [
     "Dataset",
@@ -31,3 +36,5 @@ __all__ = [
     "prepare",
     "split_validation_users",
 ]
+
+__getattr__ = lazy_names(__name__)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
 from easrec_nni.data.negatives import PARTS, training_items, used_negatives
 from easrec_nni.data.splits import Interactions, Split, make_split
@@ -54,9 +55,9 @@ class Dataset:
         User u's interactions are ``items[offsets[u]:offsets[u + 1]]``.
     times : ndarray of int64 or float64, shape [interactions]
         Times of the interactions, in the source's unit.
-    user_ids : ndarray of str, shape [n_users]
+    user_ids : IdTable, or ndarray of str in a folder of version 1, shape [n_users]
         The source's id of each user number.
-    item_ids : ndarray of str, shape [n_items + 1]
+    item_ids : IdTable, or ndarray of str in a folder of version 1, shape [n_items + 1]
         The source's id of each item number; entry 0 is empty.
     item_features : dict of str to ItemFeature
         Features of the items by name.
@@ -70,8 +71,8 @@ class Dataset:
     items: NDArray[np.int32]
     offsets: NDArray[np.int64]
     times: NDArray[np.generic]
-    user_ids: NDArray[np.str_]
-    item_ids: NDArray[np.str_]
+    user_ids: IdTable | NDArray[np.str_]
+    item_ids: IdTable | NDArray[np.str_]
     item_features: dict[str, ItemFeature]
     _negatives: dict[str, NDArray[np.int32]] = field(repr=False)
     evaluated_users: NDArray[np.int64] | None = None

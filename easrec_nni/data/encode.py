@@ -1,17 +1,23 @@
-"""From a raw log to numbered, filtered interactions in user-then-time order."""
+"""From checked interactions in the engine to numbered ones in user-then-time order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.filters import below_rating, duplicate_rows, k_core
+from easrec_nni.data.arrays import ArrayWriter
+from easrec_nni.data.engine import Engine
+from easrec_nni.data.filters import duplicate_rows, k_core
+from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import PrepareSettings
-from easrec_nni.data.sources import RawLog
+from easrec_nni.data.reading import CheckedLog
+from easrec_nni.data.reporting import Reporter
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,9 @@ class EncodedLog:
 
     Attributes
     ----------
-    items, offsets, times, user_ids, item_ids : ndarray
+    items, offsets, times : ndarray
+        As in `Dataset`; mapped from the engine's folder.
+    user_ids, item_ids : IdTable
         As in `Dataset`.
     dropped : dict of str to int
         What was left out, by reason.
@@ -29,8 +37,8 @@ class EncodedLog:
     items: NDArray[np.int32]
     offsets: NDArray[np.int64]
     times: NDArray[np.generic]
-    user_ids: NDArray[np.str_]
-    item_ids: NDArray[np.str_]
+    user_ids: IdTable
+    item_ids: IdTable
     dropped: dict[str, int]
 
 
@@ -56,19 +64,23 @@ class EncodedFeature:
     unused_items: int
 
 
-def encode_log(log: RawLog, settings: PrepareSettings) -> EncodedLog:
-    """Filter a raw log, number its users and items and sort its interactions.
+def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, reporter: Reporter) -> EncodedLog:
+    """Number the users and items of a log, sort its interactions, and filter what depends on their order.
 
-    Filters apply in this order: lowest rating, exact duplicates, k-core. Users are numbered from 0 and
-    items from 1, in the order in which they first appear in what is left. The sort by user and time is
-    stable: interactions of a user at the same time keep the order of the file.
+    Users are numbered from 0 and items from 1, in the order in which they first appear in what is left. The sort by
+    user and time is stable: interactions of a user at the same time keep the order of the file. Exact duplicates go
+    first, then what is outside the k-core.
 
     Parameters
     ----------
-    log : RawLog
-        The log as read.
+    engine : Engine
+        Has the view ``log``.
+    log : CheckedLog
+        What was read.
     settings : PrepareSettings
         What to filter.
+    reporter : Reporter
+        Receives the steps.
 
     Returns
     -------
@@ -80,43 +92,92 @@ def encode_log(log: RawLog, settings: PrepareSettings) -> EncodedLog:
     UserError
         If nothing is left.
     """
-    table = log.interactions
-    users, user_names = pd.factorize(table["user"])
-    items, item_names = pd.factorize(table["item"])
-    times = table["time"].to_numpy()
     dropped = dict(log.dropped)
-    kept = np.arange(len(table))
-    if settings.min_rating is not None and len(kept):
-        low = below_rating(table["rating"].to_numpy(), settings.min_rating)
-        kept = _without(kept, low, f"interactions with a rating below {settings.min_rating:g}", dropped)
-    if settings.drop_duplicates:
-        repeated = duplicate_rows(users[kept], items[kept], times[kept])
-        kept = _without(kept, repeated, "rows that repeat user, item and time of another", dropped)
-    kept = _core(kept, users, items, settings, dropped)
-    if len(kept) == 0:
+    for role in ("user", "item"):
+        engine.run(
+            f'CREATE TABLE {role}s AS SELECT "{role}", (row_number() OVER (ORDER BY first) - 1)::INTEGER AS number '
+            f'FROM (SELECT "{role}", min(row) AS first FROM log GROUP BY "{role}")',
+            f"numbering {role}s",
+        )
+    sorted_log = _sorted_log(engine, settings, dropped)
+    core = _core(sorted_log, settings, dropped)
+    if not core.any():
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
         raise UserError(f"no interaction is left ({reasons}): lower the thresholds")
-    user_numbers, user_codes = pd.factorize(users[kept])
-    item_numbers, item_codes = pd.factorize(items[kept])
-    order = np.lexsort((times[kept], user_numbers))
-    return EncodedLog(
-        items=(item_numbers[order] + 1).astype(np.int32),
-        offsets=np.concatenate([[0], np.cumsum(np.bincount(user_numbers))]).astype(np.int64),
-        times=times[kept][order],
-        user_ids=_text(user_names[user_codes]),
-        item_ids=np.concatenate([np.array([""]), _text(item_names[item_codes])]),
-        dropped=dropped,
+    users, items = (
+        IdTable.of_batches(
+            [""] * (role == "item"),
+            (
+                batch.column(0)
+                for batch in engine.batches(f'SELECT CAST("{role}" AS VARCHAR) FROM {role}s ORDER BY number')
+            ),
+        )
+        for role in ("user", "item")
     )
+    if core.all():
+        offsets = np.concatenate([[0], np.cumsum(np.bincount(sorted_log.users, minlength=len(users)))]).astype(np.int64)
+        return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped)
+    return _renumbered(sorted_log, core, users, items, dropped)
 
 
-def encode_feature(table: pd.DataFrame, item_ids: NDArray[np.str_]) -> EncodedFeature:
+@dataclass(frozen=True)
+class _SortedLog:
+    """Interactions by user, time and row of the file; users are numbered from 0, items from 1."""
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    times: NDArray[np.generic]
+    rows: NDArray[np.int64]
+
+
+def _sorted_log(engine: Engine, settings: PrepareSettings, dropped: dict[str, int]) -> _SortedLog:
+    """Sort the log, without its duplicates, into arrays on disk."""
+    kind = np.int64 if engine.columns("log")["time"] == "BIGINT" else np.float64
+    writers = [
+        ArrayWriter(engine.folder / f"{name}.npy", dtype)
+        for name, dtype in (("users", np.int32), ("items", np.int32), ("times", kind), ("rows", np.int64))
+    ]
+    repeated = 0
+    for columns in _whole_users(engine):
+        users, items, times, _ = columns
+        if settings.drop_duplicates:
+            again = duplicate_rows(users, items, times)
+            repeated += int(np.count_nonzero(again))
+            columns = [column[~again] for column in columns] if again.any() else columns
+        for writer, column in zip(writers, columns, strict=True):
+            writer.append(column)
+    if repeated:
+        dropped["rows that repeat user, item and time of another"] = repeated
+    return _SortedLog(*(writer.close() for writer in writers))  # type: ignore[arg-type]
+
+
+def _whole_users(engine: Engine) -> Iterator[list[NDArray[Any]]]:
+    """User, item (from 1), time and row of the sorted log, in parts that do not cut a user's history."""
+    query = (
+        "SELECT users.number, items.number + 1, log.time, log.row FROM log "
+        'JOIN users ON log."user" = users."user" JOIN items ON log."item" = items."item" ORDER BY 1, 3, 4'
+    )
+    waiting: list[list[NDArray[Any]]] = []
+    for batch in engine.batches(query, "sorting"):
+        columns = [column.to_numpy() for column in batch.columns]
+        last = int(np.searchsorted(columns[0], columns[0][-1]))
+        waiting.append([column[:last] for column in columns])
+        if last:
+            yield [np.concatenate(parts) for parts in zip(*waiting, strict=True)]
+            waiting = []
+        waiting.append([column[last:] for column in columns])
+    if waiting:
+        yield [np.concatenate(parts) for parts in zip(*waiting, strict=True)]
+
+
+def encode_feature(table: pd.DataFrame, item_ids: IdTable) -> EncodedFeature:
     """Number an item feature's values and arrange them by item.
 
     Parameters
     ----------
     table : DataFrame
         Columns ``item`` and ``value``, as in `RawLog`; repeated values of an item count once.
-    item_ids : ndarray of str, shape [n_items + 1]
+    item_ids : IdTable
         Ids by item number, entry 0 being padding.
 
     Returns
@@ -138,32 +199,50 @@ def encode_feature(table: pd.DataFrame, item_ids: NDArray[np.str_]) -> EncodedFe
     )
 
 
-def _core(
-    kept: NDArray[np.int64],
-    users: NDArray[np.int64],
-    items: NDArray[np.int64],
-    settings: PrepareSettings,
-    dropped: dict[str, int],
-) -> NDArray[np.int64]:
+def _core(log: _SortedLog, settings: PrepareSettings, dropped: dict[str, int]) -> NDArray[np.bool_]:
+    """Which interactions of the log are in the k-core."""
     min_user, min_item = settings.min_user_interactions, settings.min_item_interactions
     if min_user == 1 and min_item == 1:
-        return kept
-    rare = ~k_core(users[kept], items[kept], min_user, min_item)
-    core = _without(kept, rare, f"interactions outside the {min_user}/{min_item} user/item core", dropped)
-    for what, codes in (("users", users), ("items", items)):
-        gone = int(np.count_nonzero(np.bincount(codes[kept])) - np.count_nonzero(np.bincount(codes[core])))
+        return np.ones(len(log.users), dtype=bool)
+    core = k_core(log.users, log.items, min_user, min_item)
+    if not core.all():
+        dropped[f"interactions outside the {min_user}/{min_item} user/item core"] = int(np.count_nonzero(~core))
+    for what, numbers in (("users", log.users), ("items", log.items)):
+        gone = int(np.count_nonzero(np.bincount(numbers)) - np.count_nonzero(np.bincount(numbers[core])))
         if gone:
             dropped[f"{what} outside the {min_user}/{min_item} user/item core"] = gone
     return core
 
 
-def _without(
-    kept: NDArray[np.int64], bad: NDArray[np.bool_], reason: str, dropped: dict[str, int]
-) -> NDArray[np.int64]:
-    if bad.any():
-        dropped[reason] = int(bad.sum())
-    return kept[~bad]
+def _renumbered(
+    log: _SortedLog,
+    kept: NDArray[np.bool_],
+    user_ids: IdTable,
+    item_ids: IdTable,
+    dropped: dict[str, int],
+) -> EncodedLog:
+    """Number users and items again, by the first row that is left of each, and bring the users into that order."""
+    users, items, times, rows = log.users[kept], log.items[kept], log.times[kept], log.rows[kept]
+    user_order, item_order = _first_seen(users, rows, len(user_ids)), _first_seen(items, rows, len(item_ids))
+    lengths = np.bincount(users, minlength=len(user_ids))
+    begins = np.cumsum(lengths) - lengths
+    offsets = np.concatenate([[0], np.cumsum(lengths[user_order])]).astype(np.int64)
+    places = np.arange(offsets[-1]) + np.repeat(begins[user_order] - offsets[:-1], lengths[user_order])
+    numbers = np.zeros(len(item_ids), dtype=np.int32)
+    numbers[item_order] = np.arange(1, len(item_order) + 1)
+    return EncodedLog(
+        items=numbers[items[places]],
+        offsets=offsets,
+        times=times[places],
+        user_ids=user_ids.take(user_order),
+        item_ids=item_ids.take(np.concatenate([[0], item_order])),
+        dropped=dropped,
+    )
 
 
-def _text(names: pd.Index) -> NDArray[np.str_]:
-    return np.asarray(names.to_numpy(dtype=object), dtype=np.str_)
+def _first_seen(numbers: NDArray[np.int32], rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """The numbers that occur, in the order of the rows in which they first do."""
+    never = np.iinfo(np.int64).max
+    first = np.full(size, never)
+    np.minimum.at(first, numbers, rows)
+    return np.argsort(first, kind="stable")[: np.count_nonzero(first != never)]

@@ -1,31 +1,19 @@
-"""Which rows of a raw log become interactions: ratings, duplicates, k-core."""
+"""Which interactions of a log stay: duplicates, k-core."""
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+_ROWS_PER_CHUNK = 1 << 22
 
-def below_rating(ratings: NDArray[np.float64], threshold: float) -> NDArray[np.bool_]:
-    """Rows whose rating is lower than the threshold.
-
-    Parameters
-    ----------
-    ratings : ndarray of float64, shape [rows]
-        The ratings, on any scale.
-    threshold : float
-        Lowest rating that counts as an interaction.
-
-    Returns
-    -------
-    ndarray of bool, shape [rows]
-        True for rows to drop.
-    """
-    return ratings < threshold
+Numbers: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 
 
-def duplicate_rows(users: NDArray[np.int64], items: NDArray[np.int64], times: NDArray[np.generic]) -> NDArray[np.bool_]:
+def duplicate_rows(users: Numbers, items: Numbers, times: NDArray[np.generic]) -> NDArray[np.bool_]:
     """Rows that repeat user, item and time of an earlier row.
 
     Parameters
@@ -49,7 +37,7 @@ def duplicate_rows(users: NDArray[np.int64], items: NDArray[np.int64], times: ND
     return tied
 
 
-def k_core(users: NDArray[np.int64], items: NDArray[np.int64], min_user: int, min_item: int) -> NDArray[np.bool_]:
+def k_core(users: Numbers, items: Numbers, min_user: int, min_item: int) -> NDArray[np.bool_]:
     """Rows left after dropping rare users and rare items again and again until none is left.
 
     The result is the largest set of rows in which every user has `min_user` and every item `min_item`
@@ -57,7 +45,7 @@ def k_core(users: NDArray[np.int64], items: NDArray[np.int64], min_user: int, mi
 
     Parameters
     ----------
-    users, items : ndarray of int64, shape [rows]
+    users, items : ndarray of int32 or int64, shape [rows]
         Codes, 0 or more.
     min_user, min_item : int
         Interactions that a user and an item need.
@@ -67,12 +55,15 @@ def k_core(users: NDArray[np.int64], items: NDArray[np.int64], min_user: int, mi
     ndarray of bool, shape [rows]
         True for rows to keep.
     """
-    rows, left_users, left_items = np.arange(len(users)), users, items
-    while len(rows):
-        enough = (np.bincount(left_items) >= min_item)[left_items] & (np.bincount(left_users) >= min_user)[left_users]
-        if enough.all():
-            break
-        rows, left_users, left_items = rows[enough], left_users[enough], left_items[enough]
-    kept = np.zeros(len(users), dtype=bool)
-    kept[rows] = True
+    kept = np.ones(len(users), dtype=bool)
+    left_users, left_items = np.bincount(users), np.bincount(items)
+    before = -1
+    while before != (before := int(np.count_nonzero(kept))):
+        for start in range(0, len(users), _ROWS_PER_CHUNK):
+            part = slice(start, start + _ROWS_PER_CHUNK)
+            rare = (left_users[users[part]] < min_user) | (left_items[items[part]] < min_item)
+            gone = np.flatnonzero(kept[part] & rare) + start
+            kept[gone] = False
+            np.subtract.at(left_users, users[gone], 1)
+            np.subtract.at(left_items, items[gone], 1)
     return kept

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.ids import IdTable
 
 __all__ = ["dataset_problem"]
 
@@ -23,9 +24,16 @@ def dataset_problem(dataset: Dataset) -> str | None:
         "items": (dataset.items, np.int32, (counts.interactions,)),
         "offsets": (dataset.offsets, np.int64, (counts.users + 1,)),
         "times": (dataset.times, dataset.times.dtype, (counts.interactions,)),
-        "user_ids": (dataset.user_ids, dataset.user_ids.dtype, (counts.users,)),
-        "item_ids": (dataset.item_ids, dataset.item_ids.dtype, (counts.items + 1,)),
     }
+    for name, ids, size in (
+        ("user_ids", dataset.user_ids, counts.users),
+        ("item_ids", dataset.item_ids, counts.items + 1),
+    ):
+        if isinstance(ids, IdTable):
+            expected[f"offsets of {name}"] = (ids.offsets, np.int64, (size + 1,))
+            expected[f"text of {name}"] = (ids.text, np.uint8, ids.text.shape[:1])
+        else:
+            expected[name] = (ids, ids.dtype, (size,))
     split, k = dataset.manifest.split, dataset.manifest.negatives.k
     for name, negatives in dataset._negatives.items():
         expected[name] = (negatives, np.int32, (split.rows(name.rpartition("_")[2]), k))
@@ -37,6 +45,8 @@ def dataset_problem(dataset: Dataset) -> str | None:
     for name, (array, kind, shape) in expected.items():
         if array.dtype != kind or array.shape != shape:
             return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
+    if dataset.evaluated_users is not None and not _within(dataset.evaluated_users, 0, counts.users - 1):
+        return "evaluated_users has numbers of no user"
     return _numbers_problem(dataset)
 
 
@@ -45,13 +55,19 @@ def _numbers_problem(dataset: Dataset) -> str | None:
     counts, interactions = dataset.manifest.counts, len(dataset.items)
     if not _divide(dataset.offsets, interactions):
         return "offsets do not divide the interactions"
+    for name, ids in (("user_ids", dataset.user_ids), ("item_ids", dataset.item_ids)):
+        if isinstance(ids, IdTable) and not _divide(ids.offsets, len(ids.text)):
+            return f"the offsets of {name} do not divide their text"
     if not _within(dataset.items, 1, counts.items):
         return "items has numbers outside the catalogue"
     for name, array in dataset._negatives.items():
         if not _within(array, 0, counts.items):
             return f"{name} has numbers outside the catalogue"
-    if dataset.evaluated_users is not None and not _within(dataset.evaluated_users, 0, counts.users - 1):
-        return "evaluated_users has numbers of no user"
+    return _features_problem(dataset)
+
+
+def _features_problem(dataset: Dataset) -> str | None:
+    """Which numbers of item features point outside of what they count."""
     for name, feature in dataset.item_features.items():
         if not _divide(feature.offsets, len(feature.values)):
             return f"the offsets of feature {name} do not divide its values"

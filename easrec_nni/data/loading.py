@@ -10,10 +10,10 @@ from easrec_nni.common.files import read_json
 from easrec_nni.data.dataset import Dataset, ItemFeature
 from easrec_nni.data.home import dataset_folder
 from easrec_nni.data.integrity import dataset_problem
-from easrec_nni.data.manifest import FORMAT_VERSION, MANIFEST_NAME, Manifest
+from easrec_nni.data.manifest import MANIFEST_NAME, READ_VERSIONS, Manifest
 from easrec_nni.data.negatives import PARTS, STORED_PROTOCOLS
 from easrec_nni.data.split_record import EVALUATED_USERS
-from easrec_nni.data.storage import ARRAYS, fingerprint, load_array
+from easrec_nni.data.storage import ARRAYS, fingerprint, load_array, load_ids
 
 __all__ = ["load_dataset", "read_manifest"]
 
@@ -56,6 +56,7 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
     path = _find(name_or_path)
     manifest = read_manifest(path)
     arrays = {name: load_array(path / f"{name}.npy") for name in ARRAYS}
+    ids = {name: load_ids(path, name) for name in ("user_ids", "item_ids")}
     negatives = {
         f"{protocol}_{part}": load_array(path / "negatives" / f"{protocol}_{part}.npy")
         for protocol in STORED_PROTOCOLS
@@ -68,6 +69,7 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
         path,
         manifest,
         **arrays,  # type: ignore[arg-type]
+        **ids,  # type: ignore[arg-type]
         item_features=features,
         _negatives=negatives,  # type: ignore[arg-type]
         evaluated_users=sample,
@@ -103,10 +105,10 @@ def read_manifest(path: Path) -> Manifest:
     try:
         raw = read_json(path / MANIFEST_NAME)
         version = raw.get("format_version") if isinstance(raw, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in READ_VERSIONS:
             raise UserError(
-                f"the dataset in {path} has format version {version}, this toolkit reads {FORMAT_VERSION}: "
-                "prepare it again with --force"
+                f"the dataset in {path} has format version {version}, this toolkit reads "
+                f"{' and '.join(map(str, READ_VERSIONS))}: prepare it again with --force"
             )
         return Manifest.model_validate(raw)
     except (OSError, ValueError) as error:

@@ -15,10 +15,13 @@ from pydantic import (
     model_serializer,
 )
 
-from easrec_nni.data.splits import LEAVE_ONE_OUT
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
-FORMAT_VERSION = 1
-"""Version of the dataset folder; a reader refuses every other one."""
+FORMAT_VERSION = 2
+"""Version of the dataset folder that is written. In 1, all ids took the length of the longest."""
+
+READ_VERSIONS = (1, 2)
+"""Versions that are read; every other one is refused."""
 
 MANIFEST_NAME = "manifest.json"
 
@@ -71,6 +74,10 @@ class PrepareSettings(_Model):
         What separates the columns of a text table; None decides by the file's name and first line.
     encoding : str or None
         Encoding of a text table; None is UTF-8, or what the dataset's publisher uses.
+    quote : str or None
+        Character around values of a text table; "none" for no such character; None decides by the rows.
+    time_format : str or None
+        Format of times as strptime has it; None looks for common ones.
     seed : int
         Seed of the sampled negatives, of the sample of users, and of the log itself where it is synthetic.
     split : str
@@ -92,6 +99,8 @@ class PrepareSettings(_Model):
     rating_column: str | None = None
     delimiter: str | None = None
     encoding: str | None = None
+    quote: str | None = None
+    time_format: str | None = None
     seed: int = Field(default=0, ge=0)
     split: SplitName = LEAVE_ONE_OUT
     evaluate_users: int | None = Field(default=None, ge=2)
@@ -188,7 +197,7 @@ class Manifest(_Model):
     Attributes
     ----------
     format_version : int
-        Version of the folder's layout, `FORMAT_VERSION`.
+        Version of the folder's layout.
     name : str
         Name of the dataset.
     counts : Counts
@@ -211,7 +220,7 @@ class Manifest(_Model):
         Version of the toolkit that wrote the folder.
     """
 
-    format_version: Literal[1] = 1
+    format_version: Literal[1, 2] = 2
     name: DatasetName
     counts: Counts
     dropped: dict[str, int]

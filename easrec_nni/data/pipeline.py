@@ -13,6 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.encode import EncodedFeature, EncodedLog, encode_feature, encode_log
+from easrec_nni.data.engine import Engine
 from easrec_nni.data.home import check_name, dataset_folder, is_name
 from easrec_nni.data.loading import load_dataset, read_manifest
 from easrec_nni.data.manifest import (
@@ -25,6 +26,7 @@ from easrec_nni.data.manifest import (
     SourceInfo,
 )
 from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, STORED_PROTOCOLS, draw_negatives
+from easrec_nni.data.reading import read_log
 from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, choose_source
 from easrec_nni.data.split_record import sample_users, split_info
@@ -43,6 +45,8 @@ def prepare(
     name: str | None = None,
     settings: PrepareSettings | None = None,
     force: bool = False,
+    memory: str | None = None,
+    spill: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Dataset:
     """Prepare a dataset, or reuse it where it is already prepared from the same source with equal settings.
@@ -62,6 +66,10 @@ def prepare(
         Filters, columns and seed; None is the default ones.
     force : bool
         Prepare anew even where there is a dataset already, and replace it.
+    memory : str or None
+        Memory that preparing may take, such as ``4GB``; None is half of what is there.
+    spill : str, Path or None
+        Folder for what does not fit into memory; None is the system's folder of temporary files.
     reporter : Reporter or None
         Is told what happens; None writes to the log.
 
@@ -89,7 +97,8 @@ def prepare(
     if existing is not None:
         return _reuse(target, existing, name, settings, info, reporter)
     log = reader.read(files, settings, reporter)
-    _write(target, name, log, settings, info, reporter)
+    with Engine(memory, Path(spill).expanduser() if spill is not None else None, reporter) as engine:
+        _write(engine, target, name, log, settings, info, reporter)
     return load_dataset(target.absolute())
 
 
@@ -115,10 +124,15 @@ def _reuse(
 
 
 def _write(
-    target: Path, name: str, raw: RawLog, settings: PrepareSettings, info: SourceInfo, reporter: Reporter
+    engine: Engine,
+    target: Path,
+    name: str,
+    raw: RawLog,
+    settings: PrepareSettings,
+    info: SourceInfo,
+    reporter: Reporter,
 ) -> None:
-    reporter.step("filtering and sorting")
-    log = encode_log(raw, settings)
+    log = encode_log(engine, read_log(engine, raw, settings, reporter), settings, reporter)
     split = make_split(settings.split, Interactions(log.items, log.offsets, log.times))
     sample = sample_users(split, settings.evaluate_users, settings.seed)
     info_of_split = split_info(split, sample)

@@ -10,18 +10,24 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.encode import EncodedFeature, EncodedLog
+from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import MANIFEST_NAME, Manifest
 from easrec_nni.data.split_record import EVALUATED_USERS
 from easrec_nni.data.splits import LeaveOneOut, Split
 
-ARRAYS = ("items", "offsets", "times", "user_ids", "item_ids")
-_ENTRIES = {MANIFEST_NAME, "features", "negatives", EVALUATED_USERS, *(f"{name}.npy" for name in ARRAYS)}
+if TYPE_CHECKING:
+    from easrec_nni.data.encode import EncodedFeature, EncodedLog
+
+ARRAYS = ("items", "offsets", "times")
+_IDS = tuple(f"{name}.{part}" for name in ("user_ids", "item_ids") for part in ("offsets", "text"))
+_ENTRIES = {MANIFEST_NAME, "features", "negatives", EVALUATED_USERS, "user_ids.npy", "item_ids.npy"}
+_ENTRIES |= {f"{name}.npy" for name in (*ARRAYS, *_IDS)}
 
 
 def is_dataset_folder(path: Path) -> bool:
@@ -62,6 +68,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
         If the disk does not take it.
     """
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
+    made = [each for each in part.parents if not each.exists()]
     try:
         part.mkdir(parents=True)
         yield part
@@ -77,6 +84,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        for folder in made:  # from the innermost; a folder that has the dataset stays
+            if not folder.exists() or any(folder.iterdir()):
+                break
+            folder.rmdir()
 
 
 def write_folder(
@@ -108,6 +119,9 @@ def write_folder(
         np.save(folder / EVALUATED_USERS, evaluated_users, allow_pickle=False)
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(log, name), allow_pickle=False)
+    for name, ids in (("user_ids", log.user_ids), ("item_ids", log.item_ids)):
+        np.save(folder / f"{name}.offsets.npy", ids.offsets, allow_pickle=False)
+        np.save(folder / f"{name}.text.npy", ids.text, allow_pickle=False)
     (folder / "negatives").mkdir()
     for name, array in negatives.items():
         np.save(folder / "negatives" / f"{name}.npy", array, allow_pickle=False)
@@ -135,6 +149,20 @@ def load_array(path: Path) -> NDArray[np.generic]:
     except (OSError, ValueError, EOFError, OverflowError) as error:  # a header can claim any size
         raise UserError(f"the dataset's file {path} is missing or damaged: prepare it again with --force") from error
     return loaded
+
+
+def load_ids(folder: Path, name: str) -> IdTable | NDArray[np.str_]:
+    """Ids of a dataset folder, mapped into memory, or the array of strings that a folder of version 1 has.
+
+    Raises
+    ------
+    UserError
+        If a file is missing or damaged.
+    """
+    if (folder / f"{name}.npy").exists():
+        return load_array(folder / f"{name}.npy")  # type: ignore[return-value]
+    offsets, text = (load_array(folder / f"{name}.{part}.npy") for part in ("offsets", "text"))
+    return IdTable(offsets, text)  # type: ignore[arg-type]
 
 
 def fingerprint(

@@ -2,11 +2,10 @@
 
 * ``scoring.py``: a network's scores over a dataset; ``ranking.py``: ranks of the targets, by protocol
 * ``metrics.py``: accuracy from ranks; ``beyond_accuracy.py``: coverage and popularity of recommendations
-* ``top_k.py``: the best items; ``final.py``: validation and test figures of a finished run
+* ``top_k.py``: the best items; ``final.py``: validation and test figures of a finished run; ``figures.py``: their names
 * ``inference.py``: time per user
 
-To add a metric: its name in ``METRICS`` and its gain in ``user_gains`` of ``metrics.py``; for reports also ``METRICS``
-of ``easrec_nni/report/documents.py``. To add a sampled protocol: its draw and name in ``easrec_nni/data/negatives.py``,
-its name in ``KNOWN_PROTOCOLS`` of ``ranking.py``, in ``PROTOCOLS`` of ``final.py`` and, for reports, in ``PROTOCOLS``
-and ``LATER_PROTOCOLS`` of ``easrec_nni/report/documents.py``.
+To add a metric: its name in ``METRICS`` and its gain in ``user_gains`` of ``metrics.py``; reports have it too. To add a
+sampled protocol: its draw and name in ``easrec_nni/data/negatives.py``, its name in ``KNOWN_PROTOCOLS`` of
+``ranking.py``, and in ``PROTOCOLS`` and ``LATER_PROTOCOLS`` of ``figures.py``.
 """

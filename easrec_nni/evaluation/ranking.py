@@ -14,7 +14,8 @@ from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.padding import padded
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.splits.checks import check_targets
-from easrec_nni.evaluation.metrics import full_ranks, metrics_from_ranks, sampled_ranks
+from easrec_nni.evaluation.metrics import metrics_from_ranks
+from easrec_nni.evaluation.ranks import full_ranks, sampled_ranks
 
 __all__ = ["KNOWN_PROTOCOLS", "PROTOCOLS", "Ranker", "metrics_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from easrec_nni.evaluation.metrics import checked_scores
+from easrec_nni.evaluation.ranks import checked_scores
 
 __all__ = ["top_items"]
 

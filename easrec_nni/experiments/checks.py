@@ -18,6 +18,7 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_bytes
+from easrec_nni.common.threads import available_cores
 from easrec_nni.experiments.data_checks import check_settings_and_data, state_bytes
 from easrec_nni.experiments.file import ExperimentFile
 from easrec_nni.experiments.folder_size import measure_folder
@@ -150,7 +151,7 @@ def check_threads(experiment: ExperimentFile) -> str:
     """How the cores are divided among the trials, which each of them asks the manager for."""
     if experiment.platform != "local":
         return "a trial uses all cores of its machine, or as many as trialCommand says (OMP_NUM_THREADS=4 python3 …)"
-    cores, at_once = len(os.sched_getaffinity(0)), experiment.concurrency
+    cores, at_once = available_cores(), experiment.concurrency
     if at_once > cores:
         return f"{at_once} trials at a time share {cores} core(s), one thread each: trialConcurrency {cores} is as fast"
     return f"{at_once} trial(s) at a time, {cores // at_once} of {cores} core(s) each"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.dataset import Dataset
 from easrec_nni.experiments.drawn_settings import check_drawn_settings
 from easrec_nni.experiments.file import ExperimentFile
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.examples import fingerprint_line
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from search_spaces import SpaceConfig
 
 __all__ = ["check_settings_and_data", "state_bytes"]
@@ -63,7 +63,7 @@ def state_bytes(experiment: ExperimentFile) -> int:
     try:
         if experiment.settings_file is None or experiment.platform != "local":
             return 0
-        _, space = _open(experiment, _settings(experiment, experiment.settings_file))
+        space = _space(experiment, _settings(experiment, experiment.settings_file))
     except UserError:
         return 0
     embeddings = (space.n_items + 1 + space.max_length) * space.hidden
@@ -78,8 +78,6 @@ def _settings(experiment: ExperimentFile, file: Path) -> TrialSettings:
     return TrialSettings.read(file).with_parameters(read_assignments(experiment.settings_changes))
 
 
-def _open(experiment: ExperimentFile, settings: TrialSettings) -> tuple[Dataset, SpaceConfig]:
-    """The dataset, looked for from where trials start, and the space over it."""
-    dataset = settings.dataset(beside=experiment.code_directory)
-    dataset.check_trainable()
-    return dataset, settings.space_for(dataset)
+def _space(experiment: ExperimentFile, settings: TrialSettings) -> SpaceConfig:
+    """Space over the dataset, which is looked for from where trials start."""
+    return TrialContext.open(settings, settings.dataset(beside=experiment.code_directory)).space

@@ -10,7 +10,8 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import copy_whole
 from easrec_nni.evaluation.selection import SELECTED, name_in
-from easrec_nni.experiments.records import Trial, best_trial, find_experiment, list_trials
+from easrec_nni.experiments.experiment import Trial, best_trial
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.remote_files import fetch, trial_place
 from easrec_nni.experiments.result_files import read_exported
 

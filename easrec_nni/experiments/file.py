@@ -165,7 +165,7 @@ def read_experiment(path: str | Path) -> ExperimentFile:
 
 
 def _canonical(file: Path, shown: str | Path) -> dict[str, Any]:
-    from nni.experiment.config import ExperimentConfig, utils
+    from nni.experiment.config import ExperimentConfig, utils  # `easrec resume` reads no file: it waits for no NNI
 
     # Of these classes' two warnings, the one about addresses is wrong here and the one about passwords is ours to give.
     try:
@@ -192,7 +192,7 @@ def _at_level(logger: logging.Logger, level: int) -> Iterator[None]:
 
 def _check_algorithms(document: dict[str, Any]) -> None:
     """Refuse a tuner or assessor that NNI does not have: its manager would start, and end with an error later."""
-    from nni.tools.package_utils import config_manager
+    from nni.tools.package_utils import config_manager  # as in _canonical
 
     for role in ("tuner", "assessor"):
         name = (document.get(role) or {}).get("name")

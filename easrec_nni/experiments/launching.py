@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.signals import signals_interrupt
 from easrec_nni.experiments.checks import Finding, examine
+from easrec_nni.experiments.experiment import Experiment, Trial, check_results
 from easrec_nni.experiments.file import ExperimentFile, read_experiment
 from easrec_nni.experiments.manager import (
     DEFAULT_PORT,
@@ -23,7 +22,6 @@ from easrec_nni.experiments.manager import (
     start_experiment,
     stop_experiment,
 )
-from easrec_nni.experiments.records import Experiment, Trial
 from easrec_nni.experiments.watching import wait_for_first_trial, watch
 
 RESUMED_SECONDS = 4.0  # in which a tuner that cannot start has died
@@ -160,15 +158,11 @@ def launch_and_watch(
         It was interrupted; no process is left.
     """
     file = check(config, console, expose)
-    with _signals_interrupt(), running_experiment(config, port, expose=expose, say=_sayer(console)) as experiment:
+    with signals_interrupt(), running_experiment(config, port, expose=expose, say=_sayer(console)) as experiment:
         _introduce(experiment, console, expose)
         trials = watch(experiment, console, file.most_trials)
     say = _sayer(console)
-    for trial in trials:
-        if trial.score is None:
-            say(f"trial {trial.number} has no result: {trial.last_error() or trial.status} (see {trial.folder})")
-    if all(trial.score is None for trial in trials):
-        raise UserError("no trial ended with a result; the reasons are above")
+    check_results(trials, say)
     say(f"look again:     nnictl view {experiment.id} --port {experiment.port}")
     _say_what_follows(experiment, console)
     return trials
@@ -204,18 +198,3 @@ def _stopped_on_failure(experiment: Experiment) -> Iterator[None]:
     except BaseException:
         stop_experiment(experiment)
         raise
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does: stop everything first."""
-
-    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,31 +1,26 @@
-"""NNI's server side: start an experiment, ask how it goes, stop it and see that nothing is left behind.
-
-This module, ``nni_records`` and ``nni_trial_io`` are the only ones that know NNI's server, its files and its REST API.
-"""
+"""NNI's manager: starting one for an experiment, asking how it goes, stopping it."""
 
 from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from easrec_nni.common.errors import UserError
-from easrec_nni.experiments.records import Experiment, find_experiment, request
+from easrec_nni.common.signals import signals_ignored
+from easrec_nni.experiments.experiment import Experiment
+from easrec_nni.experiments.processes import experiment_processes, is_manager, is_trial, kill_processes, stop_processes
+from easrec_nni.experiments.records import find_experiment
+from easrec_nni.trial.manager_api import DAMAGE, ask
 
 __all__ = [
     "ExperimentStatus",
-    "experiment_processes",
     "experiment_status",
     "free_port",
     "manager_environment",
@@ -33,14 +28,11 @@ __all__ = [
     "running_experiment",
     "start_experiment",
     "stop_experiment",
-    "tuner_lives",
 ]
 
 DEFAULT_PORT = 8080
 PORTS_TRIED = 200
 START_SECONDS = 150.0
-STOP_SECONDS = 20.0
-TRIAL_SECONDS = 3.0
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CREATED = re.compile(r"Experiment ID: ?([A-Za-z0-9_-]+)")
@@ -101,22 +93,6 @@ def manager_environment(expose: bool) -> dict[str, str]:
     return environment
 
 
-@contextmanager
-def _deaf() -> Iterator[None]:
-    """Finish cleaning up whatever is pressed: a second Ctrl-C would leave behind what the first one wants ended."""
-    if threading.current_thread() is not threading.main_thread():  # signals arrive in the main thread only
-        yield
-        return
-    before = {
-        number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _nnictl(words: list[str], expose: bool) -> str:
     """Output of an ``nnictl`` that starts a manager, and returns when it runs.
 
@@ -134,11 +110,11 @@ def _nnictl(words: list[str], expose: bool) -> str:
         try:
             output, _ = process.communicate(timeout=START_SECONDS)
         except KeyboardInterrupt:
-            with _deaf():
+            with signals_ignored():
                 output, _ = process.communicate(timeout=START_SECONDS)
                 created = _CREATED.search(_COLOUR.sub("", output))
                 if created:
-                    _stop_id(created.group(1))
+                    stop_processes(created.group(1))
             raise
         except subprocess.TimeoutExpired:
             process.kill()
@@ -159,7 +135,7 @@ def _start(words: list[str], of: str, port: int, expose: bool, say: Callable[[st
             wanted = chosen + 1
             continue
         if created:
-            _stop_id(created.group(1))
+            stop_processes(created.group(1))
         lines = [line.strip() for line in output.splitlines() if line.strip()]
         raise UserError(f"NNI refuses {of}: {lines[-1] if lines else 'nnictl said nothing'}")
     if chosen != port:
@@ -227,103 +203,24 @@ def resume_experiment(
     experiment = find_experiment(experiment_id)
     if experiment.running:
         raise UserError(f"experiment {experiment_id} runs already, its web UI: {experiment.url}")
-    left = [process for process in experiment_processes(experiment_id) if not _is_trial(process)]
-    managers = [process.pid for process in left if _is_manager(process)]
+    left = [process for process in experiment_processes(experiment_id) if not is_trial(process)]
+    managers = [process.pid for process in left if is_manager(process)]
     if managers:  # on a machine whose cores are all at work it may be slow to answer
         raise UserError(
             f"the manager of experiment {experiment_id} is alive (process {managers[0]}) and does not answer: try "
             f"again later, or nnictl stop {experiment_id} first"
         )
-    _signal(left, psutil.Process.kill)
-    psutil.wait_procs(left, timeout=STOP_SECONDS)
+    kill_processes(left)
     return _start(["resume", experiment_id], f"experiment {experiment_id}", port, expose, say)
-
-
-def _is_trial(process: psutil.Process) -> bool:
-    """Whether a process is a trial, or was started by one."""
-    try:
-        return "NNI_TRIAL_JOB_ID" in process.environ()
-    except (psutil.Error, OSError):
-        return False
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:
     """How an experiment goes now; ``STOPPED`` if its manager does not answer."""
     try:
-        answer = request(experiment.port, "check-status")
+        answer = ask(experiment.address, "check-status")
         return ExperimentStatus(str(answer["status"]), tuple(map(str, answer.get("errors", []))))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *DAMAGE):
         return ExperimentStatus("STOPPED")
-
-
-def _belongs(process: psutil.Process, experiment_id: str) -> bool:
-    """Whether a process is manager, tuner, trial or TensorBoard of an experiment, or has a trial's mark."""
-    try:
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        command = process.cmdline()
-        if experiment_id in command and "--experiment-id" in command:
-            return True
-        if any("--logdir_spec=" in word and f"/{experiment_id}/" in word for word in command):
-            return True  # TensorBoard, which the web UI's button starts and nobody ends
-        environment = process.environ()
-    except (psutil.Error, OSError):
-        return False
-    checkpoint = Path(environment.get("NNI_CHECKPOINT_DIRECTORY", "/"))
-    return environment.get("NNI_EXP_ID") == experiment_id or checkpoint.parent.name == experiment_id
-
-
-def experiment_processes(experiment_id: str) -> list[psutil.Process]:
-    """Processes of an experiment that are alive: manager, tuner, trials and what these started."""
-    own = os.getpid()
-    return [process for process in psutil.process_iter() if process.pid != own and _belongs(process, experiment_id)]
-
-
-def tuner_lives(experiment_id: str) -> bool:
-    """Whether the process of an experiment's tuner is there; NNI does not say so where it is not."""
-    return any("--exp_params" in _words(process) for process in experiment_processes(experiment_id))
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _stop_id(experiment_id: str) -> None:
-    """End all processes of an experiment: the manager writes its records and asks its trials to end, we see to it.
-
-    A trial that trains takes long to notice that it shall end, and the manager waits for it: it gets a few seconds.
-    """
-    managers = [process for process in experiment_processes(experiment_id) if _is_manager(process)]
-    _signal(managers, psutil.Process.terminate)
-    begin = time.monotonic()
-    while (left := experiment_processes(experiment_id)) and time.monotonic() < begin + STOP_SECONDS:
-        if not any(_is_manager(process) for process in left):
-            break  # what a dead manager leaves, nobody else will end
-        if time.monotonic() > begin + TRIAL_SECONDS:
-            _signal([process for process in left if process not in managers], psutil.Process.kill)
-        time.sleep(0.1)
-    for action in (psutil.Process.terminate, psutil.Process.kill):
-        left = experiment_processes(experiment_id)
-        _signal(left, action)
-        psutil.wait_procs(left, timeout=3)
-    left = experiment_processes(experiment_id)
-    if left:
-        raise RuntimeError(f"processes of experiment {experiment_id} cannot be ended: {[each.pid for each in left]}")
-
-
-def _is_manager(process: psutil.Process) -> bool:
-    return "--experiment-id" in _words(process)
-
-
-def _signal(processes: list[psutil.Process], action: Callable[[psutil.Process], None]) -> None:
-    for process in processes:
-        try:
-            action(process)
-        except psutil.NoSuchProcess:
-            continue
 
 
 def stop_experiment(experiment: Experiment) -> None:
@@ -334,8 +231,8 @@ def stop_experiment(experiment: Experiment) -> None:
     RuntimeError
         A process of it cannot be ended.
     """
-    with _deaf():
-        _stop_id(experiment.id)
+    with signals_ignored():
+        stop_processes(experiment.id)
 
 
 @contextmanager

@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+
+from nni.experiment import launcher
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.manager import DEFAULT_PORT, free_port, manager_environment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.nnictl import wait_for_manager
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.settings.trial import TrialSettings
-from search_spaces import SpaceConfig
+from easrec_nni.training.context import TrialContext
+from easrec_nni.trial.nas import nas_experiment
+from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["search_architectures"]
 
@@ -57,12 +64,10 @@ def search_architectures(
     KeyboardInterrupt
         It was interrupted; no process is left, and finished trials stay in NNI's records.
     """
-    settings, space = _checked(settings, strategy)
+    context = _checked(settings, strategy)
     with _in(Path(folder)), _manager_settings(expose):
-        from easrec_nni.trial.nas import nas_experiment
-
         name = f"easrec-{strategy}-{settings.data.rpartition('/')[2]}"
-        experiment = nas_experiment(settings, space, strategy, trials, concurrency, name)
+        experiment = nas_experiment(context, strategy, trials, concurrency, name)
         chosen = free_port(port)
         say(f"experiment {experiment.id} runs, its web UI: http://127.0.0.1:{chosen}")
         try:
@@ -74,18 +79,14 @@ def search_architectures(
     return known, list_trials(known)
 
 
-def _checked(settings: TrialSettings, strategy: str) -> tuple[TrialSettings, SpaceConfig]:
-    """Settings that are found from anywhere, and their space."""
-    from strategies import MULTI_TRIAL_STRATEGIES
-
+def _checked(settings: TrialSettings, strategy: str) -> TrialContext:
+    """Context of the trials, with a dataset that is found from anywhere."""
     if strategy not in MULTI_TRIAL_STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}; choose from {', '.join(MULTI_TRIAL_STRATEGIES)}")
-    dataset = load_dataset(settings.data)
-    dataset.check_trainable()
-    space = settings.space_for(dataset)
-    if space.is_fixed:
+    context = TrialContext.open(settings, load_dataset(settings.data))
+    if context.space.is_fixed:
         raise UserError("the space has one architecture: give it several pruning ratios or depths")
-    return settings.with_parameters({"data": str(dataset.path.resolve())}), space
+    return replace(context, settings=settings.with_parameters({"data": str(context.dataset.path.resolve())}))
 
 
 @contextmanager
@@ -102,10 +103,6 @@ def _in(folder: Path) -> Iterator[None]:
 @contextmanager
 def _manager_settings(expose: bool) -> Iterator[None]:
     """The manager as `easrec launch` starts it: on this machine only, with the time it needs to start."""
-    from nni.experiment import launcher
-
-    from easrec_nni.experiments.nnictl import wait_for_manager
-
     before, check = dict(os.environ), launcher._check_rest_server
     os.environ.update(manager_environment(expose))
     launcher._check_rest_server = wait_for_manager

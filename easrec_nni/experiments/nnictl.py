@@ -77,7 +77,7 @@ def _child_listens(port: int) -> bool:
 def main() -> None:
     """Run ``nnictl`` with the words of the command line."""
     launcher._check_rest_server = wait_for_manager
-    from nni.tools.nnictl.nnictl import parse_args
+    from nni.tools.nnictl.nnictl import parse_args  # the program alone needs it, `easrec nas` only the function above
 
     sys.argv[0] = "nnictl"
     parse_args()

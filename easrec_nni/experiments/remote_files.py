@@ -17,7 +17,8 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing
-from easrec_nni.experiments.records import Experiment, Trial, open_records
+from easrec_nni.experiments.experiment import Experiment, Trial
+from easrec_nni.experiments.sqlite_records import open_records
 from easrec_nni.trial.manager_api import DAMAGE
 
 __all__ = ["Machine", "fetch", "trial_machines", "trial_place"]

@@ -12,7 +12,8 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
-from easrec_nni.experiments.records import Trial, shown_parameters
+from easrec_nni.experiments.experiment import Trial
+from easrec_nni.experiments.trial_rows import shown_parameters
 from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
 __all__ = ["is_exported", "read_exported"]

@@ -65,7 +65,7 @@ def check_tuner(experiment: ExperimentFile) -> str:
 
 
 def _is_advisor(name: str) -> bool:
-    from nni.tools.package_utils import config_manager
+    from nni.tools.package_utils import config_manager  # `easrec resume` checks no tuner: it waits for no NNI
 
     meta = config_manager.get_algo_meta(name)
     return meta is not None and bool(meta.is_advisor)

@@ -7,12 +7,17 @@ is JSON: ``parameters`` of the trials that were drawn, or ``problem``.
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+import nni
+from nni.tools.package_utils import config_manager, create_builtin_class_instance
 
 __all__ = ["rehearse"]
 
@@ -87,11 +92,6 @@ def _ignore(*arguments: Any, **options: Any) -> None:
 
 def _make(role: str, algorithm: Mapping[str, Any]) -> Any:
     """Tuner or assessor, made by NNI; arguments that it does not have are named with those that it has."""
-    import importlib
-    import inspect
-
-    from nni.tools.package_utils import config_manager, create_builtin_class_instance
-
     name, arguments = str(algorithm["name"]), algorithm.get("classArgs") or {}
     meta = config_manager.get_algo_meta(name)
     if meta is None or meta.algo_type != role:
@@ -111,8 +111,6 @@ def _make(role: str, algorithm: Mapping[str, Any]) -> Any:
 
 def main() -> int:
     """Rehearse the experiment on stdin; return the exit code."""
-    import nni
-
     try:
         answer = f'{{"parameters": {nni.dump(rehearse(json.load(sys.stdin)))}}}'
     except _Refused as error:

@@ -14,9 +14,11 @@ from rich.text import Text
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_seconds
 from easrec_nni.evaluation.selection import COMPARED, MONITOR, SELECTED, name_in
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
-from easrec_nni.experiments.manager import ExperimentStatus, experiment_status, tuner_lives
-from easrec_nni.experiments.records import Experiment, Trial, list_trials
+from easrec_nni.experiments.manager import ExperimentStatus, experiment_status
+from easrec_nni.experiments.processes import tuner_lives
+from easrec_nni.experiments.records import list_trials
 
 __all__ = ["NO_TRIAL_SECONDS", "trials_table", "wait_for_first_trial", "watch"]
 

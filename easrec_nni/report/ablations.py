@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from easrec_nni.common.readable import readable_count
+from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_told_apart
 from easrec_nni.report.content import (
@@ -19,15 +21,17 @@ from easrec_nni.report.content import (
     show_p,
     signed,
 )
-from easrec_nni.report.documents import METRICS
 from easrec_nni.report.published import FALLBACK, PUBLISHED_GATES, PUBLISHED_PROTOCOL
 from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.study.systems.ablations import FIXED_GATES
 
 __all__ = [
     "GATES",
     "ablation_records",
     "ablation_systems",
     "ablation_table",
+    "fixed_gate_records",
+    "fixed_gate_table",
     "gate_records",
     "gate_table",
     "published_gate_table",
@@ -36,6 +40,7 @@ __all__ = [
 REFERENCE = "easrec"
 TITLES = ("Recall@10", "MRR@10", "NDCG@10")
 GATES = {"easrec": "gates of 2 layers", "easrec-gates1": "gates of 1 layer", "easrec-gates0": "no gates"}
+FIXED = tuple(system.name for system in FIXED_GATES)
 
 
 def _show(value: float) -> str:
@@ -97,11 +102,12 @@ def gate_records(section: Section) -> list[Record]:
 
 
 def ablation_systems(section: Section) -> list[SystemCells]:
-    """EASRec and what was made of it, but for the gates' layers."""
+    """EASRec and what was made of it, but for what the tables of the gates show."""
+    elsewhere = {*GATES, *FIXED} - {"unpruned"}
     return [
         system
         for system in section.systems
-        if system.name == REFERENCE or (system.first.group == "ablation" and system.name not in GATES)
+        if system.name == REFERENCE or (system.first.group == "ablation" and system.name not in elsewhere)
     ]
 
 
@@ -111,11 +117,17 @@ def ablation_records(section: Section) -> list[Record]:
     return _with_changes(section, systems) if len(systems) > 1 else []
 
 
-def _with_changes(section: Section, systems: Sequence[SystemCells]) -> list[Record]:
-    reference = section.system(REFERENCE)
+def fixed_gate_records(section: Section) -> list[Record]:
+    """Records of networks that are not searched, by their gates; empty if they were not varied."""
+    systems = [system for name in FIXED if (system := section.system(name))]
+    return _with_changes(section, systems, FIXED[0]) if len(systems) > 1 else []
+
+
+def _with_changes(section: Section, systems: Sequence[SystemCells], name: str = REFERENCE) -> list[Record]:
+    reference = section.system(name)
     changes = {}
     if reference:
-        changes = _against_reference(reference, [system for system in systems if system.name != REFERENCE])
+        changes = _against_reference(reference, [system for system in systems if system.name != name])
     unknown = dict.fromkeys(("change", "change_low", "change_high", "change_p", "change_is_told_apart"))
     return [_figures(section, system) | changes.get(system.name, unknown) for system in systems]
 
@@ -137,7 +149,7 @@ CHANGE_NOTE = (
 NO_GATES_NOTE = (
     "Gates begin at layer 2 unless the settings say otherwise, so that a network of one layer has none, and the "
     "constraint favours it: where searches end there these rows say nothing about gates. Fixed networks of at least "
-    "two layers do (benchmarks/gates.py)."
+    "two layers do (`easrec reproduce gates`)."
 )
 _COST = Column("madds_per_user", "multiply-adds per user", "cost", False)
 _CHANGE = Column("change", "change to EASRec, NDCG@10 full", "test set")
@@ -158,22 +170,33 @@ def _rows(records: Sequence[Record], columns: Sequence[Column], names: str) -> l
     return mark_best(columns, rows)
 
 
-def gate_table(records: Sequence[Record]) -> Table:
-    """Table V."""
-    columns = [
+def _gate_columns(change: Column) -> list[Column]:
+    return [
         *(
             Column(f"valid_{m}@10_pop100", title, "validation set, pop100", True)
             for m, title in zip(METRICS, TITLES, strict=True)
         ),
         Column("valid_ndcg@10_full", "NDCG@10", "validation, full", True),
-        _CHANGE,
+        change,
         _COST,
         Column("seeds", "seeds"),
     ]
+
+
+def fixed_gate_table(records: Sequence[Record]) -> Table:
+    """Gates of networks that are not searched."""
+    columns = _gate_columns(replace(_CHANGE, title="change to no gates, NDCG@10 full"))
+    note = CHANGE_NOTE.replace("difference to EASRec", "difference to the network without gates")
+    return Table("Gates without a search", columns, _rows(records, columns, "title"), first="network", notes=[note])
+
+
+def gate_table(records: Sequence[Record]) -> Table:
+    """Table V."""
     note = (
         "As in the paper, figures of the validation set. Half of its users trained α and β, so test figures decide "
         f"whether gates help. {NO_GATES_NOTE}"
     )
+    columns = _gate_columns(_CHANGE)
     rows = _rows(records, columns, "gates")
     return Table("Table V: the data-aware gates", columns, rows, first="EASRec with", notes=[note, CHANGE_NOTE])
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from easrec_nni.evaluation.figures import LATER_PROTOCOLS, PROTOCOLS
+from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_tested
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
-from easrec_nni.report.documents import LATER_PROTOCOLS, METRICS, PROTOCOLS
 from easrec_nni.report.published import PUBLISHED_PROTOCOL, published_for
 from easrec_nni.report.sections import Section, SystemCells
 
@@ -64,13 +65,7 @@ def accuracy_records(section: Section) -> list[Record]:
     published_name, published = published_for(section.dataset.name)
     records = []
     for system in systems:
-        record: Record = {
-            "dataset": section.dataset.title,
-            "system": system.name,
-            "title": system.label,
-            "group": system.first.group,
-            "seeds": len(system.cells),
-        }
+        record = section.identity(system)
         for key in (*(f"{metric}@10_{protocol}" for protocol in PROTOCOLS for metric in METRICS), *FURTHER):
             record |= system.record("test", key)
             if key not in FURTHER:

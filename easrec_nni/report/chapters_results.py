@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from easrec_nni.evaluation.figures import LATER_PROTOCOLS
 from easrec_nni.report.ablations import (
     ablation_records,
     ablation_table,
+    fixed_gate_records,
+    fixed_gate_table,
     gate_records,
     gate_table,
     published_gate_table,
@@ -16,7 +19,6 @@ from easrec_nni.report.comparing import METHOD
 from easrec_nni.report.content import Block, Chapter, Paragraph, Record, Table
 from easrec_nni.report.costs import cost_table, published_cost_table
 from easrec_nni.report.differences import PROTOCOLS, Noise, difference_table
-from easrec_nni.report.documents import LATER_PROTOCOLS
 from easrec_nni.report.pareto import tradeoff_records
 from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
@@ -29,6 +31,7 @@ __all__ = [
     "accuracy_chapter",
     "costs_chapter",
     "differences_chapter",
+    "fixed_gates_chapter",
     "gates_chapter",
     "sweep_chapter",
 ]
@@ -132,6 +135,18 @@ def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
     blocks: list[Block] = [Paragraph(explained), gate_table(records)]
     blocks += _beside_published(section, published_gate_table(section, records))
     return Chapter("gates", "Table V: data-aware gates", blocks), records
+
+
+def fixed_gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
+    """Gates of networks that are not searched."""
+    records = fixed_gate_records(section)
+    if not records:
+        return None
+    explained = (
+        "EASRec's largest network, trained without a search, with gates of several kinds and with none: neither a "
+        "search's luck nor its constraint stands between the gates and the figures."
+    )
+    return Chapter("fixed-gates", "Gates without a search", [Paragraph(explained), fixed_gate_table(records)]), records
 
 
 def ablations_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:

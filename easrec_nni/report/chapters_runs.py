@@ -14,6 +14,7 @@ from easrec_nni.report.plots.searching import cost_plot, entropy_plot, probabili
 from easrec_nni.report.plots.training import training_plot
 from easrec_nni.report.reading import read_history
 from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.study.systems.ablations import NO_WARMUP
 
 __all__ = ["provenance_chapter", "search_chapter", "training_chapter"]
 
@@ -46,6 +47,8 @@ def search_chapter(section: Section, systems: Sequence[SystemCells], prefix: str
         blocks.append(cost_plot(expected, f"{prefix}search-cost"))
     if subject:
         blocks += _probabilities(subject, prefix)
+    if before := section.system(NO_WARMUP.name):
+        blocks += _options(before, before.label, f"{prefix}search-options-no-warmup")
     return Chapter("search", "The search", blocks)
 
 
@@ -70,15 +73,20 @@ def _probabilities(subject: SystemCells, prefix: str) -> list[Block]:
         shown = {name: values for name, values in entropies.items() if options[name] > 1}
         if shown:
             blocks.append(entropy_plot(shown, options, f"{prefix}search-entropy"))
-    histories = {cell.result.seed: read_history(cell.folder / HISTORIES["search"]) for cell in subject.cells}
-    if choices := option_curves(histories):
-        warmup = max(sum(row.get("warmup", 0.0) for row in rows) for rows in histories.values())
-        blocks.append(
-            options_plot(choices, warmup, "What the data want and what the constraint pulls", f"{prefix}search-options")
-        )
+    blocks += _options(subject, "What the data want and what the constraint pulls", f"{prefix}search-options")
     if known:
         blocks.append(probabilities_plot(known, subject.label, f"{prefix}search-probabilities"))
     return blocks
+
+
+def _options(system: SystemCells, title: str, name: str) -> list[Block]:
+    """Plot of each option's cross entropy, charge and probability over a search; empty where they were not recorded."""
+    histories = {cell.result.seed: read_history(cell.folder / HISTORIES["search"]) for cell in system.cells}
+    choices = option_curves(histories)
+    if not choices:
+        return []
+    warmup = max(sum(row.get("warmup", 0.0) for row in rows) for rows in histories.values())
+    return [options_plot(choices, warmup, title, name)]
 
 
 def training_chapter(systems: Sequence[SystemCells], prefix: str) -> Chapter | None:

@@ -14,8 +14,9 @@ from rich.text import Text
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
-from easrec_nni.data.splits import LEAVE_ONE_OUT
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
 __all__ = [
     "COLUMNS",
@@ -175,13 +176,11 @@ def comparison_markdown(rows: Sequence[ComparisonRow]) -> str:
     | b | 1,200 |
     """
     shown = _shown(rows)
-    lines = ["| network | " + " | ".join(column.title for column in shown) + " |", "|---|" + "---:|" * len(shown)]
     best = {column.key: _best(rows, column) for column in shown}
-    for row in rows:
-        cells = []
-        for column in shown:
-            text = row.text(column)
-            cells.append(f"**{text}**" if text == best[column.key] else text)
-        name = row.name.replace("|", "\\|")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+
+    def cell(row: ComparisonRow, column: Column) -> str:
+        text = row.text(column)
+        return f"**{text}**" if text == best[column.key] else text
+
+    cells = [[row.name, *(cell(row, column) for column in shown)] for row in rows]
+    return markdown_table(["network", *(column.title for column in shown)], cells)

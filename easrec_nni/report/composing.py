@@ -13,6 +13,7 @@ from easrec_nni.report.chapters_results import (
     accuracy_chapter,
     costs_chapter,
     differences_chapter,
+    fixed_gates_chapter,
     gates_chapter,
     sweep_chapter,
 )
@@ -26,7 +27,18 @@ from easrec_nni.report.verdict import verdict
 
 __all__ = ["DATA_FILES", "SectionContent", "compose", "warnings_of"]
 
-DATA_FILES = ("results", "table3", "differences", "table4", "accuracy-cost", "table5", "ablations", "fig4", "trials")
+DATA_FILES = (
+    "results",
+    "table3",
+    "differences",
+    "table4",
+    "accuracy-cost",
+    "table5",
+    "gates",
+    "ablations",
+    "fig4",
+    "trials",
+)
 """CSV files of a report; each has the records of all sections."""
 
 MOST_NAMED = 6  # unfinished cells that are named one by one
@@ -86,6 +98,7 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     chapters.append(chapter)
     for name, made in (
         ("table5", gates_chapter(section)),
+        ("gates", fixed_gates_chapter(section)),
         ("ablations", ablations_chapter(section)),
         ("fig4", sweep_chapter(section, prefix)),
     ):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from easrec_nni.common.readable import readable_bytes, readable_count, readable_seconds
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
-from easrec_nni.report.documents import EfficiencyDocument, EfficiencyRow, Spread
 from easrec_nni.report.published import published_for
 from easrec_nni.report.sections import Section
+from easrec_nni.study.documents import EfficiencyDocument, EfficiencyRow, Spread
 
 __all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table"]
 
@@ -48,13 +49,7 @@ def cost_records(section: Section) -> list[Record]:
     _, published = published_for(section.dataset.name)
     records = []
     for system in section.systems:
-        record: Record = {
-            "dataset": section.dataset.title,
-            "system": system.name,
-            "title": system.label,
-            "group": system.first.group,
-            "seeds": len(system.cells),
-        }
+        record = section.identity(system)
         record |= _measured(section.efficiency(system))
         for part, key in (
             *(("cost", key) for key in ("madds_per_user", "executed_madds_per_user", "parameters")),
@@ -82,19 +77,31 @@ def _measured(rows: Sequence[EfficiencyRow]) -> Record:
     """Measurements of a system: the median over its measured seeds, and the whole range."""
     record: Record = {}
     for key in MEASURED:
-        spreads = [spread for spread in (getattr(row, key) for row in rows) if isinstance(spread, Spread)]
-        record[key] = statistics.median(spread.median for spread in spreads) if spreads else None
+        spreads: list[Spread] = _present(rows, key)
+        record[key] = _median_or_none([spread.median for spread in spreads])
         record[f"{key}_min"] = min((spread.min for spread in spreads), default=None)
         record[f"{key}_max"] = max((spread.max for spread in spreads), default=None)
-    peaks = [(row.peak_memory_bytes, row.baseline_peak_memory_bytes) for row in rows]
-    memory = [peak for peak, _ in peaks if peak is not None]
-    own = [peak - baseline for peak, baseline in peaks if peak is not None and baseline is not None]
-    record["peak_memory_bytes"] = statistics.median(memory) if memory else None
-    record["own_peak_memory_bytes"] = statistics.median(own) if own else None
+    record["peak_memory_bytes"] = _median_or_none(_present(rows, "peak_memory_bytes"))
+    record["own_peak_memory_bytes"] = _median_or_none(_own_peaks(rows))
     record["measured_seeds"] = " ".join(str(row.seed) for row in rows) or None
-    batches = {row.throughput_batch for row in rows if row.throughput_batch is not None}
+    batches = set(_present(rows, "throughput_batch"))
     record["throughput_batch"] = batches.pop() if len(batches) == 1 else None
     return record
+
+
+def _present(rows: Sequence[EfficiencyRow], key: str) -> list[Any]:
+    """Values of a field in the rows that have it."""
+    return [value for row in rows if (value := getattr(row, key)) is not None]
+
+
+def _own_peaks(rows: Sequence[EfficiencyRow]) -> list[float]:
+    """Bytes that each process needed beyond its imports."""
+    pairs = [(row.peak_memory_bytes, row.baseline_peak_memory_bytes) for row in rows]
+    return [peak - baseline for peak, baseline in pairs if peak is not None and baseline is not None]
+
+
+def _median_or_none(values: Sequence[float]) -> float | None:
+    return statistics.median(values) if values else None
 
 
 def _columns(records: Sequence[Record]) -> list[Column]:

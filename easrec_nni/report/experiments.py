@@ -8,8 +8,8 @@ from pathlib import Path
 
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
 from easrec_nni.common.readable import printable, readable_count, readable_seconds
+from easrec_nni.experiments.experiment import Trial, best_trial, is_experiment_id
 from easrec_nni.experiments.export import trials_of
-from easrec_nni.experiments.records import Trial, best_trial, is_experiment_id
 from easrec_nni.report.composing import SectionContent
 from easrec_nni.report.content import (
     Block,

@@ -12,18 +12,25 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.figures import protocols_of
 from easrec_nni.evaluation.final import TEST_USERS
 from easrec_nni.evaluation.metrics import mean_by_user, user_gains
-from easrec_nni.report.documents import CellResult, EfficiencyDocument, StudyDocument, protocols_of, read_document
-from easrec_nni.study.cell import RESULT_FILE, Cell
+from easrec_nni.study.cells import Cell
+from easrec_nni.study.documents import (
+    EFFICIENCY_FILE,
+    RESULT_FILE,
+    STUDY_FILE,
+    CellResult,
+    EfficiencyDocument,
+    StudyDocument,
+)
 from easrec_nni.study.tables import TABLES
 from easrec_nni.training import history
 
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
 
-STUDY_FILE = "study.json"
-EFFICIENCY_FILE = "efficiency.json"
 RANKS_FILE = "ranks.npz"
 AGREEMENT = 1e-6  # of a figure in result.json and the same figure made from ranks.npz
 
@@ -101,21 +108,33 @@ def read_study(path: Path) -> StudyRecord:
     return StudyRecord(path, document, tuple(cells), tuple(unfinished), efficiency)
 
 
-def _expected(document: StudyDocument, cells: list[CellRecord]) -> set[str]:
-    """Paths of the cells that the study's tables ask for.
+def _expected(document: StudyDocument, cells: Sequence[CellRecord]) -> set[str]:
+    """Paths of the cells that the study's tables ask for."""
+    return {cell.path.as_posix() for cell in [*_plain_cells(document), *_swept_cells(document, cells)]}
 
-    A study's file joins the systems and seeds of all its tables. Of a sweep, the seeds are those that it has begun.
+
+def _plain_cells(document: StudyDocument) -> list[Cell]:
+    """Cells without parameters: every seed of the systems of the tables that sweep nothing.
+
+    A study's file joins the systems of all its tables. One that is named by sweeps alone has no such cells.
     """
-    definitions = [TABLES[name] for name in document.tables if name in TABLES]
-    plain = [definition for definition in definitions if not definition.parameters]
-    swept = {system for definition in definitions if definition.parameters for system in definition.systems}
-    wanted = {system for definition in plain for system in definition.systems}
-    systems = [name for name in document.systems if plain and (name in wanted or name not in swept)]
-    expected = {Cell(system, seed).path.as_posix() for system in systems for seed in document.seeds}
+    tables = [TABLES[name] for name in document.tables if name in TABLES]
+    plain = {system for table in tables if not table.parameters for system in table.systems}
+    swept_alone = {system for table in tables if table.parameters for system in table.systems} - plain
+    if all(table.parameters for table in tables):
+        return []
+    return [Cell(name, seed) for name in document.systems if name not in swept_alone for seed in document.seeds]
+
+
+def _swept_cells(document: StudyDocument, cells: Sequence[CellRecord]) -> list[Cell]:
+    """Cells of the sweeps: every value of the systems and seeds that a sweep has begun."""
     begun = {(cell.result.system, cell.result.seed) for cell in cells if cell.result.parameters}
-    for name, values in document.parameters.items():
-        expected |= {Cell(system, seed, {name: value}).path.as_posix() for system, seed in begun for value in values}
-    return expected
+    return [
+        Cell(system, seed, {name: value})
+        for name, values in document.parameters.items()
+        for system, seed in begun
+        for value in values
+    ]
 
 
 def _read_cell(folder: Path, study: StudyDocument) -> CellRecord:

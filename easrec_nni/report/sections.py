@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.metrics import standard_error
 from easrec_nni.report.content import Record
-from easrec_nni.report.documents import CellResult, DatasetIdentity, EfficiencyRow
 from easrec_nni.report.reading import CellRecord, StudyRecord
 from easrec_nni.report.significance import Summary, summarise
+from easrec_nni.study.documents import CellResult, EfficiencyRow
 from easrec_nni.study.systems import GROUPS, SYSTEMS
 
 __all__ = ["Section", "SystemCells", "merge_studies"]
@@ -110,6 +111,16 @@ class Section:
         """Paths of cells that no study has completed."""
         complete = {cell.folder.relative_to(cell.folder.parent.parent).as_posix() for cell in self.cells}
         return tuple(sorted({path for study in self.studies for path in study.unfinished} - complete))
+
+    def identity(self, system: SystemCells) -> Record:
+        """What a record of a system begins with: its dataset, names, group and number of seeds."""
+        return {
+            "dataset": self.dataset.title,
+            "system": system.name,
+            "title": system.label,
+            "group": system.first.group,
+            "seeds": len(system.cells),
+        }
 
     def efficiency(self, system: SystemCells) -> list[EfficiencyRow]:
         """What was measured of a system."""

@@ -10,27 +10,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Literal
 
 from pytorch_lightning import LightningModule, Trainer
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
-from easrec_nni.common.files import write_json
-from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.final import PROTOCOLS, RANKS_FILE, REFITTED, rank_arrays, write_ranks
+from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
+from easrec_nni.evaluation.final import RANKS_FILE, rank_arrays, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
-from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.history import write_history
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import is_first, seed_apart
-from easrec_nni.training.protocol import item_loss, training_batches
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["REFIT_FOLDER", "finish_refit", "fit_again"]
 
@@ -59,9 +59,8 @@ class _RefitRecord(EpochRecord):
 
 
 def fit_again(
-    network: EASRecSpace,
-    dataset: Dataset,
-    settings: TrialSettings,
+    network: EASRecNetwork,
+    context: TrialContext,
     folder: RunFolder,
     epochs: int,
     progress: bool,
@@ -74,54 +73,44 @@ def fit_again(
     ----------
     network
         As the validated run began with it.
-    dataset, settings, progress, on_epoch
-        As of :func:`~easrec_nni.retraining.stage.retrain`.
+    context
+        Context of the validated run.
     folder
         Folder of the refit, which can be resumed.
     epochs
         Epochs of training behind the validated run's best network.
+    progress, on_epoch
+        As of :func:`~easrec_nni.retraining.stage.retrain`.
     through
         Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
     """
-    chosen, length = settings.retrain, network.config.max_length
+    settings, chosen = context.settings, context.settings.retrain
     # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
-    record = _RefitRecord(folder.state, "train_loss", epochs, weights=network.state_dict, on_epoch=on_epoch)
-    module = SequenceModule(
-        dataset,
-        chosen.learning_rate,
-        loss=item_loss(dataset, settings),
-        micro_batch=MicroBatchSize(settings.micro_batch),
-        retraining=chosen,
-    )
+    averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
+    weights = averaged[0].weights if averaged else network.state_dict
+    record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
+    size = MicroBatchSize(settings.micro_batch)
+    module = SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss(), micro_batch=size)
     module.set_model(network)
-    callbacks = [
-        EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "refit: "),
-        EpochOrder(),
-        record,
-        SavePoint(folder.state),
-    ]
-    # Not of `epochs`: a schedule of the rate is that of the validated run, which went on after its best epoch.
-    trainer = make_trainer(chosen.epochs, callbacks, progress, settings.precision)
+    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "without validation: ")
+    callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
+    trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_apart(settings.seed)
-    trainer.fit(
-        module,
-        training_batches(dataset.trained_through(through), settings, length, chosen.batch_size),
-        ckpt_path=folder.checkpoint,
-        weights_only=True,
-    )
+    batches = context.trained_through(through).training_batches(chosen.batch_size)
+    trainer.fit(module, batches, ckpt_path=folder.checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
     return record.history
 
 
 def finish_refit(
-    network: EASRecSpace,
+    network: EASRecNetwork,
     architecture: Architecture,
-    dataset: Dataset,
+    context: TrialContext,
     folder: RunFolder,
     history: list[dict[str, float]],
-) -> dict[str, Any]:
-    """Evaluate a refitted network on the test set and write its files; figures of ``refitted/metrics.json``.
+) -> RefitMetrics:
+    """Evaluate a refitted network on the test set and write its files; contents of its ``metrics.json``.
 
     Parameters
     ----------
@@ -129,24 +118,22 @@ def finish_refit(
         As after :func:`fit_again`.
     architecture
         What the folder's ``architecture.json`` shall hold, but for the figures.
-    dataset
-        As prepared: the test targets have not been trained on.
+    context
+        Context of the validated run: no test target has been trained on.
     folder, history
         Of the refit.
     """
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    save_weights(network.state_dict(), folder.path / "weights.safetensors")
-    figures, ranks = evaluate_fully(network.eval(), dataset, "test", protocols=PROTOCOLS)
+    save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
+    figures, ranks = evaluate_fully(network.eval(), context.dataset, "test", protocols=PROTOCOLS)
     test = {f"{name}{REFITTED}": value for name, value in figures.items()}
-    write_ranks(rank_arrays(ranks, dataset, REFITTED), folder.path / RANKS_FILE)
+    write_ranks(rank_arrays(ranks, context.dataset, REFITTED), folder.path / RANKS_FILE)
     known = {f"retrained_test_{name}": value for name, value in test.items()}
     architecture.model_copy(update={"metrics": {**architecture.metrics, **known}}).write(
         folder.path / "architecture.json"
     )
-    (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
-    metrics = {
-        "test_refitted": test,
-        "training": {"epochs": len(history), "seconds": sum(row["seconds"] for row in history)},
-    }
-    write_json(folder.path / "metrics.json", metrics)
+    copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+    seconds = sum(row["seconds"] for row in history)
+    metrics = RefitMetrics(test_refitted=test, refit=RefitTraining(epochs=len(history), seconds=seconds))
+    write_json(folder.path / METRICS_FILE, metrics.as_json())
     return metrics

@@ -4,42 +4,53 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
-from easrec_nni.architecture.features import set_features
+from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
-from easrec_nni.common.files import write_json
+from easrec_nni.common.files import copy_whole, write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.evaluation.selection import validation_rows
-from easrec_nni.retraining.metrics import metrics_without_figures, read_metrics, run_metrics, validated_epochs
+from easrec_nni.retraining.metrics import (
+    METRICS_FILE,
+    WEIGHTS_FILE,
+    RunMetrics,
+    RunTraining,
+    metrics_without_figures,
+    read_metrics,
+    run_metrics,
+    validated_epochs,
+)
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, seed_apart, side_by_side
-from easrec_nni.training.protocol import SELECTION, item_loss, request_of, selection_batches, training_batches
-from easrec_nni.training.recorded import check_share, describe_training, recorded_training, with_recorded
+from easrec_nni.training.protocol import SELECTION
+from easrec_nni.training.recorded import describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
-__all__ = ["Retrained", "retrain", "retrain_on_all_data", "take_part_in_retraining"]
+__all__ = ["Retrained", "retrain", "retrain_on_all_data", "retraining_worker"]
 
-ALL_DATA_EPOCHS = "all_data_epochs"
-"""Key of a request: epochs of a training on all interactions."""
-
+WORKER = "easrec_nni.retraining.worker"
+"""Program of the other processes of a retraining."""
 
 _logger = logging.getLogger(__name__)
 
@@ -52,15 +63,20 @@ class Retrained:
     ----------
     network
         In evaluation mode.
-    metrics
-        The contents of ``metrics.json``.
+    figures
+        ``metrics.json`` as a typed document.
     folder
         Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
     """
 
-    network: EASRecSpace
-    metrics: dict[str, Any]
+    network: EASRecNetwork
+    figures: RunMetrics
     folder: Path
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The contents of ``metrics.json``."""
+        return self.figures.as_json()
 
 
 def retrain(
@@ -111,29 +127,24 @@ def retrain(
     >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
     >>> trained = retrain(architecture, dataset, folder / "retrained", settings=settings)
     >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
-    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100']
+    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100', 'mrr@10_unseen']
     """
     origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
     if not isinstance(architecture, Architecture):
         architecture = Architecture.read(architecture)
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
-    dataset.check_trainable()
-    check_dataset(architecture, dataset)
-    check_mode(settings.mode, architecture.space)
-    check_share(architecture, settings, dataset)
-    network = _network(architecture, dataset, settings, weights)
-    folder = _folder(out, architecture, dataset, settings, weights, restart)
+    run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
+    run.check()
+    network, folder = run.network(), run.folder(out, restart)
     _logger.info("%s", describe_training(architecture, settings, origin))
-    if (folder.path / "metrics.json").is_file():
+    if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
-        network = load_network(architecture, folder.path / "weights.safetensors").eval()
-        metrics = read_metrics(folder.path)
+        network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
     else:
-        metrics = _train(network, architecture, dataset, settings, folder, weights, progress, on_epoch)
-    if settings.retrain.refit and "test_refitted" not in metrics:
-        metrics = {**metrics, **_refit(architecture, dataset, settings, folder, weights, metrics, progress)}
-        write_json(folder.path / "metrics.json", metrics)
+        metrics = run.train(network, folder, progress, on_epoch)
+    if settings.retrain.refit and not metrics.test_refitted:
+        metrics = run.refit(folder, metrics, progress)
     return Retrained(network, metrics, folder.path)
 
 
@@ -177,233 +188,231 @@ def retrain_on_all_data(
         architecture = Architecture.read(architecture)
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
-    served = dataset.trained_through("test")
-    check_trainable(dataset.offsets, served.split, dataset.n_items, f"the dataset {dataset.name}: ")
-    check_dataset(architecture, dataset)
-    check_mode(settings.mode, architecture.space)
+    run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
+    run.check_served()
     if epochs is None:
         epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
-    network = _network(architecture, dataset, settings, weights)
-    request = {**_request(architecture, dataset, settings, weights), ALL_DATA_EPOCHS: epochs}
-    folder = RunFolder(out, request, restart)
-    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, str(file)))
-    if (folder.path / "metrics.json").is_file():
+    network, folder = run.network(), run.served_folder(out, epochs, restart)
+    origin = "the architecture" if file is None else str(file)
+    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
+    if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
-        network = load_network(architecture, folder.path / "weights.safetensors").eval()
+        network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
         return Retrained(network, read_metrics(folder.path), folder.path)
-    job = _job(architecture, dataset, settings, folder, weights)
-    with side_by_side(
-        settings.devices,
-        {**job, "refit_epochs": epochs, "refit_through": "test"},
-        "easrec_nni.retraining.worker",
-    ):
-        history = fit_again(network, dataset, settings, folder, epochs, progress, on_epoch, "test")
-    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    save_weights(network.state_dict(), folder.path / "weights.safetensors")
-    metrics = metrics_without_figures(architecture, served, settings, history, weights is not None)
-    known = {name: value for name, value in architecture.metrics.items() if not name.startswith("retrained_")}
-    architecture.model_copy(
-        update={
-            "dataset": DatasetReference.of(served),
-            "training": _training(architecture, settings),
-            "metrics": known,
-            "cost": metrics["cost"],
-        }
-    ).write(folder.path / "architecture.json")
-    (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
-    write_json(folder.path / "metrics.json", metrics)  # last: its presence says that the run is complete
+    metrics = run.train_to_serve(network, folder, epochs, progress, on_epoch)
     return Retrained(network.eval(), metrics, folder.path)
 
 
-def _train(
-    network: EASRecSpace,
-    architecture: Architecture,
-    dataset: Dataset,
-    settings: TrialSettings,
-    folder: RunFolder,
-    weights: str | Path | None,
-    progress: bool,
-    on_epoch: Callable[[dict[str, float]], None] | None,
-) -> dict[str, Any]:
-    """Train with validation, write the folder's files; the contents of ``metrics.json``."""
-    job = _job(architecture, dataset, settings, folder, weights)
-    with side_by_side(settings.devices, job, "easrec_nni.retraining.worker"):
-        record, micro_batch = _fit(network, dataset, settings, folder, progress, on_epoch)
-    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    save_weights(network.state_dict(), folder.path / "weights.safetensors")
-    metrics, ranks = run_metrics(architecture, network.eval(), dataset, settings, record, weights is not None)
-    metrics["training"]["micro_batch"] = micro_batch.as_dict()
-    metrics["training"]["selected_by"] = folder.request.get("selection", "users that trained no alpha or beta")
-    write_ranks(ranks, folder.path / RANKS_FILE)
-    known = {f"retrained_{part}_{name}": value for part in ("valid", "test") for name, value in metrics[part].items()}
-    identity = architecture.dataset
-    if identity is None or identity.split != dataset.split.name:  # what the weights were trained on
-        identity = DatasetReference.of(dataset)
-    architecture.model_copy(
-        update={
-            "dataset": identity,
-            "training": _training(architecture, settings),
-            "metrics": {**architecture.metrics, **known},
-            "cost": metrics["cost"],
-        }
-    ).write(folder.path / "architecture.json")
-    (folder.path / "history.csv").write_bytes((folder.state / "history.csv").read_bytes())
-    write_json(folder.path / "metrics.json", metrics)  # last: its presence says that the run is complete
-    return metrics
-
-
-def _refit(
-    architecture: Architecture,
-    dataset: Dataset,
-    settings: TrialSettings,
-    folder: RunFolder,
-    weights: str | Path | None,
-    metrics: dict[str, Any],
-    progress: bool,
-) -> dict[str, Any]:
-    """Train once more on training and validation interactions; what ``metrics.json`` holds of it."""
-    epochs = metrics["training"]["best_epoch"] + 1
-    if epochs == 0:
-        _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
-        return {}
-    network = _network(architecture, dataset, settings, weights)
-    request = {**folder.request, "refit_epochs": epochs}
-    again = RunFolder(folder.path / REFIT_FOLDER, request)
-    job = _job(architecture, dataset, settings, again, weights)
-    with side_by_side(settings.devices, {**job, "refit_epochs": epochs}, "easrec_nni.retraining.worker"):
-        history = fit_again(network, dataset, settings, again, epochs, progress)
-    trained = Architecture.read(folder.path / "architecture.json")  # of the validated run: its dataset and training
-    known = {name: value for name, value in trained.metrics.items() if not name.startswith("retrained_")}
-    recorded = _training(architecture, settings).model_copy(update={"refitted_epochs": epochs})
-    described = trained.model_copy(update={"training": recorded, "metrics": known})
-    figures = finish_refit(network, described, dataset, again, history)
-    return {"test_refitted": figures["test_refitted"], "refit": figures["training"]}
-
-
-def take_part_in_retraining(
-    architecture: Architecture,
-    data: str | Path,
-    settings: TrialSettings,
-    out: str | Path,
-    weights: str | Path | None,
-    refit_epochs: int | None = None,
-    refit_through: Literal["valid", "test"] = "valid",
-) -> None:
-    """A process' share of what :func:`retrain` leads in another one: the training alone, nothing is written."""
-    dataset = load_dataset(data)
-    network = _network(architecture, dataset, settings, weights)
-    if refit_epochs is not None:
-        name = "refit_epochs" if refit_through == "valid" else ALL_DATA_EPOCHS
-        request = {**_request(architecture, dataset, settings, weights), name: refit_epochs}
-        folder = RunFolder(out, request, later=["selection"])
-        fit_again(network, dataset, settings, folder, refit_epochs, progress=False, through=refit_through)
+def retraining_worker(job: Job) -> None:
+    """Train in another process beside :func:`retrain`; writes nothing."""
+    assert job["architecture"] is not None
+    architecture = Architecture.model_validate_json(job["architecture"])
+    settings = TrialSettings.parse(job["settings"], "job")
+    context = TrialContext(settings, load_dataset(job["data"]), architecture.space)
+    run = _Retraining(context, architecture, job["weights"])
+    if "all_data_epochs" in job:
+        epochs = job["all_data_epochs"]
+        fit_again(run.network(), context, run.served_folder(job["out"], epochs), epochs, False, through="test")
         return
-    folder = _folder(out, architecture, dataset, settings, weights)
-    _fit(network, dataset, settings, folder, progress=False, on_epoch=None)
+    if "refit_epochs" in job:
+        refit, epochs = Path(job["out"]), job["refit_epochs"]
+        fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
+        return
+    run.fit(run.network(), run.folder(job["out"]), progress=False, on_epoch=None)
 
 
-def _job(
-    architecture: Architecture, dataset: Dataset, settings: TrialSettings, folder: RunFolder, weights: str | Path | None
-) -> Job:
-    return {
-        "data": str(dataset.path.resolve()),
-        "settings": settings.model_dump(mode="json", by_alias=True),
-        "out": str(folder.path.resolve()),
-        "architecture": architecture.to_json(),
-        "weights": None if weights is None else str(Path(weights).resolve()),
-    }
+@dataclass(frozen=True)
+class _Retraining:
+    """One retraining: its context, its architecture, and the supernet that it inherits from, if any."""
 
+    context: TrialContext
+    architecture: Architecture
+    weights: str | Path | None
 
-def _network(
-    architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
-) -> EASRecSpace:
-    """The network as its training begins, the same in all processes."""
-    seed_everything(settings.seed)
-    network = load_network(architecture, weights)
-    set_features(network, dataset)
-    return network
+    def check(self) -> None:
+        """Refuse what cannot be trained, or would be reported wrongly."""
+        self.context.dataset.check_trainable()
+        check_dataset(self.architecture, self.context.dataset)
+        check_mode(self.context.settings.mode, self.architecture.space)
+        self.context.check_share(self.architecture)
 
+    def check_served(self) -> None:
+        """Refuse what cannot be trained on all interactions."""
+        dataset = self.context.dataset
+        split = dataset.split.trained_through("test")
+        check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
+        check_dataset(self.architecture, dataset)
+        check_mode(self.context.settings.mode, self.architecture.space)
 
-def _training(architecture: Architecture, settings: TrialSettings) -> TrainingSettings:
-    """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
-    training, before = recorded_training(settings), architecture.training
-    if before is None or before.arch_share is None:
-        return training
-    return training.model_copy(update={"arch_share": before.arch_share})
+    def network(self) -> EASRecNetwork:
+        """The network as its training begins, the same in all processes."""
+        seed_everything(self.context.settings.seed)
+        network = load_network(self.architecture, self.weights)
+        set_features(network, self.context.dataset)
+        return network
 
+    def folder(self, out: str | Path, restart: bool = False) -> RunFolder:
+        """Folder of the run; one that was begun when half of the users selected goes on so."""
+        return RunFolder.open(out, self._identity(), restart, later=["selection"])
 
-def _folder(
-    out: str | Path,
-    architecture: Architecture,
-    dataset: Dataset,
-    settings: TrialSettings,
-    weights: str | Path | None,
-    restart: bool = False,
-) -> RunFolder:
-    """Folder of the run; one that was begun when half of the users selected goes on so."""
-    return RunFolder(out, _request(architecture, dataset, settings, weights), restart, later=["selection"])
+    def served_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:
+        """Folder of a training on all interactions."""
+        return RunFolder.open(out, {**self._identity(), "all_data_epochs": epochs}, restart)
 
+    def _identity(self) -> dict[str, Any]:
+        share = self.context.settings.search.arch_share
+        return {
+            **self.context.identity("retrain"),
+            "choices": self.architecture.choices.model_dump(mode="json"),
+            "inherited": file_digest(Path(self.weights)) if self.weights is not None else None,
+            # The key came later than runs by the default share.
+            **({"arch_share": share} if share != SearchSettings().arch_share else {}),
+            "selection": SELECTION,
+        }
 
-def _request(
-    architecture: Architecture, dataset: Dataset, settings: TrialSettings, weights: str | Path | None
-) -> dict[str, Any]:
-    share = settings.search.arch_share
-    return {
-        "dataset": dataset.fingerprint,
-        "choices": architecture.choices.model_dump(mode="json"),
-        # Without defaults: a run stays the same one when a later version knows more settings.
-        "space": architecture.space.model_dump(mode="json", exclude_defaults=True),
-        # A refit comes after the run, which is the same with and without it.
-        "retrain": settings.retrain.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
-        **request_of(settings),
-        "inherited": file_digest(Path(weights)) if weights is not None else None,
-        # The key came later than runs by the default share.
-        **({"arch_share": share} if share != SearchSettings().arch_share else {}),
-        "selection": SELECTION,
-    }
+    def fit(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> tuple[EpochRecord, MicroBatchSize]:
+        """Train until the epochs or the patience end."""
+        settings, chosen = self.context.settings, self.context.settings.retrain
+        record = EpochRecord(
+            folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+        )
+        size = MicroBatchSize(settings.micro_batch)
+        every_user = "selection" in folder.identity
+        module = SequenceModule(
+            self.context.dataset,
+            chosen.learning_rate,
+            loss=self.context.loss(),
+            micro_batch=size,
+            compared=self.context.selection_rows if every_user else None,
+            select_by=settings.select_by,
+        )
+        module.set_model(network)
+        averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
+        guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
+        trainer = make_trainer(
+            chosen.epochs,
+            [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
+            progress,
+            settings.precision,
+            judge_first=every_user and folder.checkpoint is None,
+        )
+        seed_apart(settings.seed)
+        trainer.fit(
+            module,
+            self.context.training_batches(chosen.batch_size),
+            self.context.selection_batches(every_user),
+            ckpt_path=folder.checkpoint,
+            weights_only=True,
+        )
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+        return record, size
 
+    def train(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train, in as many processes as there are devices, and write the results."""
+        job = self.context.job(folder.path, self.architecture, self.weights)
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            record, micro_batch = self.fit(network, folder, progress, on_epoch)
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
+        inherited = self.weights is not None
+        training = RunTraining.of(
+            record, inherited=inherited, micro_batch=micro_batch.as_dict(), selected_by=selected_by
+        )
+        if training.kept != "trained":
+            _logger.info(
+                "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+                self.context.settings.select_by,
+                record.best_score,
+                training.weights,
+            )
+        metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), training)
+        self.commit(network, metrics, ranks, folder)
+        return metrics
 
-def _fit(
-    network: EASRecSpace,
-    dataset: Dataset,
-    settings: TrialSettings,
-    folder: RunFolder,
-    progress: bool,
-    on_epoch: Callable[[dict[str, float]], None] | None,
-) -> tuple[EpochRecord, MicroBatchSize]:
-    chosen, length = settings.retrain, network.config.max_length
-    record = EpochRecord(
-        folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
-    )
-    size = MicroBatchSize(settings.micro_batch)
-    every_user = "selection" in folder.request
-    _, compared = validation_rows(dataset, settings.search.arch_share)
-    module = SequenceModule(
-        dataset,
-        chosen.learning_rate,
-        loss=item_loss(dataset, settings),
-        micro_batch=size,
-        compared=compared if every_user else None,
-        select_by=settings.select_by,
-        retraining=chosen,
-    )
-    module.set_model(network)
-    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
-    trainer = make_trainer(
-        chosen.epochs,
-        [guard, EpochOrder(), record, SavePoint(folder.state)],
-        progress,
-        settings.precision,
-        judge_first=every_user and folder.checkpoint is None,
-    )
-    seed_apart(settings.seed)
-    trainer.fit(
-        module,
-        training_batches(dataset, settings, length, chosen.batch_size),
-        selection_batches(dataset, settings, length, every_user),
-        ckpt_path=folder.checkpoint,
-        weights_only=True,
-    )
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    return record, size
+    def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
+        """Train once more, on training and validation interactions; the figures with those of the refit."""
+        epochs = metrics.training.best_epoch + 1
+        if epochs == 0:
+            _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
+            return metrics
+        network, again = self.network(), self.refit_folder(folder, epochs)
+        job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, again, epochs, progress)
+        recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
+        described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
+        refitted = finish_refit(network, described, self.context, again, history)
+        metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
+        return metrics
+
+    def refit_folder(self, folder: RunFolder, epochs: int) -> RunFolder:
+        """Folder of the refit inside the run's."""
+        return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
+
+    def train_to_serve(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        epochs: int,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train on all interactions and write the results, without figures."""
+        job: Job = {**self.context.job(folder.path, self.architecture, self.weights), "all_data_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test")
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        served = self.context.trained_through("test")
+        training = RunTraining.of_all_data(history, inherited=self.weights is not None)
+        metrics = metrics_without_figures(served, self.architecture, training)
+        known = {name: value for name, value in self.architecture.metrics.items() if not name.startswith("retrained_")}
+        architecture = self.architecture.model_copy(update={"metrics": known})
+        replace(self, context=served, architecture=architecture).commit(network, metrics, {}, folder)
+        return metrics
+
+    def commit(
+        self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
+    ) -> None:
+        """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
+        save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
+        if ranks:
+            write_ranks(ranks, folder.path / RANKS_FILE)
+        parts = {"valid": metrics.valid, "test": metrics.test}
+        figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
+        self.architecture.model_copy(
+            update={
+                "dataset": self._trained_dataset(),
+                "training": self._recorded(),
+                "metrics": {**self.architecture.metrics, **figures},
+                "cost": metrics.cost,
+            }
+        ).write(folder.path / "architecture.json")
+        copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
+
+    def _trained_dataset(self) -> DatasetReference:
+        """Dataset that the architecture was found on, or that its weights were trained on by another split."""
+        known = self.architecture.dataset
+        trained = DatasetReference.of(self.context.dataset)
+        return known if known is not None and known.split == trained.split else trained
+
+    def _recorded(self) -> TrainingSettings:
+        """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
+        training, before = recorded_training(self.context.settings), self.architecture.training
+        if before is None or before.arch_share is None:
+            return training
+        return training.model_copy(update={"arch_share": before.arch_share})

@@ -33,21 +33,19 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from easrec_nni.architecture.cost import cost_table
-from easrec_nni.architecture.features import set_features
-from easrec_nni.data.dataset import Dataset
+from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.searching.nni_engine import BudgetSpent, explore
 from easrec_nni.searching.record import Decision
-from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.losses import LOSSES
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
-from easrec_nni.training.protocol import item_loss, selection_batches, training_batches
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import Choice, EASRecSpace, SpaceConfig
+from search_spaces import Choice, EASRecSpace
 from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["SUPERNET_EPOCHS_OF_LARGEST", "search_by_trials"]
@@ -63,9 +61,7 @@ ROUNDING = 1e-9
 
 
 def search_by_trials(
-    dataset: Dataset,
-    settings: TrialSettings,
-    config: SpaceConfig,
+    context: TrialContext,
     folder: RunFolder,
     progress: bool = False,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
@@ -74,10 +70,8 @@ def search_by_trials(
 
     Parameters
     ----------
-    dataset, settings
-        As in :func:`~easrec_nni.searching.stage.search`.
-    config
-        The space.
+    context
+        Context of the search.
     folder
         Its state folder takes ``history.csv``, a row for each candidate (its number as ``epoch``), and
         ``best.safetensors``: the weights of the best candidate's own, compact network, from which its retraining can
@@ -92,9 +86,9 @@ def search_by_trials(
     Decision
         The best candidate.
     """
-    search = _Search(dataset, settings, config, CandidateRecord(folder.state), progress, on_epoch)
+    settings, search = context.settings, _Search(context, CandidateRecord(folder.state), progress, on_epoch)
     with torch.device("meta"):  # only its choices are needed
-        space = EASRecSpace(config)
+        space = EASRecSpace(context.space)
     explore(MULTI_TRIAL_STRATEGIES[settings.search.strategy](settings.seed), space, search.reward)
     search.say_what_was_spent()
     best = search.record.best_row
@@ -105,20 +99,19 @@ def search_by_trials(
 class _Search:
     """One search: what its candidates are trained on, and what is known of them."""
 
-    dataset: Dataset
-    settings: TrialSettings
-    config: SpaceConfig
+    context: TrialContext
     record: CandidateRecord
     progress: bool
     on_epoch: Callable[[dict[str, float]], None] | None
 
     def __post_init__(self) -> None:
-        chosen = self.settings.search
-        self.budget = chosen.epochs * SUPERNET_EPOCHS_OF_LARGEST[self.config.supernet]
+        self.config, self.chosen = self.context.space, self.context.settings.search
+        self.budget = self.chosen.epochs * SUPERNET_EPOCHS_OF_LARGEST[self.config.supernet]
         # Not more than the one-shot search has, and so every candidate can be paid at least once.
-        self.epochs = min(chosen.candidate_epochs, chosen.epochs)
+        self.epochs = min(self.chosen.candidate_epochs, self.chosen.epochs)
         self.costs = cost_table(self.config)
-        self.scored = _scored_positions(self.settings, self.config)
+        self.figure = self.context.settings.select_by
+        self.scored = _scored_positions(self.context)
 
     def reward(self, sample: dict[str, Any]) -> float:
         """Worth of an architecture, trained unless that was done before."""
@@ -145,9 +138,7 @@ class _Search:
             **choice.model_dump(),
             "expected_cost": cost,
             "argmax_cost": cost,
-            "reward": log_linear_reward(
-                metrics[self.settings.select_by], cost, self.settings.search.lambda_, self.dataset.n_items
-            ),
+            "reward": log_linear_reward(metrics[self.figure], cost, self.chosen.lambda_, self.config.n_items),
             "price": price,
         }
         self.record.add(row, weights)
@@ -158,18 +149,18 @@ class _Search:
 
     def _train(self, choice: Choice) -> tuple[dict[str, Tensor], float, dict[str, float]]:
         """Weights, loss of the last epoch, and metrics of the users that select."""
-        settings, length = self.settings, self.config.max_length
+        settings, dataset = self.context.settings, self.context.dataset
         seed_everything(settings.seed)
         network = EASRecSpace(self.config.compact(choice))
-        set_features(network, self.dataset)
-        criterion, loss = item_loss(self.dataset, settings), _EpochLoss()
+        set_features(network, dataset)
+        criterion, loss = self.context.loss(), _EpochLoss()
         size = MicroBatchSize(settings.micro_batch)
         module = SequenceModule(
-            self.dataset,
+            dataset,
             settings.search.learning_rate,
             loss=criterion,
             micro_batch=size,
-            select_by=settings.select_by,
+            select_by=self.figure,
         )
         module.set_model(network)
         rates = {"search.learning_rate": settings.search.learning_rate}
@@ -178,8 +169,8 @@ class _Search:
         trainer.check_val_every_n_epoch = self.epochs  # judged once: earlier validations would decide nothing
         trainer.fit(
             module,
-            training_batches(self.dataset, settings, length, settings.search.batch_size),
-            selection_batches(self.dataset, settings, length),
+            self.context.training_batches(settings.search.batch_size),
+            self.context.selection_batches(),
         )
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -193,8 +184,8 @@ class _Search:
             row["epoch"],
             choice.label,
             choice.depth,
-            self.settings.select_by,
-            row[self.settings.select_by],
+            self.figure,
+            row[self.figure],
             row["argmax_cost"],
             row["reward"],
             best["reward"],
@@ -208,7 +199,7 @@ class _Search:
         """Tell the end of the search, and what to change where the budget outlasted the space."""
         rows, spent = self.record.rows, self.record.spent
         _logger.info("%d candidates cost %.1f of %.1f epochs of the largest network", len(rows), spent, self.budget)
-        longer = min(int(self.epochs * self.budget / spent), self.settings.search.epochs)
+        longer = min(int(self.epochs * self.budget / spent), self.chosen.epochs)
         if len(rows) == len(self.config.architectures()) and longer > self.epochs:
             _logger.warning(
                 "every architecture was trained and the budget is not spent: search.candidate_epochs: %d would use it",
@@ -216,8 +207,9 @@ class _Search:
             )
 
 
-def _scored_positions(settings: TrialSettings, config: SpaceConfig) -> float:
+def _scored_positions(context: TrialContext) -> float:
     """Positions of a full history that have a loss over all items, or as many scores, on average over an epoch."""
+    settings, config = context.settings, context.space
     share = 1.0  # of the catalogue, that a position is compared with
     if LOSSES[settings.loss].needs_negatives:
         share = min(1.0, (settings.negatives + 1) / config.n_items)

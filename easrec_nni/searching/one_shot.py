@@ -11,23 +11,16 @@ from easrec_nni.architecture.cost import architecture_cost, cost_table
 from easrec_nni.architecture.document import is_decided
 from easrec_nni.architecture.weights import LOGITS
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.dataset import Dataset
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.record import Decision, SearchRecord
 from easrec_nni.searching.schedule import architecture_learning_rate
-from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import EpochOrder, SavePoint
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import average, processes_of, seed_apart
-from easrec_nni.training.protocol import (
-    architecture_batches,
-    item_loss,
-    selection_batches,
-    training_batches,
-)
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
@@ -36,15 +29,13 @@ from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrateg
 __all__ = ["make_strategy", "option_names", "search_one_shot"]
 
 
-def make_strategy(config: SpaceConfig, settings: TrialSettings, iterations: int) -> DifferentiableStrategy:
+def make_strategy(context: TrialContext, iterations: int) -> DifferentiableStrategy:
     """The differentiable strategy that settings describe.
 
     Parameters
     ----------
-    config
-        The space.
-    settings
-        Of the search.
+    context
+        Context of the search.
     iterations
         Training batches of an epoch.
 
@@ -53,7 +44,7 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings, iterations: int)
     UserError
         There is no strategy of that name.
     """
-    chosen = settings.search
+    chosen = context.settings.search
     if chosen.strategy not in STRATEGIES:
         raise UserError(
             f"settings, search.strategy: {chosen.strategy!r} is unknown; choose from "
@@ -62,7 +53,7 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings, iterations: int)
     # What only EASRec has: the dynamic constraint, and noise that can be switched off.
     own = {"dynamic": chosen.dynamic, "noise": chosen.noise} if chosen.strategy == "easrec" else {}
     return STRATEGIES[chosen.strategy](
-        cost_table(config, chosen.constraint),
+        cost_table(context.space, chosen.constraint),
         lambda_=chosen.lambda_,
         arch_learning_rate=architecture_learning_rate(chosen, iterations),
         arch_every=chosen.arch_every,
@@ -74,20 +65,18 @@ def make_strategy(config: SpaceConfig, settings: TrialSettings, iterations: int)
 
 
 def search_one_shot(
-    dataset: Dataset,
-    settings: TrialSettings,
-    config: SpaceConfig,
+    context: TrialContext,
     folder: RunFolder,
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None,
 ) -> Decision:
     """Train a supernet with a differentiable strategy."""
+    settings, config, chosen = context.settings, context.space, context.settings.search
     seed_everything(settings.seed)
     space = EASRecSpace(config)
-    chosen, length = settings.search, config.max_length
-    train_batches = training_batches(dataset, settings, length, chosen.batch_size)
-    strategy = make_strategy(config, settings, len(train_batches))
-    option_losses = OptionLosses(dataset, settings, length)
+    train_batches = context.training_batches(chosen.batch_size)
+    strategy = make_strategy(context, len(train_batches))
+    option_losses = OptionLosses(context)
     record = SearchRecord(
         folder.state,
         settings.select_by,
@@ -106,17 +95,17 @@ def search_one_shot(
         strategy,
         space,
         SequenceModule(
-            dataset,
+            context.dataset,
             chosen.learning_rate,
-            loss=item_loss(dataset, settings),
+            loss=context.loss(),
             micro_batch=MicroBatchSize(settings.micro_batch),
             select_by=settings.select_by,
         ),
         make_trainer(chosen.epochs, callbacks, progress, settings.precision),
         train_batches=train_batches,
         validation_batches={
-            "architecture": architecture_batches(dataset, settings, length),
-            "selection": selection_batches(dataset, settings, length),
+            "architecture": context.architecture_batches(),
+            "selection": context.selection_batches(),
         },
         checkpoint=folder.checkpoint,
     )

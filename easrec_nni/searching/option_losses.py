@@ -9,10 +9,8 @@ import torch
 from torch import Tensor
 
 from easrec_nni.data.batches.evaluation import EvaluationBatches
-from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import validation_rows
-from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses import item_cross_entropy
 from strategies import Selection
 
@@ -31,17 +29,16 @@ class OptionLosses:
 
     Parameters
     ----------
-    dataset, settings
-        Of the search.
-    max_length
-        N.
+    context
+        Context of the search.
     """
 
-    def __init__(self, dataset: Dataset, settings: TrialSettings, max_length: int) -> None:
-        rows, _ = validation_rows(dataset, settings.search.arch_share)
+    def __init__(self, context: TrialContext) -> None:
+        rows, dataset = context.architecture_rows, context.dataset
         if len(rows) > MOST_USERS:
             rows = np.sort(np.random.default_rng(0).choice(rows, MOST_USERS, replace=False))
-        self.batches = EvaluationBatches(dataset, "valid", max_length, evaluation_batch_size(dataset.n_items), rows)
+        size = evaluation_batch_size(dataset.n_items)
+        self.batches = EvaluationBatches(dataset, "valid", context.space.max_length, size, rows)
 
     @torch.no_grad()
     def __call__(self, space: Any, selection: Selection) -> dict[str, list[float]]:

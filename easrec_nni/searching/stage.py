@@ -6,30 +6,23 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.document import Architecture, DatasetReference, is_decided
+from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.searching.by_trials import search_by_trials
 from easrec_nni.searching.one_shot import option_names, search_one_shot
 from easrec_nni.searching.record import Decision
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.history import read_history
 from easrec_nni.training.parallel import Job, side_by_side
-from easrec_nni.training.protocol import (
-    request_of,
-)
-from easrec_nni.training.recorded import recorded_training
 from easrec_nni.training.run_folder import RunFolder
-from search_spaces import SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 
-__all__ = ["SearchResult", "search", "take_part_in_search"]
+__all__ = ["SearchResult", "run_search", "search", "search_worker"]
 
 _logger = logging.getLogger(__name__)
 
@@ -97,9 +90,21 @@ def search(
     True
     """
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
-    dataset.check_trainable()
-    config = settings.space_for(dataset)
-    if config.is_fixed:
+    context = TrialContext.open(settings, dataset)
+    return run_search(context, out, progress=progress, on_epoch=on_epoch, restart=restart)
+
+
+def run_search(
+    context: TrialContext,
+    out: str | Path,
+    *,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> SearchResult:
+    """Run the search stage of a trial; parameters and files are those of :func:`search`."""
+    settings = context.settings
+    if context.space.is_fixed:
         raise UserError(
             "the space has one architecture: give it several pruning ratios or depths, or retrain it directly"
         )
@@ -109,13 +114,13 @@ def search(
             f"settings, devices: {settings.search.strategy} searches by trials, which train one small network after "
             f"another and are not divided among {settings.devices} devices: set devices: 1"
         )
-    folder = RunFolder(out, _request(dataset, settings, config), restart)
+    folder = RunFolder.open(out, context.identity("search"), restart)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
         run = search_by_trials if by_trials else search_one_shot
-        with side_by_side(settings.devices, _job(dataset, settings, folder), "easrec_nni.searching.worker"):
-            decision = run(dataset, settings, config, folder, progress, on_epoch)
-        architecture = _architecture(dataset, settings, config, decision)
+        with side_by_side(settings.devices, context.job(folder.path), "easrec_nni.searching.worker"):
+            decision = run(context, folder, progress, on_epoch)
+        architecture = _architecture(context, decision)
         if not is_decided(architecture.entropies):
             _logger.warning(
                 "undecided: %s at the end of the search, in nats; another seed may choose another network. More "
@@ -130,48 +135,21 @@ def search(
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
 
-def take_part_in_search(data: str | Path, settings: TrialSettings, out: str | Path) -> None:
-    """A process' share of a search that :func:`search` leads in another one: the training alone, nothing is written."""
-    dataset = load_dataset(data)
-    config = settings.space_for(dataset)
-    folder = RunFolder(out, _request(dataset, settings, config))
-    search_one_shot(dataset, settings, config, folder, progress=False, on_epoch=None)
+def search_worker(job: Job) -> None:
+    """Train in another process beside :func:`run_search`; writes nothing."""
+    context = TrialContext.open(TrialSettings.parse(job["settings"], "job"), load_dataset(job["data"]))
+    folder = RunFolder.open(job["out"], context.identity("search"))
+    search_one_shot(context, folder, progress=False, on_epoch=None)
 
 
-def _request(dataset: Dataset, settings: TrialSettings, config: SpaceConfig) -> dict[str, Any]:
-    return {
-        "dataset": dataset.fingerprint,
-        # Without defaults: a run stays the same one when a later version knows more settings.
-        "space": config.model_dump(mode="json", exclude_defaults=True),
-        "search": settings.search.model_dump(mode="json", exclude_defaults=True),
-        **request_of(settings),
-    }
-
-
-def _job(dataset: Dataset, settings: TrialSettings, folder: RunFolder) -> Job:
-    return {
-        "data": str(dataset.path.resolve()),
-        "settings": settings.model_dump(mode="json", by_alias=True),
-        "out": str(folder.path.resolve()),
-        "architecture": None,
-        "weights": None,
-    }
-
-
-def _architecture(dataset: Dataset, settings: TrialSettings, config: SpaceConfig, decision: Decision) -> Architecture:
-    choice, options = config.choice(decision.choice), option_names(config)
+def _architecture(context: TrialContext, decision: Decision) -> Architecture:
+    options = option_names(context.space)
     probabilities = {
         label: dict(zip(options[label], values, strict=True)) for label, values in decision.probabilities.items()
     }
-    return Architecture(
-        choices=choice,
-        space=config,
-        dataset=DatasetReference.of(dataset),
-        training=recorded_training(settings),
-        cost=architecture_cost(config, choice).as_dict(),
+    return context.architecture(
+        context.space.choice(decision.choice),
         probabilities=probabilities,
         metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
-        versions=package_versions(),
-        seed=settings.seed,
-        **{"lambda": settings.search.lambda_},
+        **{"lambda": context.settings.search.lambda_},
     )

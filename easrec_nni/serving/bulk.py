@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 from search_spaces.attention import CHUNK
 from search_spaces.attention.running import RunningAttention
 from search_spaces.block import Block
@@ -22,7 +22,7 @@ __all__ = ["embedded", "read_histories", "read_piece"]
 USERS_AT_ONCE = 64
 
 
-def embedded(network: EASRecSpace, ids: Tensor, places: Tensor | None) -> Tensor:
+def embedded(network: EASRecNetwork, ids: Tensor, places: Tensor | None) -> Tensor:
     """Embeddings before normalisation of items at given places.
 
     Parameters
@@ -49,7 +49,7 @@ def embedded(network: EASRecSpace, ids: Tensor, places: Tensor | None) -> Tensor
 
 
 def read_piece(
-    network: EASRecSpace, ids: Tensor, places: Tensor, products: Tensor, sums: Tensor
+    network: EASRecNetwork, ids: Tensor, places: Tensor, products: Tensor, sums: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The next piece of each user's events through all layers.
 
@@ -84,7 +84,7 @@ def read_piece(
     )
 
 
-def _stack_with(network: EASRecSpace, running: list[RunningAttention]) -> Stack:
+def _stack_with(network: EASRecNetwork, running: list[RunningAttention]) -> Stack:
     """The network's layers with another attention: the same weights and the same code."""
     assert isinstance(network.layers, Stack)
     stack = copy.copy(network.layers)
@@ -99,7 +99,7 @@ def _stack_with(network: EASRecSpace, running: list[RunningAttention]) -> Stack:
 
 
 def read_histories(
-    network: EASRecSpace,
+    network: EASRecNetwork,
     items: NDArray[np.integer],
     begins: NDArray[np.int64],
     ends: NDArray[np.int64],

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.ids import IdTable
 from easrec_nni.evaluation.top_k import top_items
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["item_numbers", "recommend_after"]
 
@@ -55,7 +56,7 @@ def item_numbers(items: Sequence[str], n_items: int, numbers_of: dict[str, int] 
 
 @torch.inference_mode()
 def recommend_after(
-    network: EASRecSpace, history: Sequence[str], k: int, unseen: bool, item_ids: NDArray[np.str_] | None
+    network: EASRecNetwork, history: Sequence[str], k: int, unseen: bool, item_ids: IdTable | NDArray[np.str_] | None
 ) -> tuple[list[str], list[float]]:
     """Best items after a history, by the network itself: its newest ``max_length`` interactions count.
 

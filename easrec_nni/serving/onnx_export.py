@@ -22,7 +22,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing, write_text
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 from search_spaces.attention import CHUNK
 
 __all__ = [
@@ -121,7 +121,7 @@ class OnnxNetwork(nn.Module):
     def __init__(self, file: str | Path, max_length: int, threads: int = 1) -> None:
         super().__init__()
         need_onnx()
-        import onnxruntime
+        import onnxruntime  # an extra, which may not be installed
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
@@ -136,7 +136,7 @@ class OnnxNetwork(nn.Module):
         return torch.from_numpy(self.session.run(None, {"ids": ids.cpu().numpy()})[0])
 
 
-def export_onnx(network: EASRecSpace, path: str | Path, dataset: Dataset | None = None) -> ExportedOnnx:
+def export_onnx(network: EASRecNetwork, path: str | Path, dataset: Dataset | None = None) -> ExportedOnnx:
     """Write a network as an ONNX file for any number of users and any length of history.
 
     The file is compared with torch, within :data:`TOLERANCE`, on random histories with padding at either side and, if
@@ -188,7 +188,7 @@ def export_onnx(network: EASRecSpace, path: str | Path, dataset: Dataset | None 
     return ExportedOnnx(Path(path), OPSET, difference, histories, None if text is None else table)
 
 
-def _program(network: EASRecSpace) -> Any:
+def _program(network: EASRecNetwork) -> Any:
     dynamic = {"ids": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}}
     with without_notes():
         program = torch.onnx.export(
@@ -223,7 +223,7 @@ def without_notes() -> Iterator[None]:
 
 
 @torch.no_grad()
-def _compare(network: EASRecSpace, file: Path, dataset: Dataset | None) -> tuple[float, int]:
+def _compare(network: EASRecNetwork, file: Path, dataset: Dataset | None) -> tuple[float, int]:
     exported = OnnxNetwork(file, network.config.max_length)
     worst, histories = 0.0, 0
     for ids in [*_random_histories(network.config.n_items), *_real_histories(network, dataset)]:
@@ -250,7 +250,7 @@ def _random_histories(n_items: int) -> Iterator[Tensor]:
         yield torch.from_numpy(ids)
 
 
-def _real_histories(network: EASRecSpace, dataset: Dataset | None) -> Iterator[Tensor]:
+def _real_histories(network: EASRecNetwork, dataset: Dataset | None) -> Iterator[Tensor]:
     if dataset is not None and len(dataset.split.test):
         rows = dataset.split.test.first_rows[:REAL_USERS]
         for batch in EvaluationBatches(dataset, "test", network.config.max_length, REAL_USERS, rows):

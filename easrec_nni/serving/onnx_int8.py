@@ -86,7 +86,7 @@ def quantise_onnx(file: str | Path, dataset: Dataset, max_length: int, part: str
 
 
 def _quantise(source: Path, target: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # an extra, which may not be installed
 
     with without_notes():
         try:

@@ -17,7 +17,7 @@ from torch import Tensor
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing
 from easrec_nni.serving.states import UserStates
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["SavedStates", "network_fingerprint", "read_states", "saved_settings", "write_states"]
 
@@ -46,7 +46,7 @@ class SavedStates(NamedTuple):
     saved: datetime | None
 
 
-def network_fingerprint(network: EASRecSpace) -> str:
+def network_fingerprint(network: EASRecNetwork) -> str:
     """SHA-256 over a network's configuration and weights."""
     digest = hashlib.sha256(network.config.model_dump_json().encode())
     for name, weight in sorted(network.weights().items()):
@@ -55,11 +55,11 @@ def network_fingerprint(network: EASRecSpace) -> str:
     return digest.hexdigest()
 
 
-def _header(network: EASRecSpace, settings: dict[str, str]) -> dict[str, Any]:
+def _header(network: EASRecNetwork, settings: dict[str, str]) -> dict[str, Any]:
     return {"format": FORMAT, "network": network_fingerprint(network), **settings}
 
 
-def write_states(path: Path, states: UserStates, network: EASRecSpace, settings: dict[str, str], events: int) -> None:
+def write_states(path: Path, states: UserStates, network: EASRecNetwork, settings: dict[str, str], events: int) -> None:
     """Write all users' states, whole or not at all.
 
     Parameters
@@ -112,7 +112,7 @@ def saved_settings(path: Path) -> dict[str, Any]:
     return {name: header[name] for name in SETTINGS} | {"keep_seen": header["keep_seen"] == "true"}
 
 
-def read_states(path: Path, like: UserStates, network: EASRecSpace, settings: dict[str, str]) -> SavedStates:
+def read_states(path: Path, like: UserStates, network: EASRecNetwork, settings: dict[str, str]) -> SavedStates:
     """Read all users' states.
 
     Parameters

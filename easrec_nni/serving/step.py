@@ -19,7 +19,7 @@ from torch import Tensor
 
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving.bulk import embedded
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 from search_spaces.attention.elu import SMALLEST_TOTAL
 from search_spaces.attention.linrec import SMALLEST_NORM
 from search_spaces.attention.running import has_sums
@@ -120,7 +120,7 @@ class StepPlan:
         Bytes that what is looked up by item may take; where it would be more, it is computed.
     """
 
-    def __init__(self, network: EASRecSpace, state: torch.dtype, largest_tables: int = LARGEST_TABLES) -> None:
+    def __init__(self, network: EASRecNetwork, state: torch.dtype, largest_tables: int = LARGEST_TABLES) -> None:
         self.config, self.network, self.state = network.config, network, state
         blocks = [block for block in network.blocks() if isinstance(block, Block)]
         with torch.no_grad():

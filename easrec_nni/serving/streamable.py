@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from easrec_nni.common.errors import UserError
-from search_spaces import EASRecSpace, SpaceConfig
+from search_spaces import EASRecNetwork, SpaceConfig
 from search_spaces.attention.running import RUNNING_FORMS
 
 __all__ = ["check_streamable", "without_window"]
@@ -50,7 +50,7 @@ def check_streamable(config: SpaceConfig) -> None:
         )
 
 
-def without_window(network: EASRecSpace, max_length: int) -> EASRecSpace:
+def without_window(network: EASRecNetwork, max_length: int) -> EASRecNetwork:
     """The same network looking back on up to ``max_length`` interactions: what a stream's recommendations are equal to.
 
     A network looks at its newest ``config.max_length`` interactions alone, while a stream forgets nothing. Positions
@@ -65,14 +65,14 @@ def without_window(network: EASRecSpace, max_length: int) -> EASRecSpace:
 
     Returns
     -------
-    EASRecSpace
+    EASRecNetwork
         A copy in evaluation mode.
     """
     check_streamable(network.config)
     if max_length < network.config.max_length:
         raise ValueError(f"max_length={max_length} is less than the network's own, {network.config.max_length}")
     with torch.random.fork_rng(devices=[]):
-        wide = EASRecSpace(network.config.model_copy(update={"max_length": max_length}))
+        wide = EASRecNetwork(network.config.model_copy(update={"max_length": max_length}))
     weights = dict(network.state_dict())
     name = "embedding.positions.weight"
     if name in weights:
@@ -81,5 +81,5 @@ def without_window(network: EASRecSpace, max_length: int) -> EASRecSpace:
     wide.load_state_dict(weights)
     wide.to(next(network.parameters()).dtype)
     evaluating: nn.Module = wide.eval()
-    assert isinstance(evaluating, EASRecSpace)
+    assert isinstance(evaluating, EASRecNetwork)
     return evaluating

@@ -21,7 +21,7 @@ from easrec_nni.serving.state_files import read_states, write_states
 from easrec_nni.serving.states import UserStates
 from easrec_nni.serving.step import LARGEST_TABLES, StepPlan
 from easrec_nni.serving.streamable import check_streamable
-from search_spaces import EASRecSpace
+from search_spaces import EASRecNetwork
 
 __all__ = ["Recommendations", "StreamingRecommender"]
 
@@ -106,7 +106,7 @@ class StreamingRecommender:
 
     def __init__(
         self,
-        network: EASRecSpace,
+        network: EASRecNetwork,
         *,
         item_ids: Sequence[str] | NDArray[np.str_] | None = None,
         beyond: Literal["clamp", "restart"] = "clamp",
@@ -157,7 +157,7 @@ class StreamingRecommender:
             The folder or the dataset cannot be read, they do not fit, or the network cannot be streamed.
         """
         network, dataset = open_run(folder, data, needs_dataset=not numbers)
-        item_ids = None if numbers or dataset is None else dataset.item_ids
+        item_ids = None if numbers or dataset is None else np.asarray(dataset.item_ids)
         return cls(network, item_ids=item_ids, **options)
 
     @property
@@ -271,7 +271,7 @@ class StreamingRecommender:
             raise UserError(
                 f"the items of {dataset.name} are not those of this stream: give the dataset it was trained on"
             )
-        begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids
+        begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids[:]
         if before is not None:
             targets = dataset.split.part(before)
             rows = targets.first_rows

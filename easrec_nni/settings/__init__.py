@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from easrec_nni.common.lazy import lazy_names
+
 if TYPE_CHECKING:
     from easrec_nni.settings.trial import (
         MaskingSettings,
@@ -26,11 +28,4 @@ __all__ = [
     "TrialSettings",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """Load the settings only when they are asked for: they need torch, and ``assignments`` and ``examples`` do not."""
-    if name in __all__:
-        from easrec_nni.settings import trial
-
-        return getattr(trial, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import yaml
+
 from easrec_nni.common.errors import UserError
 
 __all__ = ["read_assignments"]
@@ -23,8 +25,6 @@ def read_assignments(pairs: Sequence[str] | None) -> dict[str, Any]:
     >>> read_assignments(["search.epochs=3", "space.hidden_pruning=[0, 0.5]"])
     {'search.epochs': 3, 'space.hidden_pruning': [0, 0.5]}
     """
-    import yaml
-
     values: dict[str, Any] = {}
     for pair in pairs or []:
         name, separator, value = pair.partition("=")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import reprlib
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from easrec_nni.architecture.features import feature_space_fields
 from easrec_nni.architecture.training_settings import (
@@ -21,8 +20,9 @@ from easrec_nni.architecture.training_settings import (
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
+from easrec_nni.common.validation import first_problem
 from easrec_nni.common.yaml_files import read_yaml
-from easrec_nni.data.batches.modes import History, Mode, check_history, check_mode
+from easrec_nni.data.batches.modes import BatchBy, History, Mode, check_history, check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from search_spaces import SpaceConfig
@@ -34,13 +34,7 @@ __all__ = [
     "SearchSettings",
     "TemperatureSettings",
     "TrialSettings",
-    "describe_validation_error",
 ]
-
-LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
-# YAML's aliases let a file of a kilobyte stand for gigabytes: what is quoted is cut at every level.
-_QUOTE = reprlib.Repr()
-_QUOTE.maxlevel, _QUOTE.maxdict, _QUOTE.maxlist, _QUOTE.maxother = 2, 3, 4, 80
 
 
 class TemperatureSettings(_Settings):
@@ -166,6 +160,11 @@ class TrialSettings(_Settings):
         "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
         "augmented: all",
     )
+    batch_by: BatchBy = Field(
+        "sequences",
+        description="what training batches have the same number of: sequences, or targets, so that those of short "
+        "histories do not weigh more than those of long ones; batch_size is then the mean number of sequences",
+    )
     loss: Loss = Field(
         "softmax",
         description="over all items, or over negatives that are drawn for each batch; see easrec_nni.training.losses",
@@ -174,10 +173,6 @@ class TrialSettings(_Settings):
         256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="softmax: share of the target spread over all items")
-    horizon: int = Field(1, ge=1, description="softmax, causal: next items of a position that are targets together")
-    horizon_decay: float = Field(0.5, gt=0, le=1, description="weight of each further target beside the one before it")
-    reversed_share: float = Field(0.0, ge=0, le=1, description="share of training sequences that are read backwards")
     select_by: SelectBy = Field(
         "ndcg@10_full",
         description="validation figure that selects the epoch and is told to the tuner; unseen leaves the user's "
@@ -254,10 +249,10 @@ class TrialSettings(_Settings):
                 raise UserError(f"settings, space: {name} {verb} the dataset's; leave the key out")
         try:
             config = SpaceConfig(**{**self.space, **sizes})
-        except (ValidationError, TypeError) as error:
-            raise UserError(
-                f"settings, space: {describe_validation_error(error, list(SpaceConfig.model_fields))}"
-            ) from None
+        except ValidationError as error:
+            raise UserError(f"settings, space: {first_problem(error, SpaceConfig)}") from None
+        except TypeError as error:  # a key that is no text
+            raise UserError(f"settings, space: {error}") from None
         check_mode(self.mode, config, "settings: ")
         return config
 
@@ -299,7 +294,7 @@ class TrialSettings(_Settings):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise UserError(f"{origin}: {describe_validation_error(error, _known_keys(cls))}") from None
+            raise UserError(f"{origin}: {first_problem(error, cls)}") from None
 
     @classmethod
     def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
@@ -307,34 +302,3 @@ class TrialSettings(_Settings):
         if document.get("mode") == "augmented" and document.get("history") == "newest":
             document = {**document, "history": "all"}
         return cls.parse(document, origin)
-
-
-def _known_keys(model: type[BaseModel]) -> list[str]:
-    keys: list[str] = []
-    for name, field in model.model_fields.items():
-        keys.append(field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys.extend(_known_keys(field.annotation))
-    return keys
-
-
-def describe_validation_error(error: Exception, known: list[str]) -> str:
-    """First problem of a pydantic error in one line, with the key and, for a mistyped one, the likely key.
-
-    Parameters
-    ----------
-    error
-        A ``ValidationError``, or another exception whose text is taken.
-    known
-        Keys to suggest.
-    """
-    if not isinstance(error, ValidationError):
-        return " ".join(str(error).split())
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; {did_you_mean(str(problem['loc'][-1]), sorted(known))}"
-    if problem["type"] == "missing":
-        return f"the key {key!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[:LONGEST_QUOTE]} (got {_QUOTE.repr(problem['input'])})" if key else message

@@ -6,9 +6,7 @@ and take turns (A, B, C, A, B, C, …), one at work at a time: a machine that gr
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -16,21 +14,30 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
+from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine, load_average
 from easrec_nni.bench.repeats import spread
 from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import write_text
+from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.threads import available_threads, thread_environment
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.study.cell import read_result
-from easrec_nni.study.efficiency_worker import RETRAINED, WEIGHTS
+from easrec_nni.study.cells import RETRAINED, WEIGHTS, read_result
+from easrec_nni.study.documents import (
+    EFFICIENCY_FILE,
+    SCHEMA_VERSION,
+    CellIdentity,
+    CellResult,
+    EfficiencyDocument,
+    EfficiencyRow,
+    Spread,
+)
+from easrec_nni.study.folder import read_settings
 
-__all__ = ["EFFICIENCY_FILE", "Worker", "WorkerProcess", "measure_study", "measure_systems"]
+__all__ = ["Worker", "WorkerProcess", "measure_study", "measure_systems"]
 
-SCHEMA_VERSION = 1
-EFFICIENCY_FILE = "efficiency.json"
 LATENCY_USERS = 200
 _logger = logging.getLogger(__name__)
 
@@ -74,7 +81,7 @@ class WorkerProcess(LineProcess):
         super().__init__(
             str(cell),
             [sys.executable, "-m", "easrec_nni.study.efficiency_worker", *words],
-            allocator_environment(allocator) | {"OMP_NUM_THREADS": str(threads)},
+            allocator_environment(allocator) | thread_environment(threads),
         )
 
 
@@ -89,7 +96,7 @@ def measure_systems(
     *,
     allocator: Allocator = "keep",
     start: StartWorker = WorkerProcess,
-) -> dict[str, Any]:
+) -> EfficiencyDocument:
     """Measure the trained networks of cells, in turns.
 
     Parameters
@@ -109,8 +116,8 @@ def measure_systems(
 
     Returns
     -------
-    dict
-        ``efficiency.json``. Of what is repeated, ``median``, ``min`` and ``max`` over the turns; ``latency_ms_batch1``
+    EfficiencyDocument
+        Of what is repeated, ``median``, ``min`` and ``max`` over the turns; ``latency_ms_batch1``
         of each turn's median user. ``inference_processor_seconds_test_set`` is the time of all cores for this process,
         which other programs disturb less. ``peak_memory_bytes`` is the whole process's, ``baseline_peak_memory_bytes``
         what it had needed before the network was loaded.
@@ -125,16 +132,8 @@ def measure_systems(
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     results = {cell: _result(cell, data) for cell in cells}
     trained = [cell for cell in cells if (cell / RETRAINED / WEIGHTS).is_file()]
-    count = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
-    document: dict[str, Any] = {
-        "schema_version": SCHEMA_VERSION,
-        "machine": describe_machine(),
-        "threads": count,
-        "allocator": allocator,
-        "repeats": repeats,
-        "order": "in turns, one process at work at a time",
-        "load_average": {"before": load_average()},
-    }
+    count = threads or available_threads()
+    before = load_average()
     with ExitStack() as stack:
         workers = []
         for cell in trained:  # one after the other: they would disturb each other's warm-up
@@ -142,10 +141,19 @@ def measure_systems(
             stack.callback(workers[-1].close)
         turns = _take_turns(workers, repeats)
         rows = [_row(results[cell], worker, own) for cell, worker, own in zip(trained, workers, turns, strict=True)]
-    document["load_average"]["after"] = load_average()
-    document["rows"] = rows
-    document["skipped"] = [_identity(results[cell]) for cell in cells if cell not in trained]
-    return document | _provenance(data)
+    return EfficiencyDocument(
+        schema_version=SCHEMA_VERSION,
+        machine=describe_machine(),
+        threads=count,
+        allocator=allocator,
+        repeats=repeats,
+        order="in turns, one process at work at a time",
+        load_average={"before": before, "after": load_average()},
+        rows=rows,
+        skipped=[CellIdentity(**_identity(results[cell])) for cell in cells if cell not in trained],
+        dataset=DatasetIdentity.of(data),
+        **provenance(),
+    )
 
 
 def measure_study(
@@ -155,7 +163,7 @@ def measure_study(
     repeats: int = 5,
     *,
     start: StartWorker = WorkerProcess,
-) -> dict[str, Any]:
+) -> EfficiencyDocument:
     """Measure cells of a study and write its ``efficiency.json``.
 
     Parameters
@@ -172,33 +180,22 @@ def measure_study(
     UserError
         As :func:`measure_systems`.
     """
-    from easrec_nni.study.folder import read_settings
-
     document = measure_systems(cells, read_settings(study).data, threads, repeats, start=start)
-    write_text(study / EFFICIENCY_FILE, json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_json(study / EFFICIENCY_FILE, document.as_json())
     return document
 
 
-def _result(cell: Path, dataset: Dataset) -> dict[str, Any]:
+def _result(cell: Path, dataset: Dataset) -> CellResult:
     result = read_result(cell)
     if result is None:
         raise UserError(f"{cell} has no result: run `easrec reproduce` to the end before measuring")
-    if result["dataset"]["fingerprint"] != dataset.fingerprint:
+    if result.dataset.fingerprint != dataset.fingerprint:
         raise UserError(f"{cell} is about other data than {dataset.path}: give the dataset that it was trained on")
     return result
 
 
-def _identity(result: dict[str, Any]) -> dict[str, Any]:
-    return {name: result[name] for name in ("system", "seed", "parameters")}
-
-
-def _provenance(dataset: Dataset) -> dict[str, Any]:
-    from easrec_nni.architecture.document import DatasetReference
-
-    return {
-        "dataset": DatasetReference.of(dataset).model_dump(),
-        **provenance(),
-    }
+def _identity(result: CellResult) -> dict[str, Any]:
+    return {"system": result.system, "seed": result.seed, "parameters": result.parameters}
 
 
 def _take_turns(workers: Sequence[Worker], repeats: int) -> list[list[dict[str, Any]]]:
@@ -211,15 +208,19 @@ def _take_turns(workers: Sequence[Worker], repeats: int) -> list[list[dict[str, 
     return turns
 
 
-def _row(result: dict[str, Any], worker: Worker, turns: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _row(result: CellResult, worker: Worker, turns: Sequence[dict[str, Any]]) -> EfficiencyRow:
     facts, seconds = worker.facts, [turn["seconds"] for turn in turns]
-    return {
+    return EfficiencyRow(
         **_identity(result),
-        "inference_seconds_test_set": spread(seconds),
-        "inference_processor_seconds_test_set": spread([turn["processor_seconds"] for turn in turns]),
-        "inference_ms_per_user": spread([1000 * value / facts["test_users"] for value in seconds]),
-        "latency_ms_batch1": spread([statistics.median(turn["milliseconds"]) for turn in turns]),
+        inference_seconds_test_set=_spread(seconds),
+        inference_processor_seconds_test_set=_spread([turn["processor_seconds"] for turn in turns]),
+        inference_ms_per_user=_spread([1000 * value / facts["test_users"] for value in seconds]),
+        latency_ms_batch1=_spread([statistics.median(turn["milliseconds"]) for turn in turns]),
         **{name: facts[name] for name in ("throughput_batch", "test_users", "latency_users")},
         **worker.ask("memory"),
         **{name: facts[name] for name in ("baseline_peak_memory_bytes", "bytes_on_disk")},
-    }
+    )
+
+
+def _spread(values: Sequence[float]) -> Spread:
+    return Spread(**spread(values))

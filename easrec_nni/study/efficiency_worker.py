@@ -11,14 +11,18 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import torch
+
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.weights import load_network
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.bench.worker_process import Answer, answers
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.loading import load_dataset
+from easrec_nni.evaluation.inference import ScoringTimer
+from easrec_nni.study.cells import RETRAINED, WEIGHTS
 
-__all__ = ["RETRAINED", "WEIGHTS", "main", "serve"]
-
-RETRAINED = "retrained"
-WEIGHTS = "weights.safetensors"
+__all__ = ["main", "serve"]
 
 
 def serve(
@@ -46,13 +50,6 @@ def serve(
     UserError
         The cell's files or the dataset cannot be read.
     """
-    import torch
-
-    from easrec_nni.architecture.document import Architecture
-    from easrec_nni.architecture.weights import load_network
-    from easrec_nni.data.loading import load_dataset
-    from easrec_nni.evaluation.inference import ScoringTimer
-
     torch.set_num_threads(threads)
     architecture = Architecture.read(cell / RETRAINED / "architecture.json")
     timer = ScoringTimer(load_dataset(dataset), architecture.space.max_length, single_users=users)

@@ -17,11 +17,13 @@ from easrec_nni.experiments.manager import DEFAULT_PORT
 from easrec_nni.settings.examples import examples_folder
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import with_budget
-from easrec_nni.study.cell import Cell, cell_settings
+from easrec_nni.study.cells import Cell, cell_settings
+from easrec_nni.study.efficiency import measure_study
 from easrec_nni.study.folder import Study, open_study
 from easrec_nni.study.running import run_grid
 from easrec_nni.study.systems import SYSTEMS, find_systems
 from easrec_nni.study.tables import TABLES, Grid
+from easrec_nni.training.context import TrialContext
 
 __all__ = ["Request", "grid_of", "reproduce", "settings_for"]
 
@@ -155,7 +157,7 @@ def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
     """Find a mistake in the settings of any system now, not in its trial."""
     for cell in grid.cells():
         if cell.seed == grid.seeds[0]:
-            cell_settings(cell, settings).space_for(dataset)
+            TrialContext.open(cell_settings(cell, settings), dataset)
 
 
 def _without_features(grid: Grid, settings: TrialSettings) -> Grid:
@@ -166,12 +168,10 @@ def _without_features(grid: Grid, settings: TrialSettings) -> Grid:
 
 def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
     """Efficiency of one cell of each system, in turns, with nothing else running."""
-    from easrec_nni.study.efficiency import measure_study
-
     seed = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
     folders = [study.cell_folder(cell) for cell in seed.values()]
     measured = measure_study(study.path, [folder for folder in folders if (folder / "retrained").is_dir()])
-    _say(console, f"efficiency of {len(measured['rows'])} systems measured in turns: {study.path / 'efficiency.json'}")
+    _say(console, f"efficiency of {len(measured.rows)} systems measured in turns: {study.path / 'efficiency.json'}")
 
 
 def _say(console: Console, line: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +9,12 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_text
+from easrec_nni.common.threads import available_cores
+from easrec_nni.experiments.experiment import check_results
 from easrec_nni.experiments.manager import running_experiment
 from easrec_nni.experiments.watching import watch
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.folder import Study
 from easrec_nni.study.tables import Grid
 
@@ -67,16 +67,11 @@ def run_grid(
         grid.parameters,
     )
     say(f"{len(missing)} of {len(grid.cells())} cells are to be run")
-    at_once = min(jobs or len(os.sched_getaffinity(0)), len(rest.cells()))
+    at_once = min(jobs or available_cores(), len(rest.cells()))
     config = study.path / "nni" / "experiment.yml"
     write_text(config, yaml.safe_dump(experiment_document(study, rest, at_once), sort_keys=False))
     with running_experiment(config, port, say=say) as experiment:
         say(f"experiment {experiment.id}, web UI while it runs: {experiment.url}")
         trials = watch(experiment, console, len(rest.cells()))
-    for trial in trials:
-        if trial.score is None:
-            cell = Cell.sampled(trial.parameters)
-            say(f"{cell.path} has no result: {trial.last_error() or trial.status} (see {trial.folder})")
-    if all(trial.score is None for trial in trials):
-        raise UserError("no cell ended with a result; the reasons are above")
+    check_results(trials, say, lambda trial: f"{Cell.sampled(trial.parameters).path}")
     return study.missing(grid.cells())

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
+from easrec_nni.study.systems.ablations import FIXED_GATES, NO_WARMUP
 
 __all__ = ["TABLES", "Grid", "TableDefinition"]
 
@@ -73,6 +74,8 @@ TABLES: dict[str, TableDefinition] = {
             "unpruned",
         ),
     ),
+    "gates": TableDefinition("gates of networks that are not searched", tuple(system.name for system in FIXED_GATES)),
+    "warmup": TableDefinition("the search with and without its warm-up", ("easrec", NO_WARMUP.name), seeds=3),
     "fig4": TableDefinition(
         "accuracy and cost over the trade-off", ("easrec",), {"lambda": (0.0, 0.05, 0.1, 0.2, 0.5, 1.0)}, seeds=3
     ),

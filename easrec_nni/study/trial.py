@@ -8,15 +8,14 @@ from typing import Any
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE
-from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, cell_settings, run_cell
+from easrec_nni.study.cell import run_cell_in
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import Study, read_settings
-from easrec_nni.trial.nni_io import output_dir, report_final, tensorboard_dir
-from easrec_nni.trial.objective import Objective
+from easrec_nni.training.context import TrialContext
+from easrec_nni.trial.final_result import final_result
+from easrec_nni.trial.nni_io import output_dir, report_final
 from easrec_nni.trial.reports import EpochReports
-from easrec_nni.trial.run import final_result, run_program
-from search_spaces import SpaceConfig
-from strategies import MULTI_TRIAL_STRATEGIES
+from easrec_nni.trial.run import run_program
 
 __all__ = ["main", "run_cell_trial"]
 
@@ -37,54 +36,30 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The final result: :func:`~easrec_nni.trial.run.final_result`, the system and the parameters.
+        The final result: :func:`~easrec_nni.trial.final_result.final_result`, the system and the parameters.
     """
     shared = read_settings(study)
     cell = Cell.sampled(parameters)
     folder = Study(study, shared).cell_folder(cell)
-    settings = cell_settings(cell, shared)
-    space = settings.space_for(settings.dataset())
-    reports = _CellReports(folder, settings, space)
-    result = run_cell(cell, shared, folder, on_epoch=reports.epoch)
+    context = TrialContext.open(cell_settings(cell, shared))
+    reports = EpochReports.of(context, folder)
+    result = run_cell_in(context, cell, folder, on_epoch=reports.epoch, on_architecture=reports.begin_retraining)
     architecture, files = _architecture(folder), output_dir(folder)
     if architecture is not None:
         _place_files(architecture, folder, files)
-        reports.show(architecture)
+        reports.draw(architecture)  # of a cell that was complete before
     reports.close()
-    training = {name: result["training"][name] for name in ("search_seconds", "retrain_seconds")}
-    report = {
-        **final_result(result, settings, space, architecture, files, **training),
-        "system": result["system"],
-        **result["parameters"],
-    }
+    report = final_result(
+        context,
+        result,
+        architecture,
+        files,
+        search_seconds=result.training["search_seconds"],
+        retrain_seconds=result.training["retrain_seconds"],
+    )
+    report |= {"system": result.system, **result.parameters}
     report_final(report)
     return report
-
-
-class _CellReports(EpochReports):
-    """Epochs of a cell, which tells of its search's end by beginning to retrain."""
-
-    def __init__(self, folder: Path, settings: TrialSettings, space: SpaceConfig) -> None:
-        fixed = space.largest.model_dump(mode="json") if space.is_fixed else None
-        super().__init__(tensorboard_dir(folder), Objective.of(settings, space), fixed)
-        self._folder, self._settings, self._is_searching = folder, settings, not space.is_fixed
-        self._history: list[dict[str, float]] = []
-
-    def epoch(self, phase: str, row: dict[str, float]) -> None:
-        if phase == "search":
-            self._history.append(row)
-        elif self._is_searching:
-            self._is_searching = False
-            found = Architecture.read(self._folder / "search" / ARCHITECTURE_FILE)
-            by_trials = self._settings.search.strategy in MULTI_TRIAL_STRATEGIES
-            epochs = None if by_trials else self._settings.search.epochs
-            self.end_search(self._history, found.choices.model_dump(mode="json"), epochs)
-        super().epoch(phase, row)
-
-    def show(self, architecture: Architecture) -> None:
-        """Draw the network for TensorBoard."""
-        if self.board is not None:
-            self.board.network(architecture)
 
 
 def _architecture(folder: Path) -> Architecture | None:

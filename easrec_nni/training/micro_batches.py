@@ -7,7 +7,7 @@ taken anew, cost as much as a third of the arithmetic. The result is that of the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -41,7 +41,7 @@ def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> 
     width
         Width of the widest activation, the larger of d and D.
     positions
-        Of a part, padding included; as many as :data:`CACHED_VALUES` allow at this width by default.
+        Positions of a part, padding included; as many as :data:`CACHED_VALUES` allow at this width by default.
 
     Returns
     -------
@@ -72,8 +72,11 @@ def _rows(batch: TrainingBatch, begin: int, end: int, longest: int) -> TrainingB
 def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[BatchPart]) -> Tensor:
     """Loss of a batch from those of its parts, with one part's activations in memory at a time.
 
-    Each part's gradients are taken at once and handed on when the result is differentiated: the sums are those of the
-    whole batch, up to rounding. A network that draws dropout draws it part by part.
+    The batch's loss is the mean over its targets, and so the sum of the parts' means, each times its share of the
+    targets: L = Σ s_p L_p, Σ s_p = 1. The gradient is linear, ∂L/∂w = Σ s_p ∂L_p/∂w: each part's gradients can be taken
+    as soon as its loss is there, and its activations released before the next part. What is handed on when L is
+    differentiated are these sums, those of the whole batch up to rounding. A network that draws dropout draws it part
+    by part.
 
     Parameters
     ----------
@@ -89,45 +92,52 @@ def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[Ba
     """
     if len(parts) == 1 or not torch.is_grad_enabled():
         return torch.stack([share * loss_of(part) for part, share in parts]).sum()
-    sums: dict[Tensor, Tensor] = {}
-    values = [_take(loss_of, part, sums) for part in parts]
-    total: Tensor = _Known.apply(torch.stack(values).sum(), len(sums), *sums, *sums.values())
-    return total
+    gradients: dict[Tensor, Tensor] = {}
+    values = [_accumulate(loss_of, part, gradients) for part in parts]
+    return _PrecomputedGradients.of(torch.stack(values).sum(), gradients)
 
 
 def leaves_of(loss: Tensor) -> list[Tensor]:
-    """Tensors that a loss is to be differentiated by."""
-    found, seen, stack = [], set(), [loss.grad_fn]
+    """Tensors that a loss is to be differentiated by.
+
+    Autograd's graph leads from the loss to a node for each of them, which holds it as its ``variable``.
+    """
+    leaves, visited, stack = [], set(), [loss.grad_fn]
     while stack:
         node: Any = stack.pop()
-        if node is None or node in seen:
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         if hasattr(node, "variable"):
-            found.append(node.variable)
-        stack.extend(child for child, _ in node.next_functions)
-    return found
+            leaves.append(node.variable)
+        stack.extend(below for below, _ in node.next_functions)
+    return leaves
 
 
-def _take(loss_of: Callable[[TrainingBatch], Tensor], part: BatchPart, sums: dict[Tensor, Tensor]) -> Tensor:
-    """Add a part's gradients to the sums; its value. Its activations go when this returns."""
+def _accumulate(loss_of: Callable[[TrainingBatch], Tensor], part: BatchPart, gradients: dict[Tensor, Tensor]) -> Tensor:
+    """Add s_p ∂L_p/∂w of a part to the gradients of each w; returns s_p L_p. Its activations go when this returns."""
     loss = part.share * loss_of(part.batch)
     leaves = leaves_of(loss)
     # Parts share what the architecture's weights were drawn with, which the first must leave to the next.
     for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves, retain_graph=True), strict=True):
-        sums[leaf] = sums[leaf].add_(gradient) if leaf in sums else gradient.clone()
+        gradients[leaf] = gradients[leaf].add_(gradient) if leaf in gradients else gradient.clone()
     return loss.detach()
 
 
-class _Known(torch.autograd.Function):
-    """A number whose gradients are known already."""
+class _PrecomputedGradients(torch.autograd.Function):
+    """A number whose gradients have been computed; autograd takes them for those of a function of the leaves."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, count: int, *leaves_and_gradients: Tensor) -> Tensor:
-        ctx.save_for_backward(*leaves_and_gradients[count:])
+    def of(value: Tensor, gradients: Mapping[Tensor, Tensor]) -> Tensor:
+        """The number as a function of the leaves, the keys."""
+        result: Tensor = _PrecomputedGradients.apply(value, tuple(gradients.values()), *gradients)
+        return result
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, gradients: Sequence[Tensor], *leaves: Tensor) -> Tensor:
+        ctx.save_for_backward(*gradients)
         return value.clone()
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        gradients = ctx.saved_tensors
-        return (None, None, *(outer[0] * gradient for gradient in gradients), *(None for _ in gradients))
+        return None, None, *(outer[0] * gradient for gradient in ctx.saved_tensors)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +10,6 @@ from nni.nas.evaluator.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easrec_nni.architecture.training_settings import RetrainSettings
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
@@ -47,8 +44,6 @@ class SequenceModule(LightningModule):
         column of its own.
     select_by
         Figure that selects the epoch.
-    retraining
-        Schedule and details of Adam; constant and torch's own by default.
 
     Attributes
     ----------
@@ -65,11 +60,9 @@ class SequenceModule(LightningModule):
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
         select_by: str = MONITOR,
-        retraining: RetrainSettings | None = None,
     ) -> None:
         super().__init__()
         self.compared, self.select_by = compared, select_by
-        self.retraining = retraining or RetrainSettings()
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
         self.dataset, self.learning_rate = dataset, learning_rate
         self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(select_by)]))
@@ -119,22 +112,6 @@ class SequenceModule(LightningModule):
         users = self.dataset.split.valid.row_users
         return None if users is None else users[rows]
 
-    def configure_optimizers(self) -> Any:
+    def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""
-        chosen = self.retraining
-        optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=self.learning_rate,
-            betas=(0.9, chosen.beta2),
-            weight_decay=chosen.weight_decay,
-            fused=True,
-        )
-        if chosen.schedule == "constant":
-            return optimiser
-        steps = int(self.trainer.estimated_stepping_batches)
-        warmup = steps // chosen.epochs
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimiser,
-            lambda step: min((step + 1) / warmup, 0.5 + 0.5 * math.cos(math.pi * min(1.0, (step + 1) / steps))),
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.training_settings import TrainingSettings
-from easrec_nni.common.errors import UserError
-from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
 
-__all__ = ["check_share", "describe_training", "recorded_training", "with_recorded"]
+__all__ = ["describe_training", "recorded_training", "with_recorded"]
 
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
@@ -29,13 +24,10 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         mode=settings.mode,
         masking=settings.masking if settings.mode == "masked" else None,
         history=settings.history,
+        batch_by=settings.batch_by,
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
-        label_smoothing=settings.label_smoothing if settings.loss == "softmax" else None,
-        horizon=settings.horizon if settings.loss == "softmax" else None,
-        horizon_decay=settings.horizon_decay if settings.horizon > 1 else None,
-        reversed_share=settings.reversed_share,
         select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
@@ -89,36 +81,14 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     origin
         File of the architecture, or what to call it.
     """
-    values = {name: value for name, value in recorded_training(settings).flat().items() if name != "retrain.weights"}
+    values = {
+        name: value
+        for name, value in recorded_training(settings).flat().items()
+        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # what is off is not shown
+    }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:
         return f"training settings: {origin} records none, so as given or by default: {shown}"
     known = architecture.training.flat()
     changed = [f"{name}={value}" for name, value in values.items() if known.get(name, value) != value]
     return f"training settings from {origin}: {shown}" + (f"; overridden: {', '.join(changed)}" if changed else "")
-
-
-def check_share(architecture: Architecture, settings: TrialSettings, dataset: Dataset) -> None:
-    """Refuse a share by which users that trained alpha and beta would count among those that did not.
-
-    An architecture without probabilities trained none: it was written by hand, is the unpruned one, or was found by
-    trials.
-
-    Raises
-    ------
-    UserError
-        With the share to set.
-    """
-    recorded = architecture.training.arch_share if architecture.training else None
-    if recorded is None or not architecture.probabilities:
-        return
-    share = settings.search.arch_share
-    trained, _ = validation_rows(dataset, recorded)
-    _, compared = validation_rows(dataset, share)
-    both = len(np.intersect1d(trained, compared))
-    if both:
-        raise UserError(
-            f"search.arch_share: {share:g}: {both} of the {len(compared)} users whose validation figure would be "
-            f"reported as that of users who trained no alpha or beta did train them, as the search had arch_share "
-            f"{recorded:g}: leave search.arch_share out, or set it to {recorded:g} or more"
-        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,67 +17,93 @@ from easrec_nni.common.files import read_json, write_json
 __all__ = ["RunFolder"]
 
 
+RESULTS = ("metrics.json", "architecture.json")  # each says that a run is complete
 CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
 
 
+@dataclass(frozen=True)
 class RunFolder:
-    """Output folder of a run that can be resumed: what it was asked for, its state, its results.
-
-    Parameters
-    ----------
-    path
-        The folder, made if it is not there.
-    request
-        Everything that decides the result. A folder that holds a run with another request is refused.
-    restart
-        Forget a run that is there.
-    later
-        Keys of the request that earlier versions did not note: a run that lacks one is the same run.
+    """Output folder of a run that can be resumed: its identity, its state, its results.
 
     Attributes
     ----------
-    request
-        As it was noted when the run began.
-
-    Raises
-    ------
-    UserError
-        The folder holds a run with other settings.
+    path
+        The folder.
+    identity
+        Everything that decides the result, as it was noted when the run began.
     """
 
-    def __init__(
-        self, path: str | Path, request: dict[str, Any], restart: bool = False, later: Collection[str] = ()
-    ) -> None:
-        self.path = Path(path)
-        self.state = self.path / "state"
-        note = self.state / "request.json"
-        known = _read_request(note) if note.is_file() and not restart else None
-        if known is not None:
-            missing = set(later) - known["request"].keys()
-            request = {key: value for key, value in request.items() if key not in missing}
-        self.request = request
-        text = json.dumps(request, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        if known is not None:
-            if known["sha256"] != digest:
-                changed = sorted(
-                    key
-                    for key in known["request"].keys() | request.keys()
-                    if json.dumps(known["request"].get(key), sort_keys=True, default=str)
-                    != json.dumps(request.get(key), sort_keys=True, default=str)
-                )
-                raise UserError(
-                    f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
-                    "or --restart to begin anew there"
-                )
-            for part in self.state.glob(".*.part"):  # what a kill cut short; nobody reads it
-                part.unlink(missing_ok=True)
-            return
-        self.state.mkdir(parents=True, exist_ok=True)
-        for stale in [*self.state.glob("*"), *(self.path / name for name in ("metrics.json", "architecture.json"))]:
+    path: Path
+    identity: dict[str, Any]
+
+    @classmethod
+    def open(
+        cls, path: str | Path, identity: dict[str, Any], restart: bool = False, later: Collection[str] = ()
+    ) -> RunFolder:
+        """Folder of a new run, or of the same run that was begun there before.
+
+        Parameters
+        ----------
+        path
+            The folder, made if it is not there.
+        identity
+            Everything that decides the result. A folder that holds a run with another identity is refused.
+        restart
+            Whether to remove a run that is there.
+        later
+            Keys of the identity that earlier versions did not note: a run that lacks one is the same run.
+
+        Raises
+        ------
+        UserError
+            The folder holds a run with other settings.
+        """
+        folder = cls(Path(path), identity)
+        if folder.note.is_file() and not restart:
+            return folder._resumed(later)
+        folder._clear()
+        folder._claim()
+        return folder
+
+    @property
+    def state(self) -> Path:
+        """Folder of the checkpoint, the history and the best weights."""
+        return self.path / "state"
+
+    @property
+    def note(self) -> Path:
+        """File that notes the identity."""
+        return self.state / "request.json"
+
+    def _resumed(self, later: Collection[str]) -> RunFolder:
+        """The folder with the identity that was noted there; refuses another run."""
+        noted = _read_note(self.note)
+        missing = set(later) - noted["request"].keys()
+        identity = {key: value for key, value in self.identity.items() if key not in missing}
+        if noted["sha256"] != _digest(identity):
+            changed = sorted(
+                key
+                for key in noted["request"].keys() | identity.keys()
+                if _canonical(noted["request"].get(key)) != _canonical(identity.get(key))
+            )
+            raise UserError(
+                f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
+                "or --restart to begin anew there"
+            )
+        for part in self.state.glob(".*.part"):  # unfinished files of a run that was killed
+            part.unlink(missing_ok=True)
+        return replace(self, identity=identity)
+
+    def _clear(self) -> None:
+        """Remove what an earlier run left."""
+        for stale in [*self.state.glob("*"), *(self.path / name for name in RESULTS)]:
             if stale.is_file():
                 stale.unlink()
-        write_json(note, {"sha256": digest, "request": json.loads(text)})
+
+    def _claim(self) -> None:
+        """Note the identity."""
+        document = {"sha256": _digest(self.identity), "request": json.loads(_canonical(self.identity))}
+        write_json(self.note, document)
 
     @property
     def checkpoint(self) -> Path | None:
@@ -100,11 +127,19 @@ class RunFolder:
         return path
 
 
-def _read_request(note: Path) -> dict[str, Any]:
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _digest(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(_canonical(identity).encode()).hexdigest()
+
+
+def _read_note(note: Path) -> dict[str, Any]:
     try:
-        known = read_json(note)
-        if isinstance(known["sha256"], str) and isinstance(known["request"], dict):
-            return dict(known)
+        document = read_json(note)
+        if isinstance(document["sha256"], str) and isinstance(document["request"], dict):
+            return dict(document)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     raise UserError(f"{note} is damaged, so that nobody knows which run is there: choose another --out, or --restart")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import torch
+
+from easrec_nni.common.threads import available_threads
 
 __all__ = ["use_threads"]
 
@@ -14,6 +14,6 @@ def use_threads(threads: int | None) -> int:
 
     Two processes with as many threads as cores each slow each other down a hundredfold.
     """
-    wanted = threads or int(os.environ.get("OMP_NUM_THREADS", 0)) or len(os.sched_getaffinity(0))
+    wanted = threads or available_threads()
     torch.set_num_threads(max(1, wanted))
     return torch.get_num_threads()

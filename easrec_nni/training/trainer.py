@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from nni.nas.evaluator.pytorch import Trainer
 from pytorch_lightning import Callback
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
 
 from easrec_nni.training.parallel import count, is_first, rank
 
@@ -44,8 +44,6 @@ def make_trainer(
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # a refit validates nothing
     if progress and is_first():
-        from pytorch_lightning.callbacks import RichProgressBar
-
         callbacks = [RichProgressBar(leave=False), *callbacks]  # first: it is put away before an error is told
     return Trainer(
         max_epochs=epochs,

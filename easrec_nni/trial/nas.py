@@ -12,6 +12,8 @@ Three things of NNI 3.0 are put right here:
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,17 +24,14 @@ from nni.nas.evaluator import Evaluator
 from nni.nas.experiment import NasExperiment, NasExperimentConfig
 from nni.nas.space import ExecutableModelSpace, SimplifiedModelSpace
 
-from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.provenance import package_versions
-from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.recorded import recorded_training
-from easrec_nni.trial.nni_io import output_dir, report_final, tensorboard_dir, trial_threads
-from easrec_nni.trial.objective import Objective
+from easrec_nni.training.context import TrialContext
+from easrec_nni.training.threads import use_threads
+from easrec_nni.trial.nni_io import output_dir, report_final, trial_threads
 from easrec_nni.trial.reports import EpochReports
-from easrec_nni.trial.run import TrialResult, final_result
+from easrec_nni.trial.run import TrialResult, stage_result
+from easrec_nni.trial.stages import run_stages
 from search_spaces import EASRecSpace, SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 
@@ -75,11 +74,6 @@ class ArchitectureEvaluator(Evaluator):
 
     def _execute(self, model: Any) -> float:
         """What NNI calls in the trial; returns the objective's value."""
-        import logging
-        import sys
-
-        from easrec_nni.training.threads import use_threads
-
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
         use_threads(trial_threads())
         out = output_dir("trial")
@@ -99,17 +93,13 @@ class _Experiment(NasExperiment):
         return ShownModelSpace.from_model(self.model_space, self.evaluator)
 
 
-def nas_experiment(
-    settings: TrialSettings, space: SpaceConfig, strategy: str, trials: int, concurrency: int, name: str
-) -> NasExperiment:
+def nas_experiment(context: TrialContext, strategy: str, trials: int, concurrency: int, name: str) -> NasExperiment:
     """An experiment that is ready to run; see :func:`easrec_nni.experiments.nas.search_architectures`.
 
     Parameters
     ----------
-    settings
-        With a dataset that is found from anywhere.
-    space
-        The space over that dataset.
+    context
+        Space and settings, with a dataset that is found from anywhere.
     strategy
         Name in :data:`~strategies.multi_trial.MULTI_TRIAL_STRATEGIES`.
     trials, concurrency
@@ -118,9 +108,9 @@ def nas_experiment(
         Shown in the web UI.
     """
     with torch.device("meta"):  # only its choices are needed here
-        described = DescribedSpace(**space.model_dump(mode="json", exclude_defaults=True))
-    evaluator = ArchitectureEvaluator(settings.model_dump(mode="json", by_alias=True))
-    chosen = MULTI_TRIAL_STRATEGIES[strategy](settings.seed)
+        described = DescribedSpace(**context.space.model_dump(mode="json", exclude_defaults=True))
+    evaluator = ArchitectureEvaluator(context.settings.model_dump(mode="json", by_alias=True))
+    chosen = MULTI_TRIAL_STRATEGIES[strategy](context.settings.seed)
     config = NasExperimentConfig("ts", "simplified", "local")
     config.experiment_name = name
     config.max_trial_number = trials
@@ -143,30 +133,14 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     out
         Folder of the results.
     """
-    dataset = settings.dataset()
-    space = settings.space_for(dataset)
-
-    choice = space.choice(dict(sample))
-    architecture = Architecture(
-        choices=choice,
-        space=space,
-        dataset=DatasetReference.of(dataset),
-        training=recorded_training(settings),
-        cost=architecture_cost(space, choice).as_dict(),
-        versions=package_versions(),
-        seed=settings.seed,
-    )
+    context = TrialContext.open(settings)
+    architecture = context.architecture(context.space.choice(dict(sample)))
     architecture.write(out / "architecture.json")
-    reports = EpochReports(tensorboard_dir(out), Objective.of(settings, space), choice.model_dump(mode="json"))
-    if reports.board is not None:
-        reports.board.network(architecture)
-    trained = retrain(
-        architecture, dataset, out / "retrained", settings=settings, on_epoch=lambda row: reports.epoch("retrain", row)
+    reports = EpochReports.of(context, out)
+    results = run_stages(
+        context, out, reports.epoch, architecture=architecture, on_architecture=reports.begin_retraining
     )
     reports.close()
-    seconds = trained.metrics["training"]["seconds"]
-    report = final_result(
-        trained.metrics, settings, space, architecture, out, search_seconds=0.0, retrain_seconds=seconds
-    )
+    report = stage_result(context, results, out)
     report_final(report)
     return TrialResult(out, report)

@@ -1,9 +1,8 @@
 """A trial's side of NNI: its parameters, its reports, its folder, its share of the cores.
 
-Everything works outside an experiment too, where there are no parameters and reports go nowhere. NNI is imported inside
-a trial only, as its import takes over stdout there. No report can break a trial: where the manager is gone, a line in
-the log is all that is left of it, and the process that NNI starts when the experiment is resumed reports what is
-missing then, and nothing twice.
+Everything works outside an experiment too, where there are no parameters and reports go nowhere. No report can break a
+trial: where the manager is gone, a line in the log is all that is left of it, and the process that NNI starts when the
+experiment is resumed reports what is missing then, and nothing twice.
 """
 
 from __future__ import annotations
@@ -14,14 +13,18 @@ import logging
 import os
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from easrec_nni.trial.manager_api import DAMAGE, parse_result
+import nni
+import nni.trial
+
+from easrec_nni.common.documents import Value
+from easrec_nni.common.threads import available_cores, available_threads
+from easrec_nni.trial.manager_api import DAMAGE, ManagerError, ask, parse_result
 
 __all__ = [
     "experiment_params",
@@ -51,8 +54,6 @@ def trial_parameters() -> dict[str, Any]:
     """
     if not in_trial():
         return {}
-    import nni
-    import nni.trial
 
     nni.get_next_parameter()
     recorded = _recorded_parameters()
@@ -69,8 +70,12 @@ def experiment_params() -> dict[str, Any]:
         return {}
     try:
         return dict(_ask_manager("experiment")["params"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _logger.warning("the experiment's tuner is not known, its optimize_mode is not checked: %s", error)
+    except (OSError, *DAMAGE) as error:
+        _logger.warning(
+            "the experiment's document cannot be read, so that its tuner's optimize_mode is not checked and its "
+            "trialConcurrency is taken to be 1: %s",
+            error,
+        )
         return {}
 
 
@@ -86,7 +91,7 @@ def _recorded_parameters() -> Any:
             if isinstance(record, dict) and "parameter_id" in record and "parameters" in record:
                 return record
             problem: object = "its answer holds no parameters"
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (OSError, *DAMAGE) as error:
             problem = error  # a trial can be faster than the manager's note of it
         if time.monotonic() > deadline:
             _logger.warning("the parameters in NNI's records cannot be compared with the ones received: %s", problem)
@@ -95,35 +100,69 @@ def _recorded_parameters() -> Any:
 
 
 @dataclass
-class _Told:
-    """Epochs that NNI's manager knows of a trial, and the place of every one in the trial's sequence of results."""
+class ReportedEpochs:
+    """Epochs of a trial that NNI has, and the place of each report in the trial's sequence of results.
 
-    epochs: set[tuple[Any, Any]] = field(default_factory=set)
-    places: dict[object, int] = field(default_factory=dict)
-    final: bool = False
+    A trial that is resumed makes its reports again from the first one on. Numbering them in this order, whether NNI has
+    them or not, gives each the number that it would have in an unbroken run. A report without an epoch cannot be told
+    from another: it gets a number of its own and is always sent.
+
+    Attributes
+    ----------
+    in_nni
+        Phases and epochs that NNI has.
+    has_final
+        Whether NNI has a final result.
+
+    Examples
+    --------
+    >>> reported = ReportedEpochs({("search", 0)})
+    >>> [reported.sequence_number("search", epoch) for epoch in (0, 1, None, None, 1)]
+    [0, 1, 2, 3, 1]
+    >>> reported.seen("search", 0), reported.seen("search", 1), reported.seen("search", None)
+    (True, False, False)
+    """
+
+    in_nni: set[tuple[Any, Any]] = field(default_factory=set)
+    has_final: bool = False
+    _numbers: dict[tuple[Any, Any], int] = field(default_factory=dict)
+    _reports: int = 0
+
+    def sequence_number(self, phase: Any, epoch: Any) -> int:
+        """Number of a report that the trial makes now; the same when it makes it again."""
+        if (phase, epoch) in self._numbers:
+            return self._numbers[phase, epoch]
+        number, self._reports = self._reports, self._reports + 1
+        if epoch is not None:
+            self._numbers[phase, epoch] = number
+        return number
+
+    def seen(self, phase: Any, epoch: Any) -> bool:
+        """Whether NNI has this epoch."""
+        return epoch is not None and (phase, epoch) in self.in_nni
 
 
-def _ask_what_is_told(trial_id: str) -> _Told:
-    """What the manager has of a trial, which a process of before may have reported; nothing if it cannot be asked."""
-    told = _Told()
+def _query_reported_epochs(trial_id: str) -> ReportedEpochs:
+    """What NNI's manager has of a trial, of an earlier process of it; nothing if it cannot be asked."""
+    reported = ReportedEpochs()
     try:
         for record in _ask_manager(f"metric-data/{trial_id}"):
             result = parse_result(record["data"])
-            told.final |= record["type"] == "FINAL"
+            reported.has_final |= record["type"] == "FINAL"
             if record["type"] == "PERIODICAL":
-                told.epochs.add((result.get("phase"), result.get("epoch")))
+                reported.in_nni.add((result.get("phase"), result.get("epoch")))
     except (OSError, *DAMAGE) as error:
-        _logger.info("what the manager knows of this trial cannot be asked: %s", error)
-    return told
+        _logger.info("earlier reports of this trial are unknown: %s", error)
+    return reported
 
 
 @functools.cache
-def _told(trial_id: str) -> _Told:
-    """The same, asked once: from then on this process is the only one that reports."""
-    return _ask_what_is_told(trial_id)
+def _reported_epochs(trial_id: str) -> ReportedEpochs:
+    """The answer at this process's first report: from then on it is the only one that reports."""
+    return _query_reported_epochs(trial_id)
 
 
-def report_intermediate(metrics: dict[str, Any]) -> None:
+def report_intermediate(metrics: dict[str, Value]) -> None:
     """Show results of an epoch in the web UI; ``default`` is the curve that it draws first.
 
     Of results with a ``phase`` and an ``epoch``, each is reported once, whichever process of the trial did it, and has
@@ -131,35 +170,30 @@ def report_intermediate(metrics: dict[str, Any]) -> None:
     """
     if not in_trial():
         return
-    told = _told(os.environ["NNI_TRIAL_JOB_ID"])
-    epoch = (metrics.get("phase"), metrics.get("epoch"))
-    known = "epoch" in metrics and epoch in told.epochs
-    place = told.places.setdefault(epoch if "epoch" in metrics else object(), len(told.places))
-    if known:
+    reported = _reported_epochs(os.environ["NNI_TRIAL_JOB_ID"])
+    phase, epoch = metrics.get("phase"), metrics.get("epoch")
+    number = reported.sequence_number(phase, epoch)
+    if reported.seen(phase, epoch):
         return
-    told.epochs.add(epoch)
+    reported.in_nni.add((phase, epoch))
 
-    def report(metrics: dict[str, Any]) -> None:
-        import nni
-
-        nni.trial.overwrite_intermediate_seq(place)
+    def report(metrics: dict[str, Value]) -> None:
+        nni.trial.overwrite_intermediate_seq(number)
         nni.report_intermediate_result(metrics)
 
     _send(report, metrics)
 
 
-def report_final(metrics: dict[str, Any]) -> None:
+def report_final(metrics: dict[str, Value]) -> None:
     """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
     if in_trial():
-        import nni
-
-        if _ask_what_is_told(os.environ["NNI_TRIAL_JOB_ID"]).final:
+        if _query_reported_epochs(os.environ["NNI_TRIAL_JOB_ID"]).has_final:
             _logger.info("NNI has the final result already, of a process of this trial that outlived its manager")
             return
         _send(nni.report_final_result, metrics)
 
 
-def _send(report: Callable[[dict[str, Any]], None], metrics: dict[str, Any]) -> None:
+def _send(report: Callable[[dict[str, Value]], None], metrics: dict[str, Value]) -> None:
     """Report within a time limit: NNI has none, and a manager that hangs would hold the trial for ever."""
 
     def attempt() -> None:
@@ -220,22 +254,16 @@ def trial_threads(concurrency: int | None = None) -> int:
     >>> trial_threads(concurrency=10_000)
     1
     """
-    cores = len(os.sched_getaffinity(0))
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    if concurrency is None and in_trial() and not _manager_is_here() and said.isdecimal():
-        return max(1, min(cores, int(said)))
+    cores = available_cores()
+    if concurrency is None and in_trial() and not _manager_is_here():
+        return min(cores, available_threads())
     return max(1, cores // max(1, concurrency or _concurrency()))
 
 
 def _concurrency() -> int:
-    """``trialConcurrency`` as the manager knows it; 1 if nobody answers."""
-    if not _manager_is_here():
-        return 1
-    try:
-        return int(_ask_manager("experiment")["params"]["trialConcurrency"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        _logger.warning("the experiment's concurrency is not known, 1 is assumed: %s", error)
-        return 1
+    """``trialConcurrency`` as the manager has it; 1 outside a trial and where it cannot be asked."""
+    value = experiment_params().get("trialConcurrency")
+    return value if isinstance(value, int) else 1
 
 
 def _manager_is_here() -> bool:
@@ -247,8 +275,5 @@ def _ask_manager(api: str) -> Any:
     """Answer of the manager's REST API, which is where the trial's channel leads on the manager's own machine."""
     channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
     if not channel.netloc or not _manager_is_here():
-        raise OSError("the trial has no channel to a manager on this machine")
-    # Never through a proxy of the environment.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"http://{channel.netloc}/api/v1/nni/{api}", timeout=5) as answer:
-        return json.load(answer)
+        raise ManagerError("the trial has no channel to a manager on this machine")
+    return ask(channel.netloc, api)

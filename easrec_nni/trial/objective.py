@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.common.documents import Value
 from easrec_nni.evaluation.selection import MONITOR, SELECTED
-from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
+from easrec_nni.settings.trial import ObjectiveSettings
+from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
 
 __all__ = ["Objective"]
@@ -32,9 +34,9 @@ class Objective:
     figure: str = MONITOR
 
     @classmethod
-    def of(cls, settings: TrialSettings, space: SpaceConfig) -> Objective:
+    def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(settings.objective, space, settings.select_by)
+        return cls(context.settings.objective, context.space, context.settings.select_by)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""What is maximised.
@@ -79,9 +81,9 @@ class Objective:
             return ndcg
         return self.value(ndcg, self._cost(Choice(**{name: choices[name] for name in Choice.model_fields})))
 
-    def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Any]:
+    def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Value]:
         """Keys of the final result that say what ``default`` is made of."""
-        known: dict[str, Any] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
+        known: dict[str, Value] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
         known["objective"] = self.settings.kind
         if self.settings.ceiling is not None:
             # A number, not true or false: the web UI draws and sorts numbers alone.
@@ -89,8 +91,6 @@ class Objective:
         return known
 
     def _cost(self, choice: Choice) -> dict[str, float]:
-        from easrec_nni.architecture.cost import architecture_cost
-
         return architecture_cost(self.space, choice).as_dict()
 
     def _unpruned(self) -> float:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.documents import Value
 from easrec_nni.evaluation.selection import COMPARED, MONITOR
-from easrec_nni.trial.nni_io import report_intermediate
+from easrec_nni.searching.stage import SearchResult
+from easrec_nni.training.context import TrialContext
+from easrec_nni.trial.nni_io import report_intermediate, tensorboard_dir
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.tensorboard import TensorBoardLog
+from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["EpochReports"]
 
@@ -36,18 +40,24 @@ class EpochReports:
         Folder of TensorBoard's files, or None for none.
     objective
         What ``default`` is; the NDCG if not given.
-    choices
-        ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the network, where there is no search.
+    epochs
+        Largest number of epochs of the search; None where epochs are candidates, whose number is not known before.
     """
 
-    def __init__(
-        self, board: Path | None, objective: Objective | None = None, choices: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, board: Path | None, objective: Objective | None = None, epochs: int | None = None) -> None:
         self.board = TensorBoardLog(board) if board is not None else None
-        self.objective = objective
+        self.objective, self.epochs = objective, epochs
         self.figure = objective.figure if objective else MONITOR
-        self._kept: dict[str, Any] = {}
-        self._choices = choices
+        self._kept: dict[str, Value] = {}
+        self._choices: Mapping[str, float] | None = None
+        self._is_drawn = False
+
+    @classmethod
+    def of(cls, context: TrialContext, folder: Path) -> EpochReports:
+        """Reports of a trial whose files are in a folder."""
+        by_trials = context.settings.search.strategy in MULTI_TRIAL_STRATEGIES
+        epochs = None if by_trials else context.settings.search.epochs
+        return cls(tensorboard_dir(folder), Objective.of(context), epochs)
 
     def epoch(self, phase: str, row: Row) -> None:
         """Report an epoch of ``search`` or ``retrain``, or a candidate that was trained by itself."""
@@ -61,7 +71,7 @@ class EpochReports:
         own = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
         self._send({"default": value, **own, "phase": phase, "epoch": int(row["epoch"]), **shown})
 
-    def end_search(self, history: Sequence[Row], choices: dict[str, Any], epochs: int | None) -> None:
+    def end_search(self, history: Sequence[Row], choices: Mapping[str, float], epochs: int | None) -> None:
         """Report what was chosen for each epoch that the search was spared.
 
         Parameters
@@ -79,11 +89,26 @@ class EpochReports:
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
 
+    def begin_retraining(self, architecture: Architecture, search: SearchResult | None) -> None:
+        """Report the end of the search, if there was one, and draw the architecture for TensorBoard."""
+        choices = architecture.choices.model_dump(mode="json")
+        if search is None:
+            self._choices = choices
+        else:
+            self.end_search(search.history, choices, self.epochs)
+        self.draw(architecture)
+
+    def draw(self, architecture: Architecture) -> None:
+        """Draw the architecture for TensorBoard, once."""
+        if self.board is not None and not self._is_drawn:
+            self.board.network(architecture)
+        self._is_drawn = True
+
     def close(self) -> None:
         """Write what TensorBoard was not given yet."""
         if self.board is not None:
             self.board.close()
 
-    def _send(self, report: dict[str, Any]) -> None:
+    def _send(self, report: dict[str, Value]) -> None:
         self._kept |= report
         report_intermediate(dict(self._kept))

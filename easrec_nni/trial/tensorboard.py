@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from rich.console import Console
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +111,7 @@ class TensorBoardLog:
             return
         try:
             if run not in self._writers:
-                from torch.utils.tensorboard import SummaryWriter
+                from torch.utils.tensorboard import SummaryWriter  # two seconds, for trials whose files are drawn
 
                 self._writers[run] = SummaryWriter(str(self.folder / run))
             write(self._writers[run])
@@ -116,13 +122,6 @@ class TensorBoardLog:
 
 def network_image(architecture: Architecture) -> NDArray[np.uint8]:
     """Drawing of ``easrec show`` as pixels, ``[height, width, 3]``."""
-    import os
-
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from rich.console import Console
-
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=84, file=nowhere, highlight=False)
         console.print(architecture.model_copy(update={"metrics": {}}).draw())

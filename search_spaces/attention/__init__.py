@@ -1,10 +1,11 @@
 """Forms of attention: each is a function of projected queries, keys and values.
 
-To add one, write a file with a function of the signature of :data:`AttentionCore` and name it in :data:`ATTENTIONS`. It
-must ignore masked keys, must not let a causal query see a later key (or be in :data:`BIDIRECTIONAL_ONLY`), and must
-accept a single query per sequence that stands for the last position. Every operator it uses must be countable: see
-``easrec_nni.architecture.cost``. A form that has weights is a module with such a function as its ``forward``, made from
-the configuration; its weights may not depend on the width of a block, because all candidates keep them whole.
+To add one, write a file with a function of the signature of :data:`AttentionCore` and name it in :data:`ATTENTIONS` and
+in :data:`~search_spaces.config.ATTENTION_NAMES`. It must ignore masked keys, must not let a causal query see a later
+key (or be in :data:`BIDIRECTIONAL_ONLY`), and must accept a single query per sequence that stands for the last
+position. Every operator it uses must be countable: see ``easrec_nni.architecture.cost``. A form that has weights is a
+module with such a function as its ``forward``, made from the configuration; its weights may not depend on the width of
+a block, because all candidates keep them whole.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,39 +12,25 @@ import pytest
 import yaml
 
 from easrec_nni import Dataset
-from easrec_nni.experiments.manager import experiment_processes, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial
+from easrec_nni.experiments.experiment import Experiment, Trial
+from easrec_nni.experiments.processes import experiment_processes
+from tests.experiments import SMALL_SPACE, experiment_document
 
 SETTINGS: dict[str, Any] = {
-    "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
+    "space": SMALL_SPACE,
     "search": {"batch_size": 8, "patience": 1000},
     "retrain": {"epochs": 2, "batch_size": 8},
 }
-CONFIG: dict[str, Any] = {
-    "experimentName": "fault",
-    "trialCommand": "python3 -m easrec_nni.trial --settings settings.yml",
-    "trialCodeDirectory": ".",
-    "trialConcurrency": 2,
-    "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
-    "trainingService": {"platform": "local"},
-}
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home directory, in which NNI keeps its records."""
-    # Without matplotlib's list of fonts each trial would spend seconds on making it.
+def fonts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matplotlib's list of fonts, which each trial would spend seconds on making in a home without one."""
     monkeypatch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(Path.home() / ".config" / "matplotlib")))
-    home = tmp_path / "home"
-    home.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    yield home
-    for folder in (home / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
 
 
 @pytest.fixture
-def make_config(tiny_dataset: Dataset, home: Path, tmp_path: Path) -> Callable[..., Path]:
+def make_config(tiny_dataset: Dataset, fonts: None, nni_home: Path, tmp_path: Path) -> Callable[..., Path]:
     """Maker of the file of an experiment that tries numbers of epochs of a search; settings.yml lies beside it."""
 
     def make(*epochs: int, data: Path = tiny_dataset.path, **changes: Any) -> Path:
@@ -53,7 +38,7 @@ def make_config(tiny_dataset: Dataset, home: Path, tmp_path: Path) -> Callable[.
         code.mkdir()
         (code / "settings.yml").write_text(yaml.safe_dump({"data": str(data), **SETTINGS}))
         space = {"search.epochs": {"_type": "choice", "_value": list(epochs)}}
-        config = {**CONFIG, "searchSpace": space, "maxTrialNumber": len(epochs), **changes}
+        config = experiment_document(searchSpace=space, maxTrialNumber=len(epochs)) | changes
         (code / "fault.yml").write_text(yaml.safe_dump(config))
         return code / "fault.yml"
 
@@ -67,19 +52,6 @@ def one_core() -> Iterator[None]:
     os.sched_setaffinity(0, {min(before)})
     yield
     os.sched_setaffinity(0, before)
-
-
-@pytest.fixture
-def wait_for() -> Callable[[Callable[[], object]], None]:
-    """Waits until a condition holds."""
-
-    def wait(condition: Callable[[], object], seconds: float = 450) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "waited too long"
-            time.sleep(0.3)
-
-    return wait
 
 
 @pytest.fixture

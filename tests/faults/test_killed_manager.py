@@ -16,9 +16,12 @@ import torch
 
 from easrec_nni import TrialSettings
 from easrec_nni.common.errors import UserError
-from easrec_nni.experiments.manager import experiment_processes, resume_experiment, start_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.experiment import Experiment, Trial
+from easrec_nni.experiments.manager import resume_experiment, start_experiment, stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.trial.run import run_trial
+from tests.experiments import wait_for
 
 EPOCHS = 30
 
@@ -53,7 +56,6 @@ def unbroken(settings: Path, epochs: int, out: Path) -> dict[str, Any]:
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_doubled(
     make_config: Callable[..., Path],
-    wait_for: Callable[[Callable[[], object]], None],
     kill: Callable[..., None],
     tmp_path: Path,
 ) -> None:

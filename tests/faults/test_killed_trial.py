@@ -13,6 +13,7 @@ from easrec_nni import Dataset
 from easrec_nni.cli.main import app
 from easrec_nni.experiments.manager import running_experiment
 from easrec_nni.experiments.records import find_experiment, list_trials
+from tests.experiments import wait_for
 
 EPOCHS = 12
 
@@ -22,7 +23,6 @@ EPOCHS = 12
 @pytest.mark.timeout(900)
 def test_reasons_are_shown_and_the_killed_one_goes_on_by_hand(
     make_config: Callable[..., Path],
-    wait_for: Callable[[Callable[[], object]], None],
     kill: Callable[..., None],
     tiny_dataset: Dataset,
     tmp_path: Path,

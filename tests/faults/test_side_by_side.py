@@ -8,15 +8,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import yaml
 
-from easrec_nni.experiments.manager import experiment_processes, free_port, start_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, find_experiment, list_experiments, list_trials
+from easrec_nni.experiments.experiment import Experiment
+from easrec_nni.experiments.manager import free_port, start_experiment, stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_experiments, list_trials
+from tests.experiments import wait_for
 
 TRIAL = """
 import nni
@@ -43,10 +45,8 @@ def write_experiment(folder: Path, *kinds: float) -> Path:
 
 
 @pytest.mark.slow
-def test_two_experiments_do_not_mix(
-    home: Path, tmp_path: Path, wait_for: Callable[[Callable[[], object]], None]
-) -> None:
-    records = home / "nni-experiments"
+def test_two_experiments_do_not_mix(nni_home: Path, tmp_path: Path) -> None:
+    records = nni_home / "nni-experiments"
     records.mkdir()
     stale = records / ".experiment.lock.99999"  # NNI's lock, of a process that is gone
     stale.touch()

@@ -20,7 +20,8 @@ from scipy import stats
 
 from easrec_nni.data import Dataset, leave_one_out
 from easrec_nni.data.negatives import used_negatives
-from easrec_nni.evaluation.metrics import sampled_ranks, user_gains
+from easrec_nni.evaluation.metrics import user_gains
+from easrec_nni.evaluation.ranks import sampled_ranks
 
 PROGRAM = Path(__file__).with_name("recbole_evaluation.py")
 FOLDER = os.environ.get("EASREC_RECBOLE")

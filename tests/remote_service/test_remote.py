@@ -10,8 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,14 @@ from easrec_nni.cli.main import app
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.launching import launch
 from easrec_nni.experiments.manager import stop_experiment
-from easrec_nni.experiments.records import Experiment, list_trials
+from easrec_nni.experiments.records import list_trials
 from easrec_nni.settings.examples import examples_folder
+from tests.experiments import SMALL_SPACE, wait_for
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 ROOT = Path(easrec_nni.__file__).parents[1]
 SETTINGS: dict[str, Any] = {
-    "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
+    "space": SMALL_SPACE,
     "search": {"epochs": 1, "batch_size": 8},
     "retrain": {"epochs": 1, "batch_size": 8},
 }
@@ -93,12 +93,10 @@ def worker(tmp_path: Path, tiny_dataset: Dataset) -> Iterator[dict[str, Any]]:
 
 
 @pytest.fixture
-def config(worker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def config(worker: dict[str, Any], nni_home: Path, tmp_path: Path) -> Path:
     """The example's file with this worker and small settings; the second trial asks for another dataset."""
-    home, code = tmp_path / "home", tmp_path / "code"
-    home.mkdir()
+    code = tmp_path / "code"
     (code / "settings").mkdir(parents=True)
-    monkeypatch.setenv("HOME", str(home))
     document = yaml.safe_load((examples_folder() / "remote.yml").read_text())
     document["trainingService"]["machineList"] = [worker]
     command = document["trialCommand"].replace("/opt/easrec/bin/python3", sys.executable)
@@ -107,16 +105,7 @@ def config(worker: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPat
     document |= {"maxTrialNumber": 2, "trialConcurrency": 1}
     (code / "settings" / "ml100k.yml").write_text(yaml.safe_dump({"data": "tiny", **SETTINGS}))
     (code / "remote.yml").write_text(yaml.safe_dump(document))
-    yield code / "remote.yml"
-    for folder in (home / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 450) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.3)
+    return code / "remote.yml"
 
 
 @pytest.fixture

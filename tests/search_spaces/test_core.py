@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces import EASRecSpace, SpaceConfig
-from search_spaces.core import KeptDimensions
+from search_spaces.candidates import KeptDimensions
 from strategies import STRATEGIES
 
 N_ITEMS = 15

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from search_spaces import EASRecSpace, SpaceConfig
+from search_spaces.attention import ATTENTIONS
 
 N_ITEMS = 15
 MASK = N_ITEMS + 1
@@ -21,7 +22,7 @@ SMALL: dict[str, Any] = {
     "objective": "masked",
     "direction": "bidirectional",
 }
-ATTENTION = pytest.mark.parametrize("attention", ["softmax", "linrec", "linformer"])
+ATTENTION = pytest.mark.parametrize("attention", ATTENTIONS)
 
 
 def make_network(**options: Any) -> EASRecSpace:

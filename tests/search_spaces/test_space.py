@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from nni.nas.nn.pytorch import ModelSpace
 from torch import Tensor
 
-from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label
+from search_spaces import Choice, EASRecNetwork, EASRecSpace, SpaceConfig, candidate_label
 from search_spaces.attention import ATTENTIONS, CHUNK
 from search_spaces.block import Block
 from search_spaces.candidates import Candidates
@@ -23,38 +23,36 @@ from strategies import EASRec, Selection
 
 N_ITEMS = 15
 SMALL: dict[str, Any] = {"n_items": N_ITEMS, "max_length": 9, "hidden": 16, "inner": 24, "heads": 2, "layers": 3}
-# Every value of every option, each form of attention in both directions, both kinds of supernet with each.
+# Every form of attention in each direction that it has, with both kinds of supernet; the values of the other options
+# take turns.
+FORMS = [
+    (attention, direction)
+    for attention in ATTENTIONS
+    for direction in ("causal", "bidirectional")
+    if not (direction == "causal" and attention in BIDIRECTIONAL_ONLY)
+]
+OTHERS: list[dict[str, Any]] = [
+    {},
+    {"gates_from": 1, "positions": "from_start"},
+    {"gate_layers": 0, "embedding_norm": False},
+    {"gate_layers": 1, "positions": "none", "linformer_rank": 4},
+    {"gate_layers": 1, "gates_from": 1},
+]
 COVERING: dict[str, dict[str, Any]] = {
-    "paper": {"attention": "linrec", "key_norm": "column", "direction": "bidirectional"},
-    "paper, shared": {"attention": "linrec", "key_norm": "column", "direction": "bidirectional", "supernet": "shared"},
-    "default": {},
-    "default, shared": {"supernet": "shared"},
+    f"{attention}, {direction}, {supernet}": {
+        "attention": attention,
+        "direction": direction,
+        "supernet": supernet,
+        **OTHERS[(place + 2 * (supernet == "shared")) % len(OTHERS)],
+    }
+    for place, (attention, direction) in enumerate(FORMS)
+    for supernet in ("independent", "shared")
+}
+COVERING |= {
+    "paper": {"key_norm": "column", "direction": "bidirectional"},
+    "paper, shared": {"key_norm": "column", "direction": "bidirectional", "supernet": "shared"},
     "column, causal": {"key_norm": "column", "gates_from": 1, "positions": "from_start"},
     "column, causal, shared": {"key_norm": "column", "gates_from": 1, "gate_layers": 1, "supernet": "shared"},
-    "row, bidirectional": {"direction": "bidirectional", "gate_layers": 0, "embedding_norm": False},
-    "row, bidirectional, shared": {"direction": "bidirectional", "gates_from": 1, "supernet": "shared"},
-    "softmax": {"attention": "softmax", "gate_layers": 1, "positions": "none"},
-    "softmax, shared": {"attention": "softmax", "gates_from": 1, "supernet": "shared", "positions": "from_start"},
-    "softmax, bidirectional": {"attention": "softmax", "direction": "bidirectional", "gate_layers": 1, "gates_from": 1},
-    "softmax, bidirectional, shared": {
-        "attention": "softmax",
-        "direction": "bidirectional",
-        "gate_layers": 0,
-        "supernet": "shared",
-        "embedding_norm": False,
-    },
-    "elu": {"attention": "elu", "gates_from": 1, "positions": "from_start"},
-    "elu, bidirectional, shared": {"attention": "elu", "direction": "bidirectional", "supernet": "shared"},
-    "efficient, shared": {"attention": "efficient", "supernet": "shared"},
-    "efficient, bidirectional": {"attention": "efficient", "direction": "bidirectional", "gate_layers": 0},
-    "linformer": {"attention": "linformer", "direction": "bidirectional", "linformer_rank": 4},
-    "linformer, shared": {
-        "attention": "linformer",
-        "direction": "bidirectional",
-        "supernet": "shared",
-        "positions": "none",
-        "gate_layers": 1,
-    },
     "core": {"head": "core", "gate_layers": 0},
     "core, shared": {"head": "core", "supernet": "shared", "attention": "softmax", "core_temperature": 0.5},
     "core, bidirectional": {"head": "core", "direction": "bidirectional", "positions": "none"},
@@ -252,15 +250,7 @@ def test_future_items_change_earlier_positions_only_if_bidirectional(
 
 
 @torch.no_grad()
-@pytest.mark.parametrize(
-    "attention, direction",
-    [
-        (attention, direction)
-        for attention in ATTENTIONS
-        for direction in ("causal", "bidirectional")
-        if not (direction == "causal" and attention in BIDIRECTIONAL_ONLY)
-    ],
-)
+@pytest.mark.parametrize("attention, direction", FORMS)
 def test_items_after_the_newest_interaction_are_not_part_of_a_score(attention: str, direction: str) -> None:
     # The history as it was before the last item is scored without it, whatever the direction.
     network = make_space(attention=attention, direction=direction).freeze(SpaceConfig(**SMALL).largest)
@@ -388,7 +378,7 @@ def test_nni_can_sample_and_enumerate_it(supernet: str) -> None:
     sample: dict[str, Any] = {}
     network = space.random(sample)
     assert set(sample) == {"pruning", "depth"}
-    assert isinstance(network, EASRecSpace)
+    assert isinstance(network, EASRecNetwork) and not isinstance(network, EASRecSpace)
     assert network.config == space.config.compact(sample)
     assert torch.equal(network(IDS), space.freeze(sample)(IDS))
     assert space.contains(sample)

@@ -140,3 +140,10 @@ def test_schedule_can_be_set() -> None:
 def test_schedules_that_do_not_fall_to_a_positive_end_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="a temperature falls from start to end > 0"):
         TemperatureSchedule(**options)
+
+
+def test_the_entropy_of_a_decided_choice_is_zero_without_a_sign() -> None:
+    selection = Selection({"depth": [1, 2, 3]})
+    with torch.no_grad():
+        selection.logits["depth"].copy_(torch.tensor([0.0, -torch.inf, -torch.inf]))  # as dropped options have it
+    assert f"{selection.entropies()['depth']:.2f}" == "0.00"

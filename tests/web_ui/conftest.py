@@ -16,29 +16,21 @@ import yaml
 from rich.console import Console
 
 from easrec_nni import Dataset
-from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment
+from easrec_nni.experiments.experiment import Experiment
+from easrec_nni.experiments.manager import free_port, running_experiment
 from easrec_nni.experiments.watching import watch
+from tests.experiments import SMALL_SPACE, experiment_document, stop_all
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS: dict[str, Any] = {
-    "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
+    "space": SMALL_SPACE,
     "search": {"epochs": 3, "batch_size": 8},
     "retrain": {"epochs": 2, "batch_size": 8},
 }
-CONFIG: dict[str, Any] = {
-    "experimentName": "tiny sweep",
-    # A negative λ is refused: two of the trials fail, at once.
-    "searchSpace": {
-        "lambda": {"_type": "choice", "_value": [0.25, -1.0]},
-        "retrain.learning_rate": {"_type": "choice", "_value": [0.0001, 0.05]},
-    },
-    "trialCommand": "python3 -m easrec_nni.trial --settings settings.yml",
-    "trialCodeDirectory": ".",
-    "trialConcurrency": 2,
-    "maxTrialNumber": 4,
-    "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
-    "trainingService": {"platform": "local"},
+# A negative λ is refused: two of the trials fail, at once.
+SPACE = {
+    "lambda": {"_type": "choice", "_value": [0.25, -1.0]},
+    "retrain.learning_rate": {"_type": "choice", "_value": [0.0001, 0.05]},
 }
 
 
@@ -49,7 +41,7 @@ def experiment(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) 
     (folder / "home").mkdir()
     (folder / "code").mkdir()
     (folder / "code" / "settings.yml").write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **SETTINGS}))
-    (folder / "code" / "tiny.yml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "code" / "tiny.yml").write_text(yaml.safe_dump(experiment_document(searchSpace=SPACE)))
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(folder / "home"))
         try:
@@ -57,8 +49,7 @@ def experiment(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) 
                 watch(experiment, Console(file=io.StringIO()), expected=4)
                 yield experiment
         finally:
-            for left in (folder / "home" / "nni-experiments").glob("????????"):
-                stop_experiment(Experiment(left.name, "", left, 0, True))
+            stop_all(folder / "home")
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
+from easrec_nni.experiments.experiment import Experiment, Trial, best_trial
 from easrec_nni.experiments.manager import stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, best_trial, list_trials
+from easrec_nni.experiments.records import list_trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

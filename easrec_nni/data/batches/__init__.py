@@ -6,6 +6,6 @@
 * ``masked.py``: batches with hidden items
 * ``modes.py``: names of the ways, and which networks each of them can train
 
-To add a way to train a sequence: a module here, a name in ``modes.py``, and a branch where ``training/protocol.py``
+To add a way to train a sequence: a module here, a name in ``modes.py``, and a branch where ``training/context.py``
 makes the batches of a run.
 """

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easrec_nni.data.batches.modes import History, Mode, check_history
+from easrec_nni.data.batches.modes import BatchBy, History, Mode, check_history
 from easrec_nni.data.batches.padding import padded, prefix_samples, windows
 from easrec_nni.data.dataset import Dataset
 
@@ -65,10 +65,21 @@ class TrainingBatches:
     history
         Causal mode: what of a user's training part is taken, and how it is cut; see
         :func:`~easrec_nni.data.batches.padding.windows`.
+    batch_by
+        What batches have the same number of. A batch's loss is the mean over its targets, so that with ``sequences``,
+        which lie together by length, a target of a short history weighs as many times more as it has fewer beside it.
+        With ``targets`` all weigh alike; ``batch_size`` is then the mean number of sequences.
     """
 
     def __init__(
-        self, dataset: Dataset, max_length: int, batch_size: int, mode: Mode, seed: int, history: History = "all"
+        self,
+        dataset: Dataset,
+        max_length: int,
+        batch_size: int,
+        mode: Mode,
+        seed: int,
+        history: History = "all",
+        batch_by: BatchBy = "sequences",
     ) -> None:
         check_history(mode, history)
         self.items = np.asarray(dataset.items)
@@ -77,8 +88,7 @@ class TrainingBatches:
             self.samples = windows(dataset, max_length, history)
         else:
             self.samples = prefix_samples(dataset, max_length)
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
-        self.reversed_share = 0.0
+        self.batch_size, self.seed, self.epoch, self.batch_by = batch_size, seed, 0, batch_by
 
     def set_epoch(self, epoch: int) -> None:
         """Fix the order of the next iteration."""
@@ -88,26 +98,28 @@ class TrainingBatches:
         return math.ceil(len(self.samples.starts) / self.batch_size)
 
     def __iter__(self) -> Iterator[TrainingBatch]:
-        turned = np.random.default_rng((self.seed, self.epoch, 1))
         for numbers in self._sample_numbers(np.random.default_rng((self.seed, self.epoch))):
             pieces = self._cut(numbers)  # [B, T + 1]
-            if self.reversed_share:
-                rows = turned.random(len(pieces)) < self.reversed_share
-                pieces[rows] = self._cut(numbers, backwards=True)[rows]
             targets = pieces[:, 1:] if self.every_position else pieces[:, -1]  # [B, T] or [B]
             if self.every_position:
                 is_new = np.arange(targets.shape[1], 0, -1) <= self.samples.targets[numbers, None]  # [B, T]
                 targets = np.where(is_new & (pieces[:, :-1] != 0), targets, 0)
             yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
 
-    def _cut(self, numbers: NDArray[np.int64], backwards: bool = False) -> NDArray[np.int64]:
+    def _cut(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Samples ``[B]`` with their last target, ``[B, T + 1]``."""
-        starts, ends = self.samples.starts[numbers], self.samples.ends[numbers]
-        if not backwards:
-            return padded(self.items, starts, ends)
-        index = starts[:, None] + np.arange(int((ends - starts).max()))[::-1]
-        items = self.items[np.minimum(index, len(self.items) - 1)]
-        return np.where(index < ends[:, None], items, 0).astype(np.int64)
+        return padded(self.items, self.samples.starts[numbers], self.samples.ends[numbers])
+
+    def _cuts(self, part: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where a pool of samples is cut into batches, as many by targets as by sequences, none of them empty."""
+        by_sequences = np.arange(self.batch_size, len(part), self.batch_size)
+        if self.batch_by == "sequences":
+            return by_sequences
+        count = len(by_sequences) + 1
+        targets = self.samples.targets[part].cumsum()
+        wanted = np.searchsorted(targets, targets[-1] * np.arange(1, count) / count)
+        turn = np.arange(1, count)
+        return np.minimum(np.maximum.accumulate(np.maximum(wanted, 1) - turn) + turn, len(part) - count + turn)
 
     def _sample_numbers(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """Numbers of the samples of each batch, ``[B]``."""
@@ -118,5 +130,5 @@ class TrainingBatches:
         for begin in range(0, len(order), pool):
             part = order[begin : begin + pool]
             part = part[np.argsort(lengths[part], kind="stable")]
-            batches.extend(part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size))
+            batches.extend(np.split(part, self._cuts(part)))
         yield from (batches[number] for number in random.permutation(len(batches)))

@@ -6,10 +6,10 @@ To add a dataset, write one file in this folder with a class that has the member
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.hints import did_you_mean
 from easrec_nni.data.sources.atomic import AtomicSource, is_atomic
 from easrec_nni.data.sources.base import RawLog, Source
 from easrec_nni.data.sources.douban import DoubanSource
@@ -65,6 +65,5 @@ def choose_source(source: str | Path, path: Path | None) -> tuple[Source, Path |
     atomic, table = LOCAL_KINDS
     if local.exists():
         return (atomic if is_atomic(local) else table), local
-    similar = difflib.get_close_matches(str(source).lower(), by_name, n=2, cutoff=0.5)
-    hint = f"did you mean {' or '.join(similar)}?" if similar else f"the names are {', '.join(by_name)}"
+    hint = did_you_mean(str(source).lower(), by_name, f"the names are {', '.join(by_name)}")
     raise UserError(f"{str(source)!r} is neither a dataset nor an existing file or folder: {hint}")

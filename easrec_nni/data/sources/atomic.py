@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine
 from easrec_nni.data.manifest import PrepareSettings, feature_name
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.data.sources.columns import clean_log
 from easrec_nni.data.sources.delimited import (
+    DelimitedTable,
     TextFile,
     check_delimiter,
-    check_encoding,
-    read_columns,
     read_header,
+    readable,
     split_header,
+    text_encoding,
 )
 
 _SUFFIXES = (".inter", ".inter.gz")
-Columns: TypeAlias = dict[str, pa.ChunkedArray]
 _TYPES = ("token", "float", "token_seq", "float_seq")
 
 
@@ -65,28 +62,15 @@ class AtomicSource:
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
         """Read interactions and item features."""
-        reporter.step(f"reading {files[0].name}")
         log = read_inter(TextFile.at(files[0]), settings)
         if len(files) == 1:
             return log
         features, notes = read_items(TextFile.at(files[1]), settings)
-        return RawLog(log.interactions, features, log.dropped, log.notes + notes)
+        return replace(log, features=features, notes=notes)
 
 
 def read_inter(text: TextFile, settings: PrepareSettings) -> RawLog:
-    """Read a table of interactions in the atomic format.
-
-    Parameters
-    ----------
-    text : TextFile
-        The table.
-    settings : PrepareSettings
-        Of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
-
-    Returns
-    -------
-    RawLog
-        The interactions.
+    """Read a table of interactions in the atomic format, with the settings that `read_table` uses.
 
     Raises
     ------
@@ -107,9 +91,7 @@ def read_inter(text: TextFile, settings: PrepareSettings) -> RawLog:
                 f"{text.label} has no column {name}, its columns are {', '.join(fields)}: "
                 f"name the right one with --{role}-column" + " or leave out --min-rating" * (role == "rating")
             )
-    columns = _read(text, fields, roles.values(), settings)
-    user, item, time = (columns[roles[role]] for role in ("user", "item", "time"))
-    return clean_log(text.label, user, item, time, columns[roles["rating"]] if "rating" in roles else None, settings)
+    return RawLog(_table(text, fields, settings), {role: fields[name][0] for role, name in roles.items()})
 
 
 def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
@@ -138,24 +120,27 @@ def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.
         listing = ", ".join(fields)
         raise UserError(f"{text.label} has no column {id_name}, its columns are {listing}: correct its header")
     names = [name for name, (_, kind) in fields.items() if kind in ("token", "token_seq") and name != id_name]
-    columns = _read(text, fields, [id_name, *names], settings)
+    table = _table(text, fields, settings)
+    with Engine() as engine, readable(text.label, table.encoding):
+        places = ", ".join(f"c{fields[name][0]}" for name in (id_name, *names))
+        rows = engine.frame(f"SELECT {places} FROM {table.relation(engine)}")
     features: dict[str, pd.DataFrame] = {}
-    for name in names:
+    for place, name in enumerate(names, start=1):
         if feature_name(name) in features:
             raise UserError(f"{text.label} has two columns that would be called {feature_name(name)}: rename one")
         separator = " " if fields[name][1] == "token_seq" else None
-        features[feature_name(name)] = long_feature(columns[id_name], columns[name], separator)
+        features[feature_name(name)] = long_feature(rows.iloc[:, 0], rows.iloc[:, place], separator)
     unused = [name for name in fields if name not in names and name != id_name]
     note = f"columns of numbers in {text.label} are no categories and are not used: {', '.join(unused)}"
     return features, (note,) if unused else ()
 
 
-def long_feature(ids: pa.ChunkedArray, values: pa.ChunkedArray, separator: str | None) -> pd.DataFrame:
+def long_feature(ids: pd.Series[str], values: pd.Series[str], separator: str | None) -> pd.DataFrame:
     """Bring a column of item values to the form of `RawLog`: one row for each value.
 
     Parameters
     ----------
-    ids, values : pyarrow.ChunkedArray of string, shape [items]
+    ids, values : Series of str, shape [items]
         Ids and values of items.
     separator : str or None
         What separates several values in one cell; None if there is always one.
@@ -165,22 +150,18 @@ def long_feature(ids: pa.ChunkedArray, values: pa.ChunkedArray, separator: str |
     DataFrame
         Columns ``item`` and ``value``; empty values have no row.
     """
-    values = pc.fill_null(values, "").combine_chunks()
-    ids = ids.combine_chunks()
+    table = pd.DataFrame({"item": ids, "value": values.fillna("")}, dtype="str")
     if separator is not None:
-        lists = pc.split_pattern(values, separator)
-        ids = ids.take(pc.list_parent_indices(lists))
-        values = pc.list_flatten(lists)
-    values = pc.utf8_trim_whitespace(values)
-    keep = pc.not_equal(values, "")
-    return pd.DataFrame({"item": ids.filter(keep).to_pandas(), "value": values.filter(keep).to_pandas()})
+        table = table.assign(value=table["value"].str.split(separator)).explode("value", ignore_index=True)
+    table["value"] = table["value"].str.strip()
+    return table[table["value"] != ""].astype("str")
 
 
 def _fields(text: TextFile, settings: PrepareSettings) -> dict[str, tuple[int, str]]:
     """Place and type of each column in an atomic header."""
-    header = read_header(text, check_encoding(settings.encoding or "utf-8"))
+    header = read_header(text, text_encoding(text, settings.encoding))
     fields: dict[str, tuple[int, str]] = {}
-    for place, column in enumerate(split_header(header, check_delimiter(settings.delimiter or "\t"), quoted=False)):
+    for place, column in enumerate(split_header(header, check_delimiter(settings.delimiter or "\t"), quote=False)):
         name, _, kind = column.rpartition(":")
         if kind not in _TYPES or not name:
             raise UserError(
@@ -191,20 +172,9 @@ def _fields(text: TextFile, settings: PrepareSettings) -> dict[str, tuple[int, s
     return fields
 
 
-def _read(
-    text: TextFile, fields: dict[str, tuple[int, str]], names: Iterable[str], settings: PrepareSettings
-) -> Columns:
-    """Read the named columns of an atomic file."""
-    places = {name: fields[name][0] for name in names}
-    table = read_columns(
-        text,
-        sorted(set(places.values())),
-        len(fields),
-        delimiter=check_delimiter(settings.delimiter or "\t"),
-        encoding=check_encoding(settings.encoding or "utf-8"),
-        quoted=False,
-    )
-    return {name: table[str(place)] for name, place in places.items()}
+def _table(text: TextFile, fields: dict[str, tuple[int, str]], settings: PrepareSettings) -> DelimitedTable:
+    encoding, delimiter = text_encoding(text, settings.encoding), check_delimiter(settings.delimiter or "\t")
+    return DelimitedTable((text,), tuple(fields), delimiter, encoding, quote="")
 
 
 def _inter_files(folder: Path) -> list[Path]:

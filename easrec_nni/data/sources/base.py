@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -10,30 +10,69 @@ from typing import Protocol
 import pandas as pd
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 
 
+class Table(Protocol):
+    """A table that the engine can read."""
+
+    @property
+    def label(self) -> str:
+        """What errors call it."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Its columns."""
+
+    def relation(self, engine: Engine) -> str:
+        """SQL of its rows, in the order of the file, with columns ``c0``, ``c1``, ... in the order of `names`.
+
+        Raises
+        ------
+        UserError
+            If the files are not what they should be.
+        """
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """A table in memory."""
+
+    label: str
+    frame: pd.DataFrame
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Columns of the frame."""
+        return list(map(str, self.frame.columns))
+
+    def relation(self, engine: Engine) -> str:
+        """Name under which the engine knows the frame."""
+        engine.register("frame", self.frame.set_axis([f"c{place}" for place in range(len(self.names))], axis=1))
+        return "frame"
+
+
 @dataclass(frozen=True)
 class RawLog:
-    """Interactions as they were read, in the order of the file.
+    """Interactions as their source has them, not read yet.
 
     Attributes
     ----------
-    interactions : DataFrame
-        Columns ``user`` and ``item`` (strings, never missing), ``time`` (int64 or float64, finite) and,
-        if the settings ask for a lowest rating, ``rating`` (float64, finite).
+    table : Table
+        The interactions, in the order of the file.
+    columns : mapping of str to int
+        For "user", "item", "time" and, if the settings ask for a lowest rating, "rating": the place of the column.
     features : dict of str to DataFrame
         For each item feature, its columns ``item`` and ``value`` (strings): a row for every value of an item.
-    dropped : dict of str to int
-        Rows that the reading left out, by reason.
     notes : tuple of str
-        What else of the files is not used, for the user to read.
+        What of the files is not used, or was decided, for the user to read.
     """
 
-    interactions: pd.DataFrame
+    table: Table
+    columns: Mapping[str, int]
     features: dict[str, pd.DataFrame] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -58,7 +97,7 @@ class Source(Protocol):
         """
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
-        """Read the files that `locate` found.
+        """Say how to read the files that `locate` found: their columns are looked at, and item features read.
 
         Raises
         ------

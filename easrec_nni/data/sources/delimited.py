@@ -1,27 +1,34 @@
-"""Reading named columns of delimited text as strings, with errors that a user understands."""
+"""Delimited text, compressed or not and in any encoding, as a table that the engine reads."""
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
+import duckdb
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine, listed, quoted
 
 _HEADER_LIMIT = 1 << 20
+_BLOCK = 1 << 22
+_LARGEST_LINE_BYTES = 1 << 23
 _LARGEST_MEMBER_BYTES = 4 << 30
-"""A member of an archive is read whole; a small archive can hold one that fills any memory."""
+"""A member of an archive is unpacked; a small archive can hold one that fills any disk."""
+_LINE_ENDS = re.compile("\r\n|\n|\r")
+_PACKED: dict[str, tuple[str, bytes]] = {".gz": ("gzip", b"\x1f\x8b"), ".bz2": ("bz2", b"BZh"), ".zst": ("zstd", b"")}
 
 
 def check_encoding(name: str) -> str:
@@ -53,6 +60,21 @@ def check_delimiter(text: str) -> str:
     return delimiter
 
 
+def check_quote(text: str | None) -> str | None:
+    """Return the character around values; empty for none, None where the rows are to decide.
+
+    Raises
+    ------
+    UserError
+        If it is not a single character.
+    """
+    if text is None or text.lower() == "none":
+        return None if text is None else ""
+    if len(text) != 1 or not text.isascii() or text in "\r\n\0":
+        raise UserError(f"--quote {text!r} is no single character: pass one such as '\"', or none")
+    return text
+
+
 @contextmanager
 def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
     """Turn what reading `label` may raise into a UserError."""
@@ -60,16 +82,38 @@ def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
         yield
     except UserError:
         raise
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise UserError(f"{label} is not {encoding} text: pass its --encoding, such as latin-1") from error
     except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{label} is broken or incomplete ({error}): get the file again") from error
     except FileNotFoundError as error:
         raise UserError(f"no file {label}: check the path") from error
+    except duckdb.Error as error:
+        raise UserError(_explained(label, str(error), encoding)) from error
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        if "UTF8" in str(error) or "UTF-8" in str(error):
-            raise UserError(f"{label} is not {encoding} text: pass its --encoding, such as latin-1") from error
         raise UserError(f"cannot read {label}: {str(error).splitlines()[0][:300]}") from error
+
+
+def _explained(label: str, error: str, encoding: str) -> str:
+    """What an error of the engine says, for the user."""
+    if "unicode" in error.lower() or "utf-8" in error.lower():
+        return f"{label} is not {encoding} text: pass its --encoding, such as latin-1"
+    line = re.search(r"on Line: (\d+)", error)
+    where = f"line {line.group(1)}: " if line else ""
+    columns = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
+    if columns is not None:
+        what = f"Expected {columns.group(1)} columns, got {columns.group(2)}: correct it, or pass another --delimiter"
+    elif "unterminated quote" in error or "invalid state" in error:
+        what = (
+            "a quotation mark is not closed, or text follows a closing one: pass --quote none if they belong to values"
+        )
+    elif "aximum line size" in error:
+        what = f"it is longer than {_LARGEST_LINE_BYTES} bytes: check that the file is a table with ends of lines"
+    elif "Out of Memory" in error:
+        return f"{label} needs more memory than it may have: pass a larger --memory"
+    else:
+        what = " ".join(error.split())[:300]
+    return f"cannot read {label}: {where}{what}"
 
 
 @dataclass(frozen=True)
@@ -82,22 +126,58 @@ class TextFile:
         What errors call it.
     open : callable
         Opens it and returns a binary file.
+    plain : Path or None
+        The file, where it is neither compressed nor in an archive.
     """
 
     label: str
     open: Callable[[], IO[bytes]]
+    plain: Path | None = None
 
     @classmethod
     def at(cls, path: Path) -> TextFile:
-        """The text in a file, which is decompressed if its name ends in ``.gz``."""
-        if path.name.endswith(".gz"):
+        """The text in a file, which is decompressed if its name ends in ``.gz``, ``.bz2`` or ``.zst``."""
+        kind = _PACKED.get(path.suffix, ("", b""))[0]
+        if kind == "gzip":
             return cls(path.name, lambda: gzip.open(path, "rb"))  # type: ignore[arg-type, return-value]
-        return cls(path.name, lambda: path.open("rb"))
+        if kind == "bz2":
+            return cls(path.name, lambda: bz2.open(path, "rb"))
+        if kind == "zstd":
+            return cls(path.name, lambda: pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+        return cls(path.name, lambda: path.open("rb"), path)
 
     @classmethod
     def member(cls, archive: Path, name: str) -> TextFile:
-        """The text in one member of a zip archive, found by its exact name; nothing is extracted."""
+        """The text in one member of a zip archive, found by its exact name."""
         return cls(f"{name} in {archive.name}", lambda: io.BytesIO(_member_bytes(archive, name)))
+
+    def utf8(self, engine: Engine, encoding: str) -> Path:
+        """The text as a file in UTF-8 with ends of lines of one kind: itself, or a copy in the engine's folder."""
+        with readable(self.label, encoding):
+            if self.plain is not None and encoding == "utf-8" and not _to_be_mended(self.plain):
+                return self.plain
+            copy = engine.folder / f"text-{len(list(engine.folder.glob('text-*')))}"
+            with self.open() as stream, copy.open("w", encoding="utf-8", newline="\n") as out:
+                text = io.TextIOWrapper(io.BufferedReader(cast(io.RawIOBase, _Raw(stream))), encoding=encoding)
+                out.write(text.read(_BLOCK).lstrip("\ufeff\n"))
+                while block := text.read(_BLOCK):
+                    out.write(block)
+        return copy
+
+
+class _Raw(io.RawIOBase):
+    """A binary stream of any library as one of Python's."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        block = self._stream.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
 
 
 def _member_bytes(archive: Path, name: str) -> bytes:
@@ -110,6 +190,32 @@ def _member_bytes(archive: Path, name: str) -> bytes:
             raise UserError(f"{archive.name} has no {name}: get the file from its publisher again") from error
         except RuntimeError as error:  # encrypted, or compressed in a way that Python does not know
             raise UserError(f"{name} in {archive.name} cannot be unpacked ({error}): unpack it first") from error
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            yield block + stream.read(1) if block.endswith(b"\r") else block
+
+
+def _to_be_mended(path: Path) -> bool:
+    """Whether a text begins with an empty line, or has ends of lines of several kinds."""
+    lone_feeds = pairs = lone_returns = False
+    for number, block in enumerate(_blocks(path)):
+        if number == 0 and block.removeprefix(codecs.BOM_UTF8).startswith((b"\r", b"\n")):
+            return True
+        returns, feeds = block.count(b"\r"), block.count(b"\n")
+        both = block.count(b"\r\n") if returns else 0
+        pairs, lone_feeds, lone_returns = pairs or both > 0, lone_feeds or feeds > both, lone_returns or returns > both
+    return pairs + lone_feeds + lone_returns > 1
+
+
+def text_encoding(text: TextFile, chosen: str | None) -> str:
+    """The encoding of a text: the chosen one, UTF-16 if it begins with its byte order mark, or else UTF-8."""
+    if chosen is not None:
+        return check_encoding(chosen)
+    with readable(text.label), text.open() as stream:
+        return "utf-16" if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
 
 
 def read_header(text: TextFile, encoding: str) -> str:
@@ -125,77 +231,85 @@ def read_header(text: TextFile, encoding: str) -> str:
         decoded = codecs.getincrementaldecoder(encoding)().decode(raw, final=len(raw) < _HEADER_LIMIT)
     if not decoded.strip("\ufeff \r\n\t\0"):
         raise UserError(f"{text.label} is empty: give a file with a header and interactions")
-    return decoded.lstrip("\ufeff").splitlines()[0]
+    return _LINE_ENDS.split(decoded.lstrip("\ufeff\r\n"), maxsplit=1)[0]
 
 
-def split_header(line: str, delimiter: str, quoted: bool) -> list[str]:
+def split_header(line: str, delimiter: str, quote: bool) -> list[str]:
     """Names of the columns in a header line, without space around them."""
-    if not quoted:
+    if not quote:
         return [name.strip() for name in line.split(delimiter)]
-    return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+    try:
+        return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+    except csv.Error:  # such as a field of more than 128 kB
+        return [line]
 
 
-def read_columns(
-    text: TextFile,
-    wanted: Sequence[int],
-    n_columns: int,
-    *,
-    delimiter: str,
-    encoding: str = "utf-8",
-    header: bool = True,
-    quoted: bool = True,
-) -> pa.Table:
-    """Read columns of a delimited text as strings.
+@dataclass(frozen=True)
+class DelimitedTable:
+    """Texts of the same columns, one after another.
 
-    Parameters
+    Attributes
     ----------
-    text : TextFile
-        The text to read.
-    wanted : sequence of int
-        Places of the columns to read, counted from 0.
-    n_columns : int
+    texts : tuple of TextFile
+        The texts.
+    names : tuple of str
         Columns that every row must have.
-    delimiter, encoding : str
-        One character, and a text encoding.
+    delimiter : str
+        What separates them.
+    encoding : str
+        Encoding of all texts.
     header : bool
-        Whether the first row is a header.
-    quoted : bool
-        Whether ``"`` quotes values (which may then have delimiters and ends of lines in them).
-
-    Returns
-    -------
-    pyarrow.Table
-        One string column for each of `wanted`, called by its place ("0", "1", ...).
-
-    Raises
-    ------
-    UserError
-        If a row has another number of columns, the text is not in that encoding, or has no rows.
+        Whether the first line of each text has the names.
+    quote : str or None
+        Character around values that may have delimiters and ends of lines in them; empty for none, and None decides
+        by what the rows have.
     """
-    names = [str(place) for place in wanted]
-    label = text.label
-    with readable(label, encoding), text.open() as stream:
-        try:
-            table = arrow_csv.read_csv(
-                pa.PythonFile(stream, mode="r"),
-                read_options=arrow_csv.ReadOptions(
-                    column_names=[str(place) for place in range(n_columns)],
-                    skip_rows=int(header),
-                    encoding=encoding,
-                    block_size=1 << 23,
-                ),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    include_columns=names, column_types={name: pa.string() for name in names}
-                ),
+
+    texts: tuple[TextFile, ...]
+    names: tuple[str, ...]
+    delimiter: str
+    encoding: str = "utf-8"
+    header: bool = True
+    quote: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Name of the first text."""
+        return self.texts[0].label
+
+    def relation(self, engine: Engine) -> str:
+        """SQL that reads all texts, every column as a string."""
+        paths = [str(text.utf8(engine, self.encoding)) for text in self.texts]
+        with readable(self.label, self.encoding):
+            return self._choose_quotes(engine, paths)
+
+    def _choose_quotes(self, engine: Engine, paths: Sequence[str]) -> str:
+        if self.quote is not None or not any(b'"' in block for path in paths for block in _blocks(Path(path))):
+            return self._sql(paths, self.quote or "", self.quote or "")
+        counts: dict[str, int] = {}
+        failures: list[duckdb.Error] = []
+        for quote, escape in (('"', '"'), ('"', "\\"), ("", "")):
+            sql = self._sql(paths, quote, escape)
+            if escape == "\\" and counts:
+                continue
+            try:
+                counts[sql] = engine.row(f"SELECT count(*) FROM {sql}")[0]
+            except duckdb.InvalidInputException as error:
+                failures.append(error)
+        if not counts:
+            raise failures[0]
+        if len(set(counts.values())) > 1:
+            with_quotes, without = counts.values()
+            raise UserError(
+                f"{self.label} has {with_quotes} rows if quotation marks enclose values and {without} if they belong "
+                """to them: pass --quote '"' for the first or --quote none for the second"""
             )
-        except pa.ArrowInvalid as error:
-            # Both say that there is no row below the header; the second if the header's line has no end.
-            if not any(sign in str(error) for sign in ("Empty CSV", "Could not skip initial")):
-                raise
-            table = pa.table({name: pa.array([], pa.string()) for name in names})
-    if table.num_rows == 0:
-        raise UserError(f"{label} has no interactions{' below its header' if header else ''}: give a complete file")
-    return table
+        return next(iter(counts))
+
+    def _sql(self, paths: Sequence[str], quote: str, escape: str) -> str:
+        columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(self.names)))
+        return (
+            f"read_csv({listed(paths)}, columns = {{{columns}}}, auto_detect = false, header = false, "
+            f"skip = {int(self.header)}, delim = {quoted(self.delimiter)}, quote = {quoted(quote)}, "
+            f"escape = {quoted(escape)}, strict_mode = true, max_line_size = {_LARGEST_LINE_BYTES})"
+        )

@@ -11,8 +11,7 @@ from easrec_nni.data.download import DownloadError, fetch
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog, find_file
-from easrec_nni.data.sources.columns import clean_log
-from easrec_nni.data.sources.delimited import TextFile, read_columns
+from easrec_nni.data.sources.delimited import DelimitedTable, TextFile
 
 _FILE = "loc-gowalla_totalCheckins.txt.gz"
 _URL = f"https://snap.stanford.edu/data/{_FILE}"
@@ -43,6 +42,6 @@ class GowallaSource:
         """Read the check-ins."""
         if settings.min_rating is not None:
             raise UserError("gowalla has no ratings: leave out --min-rating")
-        reporter.step(f"reading {files[0].name}")
-        table = read_columns(TextFile.at(files[0]), [0, 1, 4], 5, delimiter="\t", header=False, quoted=False)
-        return clean_log(files[0].name, table["0"], table["4"], table["1"], None, settings)
+        names = ("user", "check-in time", "latitude", "longitude", "location id")
+        table = DelimitedTable((TextFile.at(files[0]),), names, "\t", header=False, quote="")
+        return RawLog(table, {"user": 0, "item": 4, "time": 1})

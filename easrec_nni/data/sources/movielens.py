@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,8 +15,7 @@ from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.atomic import AtomicSource, is_atomic, read_inter, read_items
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.data.sources.columns import clean_log
-from easrec_nni.data.sources.delimited import TextFile, read_columns, readable
+from easrec_nni.data.sources.delimited import DelimitedTable, TextFile, readable
 
 _URL = "https://files.grouplens.org/datasets/movielens/{}.zip"
 _WHEEL = "recbole-1.2.1-py3-none-any.whl"
@@ -72,21 +71,21 @@ class MovieLensSource:
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
         """Read ratings and movies from whichever form the files have."""
-        reporter.step(f"reading {files[0].name}")
         if is_atomic(files[0]):
             return _movies_as_published(AtomicSource().read(files, settings, reporter))
         if files[0].suffix == ".whl":
             log = read_inter(TextFile.member(files[0], f"{_WHEEL_STEM}.inter"), settings)
             features, notes = read_items(TextFile.member(files[0], f"{_WHEEL_STEM}.item"), settings)
-            return _movies_as_published(RawLog(log.interactions, features, log.dropped, notes))
+            return _movies_as_published(replace(log, features=features, notes=notes))
         if files[0].suffix == ".zip":
             texts = [TextFile.member(files[0], f"{self.name}/{name}") for name in (self.ratings, self.movies)]
         else:
             texts = [TextFile.at(file) for file in files]
-        log = self._read_ratings(texts[0], settings)
+        with texts[0].open():  # nothing is read if it is not there
+            log = self._read_ratings(texts[0], settings)
         if len(texts) == 1:
-            return RawLog(log.interactions, dropped=log.dropped, notes=(f"no {self.movies}: movies have no features",))
-        return RawLog(log.interactions, read_movies(texts[1]), log.dropped)
+            return replace(log, notes=(f"no {self.movies}: movies have no features",))
+        return replace(log, features=read_movies(texts[1]))
 
     def _download(self, reporter: Reporter) -> Path:
         archive = f"{self.name}.zip"
@@ -112,15 +111,10 @@ class MovieLensSource:
         )
 
     def _read_ratings(self, text: TextFile, settings: PrepareSettings) -> RawLog:
-        # "::" separates the columns of ratings.dat, so every second column between single colons is empty.
-        delimiter, step = ("\t", 1) if self.ratings == "u.data" else (":", 2)
-        user, item, rating, time = (place * step for place in range(4))
-        wanted = [user, item, time] + [rating] * (settings.min_rating is not None)
-        table = read_columns(
-            text, sorted(wanted), 3 * step + 1, delimiter=delimiter, encoding="latin-1", header=False, quoted=False
-        )
-        ratings = table[str(rating)] if settings.min_rating is not None else None
-        return clean_log(text.label, table[str(user)], table[str(item)], table[str(time)], ratings, settings)
+        columns = {"user": 0, "item": 1, "time": 3} | ({"rating": 2} if settings.min_rating is not None else {})
+        delimiter = "\t" if self.ratings == "u.data" else "::"
+        names = ("user id", "movie id", "rating", "timestamp")
+        return RawLog(DelimitedTable((text,), names, delimiter, "latin-1", header=False, quote=""), columns)
 
 
 def read_movies(text: TextFile) -> dict[str, pd.DataFrame]:
@@ -184,7 +178,7 @@ def _movies_as_published(log: RawLog) -> RawLog:
             found = titled.assign(value=titled["value"].str.extract(_YEAR.pattern, expand=False)).dropna()
             missing = found[~found["item"].isin(result["release_year"]["item"])]
             result["release_year"] = pd.concat([result["release_year"], missing], ignore_index=True)
-    return RawLog(log.interactions, result, log.dropped, log.notes)
+    return replace(log, features=result)
 
 
 ML_100K = MovieLensSource(

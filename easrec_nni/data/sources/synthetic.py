@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
-from easrec_nni.data.sources.base import RawLog
+from easrec_nni.data.sources.base import FrameTable, RawLog
 
 # Log-normal spread of the sequences' lengths: half the users have 18 interactions or fewer where the mean is 31.
 _LENGTH_SPREAD = 1.1
@@ -72,8 +72,12 @@ class SyntheticSource:
         reporter.step(f"drawing {self.interactions} interactions")
         users, items, times = draw_log(self.users, self.items, self.interactions, self.least, settings.seed)
         columns = {"user": _names("user", self.users)[users], "item": _names("item", self.items)[items]}
+        frame = pd.DataFrame(
+            {name: pd.Series(values, dtype="str") for name, values in columns.items()} | {"time": times}
+        )
         return RawLog(
-            pd.DataFrame({name: pd.Series(values, dtype="str") for name, values in columns.items()} | {"time": times}),
+            FrameTable(self.name, frame),
+            {"user": 0, "item": 1, "time": 2},
             notes=("this log is synthetic: drawn by chance, for measurements of time and memory",),
         )
 

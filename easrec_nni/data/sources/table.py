@@ -6,22 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
 from pyarrow import parquet
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine, identifier, quoted
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.data.sources.columns import clean_log
 from easrec_nni.data.sources.delimited import (
+    DelimitedTable,
     TextFile,
     check_delimiter,
-    check_encoding,
-    read_columns,
+    check_quote,
     read_header,
     readable,
     split_header,
+    text_encoding,
 )
 
 _GUESSES = {
@@ -59,9 +59,9 @@ class TableSource:
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
         """Read the columns of users, items and times, and ratings where they are needed."""
-        reporter.step(f"reading {files[0].name}")
         if files[0].suffix in _PARQUET:
-            return _read_parquet(files[0], settings)
+            table = ParquetTable.at(files[0])
+            return RawLog(table, choose_columns(table.names, settings, table.label))
         return read_table(TextFile.at(files[0]), settings)
 
 
@@ -85,17 +85,15 @@ def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:
     UserError
         If a column is not found, with the columns that are there, and as for `clean_log`.
     """
-    encoding = check_encoding(settings.encoding or "utf-8")
+    encoding = text_encoding(text, settings.encoding)
     header = read_header(text, encoding)
     if settings.delimiter is not None:
         delimiter = check_delimiter(settings.delimiter)
     else:
-        delimiter = max(_DELIMITERS, key=lambda each: len(split_header(header, each, quoted=True)))
-    names = split_header(header, delimiter, quoted=True)
-    places = choose_columns(names, settings, text.label)
-    table = read_columns(text, sorted(set(places.values())), len(names), delimiter=delimiter, encoding=encoding)
-    columns = {role: table[str(place)] for role, place in places.items()}
-    return clean_log(text.label, columns["user"], columns["item"], columns["time"], columns.get("rating"), settings)
+        delimiter = max(_DELIMITERS, key=lambda each: len(split_header(header, each, quote=True)))
+    names = split_header(header, delimiter, quote=settings.quote is None)
+    table = DelimitedTable((text,), tuple(names), delimiter, encoding, quote=check_quote(settings.quote))
+    return RawLog(table, choose_columns(names, settings, text.label))
 
 
 def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) -> dict[str, int]:
@@ -144,12 +142,25 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     return places
 
 
-def _read_parquet(path: Path, settings: PrepareSettings) -> RawLog:
-    with readable(path.name):
-        names = parquet.read_schema(path).names
-        places = choose_columns(names, settings, path.name)
-        table: pa.Table = parquet.read_table(path, columns=sorted({names[place] for place in places.values()}))
-    if table.num_rows == 0:
-        raise UserError(f"{path.name} has no interactions: give a complete file")
-    columns = {role: table[names[place]] for role, place in places.items()}
-    return clean_log(path.name, columns["user"], columns["item"], columns["time"], columns.get("rating"), settings)
+@dataclass(frozen=True)
+class ParquetTable:
+    """A Parquet file."""
+
+    path: Path
+    names: tuple[str, ...]
+
+    @classmethod
+    def at(cls, path: Path) -> ParquetTable:
+        """The table in a file, of which the columns' names are read."""
+        with readable(path.name):
+            return cls(path, tuple(parquet.read_schema(path).names))
+
+    @property
+    def label(self) -> str:
+        """Name of the file."""
+        return self.path.name
+
+    def relation(self, engine: Engine) -> str:
+        """SQL that reads the file."""
+        columns = ", ".join(f"{identifier(name)} AS c{place}" for place, name in enumerate(self.names))
+        return f"(SELECT {columns} FROM read_parquet({quoted(str(self.path))}))"

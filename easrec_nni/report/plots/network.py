@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from matplotlib.patches import Rectangle
+
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.figures import ACCENT, INK, MUTED, Picture, new_figure, picture
 
@@ -78,8 +80,6 @@ def _layer(axes: Axes, level: float, number: int, architecture: Architecture) ->
 
 def _line(axes: Axes, level: float, text: str, kept: int, total: int, colour: str) -> None:
     """A bar of the width that is kept, in the outline of the whole."""
-    from matplotlib.patches import Rectangle
-
     corner = (LEFT, level - BAR / 2)
     axes.add_patch(Rectangle(corner, WIDTH * kept / total, BAR, color=colour, alpha=0.75, linewidth=0))
     axes.add_patch(Rectangle(corner, WIDTH, BAR, fill=False, edgecolor=MUTED, linewidth=0.8, linestyle=":"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+import matplotlib
+from matplotlib.ticker import MaxNLocator
+
 from easrec_nni.common.figures import MUTED, Picture, new_figure, picture, tidy
 from easrec_nni.report.histories import Curves, mean_curve
 from easrec_nni.report.plots.searching import percent_label
@@ -79,9 +82,6 @@ def _above_lowest(means: Mapping[str, Mapping[float, float]]) -> dict[str, dict[
 
 
 def _draw(axes: Axes, means: Mapping[str, Mapping[float, float]], colours: str, warmup: float) -> None:
-    import matplotlib
-    from matplotlib.ticker import MaxNLocator
-
     colour = matplotlib.colormaps[colours]
     for index, (option, curve) in enumerate(means.items()):
         shade = 0.85 * index / max(1, len(means) - 1)

@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import MaxNLocator
+
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.figures import INK, MUTED, Picture, new_figure, picture, tidy
 from easrec_nni.report.histories import Curves, mean_curve
+from search_spaces.config import parse_candidate_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,8 +63,6 @@ def entropy_plot(entropies: Mapping[str, Curves], options: Mapping[str, int], na
 
 
 def _lines(axes: Axes, groups: Mapping[str, Curves]) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     for index, found in enumerate(groups.values()):
         colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
         for points in found.values():
@@ -157,7 +158,5 @@ def _bars(axes: Axes, seeds: Sequence[Mapping[str, float]], colour: str) -> dict
 
 def percent_label(label: str) -> str:
     """``hidden25_inner50`` as ``25 %, 50 %``."""
-    from search_spaces.config import parse_candidate_label
-
     hidden, inner = parse_candidate_label(label)
     return f"{100 * hidden:g} %, {100 * inner:g} %"

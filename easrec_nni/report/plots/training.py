@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from matplotlib.ticker import MaxNLocator
+
 from easrec_nni.common.figures import INK, Picture, look_of, new_figure, picture
 from easrec_nni.report.histories import Curves, mean_curve
 
@@ -53,8 +55,6 @@ def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: s
 
 
 def _panel(axes: Axes, found: Curves, colour: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
     for points in found.values():
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.5)
     axes.plot(*zip(*mean_curve(found), strict=True), color=colour, linewidth=1.8)

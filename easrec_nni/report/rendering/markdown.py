@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from easrec_nni.common.figures import Picture
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.report.composing import SectionContent
 from easrec_nni.report.content import Block, Column, Entry, Listing, Paragraph, Table
 
@@ -62,14 +63,14 @@ def _block(block: Block) -> str:
 def _table(table: Table) -> str:
     numeric = [any(_value(row.entries.get(column.key)) is not None for row in table.rows) for column in table.columns]
     headings = [escape_markdown(table.first), *(_heading(column) for column in table.columns)]
-    lines = [f"**{escape_markdown(table.title)}**", ""]
-    lines += [_line(headings), "|" + "|".join(["---", *("---:" if each else "---" for each in numeric)]) + "|"]
-    for part, rows in groupby(table.rows, lambda row: row.group):
+    rows: list[list[str]] = []
+    for part, members in groupby(table.rows, lambda row: row.group):
         if part:
-            lines.append(_line([f"*{escape_markdown(part)}*", *("" for _ in table.columns)]))
-        for row in rows:
+            rows.append([f"*{escape_markdown(part)}*", *("" for _ in table.columns)])
+        for row in members:
             entries = [_entry(row.entries.get(column.key), column) for column in table.columns]
-            lines.append(_line([escape_markdown(row.name), *entries]))
+            rows.append([escape_markdown(row.name), *entries])
+    lines = [f"**{escape_markdown(table.title)}**", "", markdown_table(headings, rows, [False, *numeric])]
     for note in table.notes:
         lines += ["", escape_markdown(note)]
     return "\n".join(lines)
@@ -93,7 +94,3 @@ def _entry(entry: Entry | None, column: Column) -> str:
         text = f"*{text}*"
     star = "★" if entry.star else ""
     return f"{text}{star}" + (f" {escape_markdown(entry.spread)}" if entry.spread else "")
-
-
-def _line(entries: Sequence[str]) -> str:
-    return "| " + " | ".join(entries) + " |"

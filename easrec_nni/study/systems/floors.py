@@ -21,7 +21,7 @@ def _popularity(dataset: Dataset) -> nn.Module:
 
 
 def _item_knn(dataset: Dataset) -> nn.Module:
-    from easrec_nni.study.systems.item_knn import ItemKNN
+    from easrec_nni.study.systems.item_knn import ItemKNN  # here: `easrec systems` need not wait for torch
 
     return ItemKNN(dataset)
 

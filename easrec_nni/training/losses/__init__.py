@@ -38,9 +38,7 @@ LOSSES: dict[str, type[ItemLoss]] = {
 """Losses by the name that settings give them."""
 
 
-def make_loss(
-    name: str, n_items: int, gbce_t: float = 0.75, label_smoothing: float = 0.0, horizon: int = 1, decay: float = 0.5
-) -> ItemLoss:
+def make_loss(name: str, n_items: int, gbce_t: float = 0.75) -> ItemLoss:
     """The loss of a name, for a catalogue.
 
     Parameters
@@ -57,6 +55,4 @@ def make_loss(
     >>> make_loss("gbce", 100, 0.5)
     GeneralisedCrossEntropy(n_items=100, t=0.5)
     """
-    if name == "softmax":
-        return Softmax(n_items, label_smoothing, horizon, decay)
     return GeneralisedCrossEntropy(n_items, gbce_t) if name == "gbce" else LOSSES[name](n_items)

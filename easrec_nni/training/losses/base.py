@@ -22,9 +22,6 @@ class ItemLoss(ABC):
     needs_negatives = True
     """Whether batches must carry items to compare the targets with."""
 
-    horizon = 1
-    """Next items of a position that are targets together."""
-
     def __init__(self, n_items: int) -> None:
         self.n_items = n_items
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
@@ -35,9 +33,6 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
     else:
         real = batch.targets != 0
         states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
-        if loss.horizon > 1:
-            shifted = [F.pad(batch.targets[:, k:], (0, k))[real] for k in range(min(loss.horizon, real.shape[1]))]
-            targets = torch.stack(shifted, dim=1)
     # Padding has no vector: left out instead of masked, and so nothing is computed for it.
     mean = loss(network, states, targets, batch.negatives)
     return mean if batch.weight == 1 else batch.weight * mean

@@ -27,24 +27,9 @@ class Softmax(ItemLoss):
 
     needs_negatives = False
 
-    def __init__(self, n_items: int, label_smoothing: float = 0.0, horizon: int = 1, decay: float = 0.5) -> None:
-        super().__init__(n_items)
-        self.label_smoothing, self.horizon, self.decay = label_smoothing, horizon, decay
-
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """The mean over all states; negatives are not looked at, as every other item is one."""
-        items = network.item_vectors()
-        if self.label_smoothing == 0 and targets.dim() == 1:
-            return item_cross_entropy(states, items, targets - 1)
-        targets = targets if targets.dim() == 2 else targets[:, None]
-        weights = (targets != 0) * self.decay ** torch.arange(targets.shape[1], device=targets.device)
-        weights = weights / weights.sum(1, keepdim=True)
-        # The cross entropy to a mixture is that to the first target, plus what the first is scored above the mixture.
-        chosen = items[(targets - 1).clamp_min(0)]  # [positions, horizon, d]
-        smooth = self.label_smoothing
-        mixture = (1 - smooth) * (weights[:, :, None] * chosen).sum(1) + smooth * items.mean(0)
-        above = (states.float() * (chosen[:, 0] - mixture)).sum(1).mean()
-        return item_cross_entropy(states, items, targets[:, 0] - 1) + above
+        return item_cross_entropy(states, network.item_vectors(), targets - 1)
 
 
 def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
@@ -75,7 +60,8 @@ def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor
     tensor(1.6094)
     """
     count = states.shape[0] * items.shape[0]
-    if torch.is_autocast_enabled(states.device.type) and count <= LARGEST_CHUNK_SCORES:  # chunks know no bfloat16
+    if torch.is_autocast_enabled(states.device.type) and count <= LARGEST_CHUNK_SCORES:
+        # In chunks torch makes the products in float32: three times the time on a CPU that knows bfloat16.
         return F.cross_entropy((states @ items.T).float(), targets)
     if count <= LARGEST_SCORES:
         return F.cross_entropy(states @ items.T, targets)

@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import torch.distributed as dist
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.threads import thread_environment
 from easrec_nni.training.parallel import group
 
 __all__ = ["Job", "side_by_side"]
@@ -38,7 +39,7 @@ class Job(TypedDict):
     architecture: str | None
     weights: str | None
     refit_epochs: NotRequired[int]
-    refit_through: NotRequired[Literal["valid", "test"]]
+    all_data_epochs: NotRequired[int]
 
 
 @contextmanager
@@ -96,7 +97,7 @@ class _Helpers:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             environment[name] = os.environ.setdefault(name, "lo")
-        environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
+        environment |= thread_environment(torch.get_num_threads())
         for number in range(1, self.devices):
             command = [sys.executable, "-m", self.worker, str(self.folder), str(number)]
             command.append(str(self.devices))

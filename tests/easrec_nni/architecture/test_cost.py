@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from easrec_nni.architecture.cost import UncountedOperatorError, architecture_co
 from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label
 from search_spaces import attention as attention_module
 from search_spaces.attention import ATTENTIONS, CHUNK
+from search_spaces.config import BIDIRECTIONAL_ONLY
 
 N_ITEMS = 30
 SPACE: dict[str, Any] = {"n_items": N_ITEMS, "max_length": 10, "hidden": 16, "inner": 32, "heads": 2, "layers": 3}
@@ -22,22 +24,23 @@ FULL: dict[str, dict[str, Any]] = {"default": {}}
 # ... and others with a few.
 FEW: dict[str, Any] = {"layers": 2, "hidden_pruning": [0, 0.5], "inner_pruning": [0.25]}
 SPACES: dict[str, dict[str, Any]] = {
+    f"{attention}, {direction}, {length} positions": {
+        "attention": attention,
+        "direction": direction,
+        "max_length": length,
+        "gate_layers": place % 3,
+    }
+    for place, (attention, length) in enumerate(product(ATTENTIONS, (10, 2 * CHUNK + 3)))
+    for direction in ("causal", "bidirectional")
+    if not (direction == "causal" and attention in BIDIRECTIONAL_ONLY) and (direction == "causal" or length == 10)
+}
+SPACES |= {
     "paper": {"direction": "bidirectional", "key_norm": "column"},
     "gates from layer 1": {"gates_from": 1, "direction": "bidirectional"},
     "one dense layer": {"gate_layers": 1},
     "no gates": {"gate_layers": 0, "key_norm": "column"},
-    "softmax": {"attention": "softmax"},
-    "softmax, bidirectional": {"attention": "softmax", "direction": "bidirectional", "gate_layers": 0},
-    "longer than a chunk": {"max_length": 2 * CHUNK + 3},
     "longer than a chunk, column": {"max_length": CHUNK + 1, "key_norm": "column", "positions": "none"},
-    "elu": {"attention": "elu"},
-    "elu, longer than a chunk": {"attention": "elu", "max_length": 2 * CHUNK + 3, "gate_layers": 0},
-    "elu, bidirectional": {"attention": "elu", "direction": "bidirectional"},
-    "efficient": {"attention": "efficient", "gate_layers": 1},
-    "efficient, longer than a chunk": {"attention": "efficient", "max_length": CHUNK + 1},
-    "efficient, bidirectional": {"attention": "efficient", "direction": "bidirectional"},
-    "linformer": {"attention": "linformer", "direction": "bidirectional", "linformer_rank": 4},
-    "linformer of full rank": {"attention": "linformer", "direction": "bidirectional", "gate_layers": 0},
+    "linformer of low rank": {"attention": "linformer", "direction": "bidirectional", "linformer_rank": 4},
     "masked": {"attention": "softmax", "objective": "masked", "direction": "bidirectional"},
     "masked, linformer": {"attention": "linformer", "objective": "masked", "direction": "bidirectional"},
     "core": {"head": "core", "gate_layers": 0},
@@ -247,7 +250,11 @@ def test_counting_leaves_random_numbers_alone() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("options", [{}, FEW | {"min_depth": 2}, FEW | {"attention": "softmax"}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, FEW | {"min_depth": 2}, *(FEW | {"attention": name, "direction": "bidirectional"} for name in ATTENTIONS)],
+    ids=str,
+)
 def test_table_is_the_cost_over_the_largest(options: dict[str, Any]) -> None:
     config = SpaceConfig(**SPACE | options)
     table = cost_table(config)

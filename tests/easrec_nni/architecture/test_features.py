@@ -12,10 +12,12 @@ import torch
 from safetensors.torch import save_file
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, evaluate, prepare, retrain, search
-from easrec_nni.architecture.features import feature_space_fields, feature_table, set_features
+from easrec_nni.architecture.feature_tables import feature_table, set_features
+from easrec_nni.architecture.features import feature_space_fields
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
-from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.systems import SYSTEMS
 from search_spaces import EASRecSpace
 
@@ -188,7 +190,7 @@ def test_a_network_takes_only_the_features_it_was_made_for(shop: Dataset) -> Non
 @pytest.mark.parametrize("name", ["sasrecf", "fdsa-linrec"])
 def test_systems_with_features_run_as_cells(name: str, shop: Dataset, tmp_path: Path) -> None:
     base = TrialSettings(data=str(shop.path), space=SPACE, search={"epochs": 1}, retrain={"epochs": 1})
-    result = run_cell(Cell(name, 0), base, tmp_path)
+    result = run_cell(Cell(name, 0), base, tmp_path).as_json()
     assert result["cost"]["parameters"] == _parameters(SYSTEMS[name].settings(base).space_for(shop))
     assert result["choices"] is None
 

@@ -24,12 +24,6 @@ from search_spaces.threads import run_each
 SPACE = {"max_length": 8, "hidden": 16, "inner": 16, "heads": 2, "layers": 2, "inner_pruning": [0, 0.5]}
 
 
-@pytest.fixture
-def request_(tiny_dataset: Dataset) -> BenchRequest:
-    settings = {"data": "tiny", "space": {**SPACE, "hidden_pruning": [0]}, "search": {"batch_size": 8}}
-    return BenchRequest(dataset=str(tiny_dataset.path), settings=settings, threads=1, quick=True, repeats=2)
-
-
 def run(*words: str) -> Any:
     return CliRunner().invoke(build_app(), ["bench", *words])
 
@@ -39,6 +33,7 @@ def test_everything_at_a_small_size(tiny_dataset: Dataset, tmp_path: Path, monke
     sizes = [f"{name}={json.dumps(value)}" for name, value in SPACE.items()]
     words = [str(tiny_dataset.path), "--quick", "--threads", "1", "--target", "0", "--out", str(tmp_path / "out")]
     words += [word for size in sizes for word in ("--set", f"space.{size}")]
+    words += [word for name in ALL for word in ("--only", name)]
     result = run(*words)
     assert result.exit_code == 0, result.output
     document = json.loads((tmp_path / "out" / "bench.json").read_text())["measurements"]
@@ -95,15 +90,6 @@ def test_networks_of_all_names_are_timed(request_: BenchRequest) -> None:
     assert figures["searched"]["parameters"] < figures["unpruned"]["parameters"]
 
 
-def test_a_streams_event_is_set_against_reading_the_history(request_: BenchRequest) -> None:
-    figures = ALL["streaming"].measure(Bench(request_))["unpruned"]
-    assert [point["events"] for point in figures["points"]] == [4, 8]
-    times, update = figures["times_as_fast_as_recomputing"], figures["update_seconds"]
-    slowest = figures["recomputing_seconds"]["max"] / update["min"]
-    assert 0 < times["min"] <= times["median"] <= times["max"] <= slowest
-    assert figures["history"] == 8 and figures["bytes_per_user"] > 0
-
-
 @pytest.mark.slow
 def test_a_measurement_has_a_process_of_its_own(request_: BenchRequest, tmp_path: Path) -> None:
     request = request_.model_copy(update={"quick": False, "allocator": "default"})
@@ -116,6 +102,8 @@ def test_a_measurement_has_a_process_of_its_own(request_: BenchRequest, tmp_path
 def test_what_cannot_be_measured_is_named(tiny_dataset: Dataset, tmp_path: Path) -> None:
     for words, message in (
         ((), "say what to measure on"),
+        (("--only", "evaluation"), "say what to measure on"),
+        ((str(tiny_dataset.path), "--only", "onnx", "--run", "nowhere"), "nowhere/weights.safetensors cannot be read"),
         ((str(tiny_dataset.path), "--only", "matmull"), "no measurement 'matmull'"),
         ((str(tiny_dataset.path), "--allocator", "mine"), "choose from keep, default"),
     ):

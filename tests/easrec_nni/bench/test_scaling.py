@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
-from easrec_nni.bench import scaling as scaling_module
 from easrec_nni.bench.measurement import Bench, BenchRequest
+from easrec_nni.bench.own_process import in_own_process
 from easrec_nni.bench.plots import scaling_plot
-from easrec_nni.bench.point import Order, in_own_process, measure_point
+from easrec_nni.bench.point import measure_point
 from easrec_nni.bench.scaling import AXES, fitted_slope
+from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from search_spaces import SpaceConfig
@@ -19,10 +21,9 @@ from search_spaces import SpaceConfig
 FIXED = {"min_depth": 1, "layers": 1, "hidden_pruning": [0], "inner_pruning": [0], "hidden": 8, "inner": 8, "heads": 2}
 
 
-def order(**changes: object) -> Order:
+def order(**changes: object) -> dict[str, Any]:
     config = SpaceConfig(n_items=20, max_length=6, **FIXED).model_dump(mode="json")
-    values = {"config": config, "users": 3, "sequences": 2, "positions": 4, "repeats": 2, "threads": 1, **changes}
-    return Order(**values)  # type: ignore[arg-type]
+    return {"config": config, "users": 3, "sequences": 2, "positions": 4, "repeats": 2, **changes}
 
 
 def test_slope_is_numpys() -> None:
@@ -39,7 +40,7 @@ def test_no_slope_of_one_size_or_of_nothing() -> None:
 
 
 def test_a_point_tells_time_and_memory() -> None:
-    figures = measure_point(order())
+    figures = measure_point(**order())
     assert figures["training_positions"] == 8
     assert figures["training_step_seconds"]["min"] > 0 and figures["inference_seconds_per_user"]["min"] > 0
     assert figures["training_memory_bytes"] >= 0
@@ -51,38 +52,44 @@ def test_memory_of_a_point_is_its_own() -> None:
     large = order(
         config=SpaceConfig(n_items=2000, max_length=200, **FIXED).model_dump(mode="json"), sequences=20, positions=200
     )
-    assert in_own_process(large)["training_memory_bytes"] > 30e6
+    assert in_own_process(measure_point, large, threads=1, allocator="keep")["training_memory_bytes"] > 30e6
 
 
 def test_a_point_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
-    with pytest.raises(UserError, match="could not be measured \\(code 1\\)"):
-        in_own_process(order())
+    with pytest.raises(UserError, match="measure_point cannot be measured: its process ended with code 1"):
+        in_own_process(measure_point, order(), threads=1, allocator="keep")
+
+
+def test_a_process_that_the_system_killed_hints_at_memory() -> None:
+    with pytest.raises(UserError, match="its process ended with code -9: is there enough memory"):
+        LineProcess("large", ["/bin/sh", "-c", "kill -9 $$"], {})
 
 
 def test_axes_vary_one_size_each(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Time that is made up as N² has slope 2, and so have the parts that are measured by position."""
-    orders: list[Order] = []
+    orders: list[dict[str, Any]] = []
 
-    def pretend(order: Order) -> dict[str, object]:
+    def pretend(_: Bench, function: object, **order: Any) -> dict[str, object]:
+        assert function is measure_point
         orders.append(order)
-        n = order.config["max_length"]
-        positions = order.sequences * order.positions
+        n = order["config"]["max_length"]
+        positions = order["sequences"] * order["positions"]
         spread = {"median": n**2.0, "min": 1.0, "max": 1.0}
         return {
             "inference_seconds_per_user": spread,
-            "training_step_seconds": {"median": float(order.sequences * n**2), "min": 1.0, "max": 1.0},
+            "training_step_seconds": {"median": float(order["sequences"] * n**2), "min": 1.0, "max": 1.0},
             "training_positions": positions,
             "training_memory_bytes": 7,
             "executed_madds_per_user": n,
         }
 
-    monkeypatch.setattr(scaling_module, "in_own_process", pretend)
+    monkeypatch.setattr(Bench, "in_own_process", pretend)
     request = BenchRequest(dataset=str(tiny_dataset.path), settings={"data": "tiny"}, threads=1)
     figures = AXES[0].measure(Bench(request))
     assert figures["slopes"] == {"inference": 2.0, "training": 2.0, "training_memory": 0.0, "madds": 1.0}
-    assert [each.config["max_length"] for each in orders] == list(AXES[0].values)
-    assert all(each.config["layers"] == 4 and each.sequences * each.positions <= 8192 for each in orders)
+    assert [each["config"]["max_length"] for each in orders] == list(AXES[0].values)
+    assert all(each["config"]["layers"] == 4 and each["sequences"] * each["positions"] <= 8192 for each in orders)
     drawn = scaling_plot([figures])
     assert "slope 2.00" in drawn.svg and drawn.png.startswith(b"\x89PNG")
 

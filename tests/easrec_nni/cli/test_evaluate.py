@@ -17,7 +17,7 @@ from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.cli import evaluate as command_module
 from easrec_nni.cli.main import app
 from easrec_nni.data import PrepareSettings, prepare
-from easrec_nni.evaluation.final import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate_fully
 
 

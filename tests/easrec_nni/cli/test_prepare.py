@@ -77,6 +77,8 @@ def test_options_reach_the_settings(easrec: Call) -> None:
         "rating_column": "time",
         "delimiter": ",",
         "encoding": "ascii",
+        "quote": None,
+        "time_format": None,
         "seed": 4,
         "split": "last:1",
         "evaluate_users": 1000,
@@ -86,7 +88,7 @@ def test_options_reach_the_settings(easrec: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["ml-10k"], "did you mean ml-100k"),
+        (["ml-10k"], "did you mean 'ml-100k'"),
         (["missing.csv"], "neither a dataset nor an existing file"),
         (["log.csv", "--item-column", "x"], "its columns are 'user', 'item', 'time'"),
         (["log.csv", "--encoding", "x"], "unknown encoding"),

@@ -101,7 +101,7 @@ def test_bad_settings(case: str, tmp_path: Path) -> None:
 
 def test_paths_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="'ml-10k' is neither .* did you mean ml-100k"):
+    with pytest.raises(UserError, match="'ml-10k' is neither .* did you mean 'ml-100k'"):
         prepare("ml-10k")
     with pytest.raises(UserError, match="the names are ml-100k, ml-1m, gowalla, douban"):
         prepare("nothing/of/the/kind.csv")

@@ -64,7 +64,7 @@ def change_manifest(folder: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 2}, "has format version 2, this toolkit reads 1"),
+        ({"format_version": 3}, "has format version 3, this toolkit reads 1 and 2"),
         ({"surprise": 1}, "manifest in .* is damaged"),
         ({"counts": 3}, "manifest in .* is damaged"),
         ({"features": [{"name": "../../secret", "values": 1, "items_without": 0}]}, "manifest in .* is damaged"),
@@ -92,8 +92,11 @@ DAMAGES: dict[str, tuple[str, Any]] = {
     "descending offsets": ("offsets.npy", lambda array: np.concatenate([array[:1], array[2:0:-1], array[3:]])),
     "late offsets": ("offsets.npy", lambda array: array + 1),
     "short times": ("times.npy", lambda array: array[:-1]),
-    "few users": ("user_ids.npy", lambda array: array[:-1]),
-    "few items": ("item_ids.npy", lambda array: array[:-1]),
+    "few users": ("user_ids.offsets.npy", lambda array: array[:-1]),
+    "few items": ("item_ids.offsets.npy", lambda array: array[:-1]),
+    "ids out of order": ("item_ids.offsets.npy", lambda array: array[::-1]),
+    "ids cut off": ("user_ids.text.npy", lambda array: array[:-1]),
+    "ids of another type": ("user_ids.text.npy", lambda array: array.astype(np.int64)),
     "few negatives": ("negatives/uni100_test.npy", lambda array: array[:, :50]),
 }
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from easrec_nni.data.filters import below_rating, duplicate_rows, k_core
+from easrec_nni.data.filters import duplicate_rows, k_core
 
 ROWS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 3)), max_size=60)
 
@@ -34,7 +34,3 @@ def test_duplicates_match_a_set(rows: list[tuple[int, int, int]]) -> None:
         seen.add(row)
     table = np.array(rows, dtype=np.int64).reshape(-1, 3)
     assert duplicate_rows(table[:, 0], table[:, 1], table[:, 2]).tolist() == expected
-
-
-def test_rating_at_the_threshold_stays() -> None:
-    assert below_rating(np.array([2.5, 3.0, 3.5]), 3.0).tolist() == [True, False, False]

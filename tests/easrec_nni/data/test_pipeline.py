@@ -72,7 +72,8 @@ def test_order_matches_a_stable_plain_sort(log: Path, tmp_path: Path) -> None:
 
 def test_files_of_the_folder(log: Path, tmp_path: Path) -> None:
     dataset = prepare(log, tmp_path / "out")
-    names = {"items.npy", "offsets.npy", "times.npy", "user_ids.npy", "item_ids.npy", "manifest.json"}
+    names = {"items.npy", "offsets.npy", "times.npy", "manifest.json"}
+    names |= {f"{ids}.{part}.npy" for ids in ("user_ids", "item_ids") for part in ("offsets", "text")}
     names |= {f"negatives/{name}_{part}.npy" for name in ("pop100", "uni100") for part in ("valid", "test")}
     assert set(content(tmp_path / "out")) == names
     assert {each.name for each in tmp_path.iterdir()} == {"log.csv", "out"}, "no temporary folder is left"
@@ -80,7 +81,7 @@ def test_files_of_the_folder(log: Path, tmp_path: Path) -> None:
     assert isinstance(dataset.items, np.memmap) and not dataset.items.flags.writeable
     assert dataset.item_ids[0] == "" and dataset.items.min() == 1 and dataset.items.max() == dataset.n_items
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert str(tmp_path) not in json.dumps(manifest), "a manifest can be shared"
 
 

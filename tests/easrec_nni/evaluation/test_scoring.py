@@ -1,4 +1,4 @@
-"""Evaluation against a loop that ranks one user at a time."""
+"""Evaluation in one pass: modes, memory, cut-offs, ir-measures; the ranks are in ``test_contract_protocols.py``."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.evaluation import scoring as evaluation_module
+from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS as PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate, evaluate_fully, evaluation_batch_size, rank_users
 from easrec_nni.study.systems.item_knn import ItemKNN
 from search_spaces import EASRecSpace, SpaceConfig
-
-PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 
 
 def network_for(dataset: Dataset, **options: Any) -> EASRecSpace:
@@ -34,38 +33,6 @@ def network_for(dataset: Dataset, **options: Any) -> EASRecSpace:
     return network
 
 
-class Coarse(nn.Module):
-    """Scores with many ties, a function of the last item."""
-
-    def __init__(self, n_items: int) -> None:
-        super().__init__()
-        self.n_items = n_items
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return ((torch.arange(self.n_items + 1) * (1 + ids[:, -1:] % 3)) % 4).float()
-
-
-@torch.no_grad()
-def brute_force(network: nn.Module, dataset: Dataset, part: str, protocol: str, max_length: int) -> list[int]:
-    """Rank of each evaluated user's target, one user and one item at a time."""
-    network.eval()
-    ranks = []
-    for row, user in enumerate(dataset.split.test.users):
-        log = dataset.items[dataset.offsets[user] : dataset.offsets[user + 1]].tolist()
-        target = log.pop() if part == "test" else log[-2]
-        history = log if part == "test" else log[:-2]
-        scores = network(torch.tensor([history[-max_length:]]))[0].tolist()
-        if protocol in ("pop100", "pop100_recbole", "uni100"):
-            others = [item for item in dataset.negatives(protocol, part)[row].tolist() if item]
-            assert len(set(others)) == len(others) and target not in others
-        else:
-            others = [item for item in range(1, dataset.n_items + 1) if item != target]
-            if protocol == "unseen":
-                others = [item for item in others if item not in history]
-        ranks.append(1 + sum(scores[item] >= scores[target] for item in others))
-    return ranks
-
-
 def metrics_of(ranks: list[int], k: int, protocol: str) -> dict[str, float]:
     users = len(ranks)
     return {
@@ -73,31 +40,6 @@ def metrics_of(ranks: list[int], k: int, protocol: str) -> dict[str, float]:
         f"mrr@{k}_{protocol}": sum(1 / rank for rank in ranks if rank <= k) / users,
         f"ndcg@{k}_{protocol}": sum(1 / math.log2(1 + rank) for rank in ranks if rank <= k) / users,
     }
-
-
-@pytest.mark.parametrize("kind", ["network", "ties"])
-@pytest.mark.parametrize("part", ["valid", "test"])
-def test_evaluation_is_the_loop_over_users(tiny_dataset: Dataset, part: str, kind: str) -> None:
-    network = network_for(tiny_dataset) if kind == "network" else Coarse(tiny_dataset.n_items)
-    expected: dict[str, float] = {}
-    ranks = rank_users(network, tiny_dataset, part, max_length=6, protocols=PROTOCOLS)
-    for protocol in PROTOCOLS:
-        one_by_one = brute_force(network, tiny_dataset, part, protocol, 6)
-        assert ranks[protocol].tolist() == one_by_one
-        expected |= metrics_of(one_by_one, 5, protocol)
-    found = evaluate(network, tiny_dataset, part, max_length=6, k=5, protocols=PROTOCOLS)
-    assert found == pytest.approx(expected)
-    assert ranks["full"].tolist() != ranks["unseen"].tolist()
-
-
-@pytest.mark.parametrize("part", ["valid", "test"])
-def test_sampled_protocols_rank_against_their_own_negatives(ml100k: Dataset, part: str) -> None:
-    # Where the catalogue is larger than the negatives are many, the two protocols differ, and so do the parts.
-    network = Coarse(ml100k.n_items)
-    ranks = rank_users(network, ml100k, part, protocols=("uni100", "pop100", "pop100_recbole"))
-    for protocol in ranks:
-        assert ranks[protocol].tolist() == brute_force(network, ml100k, part, protocol, 1)
-    assert ranks["pop100"].tolist() != ranks["uni100"].tolist()
 
 
 def test_full_and_pop100_of_the_test_set_are_the_default(tiny_dataset: Dataset) -> None:
@@ -110,22 +52,12 @@ def test_full_and_pop100_of_the_test_set_are_the_default(tiny_dataset: Dataset) 
     assert found != evaluate(network, tiny_dataset, "valid")
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 1000])
-def test_batch_size_does_not_matter(tiny_dataset: Dataset, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = network_for(tiny_dataset)
-    expected = rank_users(network, tiny_dataset, "test", protocols=PROTOCOLS)
-    monkeypatch.setattr(evaluation_module, "evaluation_batch_size", lambda n_items: batch_size)
-    found = rank_users(network, tiny_dataset, "test", protocols=PROTOCOLS)
-    for protocol in PROTOCOLS:
-        assert found[protocol].tolist() == expected[protocol].tolist()
-
-
 @pytest.mark.parametrize("part", ["valid", "test"])
 def test_one_pass_gives_all_cut_offs_and_protocols(tiny_dataset: Dataset, part: str) -> None:
     network, passes = network_for(tiny_dataset), []
     expected: dict[str, float] = {}
     for protocol in PROTOCOLS:
-        one_by_one = brute_force(network, tiny_dataset, part, protocol, 6)
+        one_by_one = rank_users(network, tiny_dataset, part, protocols=[protocol])[protocol].tolist()
         for k in (1, 5, 20):
             expected |= metrics_of(one_by_one, k, protocol)
     network.register_forward_hook(lambda module, inputs, output: passes.append(len(output)))
@@ -159,7 +91,7 @@ def test_real_scores_are_measured_as_by_ir_measures(ml100k: Dataset, protocol: s
         log = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1]].tolist()
         history, target = log[:-1], log[-1]
         scores = model(torch.tensor([history[-50:]]))[0].tolist()
-        if protocol in ("pop100", "pop100_recbole", "uni100"):
+        if protocol not in ("full", "unseen"):
             items = [target, *(int(item) for item in ml100k.negatives(protocol, "test")[row] if item)]
         else:
             known = set(history) if protocol == "unseen" else set()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ from rich.console import Console
 from easrec_nni import Dataset, TrialSettings
 from easrec_nni.data import prepare
 from easrec_nni.experiments.data_checks import check_settings_and_data
+from easrec_nni.experiments.experiment import Trial
 from easrec_nni.experiments.export import choose_trial, describe_score
 from easrec_nni.experiments.file import read_experiment
-from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.manager import free_port, running_experiment
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.tuner_checks import check_tuner
 from easrec_nni.experiments.watching import watch
 from easrec_nni.settings.examples import copy_examples
@@ -38,14 +38,10 @@ SMALL = {"search.epochs": 4, "search.batch_size": 8, "retrain.epochs": 2, "retra
 
 
 @pytest.fixture
-def examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Examples as `easrec init` copies them; NNI keeps its records in a home of the test's own."""
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+def examples(nni_home: Path, tmp_path: Path) -> Path:
+    """Examples as `easrec init` copies them."""
     copy_examples(tmp_path / "examples")
-    yield tmp_path / "examples"
-    for folder in (tmp_path / "home" / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
+    return tmp_path / "examples"
 
 
 @pytest.fixture(scope="module")

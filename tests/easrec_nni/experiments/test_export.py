@@ -19,8 +19,9 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.training_settings import RetrainSettings, TrainingSettings
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
+from easrec_nni.experiments.experiment import Trial, best_trial
 from easrec_nni.experiments.export import choose_trial, export_architecture
-from easrec_nni.experiments.records import Trial, best_trial, find_experiment, list_trials
+from easrec_nni.experiments.records import find_experiment, list_trials
 from search_spaces.config import Choice, SpaceConfig
 
 SPACE = SpaceConfig(n_items=20, hidden=16, inner=32, heads=2, max_length=5)
@@ -237,7 +238,7 @@ def test_a_port_that_another_program_has_is_no_manager(recorded: Callable[..., P
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--experiment", "abcd1243"], ["no experiment 'abcd1243'", "did you mean abcd1234"]),
+        (["--experiment", "abcd1243"], ["no experiment 'abcd1243'", "did you mean 'abcd1234'"]),
         (["--experiment", "../../etc"], ["no experiment"]),
         (["--experiment", ID, "--trial", "zzz"], ["no trial 'zzz'", "0 first SUCCEEDED"]),
         (["--experiment", ID, "--trial", "broken"], ["no architecture.json", "there is no dataset ml-100k"]),

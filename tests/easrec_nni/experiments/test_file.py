@@ -13,17 +13,9 @@ import yaml
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments.file import ExperimentFile, read_experiment
 from easrec_nni.settings.examples import examples_folder
+from tests.experiments import experiment_document
 
-CONFIG: dict[str, Any] = {
-    "experimentName": "tiny",
-    "searchSpace": {"lambda": {"_type": "choice", "_value": [0.0, 1.0]}},
-    "trialCommand": "python3 -m easrec_nni.trial --settings settings.yml",
-    "trialCodeDirectory": ".",
-    "trialConcurrency": 2,
-    "maxTrialNumber": 4,
-    "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
-    "trainingService": {"platform": "local"},
-}
+CONFIG = experiment_document(searchSpace={"lambda": {"_type": "choice", "_value": [0.0, 1.0]}})
 MACHINE = {"host": "worker", "user": "me", "password": "secret"}
 
 Make = Callable[..., ExperimentFile]

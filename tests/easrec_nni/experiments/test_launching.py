@@ -9,9 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,17 @@ from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments import launching
 from easrec_nni.experiments.checks import Finding
+from easrec_nni.experiments.experiment import Experiment
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.gpu_checks import check_gpus
 from easrec_nni.experiments.launching import address_finding, launch, refuse, resume
-from easrec_nni.experiments.manager import experiment_processes, free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, find_experiment, list_trials
+from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
 from search_spaces.config import Choice, SpaceConfig
+from tests.experiments import wait_for
 
 SPACE = SpaceConfig(n_items=20, hidden=16, inner=32, heads=2, max_length=5)
 FOUND = Architecture(choices=Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=2), space=SPACE)
@@ -60,10 +62,8 @@ CONFIG: dict[str, Any] = {
 
 
 @pytest.fixture
-def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
-    """Maker of an experiment's file; NNI keeps its records in a home of the test's own."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (tmp_path / "home").mkdir()
+def make_config(nni_home: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Maker of an experiment's file."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "trial.py").write_text(TRIAL)
 
@@ -73,16 +73,7 @@ def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         config.write_text(yaml.safe_dump({**CONFIG, "searchSpace": space, "maxTrialNumber": len(kinds), **changes}))
         return config
 
-    yield make
-    for folder in (tmp_path / "home" / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 200) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.3)
+    return make
 
 
 def addresses(experiment_id: str) -> set[str]:
@@ -374,11 +365,3 @@ def test_help_has_examples_and_a_warning() -> None:
         "--expose",
     ):
         assert words in output
-
-
-def test_signals_are_given_back() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), launching._signals_interrupt():
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
-    assert signal.getsignal(signal.SIGTERM) is before

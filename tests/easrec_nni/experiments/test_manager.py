@@ -12,11 +12,12 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+import yaml
 from rich.console import Console
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.manager import (
-    experiment_processes,
     experiment_status,
     free_port,
     resume_experiment,
@@ -24,9 +25,11 @@ from easrec_nni.experiments.manager import (
     start_experiment,
     stop_experiment,
 )
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
 from easrec_nni.trial import nni_io as nni_trial_io
+from tests.experiments import experiment_document, wait_for
 
 # A module that needs no torch, for which a trial of this test need not wait.
 TRIAL = """
@@ -50,35 +53,21 @@ if kind == "goes on":
 io.report_final({"default": 0.7, "madds_per_user": 1e6})
 """
 
-CONFIG = """
-experimentName: tiny
-searchSpace: {{kind: {{_type: choice, _value: [{kinds}]}}}}
-trialCommand: python3 trial.py
-trialCodeDirectory: .
-trialConcurrency: 2
-maxTrialNumber: {number}
-tuner: {{name: GridSearch, classArgs: {{optimize_mode: maximize}}}}
-trainingService: {{platform: local}}
-"""
-
 
 @pytest.fixture
-def make_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
-    """Maker of an experiment's file; NNI keeps its records in a home of the test's own."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    (tmp_path / "home").mkdir()
+def make_config(nni_home: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Maker of an experiment's file."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "trial.py").write_text(TRIAL)
 
     def make(*kinds: str) -> Path:
         config = tmp_path / "code" / "tiny.yml"
-        config.write_text(CONFIG.format(kinds=", ".join(kinds), number=len(kinds)))
+        space = {"kind": {"_type": "choice", "_value": list(kinds)}}
+        document = experiment_document(trialCommand="python3 trial.py", maxTrialNumber=len(kinds), searchSpace=space)
+        config.write_text(yaml.safe_dump(document))
         return config
 
-    yield make
-    runs = tmp_path / "home" / "nni-experiments"
-    for folder in runs.glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
+    return make
 
 
 @pytest.fixture
@@ -88,13 +77,6 @@ def taken_port() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.3)
 
 
 def addresses(pid: int) -> set[str]:
@@ -195,7 +177,7 @@ def test_the_first_free_port_is_found(taken_port: int) -> None:
 
 
 def test_the_port_of_an_old_experiment_may_be_anothers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("easrec_nni.experiments.records.request", lambda *_: {"id": "another"})
+    monkeypatch.setattr("easrec_nni.experiments.records.ask", lambda *_: {"id": "another"})
     monkeypatch.setenv("HOME", str(tmp_path))
     home = tmp_path / "nni-experiments"
     (home / "abcd1234").mkdir(parents=True)

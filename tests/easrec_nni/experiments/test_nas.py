@@ -7,10 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import nni
 import pytest
@@ -21,26 +19,22 @@ from typer.testing import CliRunner
 from easrec_nni import Architecture, Dataset, TrialSettings, evaluate
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.cli.main import app
-from easrec_nni.experiments.manager import experiment_processes, stop_experiment
-from easrec_nni.experiments.records import Experiment, find_experiment, list_trials
+from easrec_nni.experiments.processes import experiment_processes
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.trial.nas import ArchitectureEvaluator, DescribedSpace, ShownModelSpace
 from search_spaces import SpaceConfig
+from tests.experiments import SMALL_SPACE
 
-SPACE: dict[str, Any] = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]}
 RETRAIN = {"epochs": 1, "batch_size": 8}
 
 
 @pytest.fixture
-def settings_file(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Settings of a tiny space; NNI keeps its records in a home of the test's own."""
-    (tmp_path / "home").mkdir()
+def settings_file(tiny_dataset: Dataset, nni_home: Path, tmp_path: Path) -> Path:
+    """Settings of a tiny space."""
     (tmp_path / "code").mkdir()
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     file = tmp_path / "code" / "tiny.yml"
-    file.write_text(yaml.safe_dump({"data": str(tiny_dataset.path), "space": SPACE, "retrain": RETRAIN}))
-    yield file
-    for folder in (tmp_path / "home" / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
+    file.write_text(yaml.safe_dump({"data": str(tiny_dataset.path), "space": SMALL_SPACE, "retrain": RETRAIN}))
+    return file
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments import remote_files
-from easrec_nni.experiments.records import Experiment, Trial
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.remote_files import Machine, fetch, trial_machines
 
 PLACE = "worker-7:/home/me/nni-experiments/abcd1234/environments/remote-worker2/trials/t1"

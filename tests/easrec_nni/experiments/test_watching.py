@@ -12,9 +12,9 @@ from rich.console import Console
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments import watching
+from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
 from easrec_nni.experiments.manager import ExperimentStatus
-from easrec_nni.experiments.records import Experiment, Trial
 from easrec_nni.experiments.watching import trials_table, wait_for_first_trial, watch
 
 STARTED = """\

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.report import write_report
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.systems import SYSTEMS
 from search_spaces import SpaceConfig
 

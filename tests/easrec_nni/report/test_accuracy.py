@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.report.accuracy import (
     accuracy_records,
     accuracy_table,
@@ -18,7 +19,6 @@ from easrec_nni.report.accuracy import (
 )
 from easrec_nni.report.composing import compose
 from easrec_nni.report.content import Paragraph, Row, Table
-from easrec_nni.report.documents import PROTOCOLS
 from easrec_nni.report.published import NOT_SHOWN
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import Section, merge_studies

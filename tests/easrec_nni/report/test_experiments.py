@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
-from easrec_nni.experiments.records import Trial
+from easrec_nni.experiments.experiment import Trial
 from easrec_nni.report import experiments, write_report
 from easrec_nni.report.experiments import experiment_content, is_experiment, trial_records
 

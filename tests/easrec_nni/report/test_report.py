@@ -7,12 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from easrec_nni.report.ablations import ablation_records, gate_records, gate_table, published_gate_table
+from easrec_nni.report.ablations import (
+    ablation_records,
+    fixed_gate_records,
+    fixed_gate_table,
+    gate_records,
+    gate_table,
+    published_gate_table,
+)
 from easrec_nni.report.accuracy import compared_systems
 from easrec_nni.report.chapters_runs import provenance_chapter
 from easrec_nni.report.chosen import budget_table, budget_warning, choices_table, typical_cell
 from easrec_nni.report.composing import compose, warnings_of
-from easrec_nni.report.content import Listing, Table
+from easrec_nni.report.content import Listing, Picture, Table
 from easrec_nni.report.differences import difference_records, difference_table, noise_of, reference_of
 from easrec_nni.report.histories import curves, is_one_shot, searched_architectures
 from easrec_nni.report.reading import read_study
@@ -53,6 +60,35 @@ def test_table_v_has_the_gates_in_order_and_what_they_change(write_study: WriteS
     assert ", p " in table.rows[2].entries["change"].spread
     assert [row.entries["change"].star for row in table.rows] == [False, False, True]
     assert records[2]["change_is_told_apart"] is True and records[1]["change_is_told_apart"] is False
+
+
+def test_gates_without_a_search_are_set_against_none(write_study: WriteStudy, tmp_path: Path) -> None:
+    systems = {"unpruned-gamma4": -0.5, "unpruned": 0.5, "unpruned-gates0": 0.5, "easrec": 0.9, "easrec-gates0": 0.9}
+    section = _section(write_study(tmp_path / "s", systems, users=300, seeds=range(5)))
+    records = fixed_gate_records(section)
+    assert [record["system"] for record in records] == ["unpruned-gates0", "unpruned", "unpruned-gamma4"]
+    none, gamma4 = section.system("unpruned-gates0"), section.system("unpruned-gamma4")
+    assert none is not None and gamma4 is not None
+    means = [system.measure("test", "ndcg@10_full") for system in (gamma4, none)]
+    assert records[0]["change"] is None
+    assert records[2]["change"] == pytest.approx(means[0].mean - means[1].mean)  # type: ignore[union-attr]
+    assert [record["change_is_told_apart"] for record in records[1:]] == [False, True]
+    table = fixed_gate_table(records)
+    assert any(column.title == "change to no gates, NDCG@10 full" for column in table.columns)
+    assert "difference to the network without gates" in table.notes[0]
+    # The largest network stands beside EASRec too; the others do not.
+    assert [record["system"] for record in ablation_records(section)] == ["easrec", "unpruned"]
+    assert {"gates", "fixed-gates", "ablations"} <= {chapter.key for chapter in compose(section).chapters}
+
+
+def test_gates_of_one_kind_have_no_chapter(write_study: WriteStudy, tmp_path: Path) -> None:
+    assert fixed_gate_records(_section(write_study(tmp_path / "s", {"unpruned": 0.1, "easrec": 0.1}))) == []
+
+
+def test_the_search_without_warm_up_is_drawn_beside_the_other(write_study: WriteStudy, tmp_path: Path) -> None:
+    content = compose(_section(write_study(tmp_path / "s", {"easrec": 0.1, "easrec-no-warmup": 0.1})))
+    names = [block.name for chapter in content.chapters for block in chapter.blocks if isinstance(block, Picture)]
+    assert "search-options" in names and "search-options-no-warmup" in names
 
 
 def test_ablations_need_something_to_compare(write_study: WriteStudy, tmp_path: Path) -> None:

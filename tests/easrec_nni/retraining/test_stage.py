@@ -22,7 +22,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import prepare
 from easrec_nni.evaluation.scoring import rank_users
 from easrec_nni.searching.stage import SearchResult
-from easrec_nni.training import protocol
+from easrec_nni.training import context
 from easrec_nni.training.history import read_history
 from easrec_nni.training.recorded import recorded_training, with_recorded
 from easrec_nni.training.threads import use_threads
@@ -48,7 +48,7 @@ def by_hand(dataset: Dataset) -> Architecture:
 def searched(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, set[int]]:
     """A search by a share of .8, and the users whose validation targets went into the steps of alpha and beta."""
     trained: set[int] = set()
-    original = protocol.ArchitectureBatches
+    original = context.ArchitectureBatches
 
     class Watched(original):  # type: ignore[misc, valid-type]
         def __iter__(self) -> Any:
@@ -57,7 +57,7 @@ def searched(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) ->
                 yield batch
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "ArchitectureBatches", Watched)
+        patch.setattr(context, "ArchitectureBatches", Watched)
         found = search(tiny_dataset, settings_for(tiny_dataset), tmp_path_factory.mktemp("searched"))
     return found, trained
 
@@ -156,8 +156,8 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
 ) -> None:
     arch = searched[0].supernet.with_name("architecture.json")
     taken = (
-        f"training settings from {arch}: mode causal, history newest, loss gbce, negatives 6, gbce_t 0.5, "
-        "arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
+        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, gbce_t 0.5, "
+        "select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
         "retrain.learning_rate 0.002"
     )
     assert said(arch, tiny_dataset, tmp_path / "a", caplog) == taken
@@ -168,7 +168,13 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
     )
     assert line.endswith("; overridden: history=all, gbce_t=0.1, retrain.epochs=1, retrain.batch_size=9")
     used = json.loads((tmp_path / "b" / "metrics.json").read_text())["settings"]
-    assert used["retrain"] == {**RETRAIN, "epochs": 1, "batch_size": 9, "weights": "inherit"}
+    assert used["retrain"] == {
+        **RetrainSettings().model_dump(),
+        **RETRAIN,
+        "epochs": 1,
+        "batch_size": 9,
+        "weights": "inherit",
+    }
     assert {key: used[key] for key in TRAINING} == {**TRAINING, "history": "all", "gbce_t": 0.1}
 
 
@@ -189,7 +195,10 @@ def test_a_file_without_the_section_is_trained_by_the_defaults(
     by_hand(tiny_dataset).write(tmp_path / "by-hand.json")
     assert "training" not in json.loads((tmp_path / "by-hand.json").read_text())
     line = said(tmp_path / "by-hand.json", tiny_dataset, tmp_path / "out", caplog, "--epochs", "1", "--seed", "4")
-    assert "by-hand.json records none, so as given or by default: mode causal, history all, loss softmax," in line
+    assert (
+        "by-hand.json records none, so as given or by default: mode causal, history all, batch_by sequences, loss softmax,"
+        in line
+    )
     assert "seed 4, retrain.epochs 1, retrain.patience 10," in line
     record = Architecture.read(tmp_path / "out" / "architecture.json").training
     assert record is not None and record.seed == 4

@@ -17,6 +17,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.searching import by_trials as multi_trial
 from easrec_nni.searching.candidates import epoch_cost, log_linear_reward
 from easrec_nni.searching.stage import SearchResult
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.history import read_history
 from search_spaces import EASRecSpace
 from strategies import MULTI_TRIAL_STRATEGIES
@@ -213,9 +214,9 @@ def test_the_price_counts_the_positions_that_have_a_loss(
 def test_the_price_of_a_sampled_loss_is_that_of_what_it_scores(tiny_dataset: Dataset) -> None:
     """Nine negatives and the target of thirty items: a third of the catalogue at each of six positions."""
     settings = settings_for(tiny_dataset)
-    config, prices = settings.space_for(tiny_dataset), []
+    prices = []
     for changes in ({}, {"loss": "gbce", "negatives": 9}, {"loss": "sampled_softmax", "negatives": 999}):
-        prices.append(multi_trial._scored_positions(settings.with_parameters(changes), config))
+        prices.append(multi_trial._scored_positions(TrialContext.open(settings.with_parameters(changes), tiny_dataset)))
     assert tiny_dataset.n_items == 30 and prices == pytest.approx([6, 2, 6])
 
 

@@ -14,6 +14,7 @@ from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.searching import option_losses as module
 from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.searching.option_losses import OptionLosses
+from easrec_nni.training.context import TrialContext
 from search_spaces import EASRecSpace
 from strategies import STRATEGIES
 
@@ -29,17 +30,18 @@ def settings_of(dataset: Dataset, name: str) -> TrialSettings:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_it_is_the_cross_entropy_of_the_compact_networks(tiny_dataset: Dataset, name: str) -> None:
     settings = settings_of(tiny_dataset, name)
-    config = settings.space_for(tiny_dataset)
+    context = TrialContext.open(settings, tiny_dataset)
+    config = context.space
     torch.manual_seed(0)
     space = EASRecSpace(config)
     networks = {choice: space.freeze(choice).eval() for choice in config.architectures()}
-    strategy = make_strategy(config, settings, 10)
+    strategy = make_strategy(context, 10)
     strategy.mutate_model(space)
     selection = strategy.selection
     assert selection is not None
     drawn = selection.draw()
     space.train()
-    found = OptionLosses(tiny_dataset, settings, config.max_length)(space, selection)
+    found = OptionLosses(context)(space, selection)
     assert space.training and not selection.hard and selection.weights is drawn
 
     rows, _ = validation_rows(tiny_dataset, 0.7)
@@ -63,7 +65,7 @@ def test_many_users_are_sampled_the_same_way_every_time(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(module, "MOST_USERS", 5)
-    settings = settings_of(tiny_dataset, "easrec")
-    first, second = (OptionLosses(tiny_dataset, settings, 6).batches.rows.tolist() for _ in range(2))
+    context = TrialContext.open(settings_of(tiny_dataset, "easrec"), tiny_dataset)
+    first, second = (OptionLosses(context).batches.rows.tolist() for _ in range(2))
     assert first == second and len(set(first)) == 5
     assert set(first) <= set(validation_rows(tiny_dataset, 0.7)[0].tolist())

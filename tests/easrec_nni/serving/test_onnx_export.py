@@ -15,6 +15,8 @@ from easrec_nni import Choice, Dataset, EASRecSpace, SpaceConfig, UserError, eva
 from easrec_nni.serving import onnx_export
 from easrec_nni.serving.onnx_export import TOLERANCE, OnnxNetwork, export_onnx
 from easrec_nni.serving.onnx_int8 import quantise_onnx
+from search_spaces.attention import ATTENTIONS
+from search_spaces.config import BIDIRECTIONAL_ONLY
 
 SPACE = SpaceConfig(
     n_items=30,
@@ -76,9 +78,10 @@ def test_every_architecture_of_a_space(architecture: Choice, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("attention", ["softmax", "linrec"])
-def test_sasrec_with_softmax_and_with_linrec(attention: str, tmp_path: Path) -> None:
-    network = drawn(EASRecSpace(SASREC.model_copy(update={"attention": attention})))
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_sasrec_with_every_form_of_attention(attention: str, tmp_path: Path) -> None:
+    direction = "bidirectional" if attention in BIDIRECTIONAL_ONLY else "causal"
+    network = drawn(EASRecSpace(SASREC.model_copy(update={"attention": attention, "direction": direction})))
     assert_equal_scores(network, export_onnx(network, tmp_path / "network.onnx").file)
 
 

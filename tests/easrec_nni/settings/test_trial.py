@@ -21,7 +21,7 @@ from easrec_nni.data import Dataset
 from easrec_nni.data.batches.modes import History, Mode
 from easrec_nni.settings.examples import examples_folder
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.protocol import training_batches
+from easrec_nni.training.context import TrialContext
 from search_spaces import SpaceConfig
 
 EXAMPLES = sorted((examples_folder() / "settings").glob("*.yml"))
@@ -39,7 +39,7 @@ def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["douban", "gowalla", "ml100k", "ml1m", "streaming"]
+    assert [path.stem for path in EXAMPLES] == ["amazon-beauty", "douban", "gowalla", "ml100k", "ml1m", "streaming"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -369,7 +369,8 @@ def test_every_history_that_a_mode_takes_changes_what_is_trained(mode: str, tiny
             settings = parse(mode=mode, history=history)
         except UserError:
             continue
-        batches = training_batches(tiny_dataset, settings, max_length=4, batch_size=8)
+        space = SpaceConfig(n_items=tiny_dataset.n_items, max_length=4)
+        batches = TrialContext(settings, tiny_dataset, space).training_batches(8)
         drawn[history] = [(batch.ids.tolist(), batch.targets.tolist()) for batch in batches]
     assert "all" in drawn
     for one, other in itertools.combinations(drawn, 2):

@@ -13,9 +13,10 @@ import pytest
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.evaluation.metrics import metrics_from_ranks
-from easrec_nni.retraining import stage as retraining
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, read_result, run_cell
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell, read_result
+from easrec_nni.trial import stages
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"}
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
@@ -44,7 +45,8 @@ def test_a_cell_tells_all_of_a_system(
 ) -> None:
     told: list[tuple[str, float]] = []
     folder = tmp_path / "cell"
-    result = run_cell(Cell(system, 3), base, folder, on_epoch=lambda phase, row: told.append((phase, row["epoch"])))
+    done = run_cell(Cell(system, 3), base, folder, on_epoch=lambda phase, row: told.append((phase, row["epoch"])))
+    result = done.as_json()
     check_schema(result, tiny_dataset)
     epochs = 2 if searches else 3
     assert told == [("search", 0)] * searches + [("retrain", epoch) for epoch in range(-1, epochs)]
@@ -65,7 +67,7 @@ def test_a_cell_tells_all_of_a_system(
             again = metrics_from_ranks(ranks[f"test_{protocol}"], 10, protocol)
             assert again == {name: result["test"][name] for name in again}
             assert ranks[f"test_{protocol}"].dtype == np.int64
-    assert read_result(folder) == json.loads((folder / "result.json").read_text()) == result
+    assert read_result(folder) == done and json.loads((folder / "result.json").read_text()) == result
 
 
 def test_a_complete_cell_is_taken_as_it_is_and_never_under_other_settings(
@@ -77,7 +79,7 @@ def test_a_complete_cell_is_taken_as_it_is_and_never_under_other_settings(
     def fail(*args: object, **kwargs: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(retraining, "retrain", fail)
+    monkeypatch.setattr(stages, "retrain", fail)
     assert run_cell(cell, base, tmp_path) == first
     with pytest.raises(UserError, match="holds a result with other settings"):
         run_cell(cell, base.with_parameters({"retrain.epochs": 3}), tmp_path)
@@ -89,19 +91,19 @@ def test_a_cell_that_was_cut_short_after_its_training_ends_with_the_same_figures
     first = run_cell(Cell("easrec", 1), base, tmp_path)
     (tmp_path / "result.json").unlink()
     again = run_cell(Cell("easrec", 1), base, tmp_path)
-    assert again["test"] == first["test"] and again["choices"] == first["choices"]
-    assert again["training"]["search_seconds"] == pytest.approx(first["training"]["search_seconds"])
+    assert again.test == first.test and again.choices == first.choices
+    assert again.training["search_seconds"] == pytest.approx(first.training["search_seconds"])
 
 
 def test_a_training_that_had_stopped_early_does_not_go_on(base: TrialSettings, tmp_path: Path) -> None:
     settings = base.with_parameters({"retrain.epochs": 30, "retrain.patience": 1, "retrain.learning_rate": 0.3})
     first = run_cell(Cell("sasrec-linrec", 0), settings, tmp_path)
-    assert first["training"]["retrain_epochs_run"] < 30
+    assert first.training["retrain_epochs_run"] < 30
     for file in ("result.json", "retrained/metrics.json", "retrained/weights.safetensors"):  # killed just before
         (tmp_path / file).unlink()
     again = run_cell(Cell("sasrec-linrec", 0), settings, tmp_path)
-    assert again["training"]["retrain_epochs_run"] == first["training"]["retrain_epochs_run"]
-    assert again["test"] == first["test"]
+    assert again.training["retrain_epochs_run"] == first.training["retrain_epochs_run"]
+    assert again.test == first.test
 
 
 def test_peak_memory_is_the_cells_own_and_not_that_of_what_started_it(base: TrialSettings, tmp_path: Path) -> None:
@@ -111,10 +113,12 @@ if len(sys.argv) == 1:
     much = b"x" * (2 << 30)  # more than a cell of this size needs; across exec, ru_maxrss keeps it
     os.execv(sys.executable, [sys.executable, sys.argv[0], "again"])
 from pathlib import Path
-from easrec_nni.study.cell import Cell, run_cell
+from easrec_nni.study import cell as cell_module
+from easrec_nni.study.cell import run_cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.settings.trial import TrialSettings
 settings = TrialSettings.model_validate_json({base.model_dump_json(by_alias=True)!r})
-print(run_cell(Cell("sasrec-linrec", 0), settings, Path("cell"))["training"]["peak_memory_bytes"])
+print(run_cell(Cell("sasrec-linrec", 0), settings, Path("cell")).training["peak_memory_bytes"])
 """
     (tmp_path / "program.py").write_text(cell)
     command = [sys.executable, str(tmp_path / "program.py")]
@@ -124,7 +128,7 @@ print(run_cell(Cell("sasrec-linrec", 0), settings, Path("cell"))["training"]["pe
 
 
 def test_a_floor_needs_no_training(base: TrialSettings, tiny_dataset: Dataset, tmp_path: Path) -> None:
-    result = run_cell(Cell("popularity", 0), base, tmp_path)
+    result = run_cell(Cell("popularity", 0), base, tmp_path).as_json()
     check_schema(result, tiny_dataset)
     assert (result["cost"], result["choices"], result["bytes_on_disk"]) == ({}, None, 0)
     assert (tmp_path / "ranks.npz").is_file()

@@ -17,16 +17,19 @@ from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.bench.machine import allocator_environment
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.report.documents import EfficiencyDocument
+from easrec_nni.evaluation.figures import PROTOCOLS
+from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study import efficiency as efficiency_module
-from easrec_nni.study.efficiency import EFFICIENCY_FILE, WorkerProcess, measure_study, measure_systems
+from easrec_nni.study.documents import EFFICIENCY_FILE, EfficiencyDocument
+from easrec_nni.study.efficiency import WorkerProcess, measure_study, measure_systems
 from easrec_nni.study.efficiency_worker import main, serve
 from easrec_nni.study.folder import open_study
 from easrec_nni.study.tables import Grid
 from search_spaces import EASRecSpace, SpaceConfig
 
 MIB = 1 << 20
+FIGURES = [f"{metric}@10_{protocol}" for metric in METRICS for protocol in PROTOCOLS]
 
 
 def write_cell(folder: Path, dataset: Dataset, system: str, layers: int = 1, trained: bool = True) -> Path:
@@ -35,9 +38,13 @@ def write_cell(folder: Path, dataset: Dataset, system: str, layers: int = 1, tra
     result = {
         "schema_version": 1,
         "system": system,
+        "title": system,
+        "group": "baseline",
         "seed": 2,
         "parameters": {},
         "dataset": DatasetReference.of(dataset).model_dump(),
+        "test": dict.fromkeys(FIGURES, 0.5),
+        "valid": dict.fromkeys(FIGURES, 0.5),
     }
     (folder / "result.json").write_text(json.dumps(result))
     if trained:
@@ -104,7 +111,7 @@ def test_workers_take_turns_and_are_ended(cells: list[Path], tiny_dataset: Datas
 def test_the_document_has_what_a_report_reads(
     cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender]
 ) -> None:
-    document = measure_systems(cells, tiny_dataset.path, threads=1, start=pretender)
+    document = measure_systems(cells, tiny_dataset.path, threads=1, start=pretender).as_json()
     json.dumps(document, allow_nan=False)
     read = EfficiencyDocument.model_validate(document)
     assert [(row.system, row.seed) for row in read.rows] == [("a", 2), ("b", 2), ("c", 2)]
@@ -137,9 +144,9 @@ def test_threads_are_those_of_the_environment(
     cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert measure_systems(cells, tiny_dataset, start=pretender)["threads"] == 7
+    assert measure_systems(cells, tiny_dataset, start=pretender).threads == 7
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert measure_systems(cells, tiny_dataset, start=pretender)["threads"] >= 1
+    assert (measure_systems(cells, tiny_dataset, start=pretender).threads or 0) >= 1
 
 
 def test_cells_that_cannot_be_compared_are_refused(
@@ -162,7 +169,7 @@ def test_a_study_keeps_its_measurement(tiny_dataset: Dataset, tmp_path: Path, pr
     settings = TrialSettings(data=str(tiny_dataset.path))
     open_study(tmp_path / "study", tiny_dataset, settings, "smoke", "table5", Grid(("easrec",), (0,), {}))
     cell = write_cell(tmp_path / "study" / "cells" / "a", tiny_dataset, "easrec")
-    document = measure_study(tmp_path / "study", [cell], repeats=1, start=pretender)
+    document = measure_study(tmp_path / "study", [cell], repeats=1, start=pretender).as_json()
     assert json.loads((tmp_path / "study" / EFFICIENCY_FILE).read_text()) == document
     assert [row["system"] for row in document["rows"]] == ["easrec"]
 
@@ -219,7 +226,7 @@ exec sleep 600
     [
         ("""echo '{"error": "it is too hot"}'; exec sleep 600""", "a cannot be measured: it is too hot"),
         ("echo first >&2; echo MemoryError >&2; exit 3", r"its process ended with code 3 \(MemoryError\)"),
-        ("kill -9 $$", "its process ended with code -9$"),
+        ("kill -9 $$", r"its process ended with code -9: is there enough memory\?$"),
     ],
 )
 def test_a_process_that_fails_is_named_with_the_reason(
@@ -254,7 +261,7 @@ def test_a_worker_says_what_is_wrong_with_a_cell(
 @pytest.mark.slow
 def test_real_processes(cells: list[Path], tiny_dataset: Dataset) -> None:
     block = bytearray(b"x") * (900 * MIB)  # of this process, and to be seen in no other
-    document = measure_systems(cells[:2], tiny_dataset, threads=1, repeats=2)
+    document = measure_systems(cells[:2], tiny_dataset, threads=1, repeats=2).as_json()
     del block
     assert not [child for child in psutil.Process().children() if "efficiency_worker" in " ".join(child.cmdline())]
     for row in document["rows"]:

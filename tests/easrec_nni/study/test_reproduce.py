@@ -17,7 +17,7 @@ from easrec_nni.data import Dataset
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.manager import free_port
 from easrec_nni.experiments.records import find_experiment, list_trials
-from easrec_nni.study.cell import read_result
+from easrec_nni.study.cells import read_result
 
 SETTINGS = {
     "space": {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"},
@@ -79,8 +79,8 @@ def test_a_study_that_is_interrupted_goes_on_and_repeats_nothing(
     assert done.returncode == 0, done.stdout + done.stderr
     for system in ("popularity", "easrec", "sasrec-linrec"):
         result = read_result(cells / system / "seed0")
-        assert result is not None and result["dataset"]["fingerprint"] == tiny_dataset.fingerprint
-        assert result["command"].startswith("python -m easrec_nni.study.trial --study ")
+        assert result is not None and result.dataset.fingerprint == tiny_dataset.fingerprint
+        assert result.command.startswith("python -m easrec_nni.study.trial --study ")
     assert (cells / "popularity" / "seed0" / "result.json").stat().st_mtime_ns == first
     assert "of 3 cells are to be run" in done.stdout
     experiment = re.findall(r"experiment (\w{8}), web UI", done.stdout)[-1]

@@ -13,7 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import BUDGETS, with_budget
-from easrec_nni.study.cell import Cell
+from easrec_nni.study.cells import Cell
 from easrec_nni.study.folder import open_study, read_settings
 from easrec_nni.study.reproduce import Request, grid_of, reproduce, settings_for
 from easrec_nni.study.running import experiment_document, run_grid
@@ -28,9 +28,16 @@ def settings(tiny_dataset: Dataset) -> TrialSettings:
     return TrialSettings(data=str(tiny_dataset.path), space=SPACE)
 
 
-def test_every_table_names_systems_that_exist() -> None:
-    for table in TABLES.values():
-        assert set(table.systems) <= SYSTEMS.keys()
+@pytest.mark.parametrize("name", TABLES)
+def test_every_cell_of_a_table_is_another_run_that_can_be_made(name: str) -> None:
+    cells = grid_of(name, [], 2).cells()
+    assert len({cell.path for cell in cells}) == len(cells) >= 2 * len(TABLES[name].systems)
+    base = TrialSettings(data="x", space=SPACE)
+    for cell in cells:
+        assert SYSTEMS[cell.system].settings(base, {"seed": cell.seed, **cell.parameters}).seed == cell.seed
+
+
+def test_table_3_has_the_papers_systems_and_figure_4_a_curve() -> None:
     papers = {"sasrec", "sasrecf", "fdsa", "sasrec-linrec", "sasrecf-linrec", "fdsa-linrec", "easrec", "darts"}
     assert papers | {"proxylessnas", "recnas"} <= set(TABLES["table3"].systems)
     assert len(TABLES["fig4"].parameters["lambda"]) >= 6 and TABLES["fig4"].seeds >= 3
@@ -52,14 +59,22 @@ def test_a_table_takes_the_systems_and_seeds_that_are_asked_for() -> None:
         grid_of("table3", ["sasrce"], None)
 
 
-def test_a_budget_gives_all_the_same_epochs_and_keeps_the_last_temperature() -> None:
-    base = TrialSettings(data="x", search={"epochs": 20, "temperature": {"decay": 0.001}})
-    small = with_budget(base, "small")
-    budget = BUDGETS["small"]
-    assert budget is not None
-    assert (small.search.epochs, small.retrain.epochs) == (budget.search_epochs, budget.retrain_epochs)
-    assert small.search.temperature.decay * small.search.epochs == pytest.approx(0.001 * 20)
-    assert with_budget(base, "settings") == base
+@pytest.mark.parametrize("name", BUDGETS)
+def test_a_budget_gives_all_the_same_epochs_and_keeps_the_last_temperature(name: str) -> None:
+    base = TrialSettings(data="x", search={"epochs": 20, "warmup_epochs": 5, "temperature": {"decay": 0.001}})
+    found, budget = with_budget(base, name), BUDGETS[name]
+    assert found.search.temperature.decay * found.search.epochs == pytest.approx(0.001 * 20)
+    assert found.search.warmup < found.search.epochs
+    if budget is None:
+        assert found == base
+    else:
+        assert (found.search.epochs, found.retrain.epochs) == (budget.search_epochs, budget.retrain_epochs)
+        assert found.search.patience >= found.search.epochs, "a search ends when its temperature has fallen"
+        assert found.search.warmup == min(round(budget.search_epochs / 4), budget.search_epochs - 1)
+
+
+def test_an_unknown_budget_is_refused() -> None:
+    base = TrialSettings(data="x")
     with pytest.raises(UserError, match="there is no budget 'tiny'"):
         with_budget(base, "tiny")
 

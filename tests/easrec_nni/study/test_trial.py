@@ -14,10 +14,10 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.experiments import export as export_module
+from easrec_nni.experiments.experiment import Trial
 from easrec_nni.experiments.export import choose_trial, export_architecture, trial_architecture
-from easrec_nni.experiments.records import Trial
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cell import Cell, cell_settings
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import open_study
 from easrec_nni.study.tables import Grid
 from easrec_nni.study.trial import run_cell_trial
@@ -59,12 +59,12 @@ def trial_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         monkeypatch.setenv("NNI_OUTPUT_DIR", str(out))
         monkeypatch.setitem(sys.modules, "nni", manager)
         monkeypatch.setattr(nni_trial_io, "_ask_manager", lambda api: [])
-        nni_trial_io._told.cache_clear()
+        nni_trial_io._reported_epochs.cache_clear()
         run(out)
         return manager, out
 
     yield trial_of
-    nni_trial_io._told.cache_clear()
+    nni_trial_io._reported_epochs.cache_clear()
 
 
 def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from easrec_nni.experiments.records import Experiment, _assemble
 from easrec_nni.training.history import tell_again, write_history
 from easrec_nni.trial import nni_io as nni_trial_io
 from easrec_nni.trial.reports import EpochReports
@@ -50,11 +49,11 @@ def within(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("NNI_TRIAL_JOB_ID", "t1")
         monkeypatch.setitem(sys.modules, "nni", manager)
         monkeypatch.setattr(nni_trial_io, "_ask_manager", manager.ask)
-        nni_trial_io._told.cache_clear()
+        nni_trial_io._reported_epochs.cache_clear()
         return manager
 
     yield within
-    nni_trial_io._told.cache_clear()
+    nni_trial_io._reported_epochs.cache_clear()
 
 
 def row(epoch: int) -> dict[str, float]:
@@ -106,21 +105,3 @@ def test_a_manager_that_cannot_be_asked_is_told_all(within: Any, run: Path) -> N
 
 def report_epoch(phase: str, row: dict[str, float]) -> None:
     EpochReports(None).epoch(phase, row)
-
-
-def metric(trial: str, number: int, **result: Any) -> dict[str, Any]:
-    data = json.dumps(result)
-    return {"trialJobId": trial, "parameterId": str(number), "type": "PERIODICAL", "sequence": 0, "data": data}
-
-
-def test_records_of_a_resumed_experiment(tmp_path: Path) -> None:
-    """NNI counts parameters anew, and a trial on another machine reports an epoch twice."""
-    rows = [
-        {"id": name, "number": 0, "status": "SUCCEEDED", "started": 1, "ended": 2, "parameter_id": 1, "parameters": own}
-        for name, own in (("a", {"x": 1}), ("b", {"x": 2}))
-    ]
-    metrics = [metric("a", 1, epoch=0, phase="search"), metric("b", 1, epoch=0, phase="search")]
-    metrics += [metric("b", 1, epoch=0, phase="search"), metric("b", 1, epoch=0, phase="retrain")]
-    first, second = _assemble(Experiment("e", "", tmp_path, 0, False), rows, metrics)
-    assert (first.parameters, second.parameters) == ({"x": 1}, {"x": 2})
-    assert [report["phase"] for report in second.intermediate] == ["search", "retrain"]

@@ -9,6 +9,7 @@ import torch
 
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, search
 from easrec_nni.common.errors import UserError
+from easrec_nni.training.losses import LOSSES
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.candidates import Candidates
 
@@ -21,7 +22,7 @@ def settings_for(dataset: Dataset, precision: str, **changes: object) -> TrialSe
     return TrialSettings.parse({**document, **changes}, "test")
 
 
-@pytest.mark.parametrize("loss", ["softmax", "sampled_softmax", "gbce"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_a_network_learns_in_bfloat16_and_is_judged_in_float32(
     tiny_dataset: Dataset, tmp_path: Path, loss: str
 ) -> None:

@@ -20,7 +20,7 @@ from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import dataset, load_dataset, pipeline
-from easrec_nni.evaluation.final import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.trial.run import run_trial
 

@@ -17,7 +17,7 @@ SMALL = {"hidden_pruning": 0.5, "inner_pruning": 0.5, "depth": 1}
 
 
 def objective(document: Any) -> Objective:
-    return Objective.of(TrialSettings.parse({"data": "x", "objective": document}, "test"), SPACE)
+    return Objective(TrialSettings.parse({"data": "x", "objective": document}, "test").objective, SPACE)
 
 
 def madds(choices: dict[str, float]) -> float:
@@ -25,7 +25,7 @@ def madds(choices: dict[str, float]) -> float:
 
 
 def test_it_is_the_ndcg_unless_asked_otherwise() -> None:
-    plain = Objective.of(TrialSettings(data="x"), SPACE)
+    plain = Objective(TrialSettings(data="x").objective, SPACE)
     assert plain == objective("ndcg") == objective({"kind": "ndcg"})
     assert plain.value(0.3, {"madds_per_user": 1e9}) == plain.epoch_value(0.3, SMALL) == 0.3
     assert plain.keys(0.3, {}) == {"default": 0.3, "valid_selection_ndcg@10_full": 0.3, "objective": "ndcg"}

@@ -100,7 +100,7 @@ def test_medianstop_compares_stages_that_are_alike(sent: list[dict[str, Any]]) -
 
 def test_the_objective_judges_epochs_too(sent: list[dict[str, Any]]) -> None:
     settings = TrialSettings.parse({"data": "x", "objective": {"kind": "ceiling", "ceiling": 1}}, "test")
-    run(EpochReports(None, Objective.of(settings, SPACE)), [0.3], [0.4], epochs=2)
+    run(EpochReports(None, Objective(settings.objective, SPACE)), [0.3], [0.4], epochs=2)
     assert all(report["default"] < 0 for report in sent)
     assert [report["ndcg@10_full"] for report in sent] == [0.3, 0.3, 0.4]
 

@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,45 +15,34 @@ from rich.console import Console
 
 from easrec_nni import Architecture, Dataset, evaluate
 from easrec_nni.architecture.weights import load_network
+from easrec_nni.experiments.experiment import Trial
 from easrec_nni.experiments.export import export_architecture
-from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
-from easrec_nni.experiments.records import Experiment, Trial, find_experiment, list_trials
+from easrec_nni.experiments.manager import free_port, running_experiment
+from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import watch
 from easrec_nni.retraining.metrics import read_metrics
+from tests.experiments import SMALL_SPACE, experiment_document
 
 SETTINGS = {
-    "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
+    "space": SMALL_SPACE,
     "search": {"epochs": 2, "batch_size": 8},
     "retrain": {"epochs": 2, "batch_size": 8},
 }
-CONFIG = {
-    "experimentName": "tiny search",
-    # The last one asks for a number of heads that does not divide the widths.
-    "searchSpace": {
-        "lambda": {"_type": "choice", "_value": [0.0, 1.0]},
-        "space.heads": {"_type": "choice", "_value": [2, 3]},
-    },
-    "trialCommand": "python3 -m easrec_nni.trial --settings settings.yml",
-    "trialCodeDirectory": ".",
-    "trialConcurrency": 2,
-    "maxTrialNumber": 4,
-    "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
-    "trainingService": {"platform": "local"},
+# The last one asks for a number of heads that does not divide the widths.
+SEARCHED = {
+    "lambda": {"_type": "choice", "_value": [0.0, 1.0]},
+    "space.heads": {"_type": "choice", "_value": [2, 3]},
 }
 
 
 @pytest.fixture
-def config(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An experiment's file; NNI keeps its records in a home of the test's own."""
-    home, code = tmp_path / "home", tmp_path / "code"
-    home.mkdir()
+def config(tiny_dataset: Dataset, nni_home: Path, tmp_path: Path) -> Path:
+    """An experiment's file."""
+    code = tmp_path / "code"
     code.mkdir()
-    monkeypatch.setenv("HOME", str(home))
     (code / "settings.yml").write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **SETTINGS}))
-    (code / "tiny.yml").write_text(yaml.safe_dump(CONFIG))
-    yield code / "tiny.yml"
-    for folder in (home / "nni-experiments").glob("????????"):  # whatever a failed test leaves
-        stop_experiment(Experiment(folder.name, "", folder, 0, True))
+    (code / "tiny.yml").write_text(yaml.safe_dump(experiment_document(searchSpace=SEARCHED)))
+    return code / "tiny.yml"
 
 
 def booked_under(trial: Trial) -> int:
@@ -92,7 +80,7 @@ def test_trials_search_report_and_leave_their_files(config: Path, tiny_dataset: 
         assert architecture.dataset is not None
         assert architecture.dataset.fingerprint == trial.final["dataset_fingerprint"] == tiny_dataset.fingerprint
         metrics = read_metrics(trial.folder / "retrained")
-        assert metrics["training"]["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)  # of two trials at a time
+        assert metrics.training.threads == max(1, len(os.sched_getaffinity(0)) // 2)  # of two trials at a time
         network = load_network(architecture, trial.folder / "retrained" / "weights.safetensors")
         assert evaluate(network, tiny_dataset)["ndcg@10_full"] == trial.final["test_ndcg@10_full"]
     exported = export_architecture(experiment.id, tmp_path / "best.json", weights=True)

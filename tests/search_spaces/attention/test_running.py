@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from search_spaces import SpaceConfig
-from search_spaces.attention import AttentionCore, elu_attention, linrec_attention
-from search_spaces.attention.running import RunningAttention, has_sums
+from search_spaces.attention import ATTENTIONS, linrec_attention
+from search_spaces.attention.running import RUNNING_FORMS, RunningAttention, has_sums
 
-FORMS: dict[str, AttentionCore] = {"linrec": linrec_attention, "elu": elu_attention}
+EVERY = pytest.mark.parametrize(
+    ("form", "key_norm"), [*((form, "row") for form in RUNNING_FORMS), ("linrec", "column")]
+)
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 150, 8
 
 
@@ -28,23 +30,23 @@ def empty_state(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("pieces", [(1,) * LENGTH, (64, 64, 22), (1, 100, 49), (LENGTH,)], ids=lambda p: f"{len(p)}")
-@pytest.mark.parametrize(("form", "key_norm"), [("linrec", "row"), ("linrec", "column"), ("elu", "row")])
+@EVERY
 def test_pieces_give_what_the_whole_gives(form: str, key_norm: str, pieces: tuple[int, ...]) -> None:
     tensors, mask = inputs()
     running = RunningAttention(form, *empty_state())
     parts = zip(*(tensor.split(pieces, dim=2) for tensor in tensors), mask.split(pieces, dim=1), strict=True)
     found = torch.cat([running(*part, True, key_norm, 0.0) for part in parts], dim=2)
-    expected = FORMS[form](*tensors, mask, True, key_norm, 0.0)
+    expected = ATTENTIONS[form](*tensors, mask, True, key_norm, 0.0)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize(("form", "key_norm"), [("linrec", "row"), ("linrec", "column"), ("elu", "row")])
+@EVERY
 def test_a_single_query_stands_for_the_end_of_the_piece(form: str, key_norm: str) -> None:
     (query, key, value), mask = inputs()
     running = RunningAttention(form, *empty_state())
     running(query[:, :, :90], key[:, :, :90], value[:, :, :90], mask[:, :90], True, key_norm, 0.0)
     found = running(query[:, :, -1:], key[:, :, 90:], value[:, :, 90:], mask[:, 90:], True, key_norm, 0.0)
-    expected = FORMS[form](query[:, :, -1:], key, value, mask, True, key_norm, 0.0)
+    expected = ATTENTIONS[form](query[:, :, -1:], key, value, mask, True, key_norm, 0.0)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 

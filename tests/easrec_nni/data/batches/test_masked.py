@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.padding import windows
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses import next_item_loss
-from easrec_nni.training.protocol import request_of, training_batches
 from search_spaces import EASRecSpace, SpaceConfig
 
 
@@ -124,13 +126,15 @@ def test_settings_choose_masked_batches_and_how_much_is_masked(tiny_dataset: Dat
     settings = TrialSettings(
         data="tiny", mode="masked", history="newest", seed=6, masking={"share": 0.4, "newest_share": 0.25}
     )
-    batches = training_batches(tiny_dataset, settings, 9, 8)
+    context = TrialContext(settings, tiny_dataset, SpaceConfig(n_items=tiny_dataset.n_items, max_length=9))
+    batches = context.training_batches(8)
     expected = MaskedBatches(tiny_dataset, 9, 8, 6, "newest", share=0.4, newest_share=0.25)
     assert isinstance(batches, MaskedBatches)
     assert epoch_of(batches, 1) == epoch_of(expected, 1)
-    assert request_of(settings)["masking"] == {"share": 0.4, "newest_share": 0.25}
+    assert context.identity("retrain")["masking"] == {"share": 0.4, "newest_share": 0.25}
     # Runs of other modes are the same ones as before there were masks.
-    assert "masking" not in request_of(settings.model_copy(update={"mode": "causal"}))
+    causal = replace(context, settings=settings.model_copy(update={"mode": "causal"}))
+    assert "masking" not in causal.identity("retrain")
 
 
 def test_loss_is_the_cross_entropy_at_the_masked_positions(tiny_dataset: Dataset) -> None:

@@ -1,9 +1,7 @@
-"""MovieLens, Gowalla and Douban, from small files in the form that their publishers give them."""
+"""MovieLens from small files in the forms that GroupLens and RecBole give it."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import zipfile
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import numpy as np
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
+from easrec_nni.data import Dataset, PrepareSettings, prepare
 from easrec_nni.data.reporting import LogReporter
 from easrec_nni.data.sources import movielens
 
@@ -177,83 +175,3 @@ def test_archive_without_its_members(tmp_path: Path) -> None:
     (tmp_path / "broken.zip").write_bytes(b"PK no archive")
     with pytest.raises(UserError, match="broken.zip is broken or incomplete"):
         prepare("ml-1m", tmp_path / "out", path=tmp_path / "broken.zip")
-
-
-GOWALLA = """\
-0\t2010-10-19T23:55:27Z\t30.2359091167\t-97.7951395833\t22847
-0\t2010-10-18T22:17:43Z\t30.2691029532\t-97.7493953705\t420315
-0\t2010-10-18T22:17:43Z\t30.2557309927\t-97.7633857727\t316637
-1\t2010-10-17T00:00:00Z\t30.2634181234\t-97.7575966669\t22847
-1\t2010-10-16T23:59:59Z\t30.2634181234\t-97.7575966669\t420315
-"""
-
-
-@pytest.mark.parametrize("packed", [True, False])
-def test_gowalla(packed: bool, tmp_path: Path) -> None:
-    file = tmp_path / ("loc-gowalla_totalCheckins.txt" + ".gz" * packed)
-    file.write_bytes(gzip.compress(GOWALLA.encode()) if packed else GOWALLA.encode())
-    dataset = prepare("gowalla", tmp_path / "out", path=tmp_path)
-    assert histories(dataset) == {"0": ["420315", "316637", "22847"], "1": ["420315", "22847"]}
-    assert dataset.times.tolist()[:3] == [1287440263, 1287440263, 1287532527]
-    assert dataset.times.dtype == np.int64 and dataset.item_features == {}
-    assert dataset.manifest.source.files[0].sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def test_gowalla_keeps_returns_and_drops_repeated_lines(tmp_path: Path) -> None:
-    again = "1\t2010-10-17T00:00:00Z\t30.2634181234\t-97.7575966669\t22847\n"
-    later = again.replace("2010-10-17T00", "2010-10-17T05")
-    file = tmp_path / "loc-gowalla_totalCheckins.txt"
-    file.write_text(GOWALLA + again + later)
-    dataset = prepare("gowalla", tmp_path / "out", path=file)
-    assert histories(dataset) == {"0": ["420315", "316637", "22847"], "1": ["420315", "22847", "22847"]}
-    assert dataset.manifest.dropped == {"rows that repeat user, item and time of another": 1}
-    core = PrepareSettings(min_user_interactions=3, min_item_interactions=2)
-    with pytest.raises(UserError, match="no interaction is left"):  # without 316637, user 0 has two, and so on
-        prepare("gowalla", tmp_path / "core", path=file, settings=core)
-    pairs = PrepareSettings(min_user_interactions=2, min_item_interactions=2)
-    prepared = prepare("gowalla", tmp_path / "pairs", path=file, settings=pairs)
-    assert prepared.item_ids.tolist() == ["", "22847", "420315"]
-
-
-def test_gowalla_has_no_ratings(tmp_path: Path) -> None:
-    file = tmp_path / "checkins.txt"
-    file.write_text(GOWALLA)
-    with pytest.raises(UserError, match="leave out --min-rating"):
-        prepare("gowalla", tmp_path / "out", path=file, settings=PrepareSettings(min_rating=3))
-
-
-DOUBAN = '''\
-ID,Movie_Name_EN,Movie_Name_CN,Crawl_Date,Number,Username,Date,Star,Comment,Like
-0,Avengers Age of Ultron,\u590d\u4ec7\u8005\u8054\u76df2,2017-01-22,1,\u7136\u6f47,2015-05-13,3,"two lines,
-and ""quotes""",2404
-1,Zootopia,\u75af\u72c2\u52a8\u7269\u57ce,2017-01-22,2,\u7136\u6f47,2015-04-24,5, plain ,1231
-2,Iron Man,\u94a2\u94c1\u4fa0,2017-01-22,3,\u7136\u6f47,2015-05-13,2,"x",5
-3,Iron Man,\u94a2\u94c1\u4fa0,2017-01-22,4,NA,2015-05-01,4,"y",5
-'''
-
-
-def test_douban(tmp_path: Path) -> None:
-    (tmp_path / "DMSC.csv").write_text(DOUBAN, encoding="utf-8")
-    dataset = prepare("douban", tmp_path / "out", path=tmp_path)
-    assert histories(dataset) == {
-        "\u7136\u6f47": ["Zootopia", "Avengers Age of Ultron", "Iron Man"],
-        "NA": ["Iron Man"],
-    }
-    rated = prepare("douban", tmp_path / "three", path=tmp_path / "DMSC.csv", settings=PrepareSettings(min_rating=2))
-    assert rated.fingerprint == dataset.fingerprint
-    with pytest.raises(UserError, match="nothing can be evaluated"):
-        prepare("douban", tmp_path / "none", path=tmp_path, settings=PrepareSettings(min_rating=3))
-
-
-def test_douban_needs_a_path() -> None:
-    with pytest.raises(UserError, match="Kaggle asks for a login.*--path"):
-        prepare("douban")
-
-
-def test_names_win_over_files_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("douban").write_text("user,item,time\n" + "u,a,1\nu,b,2\nu,c,3\n")
-    with pytest.raises(UserError, match="Kaggle"):
-        prepare("douban", "out")
-    assert prepare("./douban", "out").n_items == 3
-    assert load_dataset("./out").name == "douban"

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from easrec_nni.data import Dataset, PrepareSettings, prepare
+from easrec_nni.common.errors import UserError
+from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 
 pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
 
@@ -146,3 +147,12 @@ def test_parquet_types(tmp_path: Path) -> None:
     dataset = prepare(tmp_path / "log.parquet", tmp_path / "out", settings=PrepareSettings(min_rating=1))
     assert histories(dataset) == {"x": ["2", "1", "3"], "y": ["1"]}
     assert dataset.times[:2].tolist() == [1577836800, 1577923200]
+
+
+def test_names_win_over_files_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("douban").write_text("user,item,time\n" + "u,a,1\nu,b,2\nu,c,3\n")
+    with pytest.raises(UserError, match="Kaggle"):
+        prepare("douban", "out")
+    assert prepare("./douban", "out").n_items == 3
+    assert load_dataset("./out").name == "douban"

@@ -1,8 +1,7 @@
-"""gBCE against plain loops, over all samples there are, and what it is least at."""
+"""gBCE over all samples there are, and what it is least at."""
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 from typing import Any
 
@@ -12,34 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from easrec_nni.training.losses import GeneralisedCrossEntropy
-
-
-def sigmoid(score: float) -> float:
-    return 1 / (1 + math.exp(-score))
-
-
-def by_loops(table: Tensor, states: Tensor, targets: Tensor, negatives: list[int], t: float) -> float:
-    """The published formula, position by position; a hit's weight goes to the other negatives."""
-    n_items = len(table) - 1
-    count = min(len(negatives), n_items - 1)
-    alpha = count / (n_items - 1)
-    beta = alpha * (t * (1 - 1 / alpha) + 1 / alpha)
-    total = 0.0
-    for state, target in zip(states.tolist(), targets.tolist(), strict=True):
-        scores = [sum(a * b for a, b in zip(state, vector, strict=True)) for vector in table.tolist()]
-        others = [item for item in negatives if item != target]
-        against = sum(math.log(1 - sigmoid(scores[item])) for item in others) * count / max(1, len(others))
-        total -= (math.log(sigmoid(scores[target]) ** beta) + against) / (count + 1)
-    return total / len(states)
-
-
-@pytest.mark.parametrize("t", [0.0, 0.75, 1.0])
-@pytest.mark.parametrize("negatives", [[5], [3], [3, 5], [1, 2, 3], [7, 6, 5, 4, 3, 2, 1]])
-def test_the_loss_is_that_of_plain_loops(
-    seven: Any, states: Tensor, targets: Tensor, negatives: list[int], t: float
-) -> None:
-    found = GeneralisedCrossEntropy(7, t)(seven, states, targets, torch.tensor(negatives))
-    assert found.item() == pytest.approx(by_loops(seven.table, states, targets, negatives, t), rel=1e-12)
 
 
 def test_without_calibration_it_is_binary_cross_entropy(seven: Any, states: Tensor) -> None:

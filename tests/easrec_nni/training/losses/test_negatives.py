@@ -13,9 +13,9 @@ from easrec_nni.data import Dataset
 from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses import WithNegatives, draw_negatives
 from easrec_nni.training.losses.negatives import score_sampled
-from easrec_nni.training.protocol import architecture_batches, request_of, training_batches
 
 
 def test_every_set_of_items_is_as_likely_as_another() -> None:
@@ -65,22 +65,19 @@ def test_batches_are_those_without_negatives(tiny_dataset: Dataset) -> None:
 
 
 def test_settings_decide_whether_batches_carry_negatives(tiny_dataset: Dataset) -> None:
-    settings = TrialSettings(data="tiny", loss="gbce", negatives=9)
-    train, architecture = (
-        training_batches(tiny_dataset, settings, 5, 8),
-        architecture_batches(tiny_dataset, settings, 5),
-    )
+    sampled = TrialContext.open(TrialSettings(data="tiny", loss="gbce", negatives=9), tiny_dataset)
+    train, architecture = sampled.training_batches(8), sampled.architecture_batches()
     firsts = [next(iter(batches)).negatives for batches in (train, architecture)]
     assert all(items is not None and len(items) == 9 for items in firsts)
     assert firsts[0].tolist() != firsts[1].tolist(), "weights, alpha and beta do not share negatives"
-    plain = TrialSettings(data="tiny")
-    assert isinstance(training_batches(tiny_dataset, plain, 5, 8), TrainingBatches)
-    assert isinstance(architecture_batches(tiny_dataset, plain, 5), ArchitectureBatches)
+    plain = TrialContext.open(TrialSettings(data="tiny"), tiny_dataset)
+    assert isinstance(plain.training_batches(8), TrainingBatches)
+    assert isinstance(plain.architecture_batches(), ArchitectureBatches)
 
 
-def test_a_run_notes_what_its_loss_depends_on() -> None:
+def test_a_run_notes_what_its_loss_depends_on(tiny_dataset: Dataset) -> None:
     def noted(**changes: Any) -> dict[str, Any]:
-        request = request_of(TrialSettings(data="tiny", **changes))
+        request = TrialContext.open(TrialSettings(data="tiny", **changes), tiny_dataset).identity("search")
         return {name: request[name] for name in ("loss", "negatives", "gbce_t") if name in request}
 
     assert noted(negatives=7, gbce_t=0.1) == {}, "a run by full softmax depends on neither"

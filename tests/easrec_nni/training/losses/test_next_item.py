@@ -13,8 +13,8 @@ from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, se
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.settings.trial import TrialSettings as Settings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses import LOSSES, make_loss, next_item_loss
-from easrec_nni.training.protocol import training_batches
 from search_spaces import EASRecSpace, SpaceConfig
 
 SPACE: dict[str, Any] = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
@@ -23,7 +23,7 @@ MODES: dict[str, dict[str, Any]] = {
     "augmented": {"direction": "bidirectional"},
     "masked": {"direction": "bidirectional", "objective": "masked"},
 }
-SAMPLED = [name for name in LOSSES if name != "softmax"]
+SAMPLED = [name for name, loss in LOSSES.items() if loss.needs_negatives]
 
 
 def test_settings_know_the_losses_that_there_are() -> None:
@@ -45,7 +45,7 @@ def test_with_all_items_sampled_softmax_is_the_default_in_every_mode(
     torch.manual_seed(3)
     network = EASRecSpace(SpaceConfig(**SPACE, **MODES[mode], head=head, n_items=n_items)).double().eval()
     settings = Settings(data="tiny", mode=mode, loss="sampled_softmax", negatives=n_items)
-    batch = next(iter(training_batches(tiny_dataset, settings, 8, 16)))
+    batch = next(iter(TrialContext(settings, tiny_dataset, network.config).training_batches(16)))
     gradients = []
     for loss in (None, make_loss("sampled_softmax", n_items)):
         network.zero_grad()
@@ -65,8 +65,8 @@ def test_only_sampled_items_get_a_gradient_as_outputs(name: str) -> None:
     assert touched == [5, 6, 7, 20, 30]
 
 
-@pytest.mark.parametrize("name", SAMPLED)
-def test_a_sampled_loss_learns_to_rank(tiny_dataset: Dataset, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_network_learns(tiny_dataset: Dataset, tmp_path: Path, name: str) -> None:
     document = {
         "data": "tiny",
         "loss": name,
@@ -81,25 +81,28 @@ def test_a_sampled_loss_learns_to_rank(tiny_dataset: Dataset, tmp_path: Path, na
     assert rows[-1]["train_loss"] < 0.9 * rows[1]["train_loss"]
     assert trained.metrics["settings"]["loss"] == name
     other = settings.with_parameters({"negatives": 11})
-    with pytest.raises(UserError, match=r"other settings \(negatives differ\)"):
-        retrain(architecture, tiny_dataset, tmp_path, settings=other)
+    if name in SAMPLED:
+        with pytest.raises(UserError, match=r"other settings \(negatives differ\)"):
+            retrain(architecture, tiny_dataset, tmp_path, settings=other)
+    else:
+        assert retrain(architecture, tiny_dataset, tmp_path, settings=other).metrics["test"] == trained.metrics["test"]
 
 
-@pytest.mark.parametrize("name", SAMPLED)
-def test_a_search_takes_both_steps_by_the_sampled_loss(
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_search_takes_both_steps_by_the_loss(
     tiny_dataset: Dataset, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kind, seen = LOSSES[name], []
     call = kind.__call__
 
     def spied(self: Any, network: Any, states: Any, targets: Any, negatives: Any) -> Any:
-        seen.append((len(negatives), torch.is_grad_enabled(), len(targets)))
+        seen.append((negatives is None or len(negatives), torch.is_grad_enabled(), len(targets)))
         return call(self, network, states, targets, negatives)
 
     monkeypatch.setattr(kind, "__call__", spied)
     document = {"data": "tiny", "loss": name, "negatives": 10, "space": {**SPACE, "hidden_pruning": [0, 0.5]}}
     settings = TrialSettings.parse({**document, "search": {"epochs": 1, "batch_size": 8}}, "test")
     found = search(tiny_dataset, settings, tmp_path)
-    iterations = len(training_batches(tiny_dataset, settings, 8, 8))
-    assert len(seen) == 2 * iterations and {count for count, _, _ in seen} == {10}
+    iterations = len(TrialContext.open(settings, tiny_dataset).training_batches(8))
+    assert len(seen) == 2 * iterations and {count for count, _, _ in seen} == ({10} if name in SAMPLED else {True})
     assert found.architecture.choices.depth in (1, 2)

@@ -1,8 +1,7 @@
-"""Sampled softmax against plain loops, against all samples there are, and against the full softmax."""
+"""Sampled softmax against all samples there are, and against the full softmax."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from itertools import combinations
 from typing import Any
@@ -14,24 +13,6 @@ from torch import Tensor
 from easrec_nni.training.losses import SampledSoftmax, Softmax, draw_negatives
 
 ALL = torch.arange(1, 8)
-
-
-def by_loops(table: Tensor, states: Tensor, targets: Tensor, negatives: list[int]) -> float:
-    """Position by position, item by item: negatives that are the target do not count, the others by 1 / Q."""
-    total = 0.0
-    for state, target in zip(states.tolist(), targets.tolist(), strict=True):
-        scores = [sum(a * b for a, b in zip(state, vector, strict=True)) for vector in table.tolist()]
-        others = [item for item in negatives if item != target]
-        share = len(others) / (len(table) - 2)
-        denominator = math.exp(scores[target]) + sum(math.exp(scores[item]) / share for item in others)
-        total += math.log(denominator) - scores[target]
-    return total / len(states)
-
-
-@pytest.mark.parametrize("negatives", [[5], [3, 5], [1, 2, 3], [7, 6, 5, 4, 3, 2, 1]])
-def test_the_loss_is_that_of_plain_loops(seven: Any, states: Tensor, targets: Tensor, negatives: list[int]) -> None:
-    found = SampledSoftmax(7)(seven, states, targets, torch.tensor(negatives))
-    assert found.item() == pytest.approx(by_loops(seven.table, states, targets, negatives), rel=1e-12)
 
 
 def test_with_all_items_it_is_the_full_softmax(seven: Any, states: Tensor, targets: Tensor) -> None:

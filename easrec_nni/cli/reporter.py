@@ -1,0 +1,41 @@
+"""Progress of a preparation, shown in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
+
+__all__ = ["RichReporter"]
+
+
+class RichReporter:
+    """Reporter that shows the running step on stderr, with a bar while something is downloaded."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+        # Where stderr is a file, the bar would only leave empty lines there.
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> RichReporter:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def step(self, message: str) -> None:
+        """Show the step that begins."""
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(message, total=None)
+
+    def note(self, message: str) -> None:
+        """Print a line that stays."""
+        self._console.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+
+    def transferred(self, done: int, total: int | None) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)

@@ -1,0 +1,58 @@
+"""What the commands use of the toolkit, each imported on first use: ``easrec COMMAND --help`` waits for none of it.
+
+A command module does ``from easrec_nni.cli import toolkit``. Modules that import neither torch nor NNI nor pandas are
+imported directly.
+"""
+
+# ruff: noqa: F401 (these imports are what the module offers)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from easrec_nni.common.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from easrec_nni.architecture.compiling import compile_scoring
+    from easrec_nni.architecture.cost import architecture_cost
+    from easrec_nni.architecture.document import Architecture
+    from easrec_nni.architecture.run_folder import check_evaluated, open_run
+    from easrec_nni.architecture.weights import load_network
+    from easrec_nni.bench.document import write_documents
+    from easrec_nni.bench.measurement import Bench, BenchRequest
+    from easrec_nni.bench.measurements import ALL, chosen
+    from easrec_nni.bench.running import all_measured, run_measurements
+    from easrec_nni.cli.demo_steps import run_demo
+    from easrec_nni.cli.stream import EventStream
+    from easrec_nni.data import PrepareSettings, load_dataset, prepare
+    from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
+    from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
+    from easrec_nni.evaluation.scoring import evaluate_fully
+    from easrec_nni.experiments.experiment import check_results, is_experiment_id
+    from easrec_nni.experiments.export import (
+        choose_trial,
+        describe_score,
+        export_architecture,
+        trial_architecture,
+        trials_of,
+    )
+    from easrec_nni.experiments.launching import check, launch, launch_and_watch, resume
+    from easrec_nni.experiments.nas import search_architectures
+    from easrec_nni.experiments.remote_files import trial_place
+    from easrec_nni.experiments.result_files import is_exported
+    from easrec_nni.experiments.watching import trials_table
+    from easrec_nni.report import write_report
+    from easrec_nni.retraining.metrics import read_metrics
+    from easrec_nni.retraining.stage import retrain, retrain_on_all_data
+    from easrec_nni.serving import StreamingRecommender
+    from easrec_nni.serving.history import recommend_after
+    from easrec_nni.serving.kept_states import KeptStates
+    from easrec_nni.serving.onnx_export import export_onnx, need_onnx
+    from easrec_nni.serving.onnx_int8 import quantise_onnx
+    from easrec_nni.settings.trial import TrialSettings
+    from easrec_nni.study.reproduce import Request, reproduce
+    from easrec_nni.training.recorded import with_recorded
+    from easrec_nni.training.threads import use_threads
+    from easrec_nni.trial.run import run_trial
+
+__getattr__ = lazy_names(__name__)

@@ -1,0 +1,47 @@
+"""Arrays on disk that are written in parts and then mapped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["ArrayWriter"]
+
+
+class ArrayWriter:
+    """A file of NumPy's format to which one-dimensional parts are appended.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dtype : dtype
+        Type of its numbers.
+    """
+
+    def __init__(self, path: Path, dtype: DTypeLike) -> None:
+        self._path, self._dtype, self._length = path, np.dtype(dtype), 0
+        self._file = path.open("wb")
+        self._write_header()
+
+    def append(self, part: NDArray[np.generic]) -> None:
+        """Write what comes next."""
+        self._file.write(np.ascontiguousarray(part, dtype=self._dtype).data)
+        self._length += len(part)
+
+    def close(self) -> NDArray[np.generic]:
+        """Finish the file and map it, read-only."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.close()
+        if self._length == 0:  # an empty file cannot be mapped
+            return np.zeros(0, dtype=self._dtype)
+        mapped: NDArray[np.generic] = np.load(self._path, mmap_mode="r", allow_pickle=False)
+        return mapped
+
+    def _write_header(self) -> None:
+        # NumPy leaves room in the header for a larger first dimension.
+        description = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
+        np.lib.format.write_array_header_1_0(self._file, description)

@@ -1,0 +1,200 @@
+"""Which times a column holds: numbers or dates, in which format and unit, as SQL that reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine, quoted
+
+__all__ = ["TimeColumn", "number_sql", "present", "time_column"]
+
+_BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+_DAYS: tuple[str, ...] = (
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%d.%m.%Y",
+    "%m-%d-%Y",
+    "%d-%m-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d %Y",
+    "%m %d, %Y",
+)
+_DAYS += ("%b %d, %Y", "%B %d, %Y", "%Y.%m.%d", "%Y%m%d", "%d-%b-%Y", "%d-%b-%y", "%m/%d/%y", "%d/%m/%y")
+_CLOCKS = tuple(mark + clock for clock in ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p") for mark in (" ", ", "))
+FORMATS = (
+    *(day + clock for day in _DAYS for clock in ("", *_CLOCKS)),
+    "%a %b %d %H:%M:%S %z %Y",
+    "%a %b %d %H:%M:%S %Y",
+    "%a, %d %b %Y %H:%M:%S %z",
+    "%d/%b/%Y:%H:%M:%S %z",
+    "%Y%m%dT%H%M%SZ",
+    "%Y%m%dT%H%M%S",
+    "%Y-%m-%dT%H",
+    "%Y-%m",
+)
+"""What is tried where times are neither numbers nor ISO 8601."""
+
+
+@dataclass(frozen=True)
+class TimeColumn:
+    """How the time column is read.
+
+    Attributes
+    ----------
+    sql : str
+        Expression of the time of a row, BIGINT or DOUBLE; NULL where it is not readable.
+    format : str
+        What the column holds: ``numbers``, ``dates`` (the type of the column), ``ISO 8601`` or a format of strptime.
+    """
+
+    sql: str
+    format: str
+
+    @property
+    def is_date(self) -> bool:
+        """Whether times are seconds since 1970-01-01 UTC, made from dates."""
+        return self.format != "numbers"
+
+
+def present(sql: str) -> str:
+    """A text as SQL; NULL where it has nothing but white space, which as a rule is seen at its first character."""
+    return f"CASE WHEN {sql} >= '!' AND {sql} < '\x7f' OR {_trimmed(sql)} <> '' THEN {sql} END"
+
+
+def number_sql(sql: str, kind: str) -> str:
+    """The finite number in a column as SQL of type DOUBLE; NULL where there is none."""
+    number = f"TRY_CAST({_trimmed(sql) if kind == 'VARCHAR' else sql} AS DOUBLE)"
+    plain = f" AND NOT contains({sql}, '_')" if kind == "VARCHAR" else ""  # 1_000 is a number to the engine
+    return f"CASE WHEN isfinite({number}){plain} THEN {number} END"
+
+
+def time_column(engine: Engine, table: str, sql: str, label: str, time_format: str | None) -> TimeColumn:
+    """Find out how to read a time column.
+
+    Parameters
+    ----------
+    engine : Engine
+        Has the table.
+    table : str
+        Name of the table.
+    sql : str
+        The column's name there.
+    label : str
+        What errors call the file.
+    time_format : str or None
+        A format of strptime that the user gave.
+
+    Returns
+    -------
+    TimeColumn
+        The reading that leaves the fewest rows unread.
+
+    Raises
+    ------
+    UserError
+        If two formats read all rows and disagree, or the given one is none.
+    """
+    kind = next(iter(engine.columns(f"(SELECT {sql} FROM {table})").values()))
+    if re.match("TIMESTAMP|DATE", kind):
+        moment = sql if "ZONE" in kind else f"CAST({sql} AS TIMESTAMP)"
+        return _seconds(engine, table, f"CASE WHEN isfinite({sql}) THEN epoch_us({moment}) END", "dates")
+    if kind != "VARCHAR":
+        return _numbers(engine, table, sql, kind)
+    if time_format is not None:
+        return _seconds(engine, table, _formatted(engine, sql, time_format), time_format)
+    rows, whole = engine.row(f"SELECT count(*), count({_whole(sql)}) FROM {table}")
+    if rows == whole:
+        return TimeColumn(_whole(sql), "numbers")
+    iso = _iso_micros(sql)
+    numbers, dates = engine.row(f"SELECT count({number_sql(sql, kind)}), count({iso}) FROM {table}")
+    if max(numbers, dates) < rows:
+        found = _other_format(engine, table, sql, label, max(numbers, dates))
+        if found is not None:
+            return found
+    return _seconds(engine, table, iso, "ISO 8601") if dates > numbers else _numbers(engine, table, sql, kind)
+
+
+def _trimmed(sql: str) -> str:
+    """A text without white space around it, as SQL; few texts have any, and looking for them is slow."""
+    ends = " AND ".join(f"ascii({end}) BETWEEN 33 AND 126" for end in (sql, f"right({sql}, 1)"))
+    return f"(CASE WHEN {ends} THEN {sql} ELSE trim({sql}, {quoted(_BLANKS)}) END)"
+
+
+def _whole(sql: str) -> str:
+    """The whole number in a text as SQL of type BIGINT; NULL where there is none."""
+    number = f"TRY_CAST({sql} AS BIGINT)"  # which also reads 1.5, 1e3 and 0x10: it must give the same text again
+    text = _trimmed(sql)
+    other = f"WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN TRY_CAST({text} AS BIGINT)"
+    return f"CASE WHEN CAST({number} AS VARCHAR) = {sql} THEN {number} {other} END"
+
+
+def _numbers(engine: Engine, table: str, sql: str, kind: str) -> TimeColumn:
+    """The narrowest type that holds all numbers: BIGINT if all are whole and have all their digits, or else DOUBLE."""
+    number = number_sql(sql, kind)
+    if kind == "VARCHAR":
+        whole = _whole(sql)
+    elif re.fullmatch("U?(TINY|SMALL|BIG)?INT(EGER)?", kind):
+        whole = sql if kind != "UBIGINT" else f"TRY_CAST({sql} AS BIGINT)"
+    else:
+        whole = "NULL::BIGINT"
+    lost, broken = engine.row(
+        f"SELECT count(*) FILTER ({whole} IS NULL AND {number} IS NOT NULL), "
+        f"count(*) FILTER ({number} <> floor({number}) OR abs({number}) >= 9007199254740992) FROM {table}"
+    )
+    if lost == 0:
+        return TimeColumn(whole if whole == sql and kind == "BIGINT" else f"CAST({whole} AS BIGINT)", "numbers")
+    return TimeColumn(number if broken else f"CAST({number} AS BIGINT)", "numbers")
+
+
+def _iso_micros(sql: str) -> str:
+    """Microseconds since 1970 of a date as ISO 8601 has it, UTC where it names no zone."""
+    text = _trimmed(sql)
+    like_a_date = f"ascii({text}) BETWEEN 48 AND 57 AND substr({text}, 5, 1) IN ('-', '/')"
+    return f"CASE WHEN {like_a_date} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) END"
+
+
+def _seconds(engine: Engine, table: str, micros: str, name: str) -> TimeColumn:
+    """Seconds from microseconds: BIGINT if all are whole, or else DOUBLE."""
+    broken = engine.row(f"SELECT count(*) FILTER ({micros} % 1000000 <> 0) FROM {table}")[0]
+    return TimeColumn(f"CAST({micros} AS DOUBLE) / 1e6" if broken else f"({micros}) // 1000000", name)
+
+
+def _formatted(engine: Engine, sql: str, time_format: str) -> str:
+    try:
+        engine.row(f"SELECT try_strptime('', {quoted(time_format)})")
+    except duckdb.Error as error:
+        raise UserError(f"--time-format {time_format!r} is no format: pass one such as '%d.%m.%Y %H:%M'") from error
+    return f"epoch_us(try_strptime({_trimmed(sql)}, {quoted(time_format)}))"
+
+
+def _other_format(engine: Engine, table: str, sql: str, label: str, read: int) -> TimeColumn | None:
+    """The format among the common ones that reads most rows, and more than `read`."""
+    first = engine.rows(f"SELECT {_trimmed(sql)} FROM {table} WHERE {_trimmed(sql)} <> '' LIMIT 1")
+    if not first:
+        return None
+    tried = ", ".join(f"try_strptime({quoted(first[0][0])}, {quoted(each)}) IS NOT NULL" for each in FORMATS)
+    fit = [each for each, fits in zip(FORMATS, engine.row(f"SELECT {tried}"), strict=True) if fits]
+    counts = _counts(engine, table, [_formatted(engine, sql, each) for each in fit])
+    best = max(counts, default=0)
+    if best <= read:
+        return None
+    chosen = [each for each, count in zip(fit, counts, strict=True) if count == best]
+    mine = _formatted(engine, sql, chosen[0])
+    for other in chosen[1:]:
+        if engine.row(f"SELECT count(*) FILTER ({mine} <> {_formatted(engine, sql, other)}) FROM {table}")[0]:
+            raise UserError(
+                f"{label}: times such as {first[0][0][:40]!r} can be read as {chosen[0]} or as {other}: "
+                f"pass --time-format '{chosen[0]}' or the other"
+            )
+    return _seconds(engine, table, mine, chosen[0])
+
+
+def _counts(engine: Engine, table: str, expressions: Sequence[str]) -> tuple[int, ...]:
+    counts = ", ".join(f"count({each})" for each in expressions)
+    return engine.row(f"SELECT {counts} FROM {table}") if counts else ()

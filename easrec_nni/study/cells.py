@@ -1,0 +1,95 @@
+"""Cells of a table: their names, folders, settings and results; what runs one is :mod:`easrec_nni.study.cell`.
+
+A report reads cells without what trains them, so that it waits for neither torch nor NNI.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from easrec_nni.common.documents import read_document
+from easrec_nni.common.errors import UserError
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.study.documents import RESULT_FILE, CellResult
+from easrec_nni.study.systems import SYSTEMS, find_systems
+
+__all__ = ["RETRAINED", "WEIGHTS", "Cell", "cell_settings", "read_result"]
+
+RETRAINED = "retrained"
+"""Folder of a cell's trained network."""
+WEIGHTS = "weights.safetensors"
+"""Its weights, in that folder."""
+LONGEST_NAME = 255  # bytes of a folder's name
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Which system with which seed and, in a sweep, which further settings.
+
+    Examples
+    --------
+    >>> Cell("easrec", 3, {"lambda": 0.5}).path.as_posix()
+    'easrec--lambda=0.5/seed3'
+    >>> Cell("easrec", 3, {"lambda": 1.0}).path.as_posix()
+    'easrec--lambda=1/seed3'
+    """
+
+    system: str
+    seed: int
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # NNI's manager hands 1.0 out as 1, as JavaScript writes it: both are one cell.
+        object.__setattr__(self, "parameters", {name: _plain(value) for name, value in self.parameters.items()})
+
+    @property
+    def path(self) -> Path:
+        """Folder of the cell below the study's ``cells``.
+
+        Raises
+        ------
+        UserError
+            A parameter would lead out of it, or is too long for a folder's name.
+        """
+        name = "--".join([self.system, *(f"{name}={value}" for name, value in sorted(self.parameters.items()))])
+        if "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
+            raise UserError(f"the parameters of the cell {name[:100]!r} cannot be the name of a folder: choose others")
+        return Path(name) / f"seed{self.seed}"
+
+    @classmethod
+    def sampled(cls, parameters: Mapping[str, Any]) -> Cell:
+        """Cell of a sample that NNI's tuner drew: ``system``, ``seed`` and further dotted settings.
+
+        Raises
+        ------
+        UserError
+            ``system`` or ``seed`` is missing or unknown.
+        """
+        rest = dict(parameters)
+        try:
+            system, seed = str(rest.pop("system")), int(rest.pop("seed"))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"a cell has a system and a seed; got {dict(parameters)}") from None
+        find_systems([system])
+        return cls(system, seed, rest)
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without its decimal point."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def cell_settings(cell: Cell, base: TrialSettings) -> TrialSettings:
+    """Settings of a cell: the study's, the system's changes, the cell's parameters and seed."""
+    return SYSTEMS[cell.system].settings(base, {**cell.parameters, "seed": cell.seed})
+
+
+def read_result(folder: Path) -> CellResult | None:
+    """Result of a cell, or None while it is not complete."""
+    try:
+        return read_document(folder / RESULT_FILE, CellResult, "run the cell again")
+    except UserError:
+        return None

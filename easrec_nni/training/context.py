@@ -1,0 +1,221 @@
+"""Context of a trial: its settings, its dataset and the space over it, and what they decide together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.document import Architecture, DatasetReference
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.provenance import package_versions
+from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
+from easrec_nni.data.batches.masked import MaskedBatches
+from easrec_nni.data.batches.training import TrainingBatches
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.scoring import evaluation_batch_size
+from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
+from easrec_nni.training.parallel import Job, ShareOfBatches, count, rank
+from easrec_nni.training.recorded import recorded_training
+from search_spaces import Choice, SpaceConfig
+
+__all__ = ["Stage", "TrialContext"]
+
+Stage = Literal["search", "retrain"]
+
+
+@dataclass(frozen=True, eq=False)  # a dataset has arrays: contexts compare by identity
+class TrialContext:
+    """Settings, dataset and space of a trial: batches, loss, users and identity of its stages.
+
+    Every system takes its batches, its loss and the users that select from here alone; see
+    :mod:`easrec_nni.training.protocol`.
+
+    Attributes
+    ----------
+    settings
+        Settings of the trial.
+    dataset
+        Prepared interactions.
+    space
+        Space that is searched, or of the architecture that is retrained.
+    """
+
+    settings: TrialSettings
+    dataset: Dataset
+    space: SpaceConfig
+
+    @classmethod
+    def open(cls, settings: TrialSettings, dataset: Dataset | None = None) -> TrialContext:
+        """Context of settings, with the dataset checked and the space made.
+
+        Parameters
+        ----------
+        settings
+            Settings of the trial.
+        dataset
+            Dataset to use; the one that the settings name by default.
+
+        Raises
+        ------
+        UserError
+            The dataset is not there or too small to train on, or the space does not fit it.
+        """
+        dataset = settings.dataset() if dataset is None else dataset
+        dataset.check_trainable()
+        return cls(settings, dataset, settings.space_for(dataset))
+
+    def training_batches(self, batch_size: int) -> TrainingBatches | WithNegatives | ShareOfBatches:
+        """Training batches in the settings' mode and order, with negatives if need be; this process' share of them."""
+        settings, length = self.settings, self.space.max_length
+        if settings.mode == "masked":
+            assert settings.history != "overlapping"
+            masking = settings.masking.model_dump()
+            masked = MaskedBatches(
+                self.dataset, length, batch_size, settings.seed, settings.history, settings.batch_by, **masking
+            )
+            return self._shared(masked, 0)
+        batches = TrainingBatches(
+            self.dataset, length, batch_size, settings.mode, settings.seed, settings.history, settings.batch_by
+        )
+        return self._shared(batches, 0)
+
+    def architecture_batches(self) -> ArchitectureBatches | WithNegatives | ShareOfBatches:
+        """Validation targets that train alpha and beta, by the loss that the weights have."""
+        size, seed = self.settings.search.arch_batch_size, self.settings.seed
+        rows = self.architecture_rows
+        return self._shared(ArchitectureBatches(self.dataset, self.space.max_length, size, rows, seed), 1)
+
+    def _shared(self, batches: Any, stream: int) -> Any:
+        settings = self.settings
+        if LOSSES[settings.loss].needs_negatives:
+            # Streams of their own: the two steps of an iteration should not compare with the same items.
+            batches = WithNegatives(batches, self.dataset.n_items, settings.negatives, 2 * settings.seed + stream)
+        return batches if count() == 1 else ShareOfBatches(batches, rank(), count())
+
+    def selection_batches(self, every_user: bool = False) -> EvaluationBatches:
+        """Validation users that select, with their histories; this process' share of them.
+
+        Parameters
+        ----------
+        every_user
+            Whether those that train alpha and beta select too, as in a retraining.
+        """
+        rows = np.arange(len(self.dataset.split.valid)) if every_user else self.selection_rows
+        if len(rows) >= count():  # else all take all of them: every process must have some
+            rows = rows[rank() :: count()]
+        size = evaluation_batch_size(self.dataset.n_items)
+        return EvaluationBatches(self.dataset, "valid", self.space.max_length, size, rows)
+
+    @property
+    def architecture_rows(self) -> NDArray[Any]:
+        """Evaluated users whose validation targets train alpha and beta."""
+        return validation_rows(self.dataset, self.settings.search.arch_share)[0]
+
+    @property
+    def selection_rows(self) -> NDArray[Any]:
+        """Evaluated users whose validation targets train no alpha or beta."""
+        return validation_rows(self.dataset, self.settings.search.arch_share)[1]
+
+    def loss(self) -> ItemLoss:
+        """The settings' loss over the dataset's catalogue."""
+        return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t)
+
+    def identity(self, stage: Stage) -> dict[str, Any]:
+        """Everything that decides the result of a stage: a run's folder notes it, and refuses another one.
+
+        What a run does not depend on is left out, and so is a default that came later than the key: a run stays the
+        same one when a later version has more settings.
+        """
+        settings = self.settings
+        part = settings.search if stage == "search" else settings.retrain
+        identity: dict[str, Any] = {
+            "dataset": self.dataset.fingerprint,
+            "space": self.space.model_dump(mode="json", exclude_defaults=True),
+            # A refit comes after the run, which is the same with and without it.
+            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
+            "mode": settings.mode,
+            "history": settings.history,
+            "seed": settings.seed,
+        }
+        if settings.mode == "masked":
+            identity["masking"] = settings.masking.model_dump(mode="json")
+        if settings.loss != "softmax":
+            identity |= {"loss": settings.loss, "negatives": settings.negatives}
+        if settings.devices > 1:  # each of which draws dropout by itself
+            identity["devices"] = settings.devices
+        if settings.precision != "float32":
+            identity["precision"] = settings.precision
+        if settings.micro_batch != "rule":  # dropout is drawn part by part
+            identity["micro_batch"] = settings.micro_batch
+        if settings.loss == "gbce":
+            identity["gbce_t"] = settings.gbce_t
+        later = {"batch_by": "sequences", "select_by": MONITOR}
+        return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
+
+    def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:
+        """The same trial, with further parts to train on: see :meth:`~easrec_nni.data.Dataset.trained_through`."""
+        return replace(self, dataset=self.dataset.trained_through(through))
+
+    def job(self, out: Path, architecture: Architecture | None = None, weights: str | Path | None = None) -> Job:
+        """Arguments of a stage's worker processes."""
+        return {
+            "data": str(self.dataset.path.resolve()),
+            "settings": self.settings.model_dump(mode="json", by_alias=True),
+            "out": str(out.resolve()),
+            "architecture": None if architecture is None else architecture.to_json(),
+            "weights": None if weights is None else str(Path(weights).resolve()),
+        }
+
+    def architecture(self, choice: Choice, **fields: Any) -> Architecture:
+        """Document of an architecture of the space, with the dataset, training settings and cost that belong to it.
+
+        Parameters
+        ----------
+        choice
+            Architecture to describe.
+        fields
+            Further fields of the document, such as the probabilities that a search ended with.
+        """
+        return Architecture(
+            choices=choice,
+            space=self.space,
+            dataset=DatasetReference.of(self.dataset),
+            training=recorded_training(self.settings),
+            cost=architecture_cost(self.space, choice).as_dict(),
+            unpruned_cost=architecture_cost(self.space, self.space.largest).as_dict(),
+            versions=package_versions(),
+            seed=self.settings.seed,
+            **fields,
+        )
+
+    def check_share(self, architecture: Architecture) -> None:
+        """Refuse a share by which users that trained alpha and beta would count among those that did not.
+
+        An architecture without probabilities trained none: it was written by hand, is the unpruned one, or was found by
+        trials.
+
+        Raises
+        ------
+        UserError
+            With the share to set.
+        """
+        recorded = architecture.training.arch_share if architecture.training else None
+        if recorded is None or not architecture.probabilities:
+            return
+        trained, _ = validation_rows(self.dataset, recorded)
+        compared = self.selection_rows
+        both = len(np.intersect1d(trained, compared))
+        if both:
+            raise UserError(
+                f"search.arch_share: {self.settings.search.arch_share:g}: {both} of the {len(compared)} users whose "
+                "validation figure would be reported as that of users who trained no alpha or beta did train them, as "
+                f"the search had arch_share {recorded:g}: leave search.arch_share out, or set it to {recorded:g} or "
+                "more"
+            )

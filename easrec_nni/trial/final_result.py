@@ -1,0 +1,137 @@
+"""NNI's final result of a trial: the figure that the tuner maximises, and everything that describes the network."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any, Protocol
+
+from easrec_nni.architecture.document import Architecture, is_decided
+from easrec_nni.common.documents import Document, Value
+from easrec_nni.training.context import TrialContext
+from easrec_nni.trial.objective import Objective
+from search_spaces import candidate_label
+
+__all__ = ["FinalResult", "Figures", "final_result"]
+
+
+class Figures(Protocol):
+    """Figures of a finished run: ``metrics.json`` or a cell's ``result.json``."""
+
+    @property
+    def test(self) -> dict[str, float]:
+        """Accuracy on the test targets."""
+
+    @property
+    def test_refitted(self) -> dict[str, float]:
+        """Accuracy on the test targets after a refit, if there was one."""
+
+    @property
+    def valid(self) -> dict[str, float]:
+        """Accuracy on the validation targets."""
+
+    @property
+    def valid_selection_users(self) -> dict[str, float]:
+        """Validation accuracy over the users that select, with the standard error of the selecting figure."""
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Cost of the network."""
+
+    @property
+    def inference(self) -> dict[str, float]:
+        """Scoring time, if it was measured."""
+
+
+class FinalResult(Document):
+    """Keys of the final result; figures (``valid_…``, ``test_…``, costs, choices, entropies) have keys of their own.
+
+    Attributes
+    ----------
+    default
+        The objective, which the tuner maximises.
+    default_standard_error
+        Standard error of the validation NDCG@10 that it is made of.
+    objective
+        Kind of the objective.
+    architecture
+        The whole document on one line; missing of a baseline without a network.
+    files_at
+        Machine and folder of ``architecture.json`` and, after a search, ``supernet.safetensors``.
+    """
+
+    default: float
+    objective: str
+    default_standard_error: float
+    architecture: str | None = None
+    files_at: str | None = None
+    seed: int
+    dataset: str
+    dataset_fingerprint: str
+    search_seconds: float
+    retrain_seconds: float
+
+
+def final_result(
+    context: TrialContext,
+    figures: Figures,
+    architecture: Architecture | None,
+    folder: Path,
+    *,
+    search_seconds: float,
+    retrain_seconds: float,
+) -> dict[str, Any]:
+    """What NNI is told at the end of any trial: of a search, of a given architecture, of a study's cell.
+
+    ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
+    NDCG@10, in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter.
+    Figures of the test set have keys of their own and decide nothing.
+
+    ``architecture`` (the whole document on one line) and ``files_at`` (the machine and folder of the files) let
+    ``easrec export`` do without the trial's folder, which stays on the worker.
+
+    Parameters
+    ----------
+    context
+        Context of the trial.
+    figures
+        Figures of its network or baseline.
+    architecture
+        The network's; None of a baseline that is no network.
+    folder
+        Where ``architecture.json`` and, after a search, ``supernet.safetensors`` are.
+    search_seconds, retrain_seconds
+        Seconds that both stages computed.
+    """
+    selecting = figures.valid_selection_users
+    inference = {key: value for key, value in figures.inference.items() if key == "inference_ms_per_user"}
+    costs = {**figures.cost, **inference}
+    document = {
+        **Objective.of(context).keys(selecting[context.settings.select_by], costs),
+        "default_standard_error": selecting[f"{context.settings.select_by}_standard_error"],
+        **{f"valid_{name}": value for name, value in figures.valid.items()},
+        **{f"test_{name}": value for name, value in {**figures.test, **figures.test_refitted}.items()},
+        **costs,
+        **(_network_keys(architecture, folder) if architecture is not None else {}),
+        "seed": context.settings.seed,
+        "dataset": context.dataset.name,
+        "dataset_fingerprint": context.dataset.fingerprint,
+        "search_seconds": search_seconds,
+        "retrain_seconds": retrain_seconds,
+    }
+    checked = FinalResult.model_validate(document).as_json()
+    return {name: checked[name] for name in document}
+
+
+def _network_keys(architecture: Architecture, folder: Path) -> dict[str, Value]:
+    choices = architecture.choices
+    return {
+        **choices.model_dump(mode="json"),
+        "pruning": candidate_label(choices.hidden_pruning, choices.inner_pruning),
+        **{f"entropy_{label}": entropy for label, entropy in architecture.entropies.items()},
+        **({"decided": int(is_decided(architecture.entropies))} if architecture.entropies else {}),
+        # Of an architecture that was given, nothing was traded off.
+        **({} if architecture.lambda_ is None else {"lambda": architecture.lambda_}),
+        "architecture": architecture.to_json(indent=None),
+        "files_at": f"{socket.gethostname()}:{folder.resolve()}",
+    }

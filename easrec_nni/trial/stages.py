@@ -1,0 +1,107 @@
+"""Stages of a trial, in their order: search, choice of the weights to inherit, retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.retraining.stage import Retrained, retrain
+from easrec_nni.searching.stage import SearchResult, run_search
+from easrec_nni.training.context import TrialContext
+from easrec_nni.training.history import tell_again
+
+__all__ = ["EpochReport", "StageResults", "run_stages"]
+
+EpochReport = Callable[[str, dict[str, float]], None]
+"""Takes a stage (``search``, ``retrain``) and the row of one of its epochs."""
+
+
+@dataclass(frozen=True)
+class StageResults:
+    """Results of a trial's stages.
+
+    Attributes
+    ----------
+    architecture
+        The architecture that was searched or given.
+    search
+        Result of the search; None of an architecture that was given.
+    retrained
+        Trained network and its figures.
+    """
+
+    architecture: Architecture
+    search: SearchResult | None
+    retrained: Retrained
+
+    @property
+    def search_seconds(self) -> float:
+        """Seconds that the search computed, by its epochs' own clocks: waiting for a restart does not count."""
+        return sum(row["seconds"] for row in self.search.history) if self.search is not None else 0.0
+
+    @property
+    def retrain_seconds(self) -> float:
+        """Seconds that the retraining computed, by its epochs' own clocks."""
+        return self.retrained.figures.training.seconds
+
+
+def run_stages(
+    context: TrialContext,
+    folder: Path,
+    on_epoch: EpochReport | None = None,
+    *,
+    architecture: Architecture | None = None,
+    search_folder: Path | None = None,
+    on_architecture: Callable[[Architecture, SearchResult | None], None] | None = None,
+    progress: bool = False,
+    restart: bool = False,
+) -> StageResults:
+    """Search unless an architecture is given, and retrain what was found; interrupted stages are resumed.
+
+    Parameters
+    ----------
+    context
+        Settings, dataset and space.
+    folder
+        Folder of the trial; the retraining is in ``retrained``.
+    on_epoch
+        Called with the stage and the row of every epoch, those of earlier processes first.
+    architecture
+        Architecture to retrain without a search.
+    search_folder
+        Folder of the search, other than ``folder``.
+    on_architecture
+        Called between the stages with the architecture and the search that found it, if there was one.
+    progress
+        Whether to draw a progress bar.
+    restart
+        Whether to begin again in a folder that holds another run.
+    """
+    report = on_epoch or (lambda stage, row: None)
+    searched: SearchResult | None = None
+    if architecture is None:
+        searching = search_folder or folder
+        if not restart:
+            tell_again(report, search=searching)
+        searched = run_search(
+            context, searching, progress=progress, on_epoch=lambda row: report("search", row), restart=restart
+        )
+        architecture = searched.architecture
+    if on_architecture is not None:
+        on_architecture(architecture, searched)
+    if not restart:
+        tell_again(report, retrain=folder / "retrained")
+    inherits = context.settings.retrain.weights == "inherit"
+    retrained = retrain(
+        architecture,
+        context.dataset,
+        folder / "retrained",
+        weights=searched.supernet if searched is not None and inherits else None,
+        settings=context.settings.with_parameters({}),  # every key set: these, whatever an earlier search recorded
+        progress=progress,
+        on_epoch=lambda row: report("retrain", row),
+        restart=restart,
+    )
+    return StageResults(architecture, searched, retrained)

@@ -1,0 +1,45 @@
+"""``easrec show``: the cost of the unpruned network comes from the file, or is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from easrec_nni import Architecture, Choice, SpaceConfig
+from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.cli.main import app
+
+SPACE = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=2)
+CHOICE = Choice(hidden_pruning=0.5, inner_pruning=0.25, depth=1)
+
+
+def shown(file: Path) -> str:
+    done = CliRunner().invoke(app, ["show", str(file)], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_a_file_with_the_unpruned_cost_is_drawn_like_one_that_is_counted(tmp_path: Path) -> None:
+    cost = architecture_cost(SPACE, CHOICE).as_dict()
+    unpruned = architecture_cost(SPACE, SPACE.largest).as_dict()
+    by_hand, earlier = Architecture(choices=CHOICE, space=SPACE), Architecture(choices=CHOICE, space=SPACE, cost=cost)
+    today = Architecture(choices=CHOICE, space=SPACE, cost=cost, unpruned_cost=unpruned)
+    assert "unpruned_cost" not in earlier.to_json()
+    files = []
+    for name, architecture in (("by_hand", by_hand), ("earlier", earlier), ("today", today)):
+        files.append(tmp_path / f"{name}.json")
+        architecture.write(files[-1])
+    assert shown(files[0]) == shown(files[1]) == shown(files[2])
+    # The file's figures are drawn, not others.
+    doubled = {name: 2 * value for name, value in unpruned.items()}
+    today.model_copy(update={"unpruned_cost": doubled}).write(tmp_path / "doubled.json")
+    share = cost["parameters"] / unpruned["parameters"]
+    assert f"{share:.0%}" in shown(files[2]) and f"{share / 2:.0%}" in shown(tmp_path / "doubled.json")
+
+
+@pytest.mark.parametrize("cost", [{"parameters": -1.0}, {"bad\x1bname": 1.0}])
+def test_a_hostile_unpruned_cost_is_refused(cost: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="is negative|cannot be printed"):
+        Architecture(choices=CHOICE, space=SPACE, unpruned_cost=cost)

@@ -1,0 +1,47 @@
+"""What signals do in a block, and after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from easrec_nni.common.signals import signals_ignored, signals_interrupt
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_that_end_a_process_interrupt_it_as_ctrl_c_does(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in NUMBERS]
+    with pytest.raises(KeyboardInterrupt), signals_interrupt():
+        os.kill(os.getpid(), number)
+        signal.sigtimedwait([], 5)  # until the signal has come
+    assert [signal.getsignal(each) for each in NUMBERS] == before
+
+
+def test_a_clean_up_goes_on_whatever_comes() -> None:
+    before = [signal.getsignal(each) for each in NUMBERS]
+    with signals_ignored():
+        for number in NUMBERS:
+            os.kill(os.getpid(), number)
+    assert [signal.getsignal(each) for each in NUMBERS] == before
+
+
+@pytest.mark.parametrize("context", [signals_ignored, signals_interrupt])
+def test_other_threads_leave_signals_alone(context: Callable[[], AbstractContextManager[None]]) -> None:
+    inside: list[object] = []
+
+    def work() -> None:
+        with context():
+            inside.append([signal.getsignal(each) for each in NUMBERS])
+
+    before = [signal.getsignal(each) for each in NUMBERS]
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [before]

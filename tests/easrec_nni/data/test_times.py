@@ -1,0 +1,60 @@
+"""Times against Python's own reading of them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine
+from easrec_nni.data.times import FORMATS, time_column
+
+MOMENTS = [
+    datetime.fromtimestamp(int(second), UTC)
+    for second in np.random.default_rng(0).integers(86_400 * 365, 2_000_000_000, 40)
+]
+
+
+def read(texts: list[Any], time_format: str | None = None) -> tuple[list[Any], str]:
+    """Times of a column, and what it was taken for."""
+    with Engine() as engine:
+        engine.register("log", pd.DataFrame({"t": texts}))
+        column = time_column(engine, "log", "t", "log.csv", time_format)
+        return [row[0] for row in engine.rows(f"SELECT {column.sql} FROM log")], column.format
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_gives_the_seconds_that_python_gives(name: str) -> None:
+    texts = [moment.strftime(name) for moment in MOMENTS]
+    expected = [int(datetime.strptime(text, name).replace(tzinfo=UTC).timestamp()) for text in texts]
+    assert read(texts, name) == (expected, name)
+
+
+def test_a_format_is_found_where_one_alone_fits() -> None:
+    texts = [moment.strftime("%d.%m.%Y %H:%M:%S") for moment in MOMENTS]
+    assert read(texts) == ([int(moment.timestamp()) for moment in MOMENTS], "%d.%m.%Y %H:%M:%S")
+    with pytest.raises(UserError, match="can be read as .* or as .*: pass --time-format"):
+        read(["03/04/2020", "05/06/2020"])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_whole_numbers_keep_all_digits(sign: int) -> None:
+    numbers = [sign * (2**62 + step) for step in range(3)]
+    assert read([str(number) for number in numbers]) == (numbers, "numbers")
+    assert read(["1.5", "2", "1e3"]) == ([1.5, 2.0, 1000.0], "numbers")
+
+
+def test_iso_8601_with_and_without_a_zone() -> None:
+    texts = ["2020-01-01", "2020-01-01T00:00:00Z", "2020-01-01 02:00:00+02:00", "2020-01-01 00:00:00.25"]
+    assert read(texts) == ([1577836800, 1577836800, 1577836800, 1577836800.25], "ISO 8601")
+
+
+def test_what_is_no_time_is_left_open() -> None:
+    assert read(["2020-01-01", "soon", ""]) == ([1577836800, None, None], "ISO 8601")
+    assert read(["1", "inf", "nan", "1_000"])[0] == [1, None, None, None]
+    with pytest.raises(UserError, match="--time-format '%Q' is no format"):
+        read(["x"], "%Q")
