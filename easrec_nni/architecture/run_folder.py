@@ -10,7 +10,7 @@ from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.data.splits import NO_SPLIT
+from easrec_nni.data.split_names import NO_SPLIT
 from search_spaces import EASRecNetwork
 
 __all__ = ["check_dataset", "check_evaluated", "open_run"]

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.common.hints import did_you_mean
-from easrec_nni.data.splits import LEAVE_ONE_OUT
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 from search_spaces.config import ATTENTION_NAMES, Choice, SpaceConfig, candidate_label
 
 if TYPE_CHECKING:

@@ -45,6 +45,8 @@ def dataset_problem(dataset: Dataset) -> str | None:
     for name, (array, kind, shape) in expected.items():
         if array.dtype != kind or array.shape != shape:
             return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
+    if dataset.evaluated_users is not None and not _within(dataset.evaluated_users, 0, counts.users - 1):
+        return "evaluated_users has numbers of no user"
     return _numbers_problem(dataset)
 
 
@@ -61,12 +63,11 @@ def _numbers_problem(dataset: Dataset) -> str | None:
     for name, array in dataset._negatives.items():
         if not _within(array, 0, counts.items):
             return f"{name} has numbers outside the catalogue"
-    if dataset.evaluated_users is not None and not _within(dataset.evaluated_users, 0, counts.users - 1):
-        return "evaluated_users has numbers of no user"
     return _features_problem(dataset)
 
 
 def _features_problem(dataset: Dataset) -> str | None:
+    """Which numbers of item features point outside of what they count."""
     for name, feature in dataset.item_features.items():
         if not _divide(feature.offsets, len(feature.values)):
             return f"the offsets of feature {name} do not divide its values"

@@ -15,7 +15,7 @@ from pydantic import (
     model_serializer,
 )
 
-from easrec_nni.data.splits import LEAVE_ONE_OUT
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
 FORMAT_VERSION = 2
 """Version of the dataset folder that is written. In 1, all ids took the length of the longest."""

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.data.manifest import PartInfo, SplitInfo
+from easrec_nni.data.split_names import LEAVE_ONE_OUT, NO_SPLIT
 from easrec_nni.data.splits.base import Split, Targets
-from easrec_nni.data.splits.leave_one_out import LEAVE_ONE_OUT, MIN_EVALUATED_LENGTH, LeaveOneOut
-from easrec_nni.data.splits.none import NO_SPLIT
+from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH, LeaveOneOut
 from easrec_nni.data.splits.point_in_time import readable_time
 
 __all__ = ["sample_users", "split_info", "split_lines"]

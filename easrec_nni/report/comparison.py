@@ -16,7 +16,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
 from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
-from easrec_nni.data.splits import LEAVE_ONE_OUT
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
 __all__ = [
     "COLUMNS",

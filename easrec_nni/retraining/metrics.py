@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class RunTraining(Document):
     """How the training of a network went."""
 
     epochs: int
-    best_epoch: int | None = None  # none where all data trained
+    best_epoch: int
     seconds: float
     threads: int | None = None
     weights: str | None = None
@@ -76,6 +77,27 @@ class RunTraining(Document):
             kept=begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
             micro_batch=micro_batch,
             selected_by=selected_by,
+        )
+
+    @classmethod
+    def of_all_data(cls, history: Sequence[Mapping[str, float]], inherited: bool) -> RunTraining:
+        """Section of a training on all interactions, whose last epoch is taken.
+
+        Parameters
+        ----------
+        history
+            Rows of its epochs.
+        inherited
+            Whether it began with a supernet's weights.
+        """
+        return cls(
+            epochs=len(history),
+            best_epoch=len(history) - 1,
+            seconds=sum(row["seconds"] for row in history),
+            threads=torch.get_num_threads(),
+            weights="inherited" if inherited else "scratch",
+            kept="trained",
+            trained_on="all interactions, those of validation and test too",
         )
 
 
@@ -140,6 +162,21 @@ def run_metrics(
     return metrics, ranks
 
 
+def metrics_without_figures(context: TrialContext, architecture: Architecture, training: RunTraining) -> RunMetrics:
+    """Contents of ``metrics.json`` of a network that was trained on all data: nothing is left to measure it by."""
+    return RunMetrics(
+        test={},
+        valid={},
+        valid_selection_users={},
+        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        training=training,
+        choices=architecture.choices.model_dump(mode="json"),
+        dataset=DatasetIdentity.of(context.dataset),
+        settings=context.settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        **provenance(),
+    )
+
+
 def validated_epochs(run: str | Path | None, inherited: bool) -> int:
     """Epochs behind the best network of a validated run.
 
@@ -162,34 +199,11 @@ def validated_epochs(run: str | Path | None, inherited: bool) -> int:
             f"folder: {advice}"
         )
     training = read_metrics(run).training
-    if training.best_epoch is None:
+    if training.trained_on is not None:
         raise UserError(f"{run} was trained on all data itself, so that it tells no number of epochs: {advice}")
     if (training.weights == "inherited") != inherited:
         begun = "--weights SUPERNET" if training.weights == "inherited" else "--scratch"
         raise UserError(f"{run} began with {begun}, which its number of epochs belongs to: give {begun}, or --epochs N")
-    if training.best_epoch == BEFORE_TRAINING:
+    if training.best_epoch < 0:
         raise UserError(f"no epoch of {run} was better than the network that it began with: give --epochs N")
     return training.best_epoch + 1
-
-
-def metrics_without_figures(
-    context: TrialContext, architecture: Architecture, history: list[dict[str, float]], *, inherited: bool
-) -> RunMetrics:
-    """Contents of ``metrics.json`` of a network that was trained on all data: nothing is left to measure it by."""
-    return RunMetrics(
-        test={},
-        valid={},
-        valid_selection_users={},
-        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
-        training=RunTraining(
-            trained_on="all interactions, those of validation and test too",
-            epochs=len(history),
-            seconds=sum(row["seconds"] for row in history),
-            threads=torch.get_num_threads(),
-            weights="inherited" if inherited else "scratch",
-        ),
-        choices=architecture.choices.model_dump(mode="json"),
-        dataset=DatasetIdentity.of(context.dataset),
-        settings=context.settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
-        **provenance(),
-    )

@@ -92,7 +92,7 @@ def fit_again(
     size = MicroBatchSize(settings.micro_batch)
     module = SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss(), micro_batch=size)
     module.set_model(network)
-    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "refit: ")
+    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "without validation: ")
     callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_apart(settings.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ from easrec_nni.retraining.metrics import (
 )
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import BEFORE_TRAINING, AveragedWeights, EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
@@ -48,9 +48,6 @@ from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecNetwork
 
 __all__ = ["Retrained", "retrain", "retrain_on_all_data", "retraining_worker"]
-
-ALL_DATA_EPOCHS = "all_data_epochs"
-"""Key of a run's identity: epochs of a training on all interactions."""
 
 WORKER = "easrec_nni.retraining.worker"
 """Program of the other processes of a retraining."""
@@ -192,32 +189,34 @@ def retrain_on_all_data(
     dataset = data if isinstance(data, Dataset) else load_dataset(data)
     settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
     run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
-    run.check_on_all_data()
+    run.check_served()
     if epochs is None:
         epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
-    network, folder = run.network(), run.all_data_folder(out, epochs, restart)
+    network, folder = run.network(), run.served_folder(out, epochs, restart)
     origin = "the architecture" if file is None else str(file)
     _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
-        network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
-    else:
-        metrics = run.train_on_all_data(network, folder, epochs, progress, on_epoch)
+        network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
+        return Retrained(network, read_metrics(folder.path), folder.path)
+    metrics = run.train_to_serve(network, folder, epochs, progress, on_epoch)
     return Retrained(network.eval(), metrics, folder.path)
 
 
 def retraining_worker(job: Job) -> None:
-    """Train in another process beside :func:`retrain` or :func:`retrain_on_all_data`; writes nothing."""
+    """Train in another process beside :func:`retrain`; writes nothing."""
     assert job["architecture"] is not None
     architecture = Architecture.model_validate_json(job["architecture"])
     settings = TrialSettings.parse(job["settings"], "job")
     context = TrialContext(settings, load_dataset(job["data"]), architecture.space)
     run = _Retraining(context, architecture, job["weights"])
+    if "all_data_epochs" in job:
+        epochs = job["all_data_epochs"]
+        fit_again(run.network(), context, run.served_folder(job["out"], epochs), epochs, False, through="test")
+        return
     if "refit_epochs" in job:
-        out, epochs, through = Path(job["out"]), job["refit_epochs"], job.get("refit_through", "valid")
-        on_all = through == "test"
-        folder = run.all_data_folder(out, epochs) if on_all else run.refit_folder(run.folder(out.parent), epochs)
-        fit_again(run.network(), context, folder, epochs, progress=False, through=through)
+        refit, epochs = Path(job["out"]), job["refit_epochs"]
+        fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
         return
     run.fit(run.network(), run.folder(job["out"]), progress=False, on_epoch=None)
 
@@ -237,11 +236,12 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
-    def check_on_all_data(self) -> None:
-        """Refuse what cannot be trained; nothing is reported."""
-        served = self.context.dataset.trained_through("test")
-        check_trainable(served.offsets, served.split, served.n_items, f"the dataset {served.name}: ")
-        check_dataset(self.architecture, served)
+    def check_served(self) -> None:
+        """Refuse what cannot be trained on all interactions."""
+        dataset = self.context.dataset
+        split = dataset.split.trained_through("test")
+        check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
+        check_dataset(self.architecture, dataset)
         check_mode(self.context.settings.mode, self.architecture.space)
 
     def network(self) -> EASRecNetwork:
@@ -255,9 +255,9 @@ class _Retraining:
         """Folder of the run; one that was begun when half of the users selected goes on so."""
         return RunFolder.open(out, self._identity(), restart, later=["selection"])
 
-    def all_data_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:
+    def served_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:
         """Folder of a training on all interactions."""
-        return RunFolder.open(out, {**self._identity(), ALL_DATA_EPOCHS: epochs}, restart)
+        return RunFolder.open(out, {**self._identity(), "all_data_epochs": epochs}, restart)
 
     def _identity(self) -> dict[str, Any]:
         share = self.context.settings.search.arch_share
@@ -344,17 +344,16 @@ class _Retraining:
 
     def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
         """Train once more, on training and validation interactions; the figures with those of the refit."""
-        best = metrics.training.best_epoch
-        if best is None or best == BEFORE_TRAINING:
+        epochs = metrics.training.best_epoch + 1
+        if epochs == 0:
             _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
             return metrics
-        epochs = best + 1
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
         with side_by_side(self.context.settings.devices, job, WORKER):
             history = fit_again(network, self.context, again, epochs, progress)
         recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
-        described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_on()})
+        described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
         refitted = finish_refit(network, described, self.context, again, history)
         metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
         write_json(folder.path / METRICS_FILE, metrics.as_json())
@@ -364,17 +363,39 @@ class _Retraining:
         """Folder of the refit inside the run's."""
         return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
 
+    def train_to_serve(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        epochs: int,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train on all interactions and write the results, without figures."""
+        job: Job = {**self.context.job(folder.path, self.architecture, self.weights), "all_data_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test")
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        served = self.context.trained_through("test")
+        training = RunTraining.of_all_data(history, inherited=self.weights is not None)
+        metrics = metrics_without_figures(served, self.architecture, training)
+        known = {name: value for name, value in self.architecture.metrics.items() if not name.startswith("retrained_")}
+        architecture = self.architecture.model_copy(update={"metrics": known})
+        replace(self, context=served, architecture=architecture).commit(network, metrics, {}, folder)
+        return metrics
+
     def commit(
         self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
         """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
-        write_ranks(ranks, folder.path / RANKS_FILE)
+        if ranks:
+            write_ranks(ranks, folder.path / RANKS_FILE)
         parts = {"valid": metrics.valid, "test": metrics.test}
         figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
         self.architecture.model_copy(
             update={
-                "dataset": self._trained_on(),
+                "dataset": self._trained_dataset(),
                 "training": self._recorded(),
                 "metrics": {**self.architecture.metrics, **figures},
                 "cost": metrics.cost,
@@ -383,42 +404,11 @@ class _Retraining:
         copy_whole(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
 
-    def train_on_all_data(
-        self,
-        network: EASRecNetwork,
-        folder: RunFolder,
-        epochs: int,
-        progress: bool,
-        on_epoch: Callable[[dict[str, float]], None] | None,
-    ) -> RunMetrics:
-        """Train on all interactions, in as many processes as there are devices, and write the results."""
-        arguments = self.context.job(folder.path, self.architecture, self.weights)
-        job: Job = {**arguments, "refit_epochs": epochs, "refit_through": "test"}
-        with side_by_side(self.context.settings.devices, job, WORKER):
-            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, through="test")
-        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-        save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
-        served = self.context.trained_through("test")
-        metrics = metrics_without_figures(served, self.architecture, history, inherited=self.weights is not None)
-        figures = self.architecture.metrics.items()
-        self.architecture.model_copy(
-            update={
-                "dataset": DatasetReference.of(served.dataset),
-                "training": self._recorded(),
-                "metrics": {name: value for name, value in figures if not name.startswith("retrained_")},
-                "cost": metrics.cost,
-            }
-        ).write(folder.path / "architecture.json")
-        copy_whole(folder.state / "history.csv", folder.path / "history.csv")
-        write_json(folder.path / METRICS_FILE, metrics.as_json())  # last: its presence says that the run is complete
-        return metrics
-
-    def _trained_on(self) -> DatasetReference:
-        """Dataset that the weights were trained on: the architecture's own, unless it is split otherwise."""
-        reference = self.architecture.dataset
-        if reference is None or reference.split != self.context.dataset.split.name:
-            return DatasetReference.of(self.context.dataset)
-        return reference
+    def _trained_dataset(self) -> DatasetReference:
+        """Dataset that the architecture was found on, or that its weights were trained on by another split."""
+        known = self.architecture.dataset
+        trained = DatasetReference.of(self.context.dataset)
+        return known if known is not None and known.split == trained.split else trained
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""

@@ -15,15 +15,14 @@ from dataclasses import replace
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
+from easrec_nni.data.split_names import LEAVE_ONE_OUT, NO_SPLIT
 from easrec_nni.data.splits.base import Interactions, Split, Targets
 from easrec_nni.data.splits.last import split_last
-from easrec_nni.data.splits.leave_one_out import LEAVE_ONE_OUT, LeaveOneOut, leave_one_out, split_leave_one_out
-from easrec_nni.data.splits.none import NO_SPLIT, split_none
+from easrec_nni.data.splits.leave_one_out import LeaveOneOut, leave_one_out, split_leave_one_out
+from easrec_nni.data.splits.none import split_none
 from easrec_nni.data.splits.point_in_time import split_time
 
 __all__ = [
-    "LEAVE_ONE_OUT",
-    "NO_SPLIT",
     "SPLITS",
     "Interactions",
     "LeaveOneOut",

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.split_names import NO_SPLIT
 from easrec_nni.data.splits.base import Split
 from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH, LeaveOneOut
-from easrec_nni.data.splits.none import NO_SPLIT
 
 __all__ = ["check_targets", "check_trainable"]
 

@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 from easrec_nni.data.splits.base import Interactions, Split, Targets
 
-__all__ = ["LEAVE_ONE_OUT", "MIN_EVALUATED_LENGTH", "LeaveOneOut", "leave_one_out", "split_leave_one_out"]
-
-LEAVE_ONE_OUT = "leave-one-out"
+__all__ = ["MIN_EVALUATED_LENGTH", "LeaveOneOut", "leave_one_out", "split_leave_one_out"]
 
 MIN_EVALUATED_LENGTH = 3
 """Interactions that a user needs to be evaluated: one to train on and two targets."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.split_names import NO_SPLIT
 from easrec_nni.data.splits.base import Interactions, Split, Targets
 
-__all__ = ["NO_SPLIT", "split_none"]
-
-NO_SPLIT = "none"
+__all__ = ["split_none"]
 
 
 def split_none(argument: str, log: Interactions) -> Split:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -39,7 +39,7 @@ class Job(TypedDict):
     architecture: str | None
     weights: str | None
     refit_epochs: NotRequired[int]
-    refit_through: NotRequired[Literal["valid", "test"]]
+    all_data_epochs: NotRequired[int]
 
 
 @contextmanager

@@ -117,7 +117,7 @@ def test_a_beginning_that_was_not_validated_is_refused(tiny_dataset: Dataset, tm
     for changes, message in (
         ({"weights": "inherited"}, "began with --weights SUPERNET"),
         ({"best_epoch": -1}, "no epoch of .* was better"),
-        ({"best_epoch": None}, "was trained on all data itself"),
+        ({"trained_on": "all interactions"}, "was trained on all data itself"),
     ):
         file.write_text(json.dumps({**metrics, "training": {**metrics["training"], **changes}}))
         with pytest.raises(UserError, match=message):
