@@ -140,7 +140,9 @@ def preview(
         reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
         raw = reader.read(_located(reader, local, reporter), settings, reporter)
         with Engine(memory, _folder(spill), reporter) as engine:
-            return _understood(engine, raw, settings, reporter).summary
+            log = _understood(engine, raw, settings, reporter)
+            _split(log, settings)  # refuses what does not suit the log
+            return log.summary
 
 
 @contextmanager
@@ -205,7 +207,7 @@ def _write(
     info: SourceInfo,
     reporter: Reporter,
 ) -> None:
-    split = make_split(settings.split, Interactions(log.items, log.offsets, log.times))
+    split = _split(log, settings)
     sample = sample_users(split, settings.evaluate_users, settings.seed)
     info_of_split = split_info(split, sample)
     if sample is not None:
@@ -230,6 +232,10 @@ def _write(
     reporter.step(f"writing {target}")
     with whole_folder(target) as folder:
         write_folder(folder, log, features, negatives, manifest, sample)
+
+
+def _split(log: EncodedLog, settings: PrepareSettings) -> Split:
+    return make_split(settings.split, Interactions(log.items, log.offsets, log.times))
 
 
 def _features(raw: RawLog, log: EncodedLog, reporter: Reporter) -> dict[str, EncodedFeature]:
