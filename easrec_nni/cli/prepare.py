@@ -127,8 +127,6 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     console : Console
         Where to print.
     """
-    from easrec_nni.data.split_record import split_lines
-
     counts = manifest.counts
     table = Table("dataset", "# users", "# items", "UA", "IA", "# interactions")
     for column in table.columns[1:]:
@@ -139,7 +137,7 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     lines = [
         "UA and IA are interactions per user and per item. No count has the padding entry in it;",
         f"with it, as the EASRec paper counts, there are {counts.users + 1} users and {counts.items + 1} items.",
-        *split_lines(manifest.split),
+        *toolkit.split_lines(manifest.split),
         "item features: " + (", ".join(f"{each.name} ({each.values})" for each in manifest.features) or "none"),
     ]
     lines += [f"dropped: {count} {reason}" for reason, count in manifest.dropped.items()] or ["dropped: nothing"]
