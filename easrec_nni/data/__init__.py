@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from easrec_nni.data.loading import load_dataset
     from easrec_nni.data.manifest import Manifest, PrepareSettings
     from easrec_nni.data.negatives import draw_negatives
-    from easrec_nni.data.pipeline import prepare
+    from easrec_nni.data.pipeline import prepare, preview
     from easrec_nni.data.splits import LeaveOneOut, Split, leave_one_out
     from easrec_nni.data.splits.validation_users import split_validation_users
 
@@ -34,6 +34,7 @@ __all__ = [
     "leave_one_out",
     "load_dataset",
     "prepare",
+    "preview",
     "split_validation_users",
 ]
 
