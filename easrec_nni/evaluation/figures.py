@@ -14,11 +14,11 @@ PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 LATER_PROTOCOLS = ("unseen", "pop100_recbole")
 """Those of :data:`PROTOCOLS` that results of earlier versions do not have."""
 
-REFITTED = "_refitted"
-"""End of the names of figures of a network that was trained on the validation interactions too."""
-
 TEST_USERS = "test_users"
 """Array of ``ranks.npz``: user of each test target, where users have several."""
+
+REFITTED = "_refitted"
+"""End of the names of figures of a network that was trained on the validation interactions too."""
 
 
 def protocols_of(figures: Mapping[str, float]) -> tuple[str, ...]:

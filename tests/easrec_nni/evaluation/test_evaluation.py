@@ -1,4 +1,4 @@
-"""Evaluation on every split against a loop over the rows of the log, one target and one item at a time."""
+"""Evaluation by every split against a loop over the rows of the log, one target and one item at a time."""
 
 from __future__ import annotations
 
