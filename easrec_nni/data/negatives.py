@@ -23,6 +23,7 @@ NEGATIVES_VERSION = 2
 
 _USERS_PER_CHUNK = 2048
 _ROUNDS = 6
+_CELLS_AT_ONCE = 1 << 22
 
 Draw = Callable[[tuple[int, int]], NDArray[np.int64]]
 
@@ -202,10 +203,10 @@ def _draw_chunk(
 ) -> NDArray[np.int64]:
     width = len(weights)
     lengths = offsets[users + 1] - offsets[users]
-    histories = [items[offsets[user] : offsets[user + 1]] for user in users]
     # One sorted key per (row, item) pair; column 0 counts as taken, so padding is never accepted.
     rows = np.repeat(np.arange(len(users)), lengths)
-    keys = np.sort(np.concatenate([rows * width + np.concatenate(histories), np.arange(len(users)) * width]))
+    histories = items[_ranges(offsets[users], lengths)]
+    keys = np.sort(np.concatenate([rows * width + histories, np.arange(len(users)) * width]))
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
     for round_number in range(_ROUNDS):
@@ -215,8 +216,9 @@ def _draw_chunk(
         candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), extra))], axis=1)
         chosen[open_rows] = _first_valid(candidates, open_rows, keys, width, k)
         open_rows = open_rows[chosen[open_rows, -1] == 0]
-    for row in open_rows:
-        _complete(chosen[row], histories[row], weights, rng)
+    at_once = max(1, _CELLS_AT_ONCE // width)
+    for start in range(0, len(open_rows), at_once):
+        _complete(chosen, open_rows[start : start + at_once], keys, weights, rng)
     return chosen
 
 
@@ -243,18 +245,31 @@ def _first_valid(
 
 
 def _complete(
-    chosen: NDArray[np.int64], history: NDArray[np.int32], weights: NDArray[np.float64], rng: np.random.Generator
+    chosen: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> None:
-    """Fill the zeros at the end of `chosen`: given its beginning, the rest is a draw among what is left."""
-    filled = int(np.count_nonzero(chosen))
-    left = np.ones(len(weights), dtype=bool)
-    left[0] = False
-    left[history] = False
-    left[chosen[:filled]] = False
-    candidates = np.flatnonzero(left)
+    """Fill the zeros at the ends of some rows: given its beginning, the rest of each is a draw among what is left."""
+    width, places = len(weights), np.arange(len(rows))
+    begins, ends = np.searchsorted(keys, rows * width), np.searchsorted(keys, (rows + 1) * width)
+    left = np.ones((len(rows), width), dtype=bool)
+    left[np.repeat(places, ends - begins), keys[_ranges(begins, ends - begins)] % width] = False
+    left[places[:, None], chosen[rows]] = False
+    row, candidates = np.nonzero(left)
     some = weights[candidates] > 0
     scores = rng.gumbel(size=len(candidates))
     scores[some] += np.log(weights[candidates[some]])
-    # The first key orders weightless items behind all others, whatever the noise.
-    best = np.lexsort((-scores, ~some))[: len(chosen) - filled]
-    chosen[filled : filled + len(best)] = candidates[best]
+    # Within a row, weightless items come behind all others, whatever the noise.
+    best = candidates[np.lexsort((-scores, ~some, row))]
+    there = np.bincount(row, minlength=len(rows))
+    filled = np.count_nonzero(chosen[rows], axis=1)
+    wanted = np.minimum(chosen.shape[1] - filled, there)
+    columns = _ranges(filled, wanted)
+    chosen[np.repeat(rows, wanted), columns] = best[_ranges(np.cumsum(there) - there, wanted)]
+
+
+def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Numbers from each beginning on, as many as its length, one after another."""
+    return np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
