@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.data.recbole_negatives import draw_recbole_negatives
 from easrec_nni.data.splits import LeaveOneOut, Split, Targets
-from easrec_nni.data.splits.base import is_before
+from easrec_nni.data.splits.base import is_before, places_between
 from easrec_nni.data.validation_negatives import with_test_targets
 
 NEGATIVES_PER_USER = 100
@@ -24,6 +24,7 @@ NEGATIVES_VERSION = 2
 
 _USERS_PER_CHUNK = 2048
 _ROUNDS = 6
+_CELLS_AT_ONCE = 1 << 22
 
 Draw = Callable[[tuple[int, int]], NDArray[np.int64]]
 
@@ -203,10 +204,10 @@ def _draw_chunk(
 ) -> NDArray[np.int64]:
     width, users = len(weights), targets.users[rows]
     begins, ends = offsets[users], targets.excluded_ends[rows]
-    histories = [items[begin:end] for begin, end in zip(begins, ends, strict=True)]
     # One sorted key per (row, item) pair; column 0 counts as taken, so padding is never accepted.
     of_row = np.repeat(np.arange(len(users)), ends - begins)
-    keys = np.sort(np.concatenate([of_row * width + np.concatenate(histories), np.arange(len(users)) * width]))
+    histories = items[places_between(begins, ends)]
+    keys = np.sort(np.concatenate([of_row * width + histories, np.arange(len(users)) * width]))
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
     for round_number in range(_ROUNDS):
@@ -216,8 +217,9 @@ def _draw_chunk(
         candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), extra))], axis=1)
         chosen[open_rows] = _first_valid(candidates, open_rows, keys, width, k)
         open_rows = open_rows[chosen[open_rows, -1] == 0]
-    for row in open_rows:
-        _complete(chosen[row], histories[row], targets.unknown_items, weights, rng)
+    at_once = max(1, _CELLS_AT_ONCE // width)
+    for start in range(0, len(open_rows), at_once):
+        _complete(chosen, open_rows[start : start + at_once], keys, targets.unknown_items, weights, rng)
     return chosen
 
 
@@ -245,22 +247,28 @@ def _first_valid(
 
 def _complete(
     chosen: NDArray[np.int64],
-    history: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    keys: NDArray[np.int64],
     unknown: NDArray[np.int64],
     weights: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> None:
-    """Fill the zeros at the end of `chosen`: given its beginning, the rest is a draw among what is left."""
-    filled = int(np.count_nonzero(chosen))
-    left = np.ones(len(weights), dtype=bool)
-    left[0] = False
-    left[history] = False
-    left[unknown] = False
-    left[chosen[:filled]] = False
-    candidates = np.flatnonzero(left)
+    """Fill the zeros at the ends of some rows: given its beginning, the rest of each is a draw among what is left."""
+    width, places = len(weights), np.arange(len(rows))
+    begins, ends = np.searchsorted(keys, rows * width), np.searchsorted(keys, (rows + 1) * width)
+    left = np.ones((len(rows), width), dtype=bool)
+    left[:, unknown] = False
+    left[np.repeat(places, ends - begins), keys[places_between(begins, ends)] % width] = False
+    left[places[:, None], chosen[rows]] = False
+    row, candidates = np.nonzero(left)
     some = weights[candidates] > 0
     scores = rng.gumbel(size=len(candidates))
     scores[some] += np.log(weights[candidates[some]])
-    # The first key orders weightless items behind all others, whatever the noise.
-    best = np.lexsort((-scores, ~some))[: len(chosen) - filled]
-    chosen[filled : filled + len(best)] = candidates[best]
+    # Within a row, weightless items come behind all others, whatever the noise.
+    best = candidates[np.lexsort((-scores, ~some, row))]
+    there = np.bincount(row, minlength=len(rows))
+    firsts = np.cumsum(there) - there
+    filled = np.count_nonzero(chosen[rows], axis=1)
+    wanted = np.minimum(chosen.shape[1] - filled, there)
+    columns = places_between(filled, filled + wanted)
+    chosen[np.repeat(rows, wanted), columns] = best[places_between(firsts, firsts + wanted)]
