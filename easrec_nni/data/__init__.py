@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from easrec_nni.data.loading import load_dataset
     from easrec_nni.data.manifest import Manifest, PrepareSettings
     from easrec_nni.data.negatives import draw_negatives
-    from easrec_nni.data.pipeline import prepare
+    from easrec_nni.data.pipeline import prepare, preview
     from easrec_nni.data.split import LeaveOneOut, leave_one_out, split_validation_users
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "leave_one_out",
     "load_dataset",
     "prepare",
+    "preview",
     "split_validation_users",
 ]
 

@@ -53,8 +53,32 @@ class PrepareSettings(_Model):
         Encoding of a text table; None is UTF-8, or what the dataset's publisher uses.
     quote : str or None
         Character around values of a text table; "none" for no such character; None decides by the rows.
+    header : bool or None
+        Whether the first line of a text table has the columns' names; without one, columns are called 1, 2, ...
+        None expects a header, and refuses a first line that looks like data.
+    layout : {"auto", "rows", "sequences"}
+        Whether a line of a text is an interaction, or a user and all its items in the order of time.
+    clock_column : str or None
+        Column of a time of day, which belongs to the date in the time column.
+    order_is_time : bool
+        Whether the order of the rows is the time, whatever columns there are.
+    newest_first : bool
+        Whether interactions of a user at equal times lie from new to old, instead of from old to new.
     time_format : str or None
         Format of times as strptime has it; None looks for common ones.
+    time_unit : {"auto", "number", "mixed", "s", "ms", "us", "ns"}
+        Unit of times that are numbers: auto tells it by their size and refuses two units in one column, mixed brings
+        them to the finest, and number takes them for plain numbers.
+    keep_missing_words : bool
+        Whether ids such as NULL, None or nan are ids, instead of missing values.
+    normalize_ids : {"none", "trim", "lower"}
+        Whether ids are taken as they are, without white space around them, or in lower case besides.
+    where : str or None
+        Expression over the columns; interactions for which it does not hold are dropped.
+    since, until : str or None
+        First time that is kept, and first that is not: a date, or a number in the unit of the log.
+    collapse_repeats : bool
+        Drop interactions with the item that the user had right before.
     seed : int
         Seed of the sampled negatives, and of the log itself where it is synthetic.
     """
@@ -71,7 +95,19 @@ class PrepareSettings(_Model):
     delimiter: str | None = None
     encoding: str | None = None
     quote: str | None = None
+    header: bool | None = None
+    layout: Literal["auto", "rows", "sequences"] = "auto"
+    clock_column: str | None = None
+    order_is_time: bool = False
+    newest_first: bool = False
     time_format: str | None = None
+    time_unit: Literal["auto", "number", "mixed", "s", "ms", "us", "ns"] = "auto"
+    keep_missing_words: bool = False
+    normalize_ids: Literal["none", "trim", "lower"] = "none"
+    where: str | None = None
+    since: str | None = None
+    until: str | None = None
+    collapse_repeats: bool = False
     seed: int = Field(default=0, ge=0)
 
 
@@ -138,6 +174,8 @@ class Manifest(_Model):
         Users, items and interactions, without padding.
     dropped : dict of str to int
         What was left out: reason, and how many rows, users or items.
+    understood : dict of str to str
+        What was said of the log before it was written: columns, times, rows; empty in folders of version 1.
     settings : PrepareSettings
         What it was prepared with.
     source : SourceInfo
@@ -158,6 +196,7 @@ class Manifest(_Model):
     name: DatasetName
     counts: Counts
     dropped: dict[str, int]
+    understood: dict[str, str] = Field(default_factory=dict)
     settings: PrepareSettings
     source: SourceInfo
     split: SplitInfo

@@ -19,7 +19,7 @@ from easrec_nni.common.locks import alone
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
-from easrec_nni.retraining.stage import WEIGHTS_FILE
+from easrec_nni.retraining.metrics import WEIGHTS_FILE
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cells import Cell, cell_settings, read_result
