@@ -18,8 +18,8 @@ from easrec_nni.study.cells import Cell
 from easrec_nni.study.systems import SYSTEMS
 from search_spaces import SpaceConfig
 
-PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
-FACTORS = {"full": 1.0, "pop100": 0.1, "pop100_recbole": 0.13, "uni100": 0.05}
+PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
+FACTORS = {"full": 1.0, "unseen": 0.9, "pop100": 0.1, "pop100_recbole": 0.13, "uni100": 0.05}
 SPACE = SpaceConfig(n_items=1682, max_length=50, hidden=64, inner=128, heads=2, layers=4)
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0+cpu", "nni": "3.0"}
 
