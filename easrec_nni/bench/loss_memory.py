@@ -22,6 +22,7 @@ import numpy as np
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.point import measure_training
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes
 from easrec_nni.training.losses import LOSSES
 
@@ -90,19 +91,18 @@ def _measure(bench: Bench) -> Figures:
 
 def _table(figures: Figures) -> list[str]:
     """Transient memory by loss and catalogue, and how often the item table is copied."""
-    columns = [row["n_items"] for row in next(iter(figures["losses"].values()))["rows"]]
-    lines = [
+    catalogues = [row["n_items"] for row in next(iter(figures["losses"].values()))["rows"]]
+    headings = ["loss", *(f"{n_items:,} items" for n_items in catalogues), "copies of the item table"]
+    rows = []
+    for name, loss in figures["losses"].items():
+        copies = loss["growth"]["transient_bytes"]["copies_of_the_item_table"]
+        rows.append([name, *(readable_bytes(row["transient_bytes"]) for row in loss["rows"]), f"{copies:.2f}"])
+    return [
         f"Allocated at once in a step of {figures['positions']:,} positions, d = {figures['hidden']}, "
         "beyond the weights, their gradients and Adam's moments:",
         "",
-        f"| loss | {' | '.join(f'{n_items:,} items' for n_items in columns)} | copies of the item table |",
-        f"|---|{'---:|' * (len(columns) + 1)}",
+        *markdown_table(headings, rows).splitlines(),
     ]
-    for name, loss in figures["losses"].items():
-        cells = [readable_bytes(row["transient_bytes"]) for row in loss["rows"]]
-        copies = loss["growth"]["transient_bytes"]["copies_of_the_item_table"]
-        lines.append(f"| {name} | {' | '.join(cells)} | {copies:.2f} |")
-    return lines
 
 
 MEASUREMENT = Measurement(

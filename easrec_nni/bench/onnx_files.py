@@ -17,6 +17,7 @@ from easrec_nni.architecture.weights import save_weights
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.serving import scoring_ms
 from easrec_nni.bench.tables import number
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluate
@@ -71,19 +72,16 @@ def _row(bench: Bench, name: str, network: EASRecNetwork, dataset: Dataset, trai
 
 
 def _table(figures: Figures) -> list[str]:
-    lines = [
-        f"| network | form | size | ms for one user | ms a user in batches of {BATCHES[0]} "
-        "| test NDCG@10 full / pop100 |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
+    headings = ["network", "form", "size", "ms for one user", f"ms a user in batches of {BATCHES[0]}"]
+    rows = []
     for row in figures["rows"]:
-        for form, found in row["forms"].items():
-            metrics = found.get("metrics")
-            times = [number(found[f"ms_per_user_batch{size}"]) for size in (1, *BATCHES)]
+        for form, measured in row["forms"].items():
+            metrics = measured.get("metrics")
+            times = [number(measured[f"ms_per_user_batch{size}"]) for size in (1, *BATCHES)]
             accuracy = f"{metrics['ndcg@10_full']:.4f} / {metrics['ndcg@10_pop100']:.4f}" if metrics else "–"
-            cells = [row["network"], form.replace("_", ", "), readable_bytes(found["bytes"]), *times, accuracy]
-            lines.append(f"| {' | '.join(cells)} |")
-    return lines
+            rows.append([row["network"], form.replace("_", ", "), readable_bytes(measured["bytes"]), *times, accuracy])
+    right = [False, False, True, True, True, True]
+    return markdown_table([*headings, "test NDCG@10 full / pop100"], rows, right).splitlines()
 
 
 MEASUREMENT = Measurement(

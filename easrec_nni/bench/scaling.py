@@ -10,6 +10,7 @@ from typing import Any
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.point import measure_point
 from easrec_nni.bench.tables import number
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes, readable_count
 
 __all__ = ["MEASUREMENTS", "Axis", "fitted_slope"]
@@ -107,24 +108,29 @@ class Axis:
 
 
 def _table(figures: Figures) -> list[str]:
-    lines = [
-        f"| {figures['title']} | inference, ms per user | training step, µs per position | training memory | "
-        "multiply-adds per user |",
-        "|---:|---:|---:|---:|---:|",
+    headings = [
+        figures["title"],
+        "inference, ms per user",
+        "training step, µs per position",
+        "training memory",
+        "multiply-adds per user",
     ]
-    for point in figures["points"]:
-        inference, step = point["inference_seconds_per_user"], point["training_step_seconds"]
-        lines.append(
-            f"| {point['value']:,} | {number(1e3 * inference['median'])} "
-            f"| {number(1e6 * step['median'] / point['training_positions'])} "
-            f"| {readable_bytes(point['training_memory_bytes'])} "
-            f"| {readable_count(point['executed_madds_per_user'])} |"
-        )
+    rows = [
+        [
+            f"{point['value']:,}",
+            number(1e3 * point["inference_seconds_per_user"]["median"]),
+            number(1e6 * point["training_step_seconds"]["median"] / point["training_positions"]),
+            readable_bytes(point["training_memory_bytes"]),
+            readable_count(point["executed_madds_per_user"]),
+        ]
+        for point in figures["points"]
+    ]
+    table = markdown_table(headings, rows, right=[True] * len(headings))
     slopes = ", ".join(
         f"{name} {'–' if slope is None else f'{slope:.2f}'}" for name, slope in figures["slopes"].items()
     )
     since = f" (from {figures['slope_from']:,} on)" if "slope_from" in figures else ""
-    return [*lines, "", f"Slopes in log–log{since}: {slopes}."]
+    return [*table.splitlines(), "", f"Slopes in log–log{since}: {slopes}."]
 
 
 AXES = (

@@ -20,6 +20,7 @@ from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import in_turns, ratio, seconds_of, spread
 from easrec_nni.bench.scaling import fitted_slope
 from easrec_nni.bench.tables import number
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
@@ -116,24 +117,31 @@ def _table(figures: Figures) -> list[str]:
         lengths = list(network["rows"][0]["update_ms"])
         nearest = min(lengths, key=lambda length: abs(int(length) - network["history"]))
         difference = network["largest_difference_of_scores"]
+        headings = [
+            "users at once",
+            *(f"after {int(length):,}" for length in lengths),
+            "slope over history",
+            f"recomputing {network['history']}",
+            f"times as fast after {int(nearest):,}",
+        ]
+        rows = [
+            [
+                str(row["users_at_once"]),
+                *(number(row["update_ms"][length]["median"]) for length in lengths),
+                number(row["slope_over_history"]),
+                number(row["recomputing_ms"]["median"]),
+                number(row["times_as_fast"][nearest]),
+            ]
+            for row in network["rows"]
+        ]
         lines += [
             f"{name}: milliseconds of an event of each user with the {figures['best_items']} best items after it; "
             f"{network['bytes_per_user']:,} bytes a user. After {difference['events']:,} events scores differ by at "
             f"most {max(difference['event_by_event'], difference['in_bulk']):.1e} from the network's.",
             "",
-            f"| users at once | {' | '.join(f'after {int(length):,}' for length in lengths)} "
-            f"| slope over history | recomputing {network['history']} | times as fast after {int(nearest):,} |",
-            f"|---:|{'---:|' * (len(lengths) + 3)}",
+            *markdown_table(headings, rows, right=[True] * len(headings)).splitlines(),
+            "",
         ]
-        for row in network["rows"]:
-            cells = [number(row["update_ms"][length]["median"]) for length in lengths]
-            cells += [
-                number(row["slope_over_history"]),
-                number(row["recomputing_ms"]["median"]),
-                number(row["times_as_fast"][nearest]),
-            ]
-            lines.append(f"| {row['users_at_once']} | {' | '.join(cells)} |")
-        lines.append("")
     return lines[:-1]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
 
 __all__ = ["number", "table_of"]
@@ -13,9 +14,8 @@ Figures = dict[str, Any]
 
 
 def table_of(figures: Figures) -> list[str]:
-    """A table with a row for each figure, whatever the figures are."""
-    rows = [f"| {name} | {value} |" for name, value in _flat(figures)]
-    return ["| figure | value |", "|---|---:|", *rows]
+    """Lines of a Markdown table with a row for each figure."""
+    return markdown_table(["figure", "value"], _flat(figures)).splitlines()
 
 
 def _flat(figures: Figures, prefix: str = "") -> Iterator[tuple[str, str]]:
