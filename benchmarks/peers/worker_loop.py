@@ -23,7 +23,7 @@ from typing import Any
 
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.bench.repeats import timed
-from easrec_nni.bench.worker_process import Answer, answers
+from easrec_nni.bench.worker_process import Answer, answer_stream
 
 __all__ = ["Handlers", "Watched", "answer_requests", "handlers_of", "timed", "versions_of"]
 
@@ -80,7 +80,7 @@ def answer_requests(load: Callable[[dict[str, Any]], tuple[Answer, Handlers]], w
     words
         The program's arguments.
     """
-    with answers() as answer:
+    with answer_stream() as answer:
         try:
             facts, handlers = load(json.loads(words[0]))
             answer(facts)

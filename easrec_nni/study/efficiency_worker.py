@@ -16,7 +16,7 @@ import torch
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.bench.memory import peak_memory_bytes
-from easrec_nni.bench.worker_process import Answer, answers
+from easrec_nni.bench.worker_process import Answer, answer_stream
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.inference import ScoringTimer
@@ -85,7 +85,7 @@ def _with_processor_time(measure: Callable[[], float]) -> Answer:
 
 def main(words: list[str]) -> int:
     """Serve standard input; return the exit code."""
-    with answers() as answer:
+    with answer_stream() as answer:
         try:
             serve(Path(words[0]), words[1], int(words[2]), int(words[3]), sys.stdin, answer)
         except UserError as error:
