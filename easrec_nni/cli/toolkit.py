@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.bench.document import write_documents
     from easrec_nni.bench.measurement import Bench, BenchRequest
-    from easrec_nni.bench.measurements import ALL, chosen
-    from easrec_nni.bench.running import all_measured, run_measurements
+    from easrec_nni.bench.measurements import ALL, select_measurements
+    from easrec_nni.bench.running import all_documents, run_measurements
     from easrec_nni.cli.demo_steps import run_demo
     from easrec_nni.cli.stream import EventStream
     from easrec_nni.data import PrepareSettings, load_dataset, prepare, preview
