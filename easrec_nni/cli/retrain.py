@@ -1,4 +1,4 @@
-"""``easrec retrain``: train the network of an architecture."""
+"""``easrec retrain``: train an architecture's network."""
 
 from __future__ import annotations
 
@@ -22,31 +22,33 @@ def retrain_command(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="supernet.safetensors to inherit weights from.")
     ] = None,
-    scratch: Annotated[bool, typer.Option("--scratch", help="Start from fresh weights.")] = False,
+    scratch: Annotated[bool, typer.Option("--scratch", help="Start from random weights.")] = False,
     settings: Annotated[
         Path | None, typer.Option("--settings", help="Settings file of a trial; its keys replace the architecture's.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Largest number of epochs.", min=1)] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without gain before it stops.", min=1)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.", min=1)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step of Adam.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Maximum number of epochs.", min=1)] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without improvement before training stops.", min=1)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences per batch.", min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
     mode: Annotated[str | None, typer.Option(help="causal, augmented or masked.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
-    devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
+    devices: Annotated[int | None, typer.Option(help="GPUs (or CPU processes) that share the work.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Start over if --out holds a run.")] = False,
 ) -> None:
-    """Train the network of an architecture, stop early, evaluate it on the test set.
+    """Train an architecture's network with early stopping and evaluate it on the test set.
 
-    Mode, history, loss, rates, batches and seed are those that the architecture's search recorded in the file, unless
-    --settings, --set or an option says otherwise, key by key; the first line says what was taken. The network that the
-    training begins with competes with the epochs, so that its weights come out where no epoch is better.
+    Mode, history length, loss, rates, batch size and seed are those that the search recorded in the architecture file;
+    --settings, --set and options override them key by key, and the first log line shows the result. The initial network
+    competes with the epochs: if no epoch is better, its weights are the result.
 
-    A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
+    An interrupted run resumes after its last epoch. Needs no NNI experiment.
 
     \b
     Examples:
@@ -58,7 +60,7 @@ def retrain_command(
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
     progress = begin_training_command(threads)
 
-    given = {
+    overrides = {
         "retrain.epochs": epochs,
         "retrain.patience": patience,
         "retrain.batch_size": batch_size,
@@ -68,21 +70,23 @@ def retrain_command(
         "devices": devices,
         "precision": precision,
     }
-    given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
-    chosen = read_settings(arch, settings, data, given)
-    result = toolkit.retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
+    overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
+    trial_settings = read_settings(arch, settings, data, overrides)
+    result = toolkit.retrain(
+        arch, data, out, weights=weights, settings=trial_settings, progress=progress, restart=restart
+    )
     show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
-def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> toolkit.TrialSettings:
-    """Settings of an architecture's training, with those of a file put over them, and then those given by key."""
+def read_settings(arch: Path, file: Path | None, data: str, overrides: dict[str, Any]) -> toolkit.TrialSettings:
+    """Training settings of an architecture, overridden by a file's and then by single keys."""
     base = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
-    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(given)
+    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(overrides)
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:
-    """Print the figures of a run, one part a line."""
+    """Print a run's figures, one line for each part of the data."""
     for part in ("valid", "test"):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
         print(f"{part:>5}: {figures}")
