@@ -57,7 +57,7 @@ def _network(bench: Bench, choice: Choice) -> Figures:
 def _state_after(stream: StreamingRecommender, items: NDArray[Any]) -> dict[str, Tensor]:
     """State of one user after a history; no operation's time depends on its values."""
     stream.fit_histories(["0"], items, [0, len(items)])
-    return stream.states.taken()[1]
+    return stream.states.export()[1]
 
 
 def _row(

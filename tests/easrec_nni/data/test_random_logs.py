@@ -27,11 +27,7 @@ from easrec_nni.data.reading import MISSING_WORDS
 
 pytestmark = pytest.mark.usefixtures("any_size")
 
-<<<<<<< HEAD
-# Ids as people have them: numbers, words of any script, quotes, delimiters, blanks, ends of lines, what looks like code
-=======
 # Ids as people have them: numbers, any script, quotes, delimiters, blanks, ends of lines, what looks like code.
->>>>>>> wt-door
 ODD = [
     "",
     " ",
