@@ -30,7 +30,7 @@ __all__ = [
     "look_of",
     "new_figure",
     "picture",
-    "tidy",
+    "set_titles",
 ]
 
 INK, MUTED, GRID, PAPER = "#1a1b1c", "#68696a", "#d8d9da", "#fefdfc"
@@ -135,7 +135,7 @@ def inline_svg(drawn: Picture) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(drawn.alt)}"', 1).strip()
 
 
-def tidy(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
+def set_titles(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
     """Titles of axes and plot."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)

@@ -14,11 +14,11 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 
-__all__ = ["copy_whole", "read_bounded", "read_json", "replacing", "write_json", "write_text"]
+__all__ = ["atomic_copy", "atomic_write", "read_bounded", "read_json", "write_json", "write_text"]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place when the block ends without an exception.
 
     Parameters
@@ -87,13 +87,13 @@ def _umask() -> int:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file, whole or not at all."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def copy_whole(source: Path, target: Path) -> None:
+def atomic_copy(source: Path, target: Path) -> None:
     """Copy a file, whole or not at all."""
-    with replacing(target) as temporary:
+    with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
 
 

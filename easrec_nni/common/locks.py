@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["LOCK_FILE", "alone", "locked"]
+__all__ = ["LOCK_FILE", "exclusive_lock", "file_lock"]
 
 
 LOCK_FILE = "lock"
@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
+def file_lock(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
     """Hold a file's lock, which is the kernel's (``flock``) and ends with the process that holds it, by whatever death.
 
     Parameters
@@ -52,7 +52,7 @@ def locked(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Hold a folder: a trial whose manager was killed may still be at work there, and is waited for.
 
     The file ``lock`` that stays behind says nothing: there is no stale lock that somebody would have to remove.
@@ -62,5 +62,7 @@ def alone(folder: Path) -> Iterator[None]:
     folder
         Made if it is not there.
     """
-    with locked(folder / LOCK_FILE, lambda _: _logger.warning("another process works on %s: waiting for it", folder)):
+    with file_lock(
+        folder / LOCK_FILE, lambda _: _logger.warning("another process works on %s: waiting for it", folder)
+    ):
         yield

@@ -11,14 +11,14 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NoReturn
 
-__all__ = ["StopSignals", "end_like_ctrl_c", "signals_ignored", "signals_interrupt"]
+__all__ = ["StopSignals", "raise_interrupt_on_signals", "signals_ignored", "signals_interrupt"]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def end_like_ctrl_c() -> None:
+def raise_interrupt_on_signals() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this process."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)

@@ -31,7 +31,7 @@ from easrec_nni.data.reading import read_log
 from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, choose_source
 from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
-from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
+from easrec_nni.data.storage import atomic_folder, check_target, fingerprint, is_dataset_folder, write_folder
 
 _SUFFIXES = (".gz", ".inter", ".csv", ".tsv", ".txt", ".parquet", ".pq")
 
@@ -151,7 +151,7 @@ def _write(
         package_version=_package_version(),
     )
     reporter.step(f"writing {target}")
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         write_folder(folder, log, features, negatives, manifest)
 
 

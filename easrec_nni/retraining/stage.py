@@ -16,7 +16,7 @@ from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
-from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
@@ -253,7 +253,7 @@ class _Retraining:
                 "cost": metrics.cost,
             }
         ).write(folder.path / "architecture.json")
-        copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+        atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
 
     def _recorded(self) -> TrainingSettings:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.locks import alone
+from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
@@ -58,7 +58,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
         Begin anew in a folder that holds another run.
     """
     context = TrialContext.open(settings)
-    with alone(out):
+    with exclusive_lock(out):
         reports = EpochReports.of(context, out)
         results = run_stages(
             context, out, reports.epoch, on_architecture=reports.begin_retraining, progress=progress, restart=restart

@@ -81,8 +81,8 @@ def test_two_experiments_do_not_mix(nni_home: Path, tmp_path: Path) -> None:
 def test_the_lock_of_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
-from easrec_nni.common.locks import alone
-with alone(pathlib.Path({str(tmp_path)!r})):
+from easrec_nni.common.locks import exclusive_lock
+with exclusive_lock(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
     time.sleep(100)
 """
@@ -90,8 +90,8 @@ with alone(pathlib.Path({str(tmp_path)!r})):
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         waiting = f"""
 import pathlib
-from easrec_nni.common.locks import alone
-with alone(pathlib.Path({str(tmp_path)!r})):
+from easrec_nni.common.locks import exclusive_lock
+with exclusive_lock(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
 """
         with subprocess.Popen(

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, read_bounded, read_json, replacing, write_json, write_text
+from easrec_nni.common.files import atomic_copy, atomic_write, read_bounded, read_json, write_json, write_text
 
 
 def test_a_file_is_replaced_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
     file = tmp_path / "new" / "folder" / "file.txt"
     write_text(file, "first")
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text("second")
         assert file.read_text() == "first" and temporary.parent == file.parent
     assert file.read_text() == "second"
@@ -25,7 +25,7 @@ def test_a_file_is_replaced_when_the_block_ends_and_not_before(tmp_path: Path) -
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
 def test_a_block_that_fails_leaves_what_was_there_and_nothing_else(error: BaseException, tmp_path: Path) -> None:
     write_text(tmp_path / "file.txt", "first")
-    with pytest.raises(type(error)), replacing(tmp_path / "file.txt") as temporary:
+    with pytest.raises(type(error)), atomic_write(tmp_path / "file.txt") as temporary:
         temporary.write_text("half")
         raise error
     assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file.txt", "first")]
@@ -60,10 +60,10 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
 def test_a_copy_has_the_same_bytes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     (tmp_path / "a").write_bytes(content)
-    copy_whole(tmp_path / "a", tmp_path / "b")
+    atomic_copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == content
     with pytest.raises(FileNotFoundError):
-        copy_whole(tmp_path / "missing", tmp_path / "b")
+        atomic_copy(tmp_path / "missing", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == content
 
 

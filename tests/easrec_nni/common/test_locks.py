@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
-from easrec_nni.common.locks import LOCK_FILE, alone, locked
+from easrec_nni.common.locks import LOCK_FILE, exclusive_lock, file_lock
 
 HOLDER = (
     "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
@@ -35,7 +35,7 @@ def test_a_free_lock_is_held_at_once_and_its_file_stays(tmp_path: Path) -> None:
         raise AssertionError("nothing to wait for")
 
     for expected in (b"", b"a note"):
-        with locked(tmp_path / "new" / "lock", waits) as file:
+        with file_lock(tmp_path / "new" / "lock", waits) as file:
             assert file.read() == expected, "neither emptied nor appended to"
             file.seek(0)
             file.write(b"a note")
@@ -46,7 +46,7 @@ def test_whoever_is_asked_may_refuse_to_wait(tmp_path: Path, holder: subprocess.
     def refuse(file: BinaryIO) -> None:
         raise ValueError(file.read().decode())
 
-    with pytest.raises(ValueError, match="what was there"), locked(tmp_path / LOCK_FILE, refuse):
+    with pytest.raises(ValueError, match="what was there"), file_lock(tmp_path / LOCK_FILE, refuse):
         pass
 
 
@@ -56,7 +56,7 @@ def test_a_folder_in_use_is_waited_for(
     inside = threading.Event()
 
     def enter() -> None:
-        with alone(tmp_path):
+        with exclusive_lock(tmp_path):
             inside.set()
 
     thread = threading.Thread(target=enter)
