@@ -98,7 +98,7 @@ with exclusive_lock(pathlib.Path({str(tmp_path)!r})):
             [sys.executable, "-c", waiting], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as next_one:
             assert next_one.stderr is not None
-            assert "another process works on" in next_one.stderr.readline()
+            assert "another process is using" in next_one.stderr.readline()
             assert next_one.poll() is None
             holder.kill()
             assert next_one.communicate(timeout=60)[0] == "held\n"
