@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.peers.log import ARRAYS, Log
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.splits import LeaveOneOut
 
@@ -66,7 +66,7 @@ def _write_interactions(dataset: Dataset, file: Path) -> None:
     lengths = np.diff(dataset.offsets)
     users = np.repeat(np.arange(dataset.n_users), lengths)
     places = np.arange(len(dataset.items)) - np.repeat(dataset.offsets[:-1], lengths)
-    with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
+    with atomic_write(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
         for row in zip(users.tolist(), dataset.items.tolist(), places.tolist(), strict=True):
             stream.write("{}\t{}\t{}\n".format(*row))

@@ -18,7 +18,7 @@ import torch
 from benchmarks.peers.systems import Contestant
 from benchmarks.peers.turns import ask
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json, replacing, write_json
+from easrec_nni.common.files import atomic_write, read_json, write_json
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import Ranker, metrics_of
@@ -88,7 +88,7 @@ def record_curve(
             ask(worker, "load", file=str(state.absolute()))
         while not _done(rows, epochs, minutes):
             rows.append(_epoch(worker, dataset, rows))
-            with replacing(state) as temporary:
+            with atomic_write(state) as temporary:
                 ask(worker, "save", file=str(temporary.absolute()))
             write_json(file, {**curve, "facts": worker.facts})
             print(f"{system.name}: " + _line(rows[-1]), flush=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.plots import scaling_plot
-from easrec_nni.common.files import replacing, write_json, write_text
+from easrec_nni.common.files import atomic_write, write_json, write_text
 from easrec_nni.common.readable import readable_bytes
 
 __all__ = ["markdown", "write_documents"]
@@ -30,7 +30,7 @@ def write_documents(documents: Documents, out: Path) -> None:
     if scalings:
         drawn = scaling_plot(scalings)
         write_text(out / "scaling.svg", drawn.svg)
-        with replacing(out / "scaling.png") as temporary:
+        with atomic_write(out / "scaling.png") as temporary:
             temporary.write_bytes(drawn.png)
     write_text(out / "bench.md", markdown(documents))
     write_json(out / "bench.json", {"schema_version": 1, "measurements": dict(documents)})

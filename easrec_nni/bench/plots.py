@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.ticker import NullFormatter
 
-from easrec_nni.common.figures import ACCENT, GRID, MUTED, Picture, new_figure, picture, tidy
+from easrec_nni.common.figures import ACCENT, GRID, MUTED, Picture, new_figure, picture, set_titles
 from easrec_nni.common.readable import readable_count
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
         axis.set_major_formatter(lambda value, _: readable_count(value))
         axis.set_minor_formatter(NullFormatter())
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, labelcolor=MUTED, frameon=False)
-    tidy(axes, x=scaling["title"], y="µs")
+    set_titles(axes, x=scaling["title"], y="µs")
 
 
 def _number(slope: float | None) -> str:

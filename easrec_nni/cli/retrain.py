@@ -51,7 +51,7 @@ def retrain_command(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="With --all-data: run that sets the number of epochs; the folder of --arch by default.",
+            help="With --all-data: run that sets the number of epochs; by default the folder of --arch.",
         ),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
@@ -121,19 +121,7 @@ def read_settings(arch: Path, file: Path | None, data: str, overrides: dict[str,
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:
-    overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
-    trial_settings = read_settings(arch, settings, data, overrides)
-    options: dict[str, Any] = {
-        "weights": weights,
-        "settings": trial_settings,
-        "progress": progress,
-        "restart": restart,
-    }
-    if all_data:
-        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **options)
-        print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
-    else:
-        result = toolkit.retrain(arch, data, out, **options)
-        show_metrics(result.metrics)
+    """Print a run's figures, one line for each part of the data."""
+    for part in ("valid", "test", *(["test_refitted"] if "test_refitted" in metrics else [])):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
         print(f"{part:>5}: {figures}")

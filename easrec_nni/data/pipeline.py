@@ -38,7 +38,7 @@ from easrec_nni.data.sources.table import SUFFIXES
 from easrec_nni.data.split_record import sample_users, split_info
 from easrec_nni.data.splits import Interactions, Split, check_split_name, make_split
 from easrec_nni.data.splits.checks import check_trainable
-from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
+from easrec_nni.data.storage import atomic_folder, check_target, fingerprint, is_dataset_folder, write_folder
 from easrec_nni.data.summary import LogSummary
 
 
@@ -234,7 +234,7 @@ def _write(
         package_version=_package_version(),
     )
     reporter.step(f"writing {target}")
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         write_folder(folder, log, features, negatives, manifest, sample)
 
 

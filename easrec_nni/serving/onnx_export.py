@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from search_spaces import EASRecNetwork
@@ -167,7 +167,7 @@ def export_onnx(network: EASRecNetwork, path: str | Path, dataset: Dataset | Non
     was_training = network.training
     network.eval()
     try:
-        with replacing(Path(path)) as temporary:
+        with atomic_write(Path(path)) as temporary:
             program, items_file = _program(network), items_name(Path(path))
             text = None if dataset is None else json.dumps([None, *dataset.item_ids[1:].tolist()]) + "\n"
             if dataset is not None and text is not None:

@@ -223,7 +223,7 @@ class StreamingRecommender:
 
     @torch.inference_mode()
     def fit_histories(self, users: Ids, items: Ids, offsets: Sequence[int] | NDArray[np.integer[Any]]) -> None:
-        """Compute users' states from whole histories, replacing earlier states.
+        """Compute users' states from whole histories, atomic_write earlier states.
 
         Parameters
         ----------

@@ -14,8 +14,8 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, write_json
-from easrec_nni.common.locks import alone
+from easrec_nni.common.files import atomic_copy, write_json
+from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
@@ -77,7 +77,7 @@ def run_cell_in(
     progress: bool = False,
 ) -> CellResult:
     """:func:`run_cell` with an open context; ``on_architecture`` is passed to ``run_stages``."""
-    with alone(folder):
+    with exclusive_lock(folder):
         result = read_result(folder)
         if result is not None:
             _check_same(result, context, folder)
@@ -118,7 +118,7 @@ def _run_stages(
         on_architecture=on_architecture,
         progress=progress,
     )
-    copy_whole(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
+    atomic_copy(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
     figures, training = results.retrained.figures, results.retrained.figures.training
     return {
         **figures.model_dump(include=SHARED, exclude_unset=True),
