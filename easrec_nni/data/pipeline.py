@@ -36,7 +36,7 @@ from easrec_nni.data.sources import NAMED, RawLog, Source, choose_sources
 from easrec_nni.data.sources.delimited import readable
 from easrec_nni.data.sources.table import SUFFIXES
 from easrec_nni.data.split_record import sample_users, split_info
-from easrec_nni.data.splits import Interactions, Split, make_split
+from easrec_nni.data.splits import Interactions, Split, check_split, make_split
 from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
 from easrec_nni.data.summary import LogSummary
@@ -90,6 +90,7 @@ def prepare(
         If something is wrong with the source, the settings or the folder. Then nothing is written.
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
+    check_split(settings.split)
     with _piped(source) as piped:
         reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
         name = check_name(name) if name is not None else _default_name(source)
@@ -137,6 +138,7 @@ def preview(
         As for `prepare`.
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
+    check_split(settings.split)
     with _piped(source) as piped:
         reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
         raw = reader.read(_located(reader, local, reporter), settings, reporter)
@@ -208,6 +210,10 @@ def _write(
     reporter: Reporter,
 ) -> None:
     split = make_split(settings.split, Interactions(log.items, log.offsets, log.times))
+    if split.has_points and not raw.columns.places.keys() & {"time", "date", "clock"}:
+        raise UserError(
+            f"--split {split.name}: the log has no times, only an order: split it by --split last:K, or leave-one-out"
+        )
     sample = sample_users(split, settings.evaluate_users, settings.seed)
     info_of_split = split_info(split, sample)
     if sample is not None:

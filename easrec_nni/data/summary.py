@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine
 from easrec_nni.data.reading import CheckedLog
-from easrec_nni.data.split import MIN_EVALUATED_LENGTH
+from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
 
 __all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
 
@@ -137,7 +137,7 @@ def summarize(
         "times": f"{log.time}{f', in {unit.name}' if log.time == 'numbers' else ''}, from {first} to {last}",
         "equal times": f"{order.tied / shares:.1%} of the interactions share user and time with another",
         "rows": f"{log.rows} in the file, {len(times)} kept, {sum(out.values())} dropped{reasons}",
-        "users": f"{len(lengths)}, of which {few} have fewer than {MIN_EVALUATED_LENGTH} interactions and only train",
+        "users": f"{len(lengths)}, of which {few} have fewer than {MIN_EVALUATED_LENGTH} interactions",
         "repeats": f"{order.repeats / shares:.1%} of the interactions are with an item that the user had before, which "
         f"suits a ranking of {ranking}",
         "first rows": "; ".join(f"{user} had {item} at {unit.shown(time)}" for user, item, time in _first(engine)),

@@ -28,6 +28,7 @@ __all__ = [
     "LeaveOneOut",
     "Split",
     "Targets",
+    "check_split",
     "leave_one_out",
     "make_split",
 ]
@@ -39,6 +40,19 @@ SPLITS: dict[str, Callable[[str, Interactions], Split]] = {
     NO_SPLIT: split_none,
 }
 """What makes a split of what is behind its name and a colon."""
+
+
+def check_split(name: str) -> None:
+    """Refuse a name that is none of :data:`SPLITS`, before a log is read.
+
+    Raises
+    ------
+    UserError
+        With the likely name.
+    """
+    kind = name.partition(":")[0]
+    if kind not in SPLITS:
+        raise UserError(f"--split {kind[:100]}: there is no such split; {did_you_mean(kind, SPLITS)}")
 
 
 def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
@@ -67,7 +81,6 @@ def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
     [2, 5]
     """
     kind, _, argument = (resolved or name).partition(":")
-    if kind not in SPLITS:
-        raise UserError(f"--split {kind[:100]}: there is no such split; {did_you_mean(kind, SPLITS)}")
+    check_split(kind)
     split = SPLITS[kind](argument.strip(), log)
     return replace(split, name=name) if resolved else split
