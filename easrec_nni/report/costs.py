@@ -125,7 +125,7 @@ def _entry(record: Record, key: str) -> Entry:
         return number_entry(record, key, lambda value: f"{value:g}")
     entry = mean_entry(record, key, SHOW[key])
     own = record["own_peak_memory_bytes"]
-    if key == "peak_memory_bytes" and isinstance(own, float):
+    if key == "peak_memory_bytes" and isinstance(own, int | float):
         return replace(entry, spread=f"its own {readable_bytes(own)}")
     low, high = record.get(f"{key}_min"), record.get(f"{key}_max")
     if isinstance(low, float) and isinstance(high, float):
