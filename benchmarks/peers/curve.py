@@ -30,7 +30,7 @@ MONITOR = "valid_ndcg@10_full"
 
 
 def metrics_of_scores(scores: Path, dataset: Dataset, part: str) -> dict[str, float]:
-    """Metrics of the scores in a file, ``[E, n_items + 1]``, rows as in ``dataset.split.eval_users``."""
+    """Metrics of scores ``[E, n_items + 1]`` in a file, in the order of ``eval_users``."""
     table = torch.from_numpy(np.load(scores, mmap_mode="r+"))
     ranker = Ranker(dataset, part, PROTOCOLS)
     for batch in EvaluationBatches(dataset, part, 1, 256):
