@@ -18,6 +18,7 @@ from easrec_nni.report.content import (
     mark_best,
     mean_entry,
     number_entry,
+    show_accuracy,
     show_p,
     signed,
 )
@@ -41,10 +42,6 @@ REFERENCE = "easrec"
 TITLES = ("Recall@10", "MRR@10", "NDCG@10")
 GATES = {"easrec": "gates of 2 layers", "easrec-gates1": "gates of 1 layer", "easrec-gates0": "no gates"}
 FIXED = tuple(system.name for system in FIXED_GATES)
-
-
-def _show(value: float) -> str:
-    return f"{value:.4f}"
 
 
 def _figures(section: Section, system: SystemCells) -> Record:
@@ -165,7 +162,9 @@ def _rows(records: Sequence[Record], columns: Sequence[Column], names: str) -> l
             elif column.key == "seeds":
                 entries[column.key] = number_entry(record, "seeds", "{:.0f}".format)
             else:
-                entries[column.key] = mean_entry(record, column.key, readable_count if column is _COST else _show)
+                entries[column.key] = mean_entry(
+                    record, column.key, readable_count if column is _COST else show_accuracy
+                )
         rows.append(Row(str(record[names]), entries, hint=str(record["system"])))
     return mark_best(columns, rows)
 
@@ -215,7 +214,7 @@ def published_gate_table(section: Section, records: Sequence[Record]) -> Table |
         "Gates beside the published figures",
         records,
         columns,
-        lambda record, key: mean_entry(record, key, _show),
+        lambda record, key: mean_entry(record, key, show_accuracy),
         first="EASRec with",
         names="gates",
     )

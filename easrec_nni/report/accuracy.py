@@ -8,7 +8,17 @@ from easrec_nni.evaluation.figures import LATER_PROTOCOLS, PROTOCOLS
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_tested
-from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
+from easrec_nni.report.content import (
+    Column,
+    Entry,
+    Record,
+    Row,
+    Table,
+    mark_best,
+    mean_entry,
+    number_entry,
+    show_accuracy,
+)
 from easrec_nni.report.published import PUBLISHED_PROTOCOL, published_for
 from easrec_nni.report.sections import Section, SystemCells
 
@@ -79,10 +89,6 @@ def accuracy_records(section: Section) -> list[Record]:
     return records
 
 
-def _show(value: float) -> str:
-    return f"{value:.4f}"
-
-
 def accuracy_table(records: Sequence[Record]) -> Table:
     """Table III of a section."""
     columns = [
@@ -94,7 +100,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
     rows = [
         Row(
             str(record["title"]),
-            {column.key: mean_entry(record, column.key, _show) for column in columns},
+            {column.key: mean_entry(record, column.key, show_accuracy) for column in columns},
             str(record["group"]),
             str(record["system"]),
         )
@@ -122,7 +128,10 @@ def published_table(section: Section, records: Sequence[Record]) -> Table | None
         *(Column(f"published_{metric}@10", TITLES[metric], f"published, {name}", published=True) for metric in METRICS),
     ]
     return beside_published(
-        "Beside the published figures, test set", records, columns, lambda record, key: mean_entry(record, key, _show)
+        "Beside the published figures, test set",
+        records,
+        columns,
+        lambda record, key: mean_entry(record, key, show_accuracy),
     )
 
 

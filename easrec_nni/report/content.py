@@ -25,6 +25,7 @@ __all__ = [
     "mark_best",
     "mean_entry",
     "number_entry",
+    "show_accuracy",
     "show_p",
     "signed",
 ]
@@ -154,6 +155,11 @@ def mean_entry(record: Record, key: str, show: Callable[[float], str]) -> Entry:
     # A deterministic figure has no spread: ± 0 would be clutter.
     spread = f"± {show(sd)}" if isinstance(sd, float) and sd > 0 and entry.value is not None else ""
     return replace(entry, spread=spread, star=record.get(f"{key}_star") is True)
+
+
+def show_accuracy(value: float) -> str:
+    """Accuracy with four decimals."""
+    return f"{value:.4f}"
 
 
 def signed(value: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from easrec_nni.common.readable import readable_count
-from easrec_nni.report.content import Column, Record, Row, Table, mean_entry, number_entry
+from easrec_nni.report.content import Column, Record, Row, Table, mean_entry, number_entry, show_accuracy
 from easrec_nni.report.sections import Section
 
 __all__ = ["SWEPT", "sweep_records", "sweep_table"]
@@ -37,10 +37,6 @@ def sweep_records(section: Section) -> list[Record]:
     return sorted(records, key=lambda record: (str(record["system"]), float(record[SWEPT] or 0)))
 
 
-def _accuracy(value: float) -> str:
-    return f"{value:.4f}"
-
-
 def _depth(value: float) -> str:
     return f"{value:.1f}"
 
@@ -48,8 +44,8 @@ def _depth(value: float) -> str:
 def sweep_table(records: Sequence[Record]) -> Table:
     """Table of the figures in Figure 4."""
     formats: dict[str, tuple[str, Callable[[float], str]]] = {
-        "ndcg@10_full": ("NDCG@10 full", _accuracy),
-        "ndcg@10_pop100": ("NDCG@10 pop100", _accuracy),
+        "ndcg@10_full": ("NDCG@10 full", show_accuracy),
+        "ndcg@10_pop100": ("NDCG@10 pop100", show_accuracy),
         "madds_per_user": ("multiply-adds per user", readable_count),
         "parameters": ("parameters", readable_count),
         "depth": ("layers", _depth),
