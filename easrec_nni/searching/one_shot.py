@@ -148,7 +148,7 @@ def _by_option(
     strategy: DifferentiableStrategy, config: SpaceConfig, losses: dict[str, list[float]]
 ) -> dict[str, float]:
     """Columns for every candidate and depth: probability, cross entropy, and what the constraint charges, in nats."""
-    probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.pull()
+    probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.option_costs()
     columns: dict[str, float] = {}
     for symbol, label in (("alpha", "pruning"), ("beta", "depth")):
         if label in probabilities:
