@@ -12,7 +12,7 @@ from torch import Tensor
 import search_spaces
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from search_spaces.network import EASRecNetwork
 
 __all__ = ["load_network", "read_weights", "save_weights", "supernet_weights"]
@@ -93,5 +93,5 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:
     """Write weights to a safetensors file atomically."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file({name: weight.detach().cpu().contiguous() for name, weight in weights.items()}, temporary)

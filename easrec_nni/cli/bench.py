@@ -74,7 +74,7 @@ def bench_command(
     if allocator not in ("keep", "default"):
         raise UserError(f"unknown --allocator {allocator}; choose from keep, default")
     begin_training_command(threads)
-    measurements = toolkit.chosen(only or [], skip or [])
+    measurements = toolkit.select_measurements(only or [], skip or [])
     if data is None and any(measurement.needs_dataset for measurement in measurements):
         raise UserError("name the dataset to measure on: easrec bench DATASET, such as easrec bench ml-100k")
     trial_settings = toolkit.TrialSettings.read(settings) if settings else toolkit.TrialSettings(data=data or "none")
@@ -97,5 +97,5 @@ def bench_command(
     except ValueError as error:
         raise UserError(f"--arch {arch}: {error}") from None
     measured = toolkit.run_measurements(request, measurements, out, restart)
-    toolkit.write_documents(toolkit.all_measured(out, list(toolkit.ALL), measured), out)
+    toolkit.write_documents(toolkit.all_documents(out, list(toolkit.ALL), measured), out)
     print(f"bench.md and bench.json are in {out}")

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from easrec_nni.cli import toolkit
-from easrec_nni.common.signals import end_like_ctrl_c
+from easrec_nni.common.signals import raise_interrupt_on_signals
 from easrec_nni.settings.assignments import read_assignments
 
 
@@ -69,6 +69,6 @@ def reproduce_command(
         measure,
         toolkit.write_report if report else None,
     )
-    end_like_ctrl_c()  # so that NNI and its trials are ended first
+    raise_interrupt_on_signals()  # so that NNI and its trials are ended first
     if not toolkit.reproduce(request, Console()):
         raise typer.Exit(1)

@@ -39,6 +39,21 @@ def retrain_command(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs (or CPU processes) that share the work.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Then train once more, as long, on training and validation interactions."),
+    ] = False,
+    all_data: Annotated[
+        bool,
+        typer.Option("--all-data", help="Train on all interactions, to serve the network: no validation, no figures."),
+    ] = False,
+    validated: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="With --all-data: run that sets the number of epochs; by default the folder of --arch.",
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start over if --out holds a run.")] = False,
 ) -> None:
@@ -48,6 +63,12 @@ def retrain_command(
     --settings, --set and options override them key by key, and the first log line shows the result. The initial network
     competes with the epochs: if no epoch is better, its weights are the result.
 
+    With --refit, OUT/refitted holds the network to serve: trained on the validation interactions too, for the number of
+    epochs that was best without them; its figures end in _refitted. It can be added to a completed run.
+
+    With --all-data every interaction trains, the validation and test targets too, for the best number of epochs of the
+    validated run, or exactly --epochs. Such a network is for `easrec recommend`; `easrec evaluate` refuses it.
+
     An interrupted run resumes after its last epoch. Needs no NNI experiment.
 
     \b
@@ -55,13 +76,18 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
+      easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
     """  # noqa: D301 (the command line's formatter asks for this character)
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
+    if all_data and refit:
+        raise UserError("--refit trains on validation too, --all-data on everything: give one of them")
+    if validated is not None and not all_data:
+        raise UserError("--validated belongs to --all-data")
     progress = begin_training_command(threads)
 
     overrides = {
-        "retrain.epochs": epochs,
+        "retrain.epochs": None if all_data else epochs,  # exact with --all-data, a maximum otherwise
         "retrain.patience": patience,
         "retrain.batch_size": batch_size,
         "retrain.learning_rate": learning_rate,
@@ -69,13 +95,22 @@ def retrain_command(
         "seed": seed,
         "devices": devices,
         "precision": precision,
+        "retrain.refit": refit or None,
     }
     overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
     trial_settings = read_settings(arch, settings, data, overrides)
-    result = toolkit.retrain(
-        arch, data, out, weights=weights, settings=trial_settings, progress=progress, restart=restart
-    )
-    show_metrics(result.metrics)
+    options: dict[str, Any] = {
+        "weights": weights,
+        "settings": trial_settings,
+        "progress": progress,
+        "restart": restart,
+    }
+    if all_data:
+        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **options)
+        print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
+    else:
+        result = toolkit.retrain(arch, data, out, **options)
+        show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
@@ -87,6 +122,6 @@ def read_settings(arch: Path, file: Path | None, data: str, overrides: dict[str,
 
 def show_metrics(metrics: dict[str, Any]) -> None:
     """Print a run's figures, one line for each part of the data."""
-    for part in ("valid", "test"):
+    for part in ("valid", "test", *(["test_refitted"] if "test_refitted" in metrics else [])):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
         print(f"{part:>5}: {figures}")

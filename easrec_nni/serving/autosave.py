@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.locks import locked
+from easrec_nni.common.locks import file_lock
 from easrec_nni.common.readable import counted
 from easrec_nni.serving.state_files import saved_settings
 from easrec_nni.serving.streaming import StreamingRecommender
@@ -58,7 +58,7 @@ class AutosavedStates:
         if self.path.exists() and not self.path.is_file():
             raise UserError(f"{self.path} is not a file: give the path of a file of states")
         try:
-            self._lock = self._held_lock.enter_context(locked(self.lock_path, self._refuse))
+            self._lock = self._held_lock.enter_context(file_lock(self.lock_path, self._refuse))
         except OSError as error:
             raise UserError(f"cannot write {self.lock_path}: {error.strerror}") from None
         return self

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from search_spaces import EASRecNetwork
@@ -167,7 +167,7 @@ def export_onnx(network: EASRecNetwork, path: str | Path, dataset: Dataset | Non
     was_training = network.training
     network.eval()
     try:
-        with replacing(Path(path)) as temporary:
+        with atomic_write(Path(path)) as temporary:
             program, items_file = _program(network), items_name(Path(path))
             text = None if dataset is None else json.dumps([None, *dataset.item_ids[1:].tolist()]) + "\n"
             if dataset is not None and text is not None:
@@ -253,7 +253,7 @@ def _random_histories(n_items: int) -> Iterator[Tensor]:
 
 
 def _real_histories(network: EASRecNetwork, dataset: Dataset | None) -> Iterator[Tensor]:
-    if dataset is not None and len(dataset.split.eval_users):
-        rows = np.arange(min(REAL_USERS, len(dataset.split.eval_users)))
+    if dataset is not None and len(dataset.split.test):
+        rows = dataset.split.test.first_rows[:REAL_USERS]
         for batch in EvaluationBatches(dataset, "test", network.config.max_length, REAL_USERS, rows):
             yield batch.ids

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, write_text
+from easrec_nni.common.files import atomic_copy, write_text
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate_fully
@@ -80,7 +80,7 @@ def quantise_onnx(file: str | Path, dataset: Dataset, max_length: int, part: str
             figures[name], _ = evaluate_fully(OnnxNetwork(onnx_file, max_length), dataset, part, 10, PROTOCOLS)
         figures["difference"] = {name: figures["int8"][name] - value for name, value in figures["float32"].items()}
         figures["bytes"] = {"float32": source.stat().st_size, "int8": quantised.stat().st_size}
-        copy_whole(quantised, target)
+        atomic_copy(quantised, target)
     write_text(report, json.dumps(figures, indent=2, allow_nan=False) + "\n")
     return QuantisedOnnx(target, report, figures)
 

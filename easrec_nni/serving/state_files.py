@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from easrec_nni.serving.states import UserStates
 from search_spaces import EASRecNetwork
 
@@ -87,7 +87,7 @@ def write_states(path: Path, states: UserStates, network: EASRecNetwork, setting
     tensors |= {NAMES: torch.from_numpy(text.copy()), ENDS: torch.from_numpy(ends)}
     record = {"events": events, "saved": datetime.now(UTC).isoformat(timespec="seconds")}
     header = {HEADER: json.dumps(_header(network, settings) | record)}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         try:
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata=header)
         except (OSError, SafetensorError) as error:

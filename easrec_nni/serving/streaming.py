@@ -223,7 +223,7 @@ class StreamingRecommender:
 
     @torch.inference_mode()
     def fit_histories(self, users: Ids, items: Ids, offsets: Sequence[int] | NDArray[np.integer[Any]]) -> None:
-        """Compute users' states from whole histories, replacing earlier states.
+        """Compute users' states from whole histories, atomic_write earlier states.
 
         Parameters
         ----------
@@ -257,7 +257,7 @@ class StreamingRecommender:
         dataset
             Dataset that the network was trained on.
         before
-            Use only evaluated users, with their events before this part's target; None: all users and events.
+            Use only evaluated users, with their events before this part's targets; None: all users and events.
 
         Raises
         ------
@@ -271,8 +271,9 @@ class StreamingRecommender:
             )
         begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids[:]
         if before is not None:
-            users = dataset.split.eval_users
-            begins, ends, names = begins[users], dataset.split.target_index(before), names[users]
+            targets = dataset.split.part(before)
+            rows = targets.first_rows
+            begins, ends, names = begins[targets.users[rows]], targets.history_ends[rows], names[targets.users[rows]]
         self._fit(_names(names), np.asarray(dataset.items, np.int64), begins, ends)
 
     def forget(self, user: str | int) -> bool:

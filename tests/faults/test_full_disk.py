@@ -14,7 +14,7 @@ import torch
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, UserError, search
 from easrec_nni.architecture.weights import load_network, save_weights
-from easrec_nni.common.files import copy_whole, write_text
+from easrec_nni.common.files import atomic_copy, write_text
 
 SETTINGS = {
     "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
@@ -140,7 +140,7 @@ def test_every_writer_says_so_and_leaves_what_was_there(small_disk: Path, tmp_pa
     for write in (
         lambda: save_weights({"weight": torch.zeros(1 << 18)}, target),
         lambda: write_text(target, "x" * (1 << 20)),
-        lambda: copy_whole(tmp_path / "large", target),
+        lambda: atomic_copy(tmp_path / "large", target),
     ):
         with pytest.raises(UserError, match="no space is left"):
             write()

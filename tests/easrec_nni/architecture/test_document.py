@@ -81,7 +81,7 @@ HOSTILE_TRAINING = [
     ([], "training"),
     ({"los": "gbce"}, r"unknown key 'training.los'; did you mean 'loss'"),
     ({"retrain": {"epoch": 3}}, r"unknown key 'training.retrain.epoch'; did you mean 'epochs'"),
-    ({"masking": {"rate": 3}}, r"unknown key 'training.masking.rate'; known are share, newest_share"),
+    ({"masking": {"rate": 3}}, r"unknown key 'training.masking.rate'; choose from share, newest_share"),
     ({"loss": "__import__('os')"}, r"training.loss: Input should be 'softmax'"),
     ({"mode": "\x1b[2J"}, r"training.mode"),
     ({"seed": True}, r"training.seed"),

@@ -43,7 +43,7 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     assert f"wrote {out}: opset 20; largest difference from torch's scores on" in result.output
-    assert f"{14 + len(tiny_dataset.split.eval_users)} histories: " in result.output
+    assert f"{14 + len(tiny_dataset.split.test.users)} histories: " in result.output
     assert sorted(file.name for file in out.parent.iterdir()) == [
         "network.int8.json",
         "network.int8.onnx",

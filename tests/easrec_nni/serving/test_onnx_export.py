@@ -89,7 +89,7 @@ def test_sasrec_with_every_form_of_attention(attention: str, tmp_path: Path) -> 
 def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) -> None:
     network = randomise(EASRecSpace(SASREC.model_copy(update={"min_depth": 1, "layers": 1})))
     exported = export_onnx(network, tmp_path / "network.onnx", tiny_dataset)
-    assert exported.histories == 14 + len(tiny_dataset.split.eval_users)
+    assert exported.histories == 14 + len(tiny_dataset.split.test.users)
     assert exported.items == tmp_path / "network.items.json"
     assert_table_of_ids(exported.file, tiny_dataset)
     quantised = quantise_onnx(exported.file, tiny_dataset, network.config.max_length)
