@@ -1,4 +1,4 @@
-"""Retraining stage: train, evaluate and write the compact network of an architecture (Section II-G)."""
+"""Retraining stage: train and evaluate the compact network (Section II-G)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def retrain(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> Retrained:
-    """Train the network of an architecture with early stopping; evaluate it on validation and test targets.
+    """Train an architecture's network with early stopping, and evaluate it.
 
     Needs no NNI experiment. An interrupted run resumes after its last complete epoch; a complete run is reused. All
     validation users select the best epoch. The network before the training competes as epoch −1: if no epoch is better,
@@ -185,7 +185,7 @@ class _Retraining:
         return network
 
     def folder(self, out: str | Path, restart: bool = False) -> RunFolder:
-        """Open the run's folder; a run of an earlier version, where half of the users selected, stays so."""
+        """Open the run's folder; a run of an earlier version keeps its selection users."""
         share = self.context.settings.search.arch_share
         identity = {
             **self.context.identity("retrain"),
