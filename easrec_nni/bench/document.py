@@ -1,4 +1,4 @@
-"""What ``easrec bench`` writes: one JSON, tables in Markdown, a plot."""
+"""Output files of ``easrec bench``: one JSON file, Markdown tables, a plot."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def write_documents(documents: Documents, out: Path) -> None:
     Parameters
     ----------
     documents
-        Of the measurements, by name.
+        Documents of the measurements, by name.
     out
-        Folder.
+        Folder to write to.
     """
     scalings = [document["figures"] for name, document in documents.items() if name.startswith("scaling-")]
     if scalings:
@@ -37,7 +37,7 @@ def write_documents(documents: Documents, out: Path) -> None:
 
 
 def markdown(documents: Documents) -> str:
-    """Tables of all measurements, each with the conditions that it ran under."""
+    """Markdown tables of all measurements, each with the conditions it ran under."""
     parts = ["# How long it takes", ""]
     for name, document in documents.items():
         parts += [f"## {name}", "", f"{document['summary']}. {_conditions(document)}", ""]

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.arrays import ArrayWriter
 from easrec_nni.data.engine import Engine
-from easrec_nni.data.filters import duplicate_rows, k_core
+from easrec_nni.data.filters import duplicate_rows, immediate_repeats, k_core
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reading import CheckedLog
 from easrec_nni.data.reporting import Reporter
+from easrec_nni.data.summary import LogSummary, Order, summarize
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class EncodedLog:
         As in `Dataset`.
     dropped : dict of str to int
         What was left out, by reason.
+    summary : LogSummary
+        What the log was understood as.
     """
 
     items: NDArray[np.int32]
@@ -40,6 +43,7 @@ class EncodedLog:
     user_ids: IdTable
     item_ids: IdTable
     dropped: dict[str, int]
+    summary: LogSummary
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,8 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
     """Number the users and items of a log, sort its interactions, and filter what depends on their order.
 
     Users are numbered from 0 and items from 1, in the order in which they first appear in what is left. The sort by
-    user and time is stable: interactions of a user at the same time keep the order of the file. Exact duplicates go
-    first, then what is outside the k-core.
+    user and time is stable: interactions of a user at the same time keep the order of the file, or turn it round if the
+    settings say so. Exact duplicates go first, then immediate repeats, then what is outside the k-core.
 
     Parameters
     ----------
@@ -99,7 +103,8 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
             f'FROM (SELECT "{role}", min(row) AS first FROM log GROUP BY "{role}")',
             f"numbering {role}s",
         )
-    sorted_log = _sorted_log(engine, settings, dropped)
+    order = Order()
+    sorted_log = _sorted_log(engine, settings, order, dropped)
     core = _core(sorted_log, settings, dropped)
     if not core.any():
         reasons = ", ".join(f"{count} {reason}" for reason, count in dropped.items())
@@ -114,10 +119,12 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
         )
         for role in ("user", "item")
     )
-    if core.all():
-        offsets = np.concatenate([[0], np.cumsum(np.bincount(sorted_log.users, minlength=len(users)))]).astype(np.int64)
-        return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped)
-    return _renumbered(sorted_log, core, users, items, dropped)
+    if not core.all() or settings.collapse_repeats:
+        sorted_log, users, items = _renumbered(sorted_log, core, users, items)
+    lengths = np.bincount(sorted_log.users, minlength=len(users))
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    summary = summarize(engine, log, order, sorted_log.times, lengths, dropped, settings)
+    return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped, summary)
 
 
 @dataclass(frozen=True)
@@ -130,32 +137,46 @@ class _SortedLog:
     rows: NDArray[np.int64]
 
 
-def _sorted_log(engine: Engine, settings: PrepareSettings, dropped: dict[str, int]) -> _SortedLog:
-    """Sort the log, without its duplicates, into arrays on disk."""
+def _sorted_log(engine: Engine, settings: PrepareSettings, order: Order, dropped: dict[str, int]) -> _SortedLog:
+    """Sort the log, without duplicates and, if the settings say so, immediate repeats, into arrays on disk."""
     kind = np.int64 if engine.columns("log")["time"] == "BIGINT" else np.float64
     writers = [
         ArrayWriter(engine.folder / f"{name}.npy", dtype)
         for name, dtype in (("users", np.int32), ("items", np.int32), ("times", kind), ("rows", np.int64))
     ]
-    repeated = 0
-    for columns in _whole_users(engine):
-        users, items, times, _ = columns
-        if settings.drop_duplicates:
-            again = duplicate_rows(users, items, times)
-            repeated += int(np.count_nonzero(again))
-            columns = [column[~again] for column in columns] if again.any() else columns
+    again = {"rows that repeat user, item and time of another": 0, "interactions that repeat the item right before": 0}
+    filters = (
+        (settings.drop_duplicates, lambda users, items, times, rows: _repeated(users, items, times)),
+        (settings.collapse_repeats, lambda users, items, times, rows: immediate_repeats(users, items)),
+    )
+    for columns in _whole_users(engine, settings.newest_first):
+        for reason, (asked, find) in zip(again, filters, strict=True):
+            gone = find(*columns) if asked else np.zeros(0, dtype=bool)
+            if gone.any():
+                again[reason] += int(np.count_nonzero(gone))
+                columns = [column[~gone] for column in columns]
+        order.look_at(*columns)
         for writer, column in zip(writers, columns, strict=True):
             writer.append(column)
-    if repeated:
-        dropped["rows that repeat user, item and time of another"] = repeated
+    dropped |= {reason: count for reason, count in again.items() if count}
     return _SortedLog(*(writer.close() for writer in writers))  # type: ignore[arg-type]
 
 
-def _whole_users(engine: Engine) -> Iterator[list[NDArray[Any]]]:
+def _repeated(users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which interactions of a sorted part repeat another: only neighbours at equal times can."""
+    tie = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    tied = np.flatnonzero(np.concatenate([tie, [False]]) | np.concatenate([[False], tie]))
+    again = np.zeros(len(users), dtype=bool)
+    again[tied] = duplicate_rows(users[tied], items[tied], times[tied])
+    return again
+
+
+def _whole_users(engine: Engine, newest_first: bool) -> Iterator[list[NDArray[Any]]]:
     """User, item (from 1), time and row of the sorted log, in parts that do not cut a user's history."""
     query = (
         "SELECT users.number, items.number + 1, log.time, log.row FROM log "
-        'JOIN users ON log."user" = users."user" JOIN items ON log."item" = items."item" ORDER BY 1, 3, 4'
+        'JOIN users ON log."user" = users."user" JOIN items ON log."item" = items."item" '
+        f"ORDER BY 1, 3, 4 {'DESC' if newest_first else 'ASC'}"
     )
     waiting: list[list[NDArray[Any]]] = []
     for batch in engine.batches(query, "sorting"):
@@ -215,29 +236,19 @@ def _core(log: _SortedLog, settings: PrepareSettings, dropped: dict[str, int]) -
 
 
 def _renumbered(
-    log: _SortedLog,
-    kept: NDArray[np.bool_],
-    user_ids: IdTable,
-    item_ids: IdTable,
-    dropped: dict[str, int],
-) -> EncodedLog:
+    log: _SortedLog, kept: NDArray[np.bool_], user_ids: IdTable, item_ids: IdTable
+) -> tuple[_SortedLog, IdTable, IdTable]:
     """Number users and items again, by the first row that is left of each, and bring the users into that order."""
     users, items, times, rows = log.users[kept], log.items[kept], log.times[kept], log.rows[kept]
     user_order, item_order = _first_seen(users, rows, len(user_ids)), _first_seen(items, rows, len(item_ids))
     lengths = np.bincount(users, minlength=len(user_ids))
-    begins = np.cumsum(lengths) - lengths
-    offsets = np.concatenate([[0], np.cumsum(lengths[user_order])]).astype(np.int64)
-    places = np.arange(offsets[-1]) + np.repeat(begins[user_order] - offsets[:-1], lengths[user_order])
+    begins, lengths = (np.cumsum(lengths) - lengths)[user_order], lengths[user_order]
+    places = np.arange(len(users)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
     numbers = np.zeros(len(item_ids), dtype=np.int32)
     numbers[item_order] = np.arange(1, len(item_order) + 1)
-    return EncodedLog(
-        items=numbers[items[places]],
-        offsets=offsets,
-        times=times[places],
-        user_ids=user_ids.take(user_order),
-        item_ids=item_ids.take(np.concatenate([[0], item_order])),
-        dropped=dropped,
-    )
+    owners = np.repeat(np.arange(len(user_order), dtype=np.int32), lengths)
+    ordered = _SortedLog(owners, numbers[items[places]], times[places], rows[places])
+    return ordered, user_ids.take(user_order), item_ids.take(np.concatenate([[0], item_order]))
 
 
 def _first_seen(numbers: NDArray[np.int32], rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -37,6 +37,24 @@ def duplicate_rows(users: Numbers, items: Numbers, times: NDArray[np.generic]) -
     return tied
 
 
+def immediate_repeats(users: Numbers, items: Numbers) -> NDArray[np.bool_]:
+    """Interactions with the item that the user had right before.
+
+    Parameters
+    ----------
+    users, items : ndarray of int32 or int64, shape [rows]
+        Codes, in user-then-time order.
+
+    Returns
+    -------
+    ndarray of bool, shape [rows]
+        True for rows to drop; the first of equal neighbours is False.
+    """
+    again = np.zeros(len(users), dtype=bool)
+    again[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+    return again
+
+
 def k_core(users: Numbers, items: Numbers, min_user: int, min_item: int) -> NDArray[np.bool_]:
     """Rows left after dropping rare users and rare items again and again until none is left.
 

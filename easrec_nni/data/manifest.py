@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
+
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
 FORMAT_VERSION = 2
 """Version of the dataset folder that is written. In 1, all ids took the length of the longest."""
@@ -17,6 +27,9 @@ MANIFEST_NAME = "manifest.json"
 
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Name of a dataset, which becomes the name of folders (see `easrec_nni.data.home.check_name`)."""
+
+SplitName = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,98}[!-~])?$")]
+"""A split with its argument, such as ``time:90%``: it is shown in terminals, which obey some characters."""
 
 FeatureName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 """Name of an item feature, which is also the beginning of its files' names."""
@@ -30,6 +43,16 @@ def feature_name(text: str) -> str:
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that came later: JSON leaves them out where they have their default, so that folders stay the same."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        values = handler(self)
+        if not info.mode_is_json():
+            return values
+        unused = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in values.items() if name not in unused}
 
 
 class PrepareSettings(_Model):
@@ -53,11 +76,41 @@ class PrepareSettings(_Model):
         Encoding of a text table; None is UTF-8, or what the dataset's publisher uses.
     quote : str or None
         Character around values of a text table; "none" for no such character; None decides by the rows.
+    header : bool or None
+        Whether the first line of a text table has the columns' names; without one, columns are called 1, 2, ...
+        None expects a header, and refuses a first line that looks like data.
+    layout : {"auto", "rows", "sequences"}
+        Whether a line of a text is an interaction, or a user and all its items in the order of time.
+    clock_column : str or None
+        Column of a time of day, which belongs to the date in the time column.
+    order_is_time : bool
+        Whether the order of the rows is the time, whatever columns there are.
+    newest_first : bool
+        Whether interactions of a user at equal times lie from new to old, instead of from old to new.
     time_format : str or None
         Format of times as strptime has it; None looks for common ones.
+    time_unit : {"auto", "number", "mixed", "s", "ms", "us", "ns"}
+        Unit of times that are numbers: auto tells it by their size and refuses two units in one column, mixed brings
+        them to the finest, and number takes them for plain numbers.
+    keep_missing_words : bool
+        Whether ids such as NULL, None or nan are ids, instead of missing values.
+    normalize_ids : {"none", "trim", "lower"}
+        Whether ids are taken as they are, without white space around them, or in lower case besides.
+    where : str or None
+        Expression over the columns; interactions for which it does not hold are dropped.
+    since, until : str or None
+        First time that is kept, and first that is not: a date, or a number in the unit of the log.
+    collapse_repeats : bool
+        Drop interactions with the item that the user had right before.
     seed : int
-        Seed of the sampled negatives, and of the log itself where it is synthetic.
+        Seed of the sampled negatives, of the sample of users, and of the log itself where it is synthetic.
+    split : str
+        Which interactions train and which are targets: a name of `easrec_nni.data.splits.SPLITS` and its argument.
+    evaluate_users : int or None
+        Users to evaluate at most, drawn at random; None evaluates all.
     """
+
+    later = ("split", "evaluate_users")
 
     min_user_interactions: int = Field(default=1, ge=1)
     min_item_interactions: int = Field(default=1, ge=1)
@@ -71,8 +124,22 @@ class PrepareSettings(_Model):
     delimiter: str | None = None
     encoding: str | None = None
     quote: str | None = None
+    header: bool | None = None
+    layout: Literal["auto", "rows", "sequences"] = "auto"
+    clock_column: str | None = None
+    order_is_time: bool = False
+    newest_first: bool = False
     time_format: str | None = None
+    time_unit: Literal["auto", "number", "mixed", "s", "ms", "us", "ns"] = "auto"
+    keep_missing_words: bool = False
+    normalize_ids: Literal["none", "trim", "lower"] = "none"
+    where: str | None = None
+    since: str | None = None
+    until: str | None = None
+    collapse_repeats: bool = False
     seed: int = Field(default=0, ge=0)
+    split: SplitName = LEAVE_ONE_OUT
+    evaluate_users: int | None = Field(default=None, ge=2)
 
 
 class SourceFile(_Model):
@@ -101,12 +168,47 @@ class Counts(_Model):
     interactions_per_item: float
 
 
-class SplitInfo(_Model):
-    """How the interactions are divided (see `easrec_nni.data.split`)."""
+class PartInfo(_Model):
+    """Targets of a part and what is none (see `easrec_nni.data.splits.base.Targets`)."""
 
-    method: Literal["leave-one-out"] = "leave-one-out"
+    users: int
+    targets: int
+    repeats: int = 0
+    cold_users: int = 0
+    cold_user_interactions: int = 0
+    cold_items: int = 0
+    cold_item_interactions: int = 0
+
+
+class SplitInfo(_Model):
+    """How the interactions are divided (see `easrec_nni.data.splits`).
+
+    Attributes
+    ----------
+    method : str
+        The split as it was asked for.
+    users_evaluated, users_train_only : int
+        Users with a test target, and users without any target.
+    resolved : str
+        The split with its points in time, in the log's unit, where the log decided them.
+    parts : dict of str to PartInfo
+        Validation and test; empty for leave-one-out, where each evaluated user has one target in both.
+    users_to_sample : int or None
+        Users with targets, of whom a sample is evaluated; None: all are.
+    """
+
+    later = ("resolved", "parts", "users_to_sample")
+
+    method: SplitName = LEAVE_ONE_OUT
     users_evaluated: int
     users_train_only: int
+    resolved: SplitName | Literal[""] = ""
+    parts: dict[str, PartInfo] = {}
+    users_to_sample: int | None = None
+
+    def rows(self, part: str) -> int:
+        """Number of a part's targets."""
+        return self.parts[part].targets if part in self.parts else self.users_evaluated
 
 
 class NegativesInfo(_Model):
@@ -138,6 +240,8 @@ class Manifest(_Model):
         Users, items and interactions, without padding.
     dropped : dict of str to int
         What was left out: reason, and how many rows, users or items.
+    understood : dict of str to str
+        What was said of the log before it was written: columns, times, rows; empty in folders of version 1.
     settings : PrepareSettings
         What it was prepared with.
     source : SourceInfo
@@ -158,6 +262,7 @@ class Manifest(_Model):
     name: DatasetName
     counts: Counts
     dropped: dict[str, int]
+    understood: dict[str, str] = Field(default_factory=dict)
     settings: PrepareSettings
     source: SourceInfo
     split: SplitInfo

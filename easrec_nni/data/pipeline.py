@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,20 +28,22 @@ from easrec_nni.data.manifest import (
     PrepareSettings,
     SourceFile,
     SourceInfo,
-    SplitInfo,
 )
 from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, STORED_PROTOCOLS, draw_negatives
 from easrec_nni.data.reading import read_log
 from easrec_nni.data.reporting import LogReporter, Reporter
-from easrec_nni.data.sources import NAMED, RawLog, choose_source
-from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
+from easrec_nni.data.sources import NAMED, RawLog, Source, choose_sources
+from easrec_nni.data.sources.delimited import readable
+from easrec_nni.data.sources.table import SUFFIXES
+from easrec_nni.data.split_record import sample_users, split_info
+from easrec_nni.data.splits import Interactions, Split, check_split_name, make_split
+from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.data.storage import atomic_folder, check_target, fingerprint, is_dataset_folder, write_folder
-
-_SUFFIXES = (".gz", ".inter", ".csv", ".tsv", ".txt", ".parquet", ".pq")
+from easrec_nni.data.summary import LogSummary
 
 
 def prepare(
-    source: str | Path,
+    source: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
     *,
     path: str | Path | None = None,
@@ -52,9 +58,10 @@ def prepare(
 
     Parameters
     ----------
-    source : str or Path
-        Name of a dataset (``ml-100k``, ``ml-1m``, ``gowalla``, ``douban``, ``synthetic-gowalla``), or path of
-        local files.
+    source : str, Path or sequence of these
+        Name of a dataset (``ml-100k``, ``ml-1m``, ``gowalla``, ``douban``, ``amazon-beauty``, ``amazon-toys``,
+        ``amazon-sports``, ``synthetic-gowalla``), or paths of local files of the same columns: files, a folder of
+        parts, a pattern such as ``logs/*.csv``, or ``-`` for what comes from a pipe.
     out : str, Path or None
         Folder of the result; None is ``<EASREC_HOME>/datasets/<name>``.
     path : str, Path or None
@@ -83,22 +90,95 @@ def prepare(
         If something is wrong with the source, the settings or the folder. Then nothing is written.
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
-    reader, local = choose_source(source, Path(path).expanduser() if path is not None else None)
-    name = check_name(name) if name is not None else _default_name(source)
-    target = Path(out).expanduser() if out is not None else dataset_folder(name)
-    check_target(target)
-    existing = read_manifest(target) if is_dataset_folder(target) and not force else None
-    if existing is not None and local is None:
-        info = SourceInfo(name=reader.name, local=False, files=existing.source.files)
-        return _reuse(target, existing, name, settings, info, reporter)
-    files = reader.locate(local, reporter)
-    info = SourceInfo(name=reader.name, local=local is not None, files=_describe(files))
-    if existing is not None:
-        return _reuse(target, existing, name, settings, info, reporter)
-    log = reader.read(files, settings, reporter)
-    with Engine(memory, Path(spill).expanduser() if spill is not None else None, reporter) as engine:
-        _write(engine, target, name, log, settings, info, reporter)
+    check_split_name(settings.split)
+    with _piped(source) as piped:
+        reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
+        name = check_name(name) if name is not None else _default_name(source)
+        target = Path(out).expanduser() if out is not None else dataset_folder(name)
+        check_target(target)
+        existing = read_manifest(target) if is_dataset_folder(target) and not force else None
+        if existing is not None and local is None:
+            info = SourceInfo(name=reader.name, local=False, files=existing.source.files)
+            return _reuse(target, existing, name, settings, info, reporter)
+        files = _located(reader, local, reporter)
+        info = SourceInfo(name=reader.name, local=local is not None, files=_describe(files))
+        if existing is not None:
+            return _reuse(target, existing, name, settings, info, reporter)
+        raw = reader.read(files, settings, reporter)
+        with Engine(memory, _folder(spill), reporter) as engine:
+            log = _understood(engine, raw, settings, reporter)
+            _write(target, name, raw, log, settings, info, reporter)
     return load_dataset(target.absolute())
+
+
+def preview(
+    source: str | Path | Sequence[str | Path],
+    *,
+    path: str | Path | None = None,
+    settings: PrepareSettings | None = None,
+    memory: str | None = None,
+    spill: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> LogSummary:
+    """Say what `prepare` would understand of a log, and write nothing.
+
+    Parameters
+    ----------
+    source, path, settings, memory, spill, reporter
+        As for `prepare`.
+
+    Returns
+    -------
+    LogSummary
+        Columns, times, rows kept and dropped, and what could have been meant otherwise.
+
+    Raises
+    ------
+    UserError
+        As for `prepare`.
+    """
+    settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
+    check_split_name(settings.split)
+    with _piped(source) as piped:
+        reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
+        raw = reader.read(_located(reader, local, reporter), settings, reporter)
+        with Engine(memory, _folder(spill), reporter) as engine:
+            log = _understood(engine, raw, settings, reporter)
+            _split(log, settings)  # refuses what does not suit the log
+            return log.summary
+
+
+@contextmanager
+def _piped(source: str | Path | Sequence[str | Path]) -> Iterator[str | Path | Sequence[str | Path]]:
+    """The source, or a file with all that comes from the pipe where the source is ``-``."""
+    if str(source) != "-":
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="easrec-") as folder:
+        file = Path(folder) / "pipe"
+        with file.open("wb") as out:
+            shutil.copyfileobj(sys.stdin.buffer, out)
+        yield file
+
+
+def _located(reader: Source, local: tuple[Path, ...] | None, reporter: Reporter) -> tuple[Path, ...]:
+    if local is None:
+        return reader.locate(None, reporter)
+    return tuple(file for each in local for file in reader.locate(each, reporter))
+
+
+def _folder(path: str | Path | None) -> Path | None:
+    return Path(path).expanduser() if path is not None else None
+
+
+def _understood(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> EncodedLog:
+    """Read, number and sort a log, and say what it was understood as."""
+    with readable(raw.table.label):
+        log = encode_log(engine, read_log(engine, raw, settings, reporter), settings, reporter)
+    reporter.understood(log.summary.lines)
+    for note in (*raw.notes, *log.summary.notes):
+        reporter.note(note)
+    return log
 
 
 def _reuse(
@@ -116,43 +196,50 @@ def _reuse(
             "pass --force to replace it, or another --name or --out to keep both"
         )
     dataset = load_dataset(target.absolute())
-    dataset.check_trainable()  # an earlier version prepared any
+    # An earlier version prepared any.
+    check_trainable(dataset.offsets, dataset.split, dataset.n_items, f"the dataset {dataset.name}: ")
     reporter.note(f"already prepared with these settings, reusing {target}")
     return dataset
 
 
 def _write(
-    engine: Engine,
     target: Path,
     name: str,
     raw: RawLog,
+    log: EncodedLog,
     settings: PrepareSettings,
     info: SourceInfo,
     reporter: Reporter,
 ) -> None:
-    log = encode_log(engine, read_log(engine, raw, settings, reporter), settings, reporter)
-    split = leave_one_out(log.offsets)
+    split = _split(log, settings)
+    sample = sample_users(split, settings.evaluate_users, settings.seed)
+    info_of_split = split_info(split, sample)
+    if sample is not None:
+        split = split.of_users(sample)
     check_trainable(log.offsets, split, len(log.item_ids) - 1)
     features = _features(raw, log, reporter)
-    reporter.step(f"drawing negatives for {len(split.eval_users)} users")
+    reporter.step(f"drawing negatives for {info_of_split.users_evaluated} users")
     negatives, short = _negatives(log, split, settings.seed)
-    for note in raw.notes:
-        reporter.note(note)
     manifest = Manifest(
         name=name,
         counts=_counts(log),
         dropped=log.dropped,
+        understood=log.summary.lines,
         settings=settings,
         source=info,
-        split=SplitInfo(users_evaluated=len(split.eval_users), users_train_only=split.users_train_only),
+        split=info_of_split,
         negatives=NegativesInfo(k=NEGATIVES_PER_USER, seed=settings.seed, users_short=short),
         features=tuple(_feature_info(name, feature) for name, feature in features.items()),
-        fingerprint=fingerprint(log.items, log.offsets, negatives),
+        fingerprint=fingerprint(log.items, log.offsets, negatives, split, sample),
         package_version=_package_version(),
     )
     reporter.step(f"writing {target}")
     with atomic_folder(target) as folder:
-        write_folder(folder, log, features, negatives, manifest)
+        write_folder(folder, log, features, negatives, manifest, sample)
+
+
+def _split(log: EncodedLog, settings: PrepareSettings) -> Split:
+    return make_split(settings.split, Interactions(log.items, log.offsets, log.times))
 
 
 def _features(raw: RawLog, log: EncodedLog, reporter: Reporter) -> dict[str, EncodedFeature]:
@@ -168,7 +255,7 @@ def _features(raw: RawLog, log: EncodedLog, reporter: Reporter) -> dict[str, Enc
     return features
 
 
-def _negatives(log: EncodedLog, split: LeaveOneOut, seed: int) -> tuple[dict[str, NDArray[np.int32]], dict[str, int]]:
+def _negatives(log: EncodedLog, split: Split, seed: int) -> tuple[dict[str, NDArray[np.int32]], dict[str, int]]:
     drawn = {
         f"{protocol}_{part}": draw_negatives(
             log.items, log.offsets, split, len(log.item_ids) - 1, protocol, part, seed=seed
@@ -202,11 +289,13 @@ def _describe(files: Sequence[Path]) -> tuple[SourceFile, ...]:
         raise UserError(f"cannot read {error.filename}: {error.strerror}") from error
 
 
-def _default_name(source: str | Path) -> str:
+def _default_name(source: str | Path | Sequence[str | Path]) -> str:
+    if not isinstance(source, str | Path):
+        return _default_name(source[0])
     if isinstance(source, str) and source in {each.name for each in NAMED}:
         return source
     stem = Path(source).expanduser().absolute().name
-    while stem.endswith(_SUFFIXES):
+    while stem.endswith(SUFFIXES):
         stem = stem[: stem.rindex(".")]
     if not is_name(stem):
         raise UserError(f"{stem!r} cannot be the name of the dataset: choose one with --name")

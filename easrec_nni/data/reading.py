@@ -6,17 +6,25 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import duckdb
+
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.engine import Engine
+from easrec_nni.data.engine import Engine, identifier, quoted
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.data.sources.delimited import readable
-from easrec_nni.data.times import TimeColumn, number_sql, present, time_column
+from easrec_nni.data.sources.delimited import DelimitedTable
+from easrec_nni.data.times import TimeColumn, clock_seconds, number_sql, present, time_column, trimmed
+from easrec_nni.data.units import TimeUnit, time_unit
+from easrec_nni.data.where import check_expression
 
 __all__ = ["CheckedLog", "read_log"]
 
+MISSING_WORDS = ("NULL", "null", "\\N", "nan", "NaN", "None", "<NA>")
+"""What databases, pandas and Python write for a missing value. NA is left out: it is the name of people and things."""
+
 _WITHOUT = "rows without "
+_IDS = ("user", "item")
 
 
 @dataclass(frozen=True)
@@ -32,17 +40,28 @@ class CheckedLog:
         Rows of the file.
     dropped : dict of str to int
         Rows that are not in the log, by reason.
-    time : TimeColumn
-        How times were read.
+    columns : dict of str to str
+        Name of the column by role, and what it was chosen by.
+    time : str
+        What the time column holds.
+    unit : TimeUnit
+        Unit of the times.
+    notes : tuple of str
+        What was decided and could have been meant otherwise.
     """
 
     rows: int
     dropped: dict[str, int]
-    time: TimeColumn
+    columns: dict[str, str]
+    time: str
+    unit: TimeUnit
+    notes: tuple[str, ...]
 
 
 def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> CheckedLog:
     """Read a log into the engine, check its ids and times, and leave out what the settings say.
+
+    Before it sees a user's condition, the engine's access to files, network and extensions is off for good.
 
     Parameters
     ----------
@@ -63,45 +82,99 @@ def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: R
     Raises
     ------
     UserError
-        If a row has no id, no readable time or no readable rating, with the count and the first such row; or the
-        file cannot be read.
+        If a row has no id, no readable time or no readable rating, with the count and the first such row; if times
+        have two units; or if the file cannot be read.
     """
     label = raw.table.label
-    reporter.step(f"reading {label}")
-    chosen = ", ".join(f'c{place} AS "{role}"' for role, place in raw.columns.items())
-    with readable(label):
-        relation = raw.table.relation(engine)
-        query = f"CREATE TABLE raw AS SELECT row_number() OVER () - 1 AS row, {chosen} FROM {relation}"
-        engine.run(query, f"reading {label}")
-    rows = engine.row("SELECT count(*) FROM raw")[0]
+    table = _load(engine, raw, settings, reporter)
+    reporter.step("checking ids and times")
+    rows = engine.row(f"SELECT count(*) FROM {table}")[0]
     if rows == 0:
         raise UserError(f"{label} has no interactions below its header: give a complete file")
-    reporter.step("checking ids and times")
-    kinds = engine.columns("raw")
-    ids = {role: _id(engine, role, kinds[role], label) for role in ("user", "item")}
-    time = time_column(engine, "raw", '"time"', label, settings.time_format)
+    kinds = engine.columns(table)
+    _refuse_header_as_value(engine, raw, settings, kinds)
+    ids = {role: _id(engine, table, f"${role}", kinds, label, settings) for role in _IDS}
+    time, names = _time(engine, table, raw, settings, kinds)
+    unit = time_unit(engine, table, time, settings, label)
     reasons = {f"{_WITHOUT}{role} id": f"{sql} IS NULL" for role, sql in ids.items()}
-    reasons[f"{_WITHOUT}readable time"] = f"{time.sql} IS NULL"
-    if settings.min_rating is not None:
-        rating = number_sql("rating", kinds["rating"])
-        reasons[f"{_WITHOUT}readable rating"] = f"{rating} IS NULL"
-        reasons[f"interactions with a rating below {settings.min_rating:g}"] = f"{rating} < {settings.min_rating!r}"
-    counted = _counted(engine, reasons)
+    reasons[f"{_WITHOUT}readable time"] = f"{unit.sql} IS NULL"
+    reasons |= _filters(settings, kinds, unit)
+    counted = _counted(engine, table, reasons)
     if not settings.drop_invalid:
-        _refuse_invalid(engine, label, rows, counted)
+        _refuse_invalid(engine, table, label, rows, counted)
+    if not counted and settings.normalize_ids == "none":  # then texts that are ids are what they are in the file
+        ids |= {role: f'"${role}"' for role in ids if kinds[f"${role}"] == "VARCHAR"}
+    columns = ", ".join(f'{sql} AS "{name}"' for name, sql in {"row": '"$row"', **ids, "time": unit.sql}.items())
     keep = " AND ".join(f"NOT coalesce({condition}, true)" for condition in reasons.values()) if counted else "true"
-    # What is more than a column is computed once.
-    plain = keep == "true" and all(sql == f'"{role}"' for role, sql in (*ids.items(), ("time", time.sql)))
-    columns = ", ".join(f'{sql} AS "{role}"' for role, sql in (*ids.items(), ("time", time.sql)))
-    engine.run(f"CREATE {'VIEW' if plain else 'TABLE'} log AS SELECT row, {columns} FROM raw WHERE {keep}", "checking")
-    return CheckedLog(rows, {reason: count for reason, (count, _) in counted.items()}, time)
+    # Each column is used once, but rows are to be chosen once.
+    kind = "TABLE" if counted else "VIEW"
+    engine.run(f"CREATE {kind} log AS SELECT {columns} FROM {table} WHERE {keep}", "checking ids and times")
+    dropped = {reason: count for reason, (count, _) in counted.items()}
+    return CheckedLog(rows, dropped, names, time.format, unit, raw.columns.notes)
 
 
-def _id(engine: Engine, role: str, kind: str, label: str) -> str:
+def _load(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> str:
+    """Read the columns that are needed into a table; the engine is locked before it sees the user's expression."""
+    label, names = raw.table.label, raw.table.names
+    used = {} if settings.where is None else check_expression(settings.where, names)
+    reporter.step(f"reading {label}")
+    chosen = [f'c{place} AS "${role}"' for role, place in raw.columns.places.items()]
+    chosen += [f"c{place} AS {identifier(name)}" for name, place in used.items()]
+    relation, number = raw.table.relation(engine), raw.table.row_number
+    columns = ", ".join([f'{number or "row_number() OVER () - 1"} AS "$row"', *chosen])
+    # What knows its rows' numbers can be read again and again, unless it must be out of reach for the user's words.
+    kind = "TABLE" if number is None or settings.where is not None else "VIEW"
+    engine.run(f"CREATE {kind} raw AS SELECT {columns} FROM {relation}", f"reading {label}")
+    if settings.where is None:
+        return "raw"
+    engine.lock()
+    kinds = engine.columns("raw")
+    typed = [f"{_typed(engine, identifier(name), kinds[name])} AS {identifier(name)}" for name in used]
+    roles = [identifier(name) for name in kinds if name not in used]
+    engine.run(f"CREATE VIEW typed AS SELECT {', '.join(roles + typed)} FROM raw")
+    try:
+        engine.run(f'CREATE TABLE chosen AS SELECT *, ({settings.where}\n) AS "$keep" FROM typed', "choosing")
+    except duckdb.Error as error:
+        raise UserError(f"--where {settings.where[:80]!r}: {str(error).splitlines()[0][:200]}") from error
+    if engine.columns("chosen")["$keep"] != "BOOLEAN":
+        raise UserError(f"--where {settings.where[:80]!r} is no condition: compare, as in price > 0")
+    return "chosen"
+
+
+def _typed(engine: Engine, column: str, kind: str) -> str:
+    """A column of a user's expression: texts that all are numbers, or all true and false, are these."""
+    if kind != "VARCHAR":
+        return column
+    text = f"CASE WHEN {trimmed(column)} <> '' THEN {column} END"
+    number, truth = number_sql(column, kind), f"CASE WHEN lower({column}) IN ('true', 'false') THEN lower({column}) END"
+    there, numbers, whole, truths = engine.row(
+        f"SELECT count({text}), count({number}), count(*) FILTER ({number} = floor({number}) AND "
+        f"abs({number}) < 9007199254740992), count({truth}) FROM raw"
+    )
+    if there and there == numbers:
+        return f"CAST({number} AS BIGINT)" if whole == numbers else number
+    return f"CAST({truth} AS BOOLEAN)" if there and there == truths else text
+
+
+def _refuse_header_as_value(engine: Engine, raw: RawLog, settings: PrepareSettings, kinds: Mapping[str, str]) -> None:
+    """A name of a column that is one of its values too is as a rule the first row of a table without a header."""
+    if settings.header is not None or not isinstance(raw.table, DelimitedTable) or not raw.table.header:
+        return
+    names = {role: raw.table.names[raw.columns.places[role]] for role in _IDS}
+    looks = [f'count(*) FILTER ("${role}" = {quoted(name)})' for role, name in names.items()]
+    for count, (role, name) in zip(engine.row(f"SELECT {', '.join(looks)} FROM raw"), names.items(), strict=True):
+        if count:
+            raise UserError(
+                f"{raw.table.label}: {name!r} is the name of the {role} column and the id of {count} rows, so the "
+                "header may be missing: pass --no-header and name the columns by number, or --header if it is one"
+            )
+
+
+def _id(engine: Engine, table: str, role: str, kinds: Mapping[str, str], label: str, settings: PrepareSettings) -> str:
     """SQL of an id, NULL where it is missing: text and whole numbers stay what they are."""
-    column = f'"{role}"'
+    column, kind = f'"{role}"', kinds[role]
     if kind == "VARCHAR":
-        return present(column)
+        return _text_id(column, settings)
     if re.search(r"\[|STRUCT|MAP|UNION|LIST", kind):
         name = "list" if "[" in kind else kind.lower()
         raise UserError(f"{label}: ids of type {name[:60]} cannot be read: store them as numbers or text")
@@ -109,35 +182,98 @@ def _id(engine: Engine, role: str, kind: str, label: str) -> str:
         number = f"CASE WHEN NOT isnan({column}) THEN {column} END"
         broken, lost = engine.row(
             f"SELECT count(*) FILTER ({number} <> floor({number})), "
-            f"count(*) FILTER (abs({number}) >= {2.0 ** (53 if kind == 'DOUBLE' else 24)!r}) FROM raw"
+            f"count(*) FILTER (abs({number}) >= {2.0 ** (53 if kind == 'DOUBLE' else 24)!r}) FROM {table}"
         )
         if lost:
             raise UserError(
-                f"{label}: {lost} {role} ids are decimal numbers too large to have all their digits, so that different "
-                "ones may have become equal: store them as whole numbers or text"
+                f"{label}: {lost} {role[1:]} ids are decimal numbers too large to have all their digits, so that "
+                "different ones may have become equal: store them as whole numbers or text"
             )
         return f"CAST({number} AS VARCHAR)" if broken else f"CAST({number} AS BIGINT)"
     if kind == "BLOB":
-        return f"decode({column})"
-    return column if re.fullmatch("U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", kind) else f"CAST({column} AS VARCHAR)"
+        return _text_id(f"decode({column})", settings)
+    if re.fullmatch("U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?", kind):
+        return column
+    return _text_id(f"CAST({column} AS VARCHAR)", settings)
 
 
-def _counted(engine: Engine, reasons: Mapping[str, str]) -> dict[str, tuple[int, int]]:
+def _text_id(text: str, settings: PrepareSettings) -> str:
+    if settings.normalize_ids != "none":
+        text = f"lower({trimmed(text)})" if settings.normalize_ids == "lower" else trimmed(text)
+    there = present(text)
+    if settings.keep_missing_words:
+        return there
+    words = MISSING_WORDS if settings.normalize_ids != "lower" else {word.lower() for word in MISSING_WORDS}
+    return f"CASE WHEN {text} NOT IN ({', '.join(map(quoted, sorted(words)))}) THEN {there} END"
+
+
+def _time(
+    engine: Engine, table: str, raw: RawLog, settings: PrepareSettings, kinds: Mapping[str, str]
+) -> tuple[TimeColumn, dict[str, str]]:
+    """How the time is read, and the columns that were chosen, with what they were chosen by."""
+    label, places = raw.table.label, raw.columns.places
+    names = {
+        role: f"{raw.table.names[place]} ({raw.columns.why.get(role, 'a common name')})"
+        for role, place in places.items()
+        if role not in ("date", "clock")
+    }
+    if "time" not in places:
+        how = "--order-is-time" if settings.order_is_time else "the format of the file"
+        row = '-"$row"' if settings.newest_first else '"$row"'
+        return TimeColumn(row, "the order of the rows"), names | {"time": f"the order of the rows ({how})"}
+    if "date" in places or "clock" in places:
+        day, clock = ("date", "time") if "date" in places else ("time", "clock")
+        seconds = clock_seconds(f'"${clock}"', kinds[f"${clock}"])
+        filled, fitting = engine.row(f'SELECT count("${clock}"), count({seconds}) FROM {table}')
+        if filled == fitting or "clock" in places:
+            date = time_column(engine, table, f'"${day}"', label, settings.time_format)
+            if date.is_date:
+                name = f"{raw.table.names[places[day]]} and {raw.table.names[places[clock]]} (a date and a time of day)"
+                return TimeColumn(f"({date.sql}) + ({seconds})", f"{date.format}, time of day"), names | {"time": name}
+    return time_column(engine, table, '"$time"', label, settings.time_format), names
+
+
+def _filters(settings: PrepareSettings, kinds: Mapping[str, str], unit: TimeUnit) -> dict[str, str]:
+    """Conditions of rows to drop, by reason."""
+    reasons = {}
+    if settings.min_rating is not None:
+        rating = number_sql('"$rating"', kinds["$rating"])
+        reasons[f"{_WITHOUT}readable rating"] = f"{rating} IS NULL"
+        reasons[f"interactions with a rating below {settings.min_rating:g}"] = f"{rating} < {settings.min_rating!r}"
+    if settings.where is not None:
+        reasons[f"interactions outside --where {settings.where}"] = 'NOT coalesce("$keep", false)'
+    if settings.since is not None:
+        reasons[f"interactions before {settings.since}"] = f"{unit.sql} < {unit.parse(settings.since, 'since')!r}"
+    if settings.until is not None:
+        reasons[f"interactions from {settings.until} on"] = f"{unit.sql} >= {unit.parse(settings.until, 'until')!r}"
+    return reasons
+
+
+def _counted(engine: Engine, table: str, reasons: Mapping[str, str]) -> dict[str, tuple[int, int]]:
     """How many rows are left out, and the first of them, by the first reason that holds for a row."""
     cases = " ".join(f"WHEN coalesce({reason}, true) THEN {place}" for place, reason in enumerate(reasons.values()))
-    query = f"SELECT CASE {cases} END AS reason, count(*), min(row) FROM raw GROUP BY reason"
+    query = f'SELECT CASE {cases} END AS reason, count(*), min("$row") FROM {table} GROUP BY reason'
     counted = {place: (count, first) for place, count, first in engine.rows(query)}
     return {reason: counted[place] for place, reason in enumerate(reasons) if place in counted}
 
 
-def _refuse_invalid(engine: Engine, label: str, rows: int, counted: Mapping[str, tuple[int, int]]) -> None:
+def _refuse_invalid(engine: Engine, table: str, label: str, rows: int, counted: Mapping[str, tuple[int, int]]) -> None:
     for reason, (count, first) in counted.items():
         if not reason.startswith(_WITHOUT):
             continue
         what = reason.removeprefix(_WITHOUT)
         role = next(role for role in ("user", "item", "time", "rating") if role in what)
-        value = engine.row(f'SELECT "{role}" FROM raw WHERE row = {first}')[0]
+        value = engine.row(f'SELECT "${role}" FROM {table} WHERE "$row" = {first}')[0]
+        text = "" if value is None else str(value)
+        hint = ""
+        if role in _IDS and text in MISSING_WORDS:
+            hint = f", or --keep-missing-words if {text} is an id"
+        elif role == "time":
+            hint = (
+                "; times are numbers, or dates such as 2024-05-31T12:00:00Z, and --time-format names another format, "
+                "--clock-column a time of day beside the date of --time-column"
+            )
         raise UserError(
-            f"{label}: {count} of {rows} rows have no {what}, the first is data row {first + 1} "
-            f"({str('' if value is None else value)[:40]!r}): correct them, or pass --drop-invalid to leave them out"
+            f"{label}: {count} of {rows} rows have no {what}, the first is data row {first + 1} ({text[:40]!r}): "
+            f"correct them, or pass --drop-invalid to leave them out{hint}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
 _logger = logging.getLogger(__name__)
@@ -16,6 +17,9 @@ class Reporter(Protocol):
 
     def note(self, message: str) -> None:
         """Take note of something that the user should read, such as what was left out."""
+
+    def understood(self, lines: Mapping[str, str]) -> None:
+        """Take note of what a log was understood as, before it is written: a line of text for each heading."""
 
     def transferred(self, done: int, total: int | None) -> None:
         """Take note of a download: bytes so far, and bytes in all where the server told."""
@@ -31,6 +35,11 @@ class LogReporter:
     def note(self, message: str) -> None:
         """Log something that the user should read."""
         _logger.info(message)
+
+    def understood(self, lines: Mapping[str, str]) -> None:
+        """Log what a log was understood as."""
+        for heading, text in lines.items():
+            _logger.info("%s: %s", heading, text)
 
     def transferred(self, done: int, total: int | None) -> None:
         """Log the progress of a download."""

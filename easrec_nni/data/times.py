@@ -11,7 +11,7 @@ import duckdb
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine, quoted
 
-__all__ = ["TimeColumn", "number_sql", "present", "time_column"]
+__all__ = ["TimeColumn", "clock_seconds", "number_sql", "present", "time_column", "trimmed"]
 
 _BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _DAYS: tuple[str, ...] = (
@@ -59,19 +59,31 @@ class TimeColumn:
     @property
     def is_date(self) -> bool:
         """Whether times are seconds since 1970-01-01 UTC, made from dates."""
-        return self.format != "numbers"
+        return self.format not in ("numbers", "the order of the rows")
 
 
 def present(sql: str) -> str:
     """A text as SQL; NULL where it has nothing but white space, which as a rule is seen at its first character."""
-    return f"CASE WHEN {sql} >= '!' AND {sql} < '\x7f' OR {_trimmed(sql)} <> '' THEN {sql} END"
+    return f"CASE WHEN {sql} >= '!' AND {sql} < '\x7f' OR {trimmed(sql)} <> '' THEN {sql} END"
 
 
 def number_sql(sql: str, kind: str) -> str:
     """The finite number in a column as SQL of type DOUBLE; NULL where there is none."""
-    number = f"TRY_CAST({_trimmed(sql) if kind == 'VARCHAR' else sql} AS DOUBLE)"
+    number = f"TRY_CAST({trimmed(sql) if kind == 'VARCHAR' else sql} AS DOUBLE)"
     plain = f" AND NOT contains({sql}, '_')" if kind == "VARCHAR" else ""  # 1_000 is a number to the engine
     return f"CASE WHEN isfinite({number}){plain} THEN {number} END"
+
+
+def clock_seconds(sql: str, kind: str) -> str:
+    """Seconds since midnight as SQL, of texts such as 9:05, 09:05:59 or 9:05 PM, or of numbers such as 905; or NULL."""
+    if kind == "TIME":
+        return f"epoch_us({sql}) // 1000000"
+    text = trimmed(f"CAST({sql} AS VARCHAR)")
+    digits = f"CASE WHEN regexp_full_match({text}, '[0-9]{{1,4}}|[0-9]{{6}}') THEN {text} END"
+    padded = f"CASE WHEN len({digits}) = 6 THEN {digits} ELSE lpad({digits}, 4, '0') || '00' END"
+    formats = ", ".join(map(quoted, ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")))
+    moment = f"coalesce(try_strptime({padded}, '%H%M%S'), try_strptime({text}, [{formats}]))"
+    return f"(hour({moment}) * 3600 + minute({moment}) * 60 + second({moment}))"
 
 
 def time_column(engine: Engine, table: str, sql: str, label: str, time_format: str | None) -> TimeColumn:
@@ -102,8 +114,8 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
     """
     kind = next(iter(engine.columns(f"(SELECT {sql} FROM {table})").values()))
     if re.match("TIMESTAMP|DATE", kind):
-        moment = sql if "ZONE" in kind else f"CAST({sql} AS TIMESTAMP)"
-        return _seconds(engine, table, f"CASE WHEN isfinite({sql}) THEN epoch_us({moment}) END", "dates")
+        moment = f"CAST({sql} AS {'TIMESTAMPTZ' if re.search('ZONE|TZ', kind) else 'TIMESTAMP'})"
+        return _seconds(engine, table, f"CASE WHEN isfinite({moment}) THEN epoch_us({moment}) END", "dates")
     if kind != "VARCHAR":
         return _numbers(engine, table, sql, kind)
     if time_format is not None:
@@ -120,7 +132,7 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
     return _seconds(engine, table, iso, "ISO 8601") if dates > numbers else _numbers(engine, table, sql, kind)
 
 
-def _trimmed(sql: str) -> str:
+def trimmed(sql: str) -> str:
     """A text without white space around it, as SQL; few texts have any, and looking for them is slow."""
     ends = " AND ".join(f"ascii({end}) BETWEEN 33 AND 126" for end in (sql, f"right({sql}, 1)"))
     return f"(CASE WHEN {ends} THEN {sql} ELSE trim({sql}, {quoted(_BLANKS)}) END)"
@@ -129,7 +141,7 @@ def _trimmed(sql: str) -> str:
 def _whole(sql: str) -> str:
     """The whole number in a text as SQL of type BIGINT; NULL where there is none."""
     number = f"TRY_CAST({sql} AS BIGINT)"  # which also reads 1.5, 1e3 and 0x10: it must give the same text again
-    text = _trimmed(sql)
+    text = trimmed(sql)
     other = f"WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN TRY_CAST({text} AS BIGINT)"
     return f"CASE WHEN CAST({number} AS VARCHAR) = {sql} THEN {number} {other} END"
 
@@ -154,7 +166,7 @@ def _numbers(engine: Engine, table: str, sql: str, kind: str) -> TimeColumn:
 
 def _iso_micros(sql: str) -> str:
     """Microseconds since 1970 of a date as ISO 8601 has it, UTC where it names no zone."""
-    text = _trimmed(sql)
+    text = trimmed(sql)
     like_a_date = f"ascii({text}) BETWEEN 48 AND 57 AND substr({text}, 5, 1) IN ('-', '/')"
     return f"CASE WHEN {like_a_date} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) END"
 
@@ -170,12 +182,12 @@ def _formatted(engine: Engine, sql: str, time_format: str) -> str:
         engine.row(f"SELECT try_strptime('', {quoted(time_format)})")
     except duckdb.Error as error:
         raise UserError(f"--time-format {time_format!r} is no format: pass one such as '%d.%m.%Y %H:%M'") from error
-    return f"epoch_us(try_strptime({_trimmed(sql)}, {quoted(time_format)}))"
+    return f"epoch_us(try_strptime({trimmed(sql)}, {quoted(time_format)}))"
 
 
 def _other_format(engine: Engine, table: str, sql: str, label: str, read: int) -> TimeColumn | None:
     """The format among the common ones that reads most rows, and more than `read`."""
-    first = engine.rows(f"SELECT {_trimmed(sql)} FROM {table} WHERE {_trimmed(sql)} <> '' LIMIT 1")
+    first = engine.rows(f"SELECT {trimmed(sql)} FROM {table} WHERE {trimmed(sql)} <> '' LIMIT 1")
     if not first:
         return None
     tried = ", ".join(f"try_strptime({quoted(first[0][0])}, {quoted(each)}) IS NOT NULL" for each in FORMATS)

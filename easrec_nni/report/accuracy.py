@@ -26,6 +26,7 @@ FURTHER = ("coverage@10_full", "mean_popularity@10_full")
 PROTOCOL_TITLES = {
     "full": "among all items (full)",
     "pop100": "against 100 popular items (pop100)",
+    "unseen": "among all items but those that the user had (unseen)",
     "pop100_recbole": "against 100 popular items as RecBole draws them (pop100_recbole)",
     "uni100": "against 100 random items (uni100)",
 }
@@ -116,7 +117,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
 def published_table(section: Section, records: Sequence[Record]) -> Table | None:
     """Test figures of ours beside those of the paper's Table III; None where one of the two is not known."""
     name, _ = published_for(section.dataset.name)
-    ours = f"ours, {section.dataset.name}, {PUBLISHED_PROTOCOL}"
+    ours = f"ours, {section.dataset.title}, {PUBLISHED_PROTOCOL}"
     columns = [
         *(Column(f"{metric}@10_{PUBLISHED_PROTOCOL}", TITLES[metric], ours) for metric in METRICS),
         *(Column(f"published_{metric}@10", TITLES[metric], f"published, {name}", published=True) for metric in METRICS),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.common.documents import Value
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.settings.trial import ObjectiveSettings
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
@@ -24,16 +24,19 @@ class Objective:
     settings
         Kind of the objective, and its numbers.
     space
-        Space of the network; weighted cost is a share of its largest network's.
+        The space that the network is of; the price of cost is for a share of its largest network.
+    figure
+        Figure that selects, as ``select_by`` names it.
     """
 
     settings: ObjectiveSettings
     space: SpaceConfig
+    figure: str = MONITOR
 
     @classmethod
     def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(context.settings.objective, context.space)
+        return cls(context.settings.objective, context.space, context.settings.select_by)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""Value to maximise.
@@ -47,7 +50,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10 (full ranking) over the selection users.
+            Validation NDCG@10 of the users that select, in the ranking that selects.
         cost
             Cost figures of the network, among them the objective's.
         """
@@ -79,8 +82,8 @@ class Objective:
         return self.value(ndcg, self._cost(Choice(**{name: choices[name] for name in Choice.model_fields})))
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Value]:
-        """Keys of the final result: ``default`` and its components."""
-        keys: dict[str, Value] = {"default": self.value(ndcg, cost), f"valid_selection_{MONITOR}": ndcg}
+        """Keys of the final result that say what ``default`` is made of."""
+        keys: dict[str, Value] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
         keys["objective"] = self.settings.kind
         if self.settings.ceiling is not None:
             # A number, not a boolean: the web UI plots and sorts only numbers.

@@ -6,10 +6,13 @@ To add a dataset, write one file in this folder with a class that has the member
 
 from __future__ import annotations
 
+import glob
+from collections.abc import Sequence
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
+from easrec_nni.data.sources.amazon import AMAZON
 from easrec_nni.data.sources.atomic import AtomicSource, is_atomic
 from easrec_nni.data.sources.base import RawLog, Source
 from easrec_nni.data.sources.douban import DoubanSource
@@ -23,6 +26,7 @@ NAMED: tuple[Source, ...] = (
     ML_1M,
     GowallaSource(),
     DoubanSource(),
+    *AMAZON,
     SYNTHETIC_GOWALLA,
 )
 """Datasets that the user asks for by name."""
@@ -30,7 +34,53 @@ NAMED: tuple[Source, ...] = (
 LOCAL_KINDS: tuple[Source, ...] = (AtomicSource(), TableSource())
 """Kinds of local files; the second takes every file that is not of the first kind."""
 
-__all__ = ["LOCAL_KINDS", "NAMED", "RawLog", "Source", "choose_source"]
+__all__ = ["LOCAL_KINDS", "NAMED", "RawLog", "Source", "choose_source", "choose_sources"]
+
+
+def choose_sources(
+    source: str | Path | Sequence[str | Path], path: Path | None
+) -> tuple[Source, tuple[Path, ...] | None]:
+    """Find who reads `source`, which may be several files of the same columns.
+
+    Parameters
+    ----------
+    source : str, Path or sequence of these
+        As for `choose_source`; a pattern such as ``logs/*.csv`` and several paths are read one after another.
+    path : Path or None
+        Local files of a named dataset, instead of downloading it.
+
+    Returns
+    -------
+    source : Source
+        Who reads it.
+    paths : tuple of Path or None
+        Local files to read; None to download.
+
+    Raises
+    ------
+    UserError
+        As for `choose_source`; or if no file has that pattern.
+    """
+    given = [source] if isinstance(source, str | Path) else list(source)
+    expanded = [each for one in given for each in _matching(one)]
+    if len(expanded) == 1:
+        reader, local = choose_source(expanded[0], path)
+        return reader, None if local is None else (local,)
+    chosen = [choose_source(Path(each), path) for each in expanded]
+    readers = {reader.name: reader for reader, _ in chosen}
+    if len(readers) != 1:
+        raise UserError("give one source, or several files of the same kind and columns")
+    return next(iter(readers.values())), tuple(local for _, local in chosen if local is not None)
+
+
+def _matching(source: str | Path) -> list[str | Path]:
+    text = str(source)
+    if not glob.has_magic(text) or Path(text).expanduser().exists():
+        return [source]
+    found = sorted(glob.glob(str(Path(text).expanduser())))
+    if not found:
+        raise UserError(f"no file is called {text!r}: check the pattern")
+    return [Path(each) for each in found]
 
 
 def choose_source(source: str | Path, path: Path | None) -> tuple[Source, Path | None]:

@@ -13,10 +13,12 @@ from easrec_nni.data.engine import Engine
 from easrec_nni.data.manifest import PrepareSettings, feature_name
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
+from easrec_nni.data.sources.columns import Columns
 from easrec_nni.data.sources.delimited import (
     DelimitedTable,
     TextFile,
     check_delimiter,
+    check_quote,
     read_header,
     readable,
     split_header,
@@ -24,6 +26,7 @@ from easrec_nni.data.sources.delimited import (
 )
 
 _SUFFIXES = (".inter", ".inter.gz")
+_PARTS = ("train", "valid", "test")
 _TYPES = ("token", "float", "token_seq", "float_seq")
 
 
@@ -51,47 +54,70 @@ class AtomicSource:
         found = _inter_files(path) if path.is_dir() else [path]
         if not found:
             raise UserError(f"{path} has no .inter or .inter.gz file: give a folder of RecBole's atomic files")
-        if len(found) > 1:
+        if len(found) > 1 and not _are_parts(found):
             names = ", ".join(sorted(file.name for file in found))
             raise UserError(f"{path} has several files of interactions ({names}): give the path of one of them")
         if not found[0].is_file():
             raise UserError(f"no file {found[0]}: check the path")
-        stem = found[0].name.removesuffix(".gz").removesuffix(".inter")
+        if len(found) > 1:
+            names = ", ".join(file.name for file in found)
+            reporter.note(f"{names} are joined to one log, which is split anew")
+        stem = _stem(found[0])
         items = (found[0].with_name(stem + suffix) for suffix in (".item", ".item.gz"))
-        return (found[0], *[file for file in items if file.is_file()][:1])
+        return (*found, *[file for file in items if file.is_file()][:1])
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
         """Read interactions and item features."""
-        log = read_inter(TextFile.at(files[0]), settings)
-        if len(files) == 1:
+        texts = [TextFile.at(file) for file in files if is_atomic(file)]
+        log = read_inter(texts, settings)
+        if len(texts) == len(files):
             return log
-        features, notes = read_items(TextFile.at(files[1]), settings)
+        features, notes = read_items(TextFile.at(files[-1]), settings)
         return replace(log, features=features, notes=notes)
 
 
-def read_inter(text: TextFile, settings: PrepareSettings) -> RawLog:
-    """Read a table of interactions in the atomic format, with the settings that `read_table` uses.
+def read_inter(texts: Sequence[TextFile], settings: PrepareSettings) -> RawLog:
+    """A table of interactions in the atomic format as a log.
+
+    Parameters
+    ----------
+    texts : sequence of TextFile
+        The table, or its parts.
+    settings : PrepareSettings
+        Of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
+
+    Returns
+    -------
+    RawLog
+        The interactions.
 
     Raises
     ------
     UserError
         If the header is not of that format or a column is missing, and as for `clean_log`.
     """
-    fields = _fields(text, settings)
-    roles = {
-        "user": settings.user_column or "user_id",
-        "item": settings.item_column or "item_id",
-        "time": settings.time_column or "timestamp",
-    }
-    if settings.min_rating is not None:
-        roles["rating"] = settings.rating_column or "rating"
-    for role, name in roles.items():
+    fields = _fields(texts[0], settings)
+    for text in texts[1:]:
+        if _fields(text, settings) != fields:
+            raise UserError(f"{text.label} has other columns than {texts[0].label}: give parts of one table")
+    defaults = {"user": "user_id", "item": "item_id", "time": "timestamp", "rating": "rating"}
+    if settings.order_is_time:
+        del defaults["time"]
+    if settings.min_rating is None:
+        del defaults["rating"]
+    columns = Columns({}, {})
+    for role, default in defaults.items():
+        given = getattr(settings, f"{role}_column")
+        name = given or default
         if name not in fields:
             raise UserError(
-                f"{text.label} has no column {name}, its columns are {', '.join(fields)}: "
-                f"name the right one with --{role}-column" + " or leave out --min-rating" * (role == "rating")
+                f"{texts[0].label} has no column {name}, its columns are {', '.join(fields)}: "
+                f"name the right one with --{role}-column"
+                + {"rating": " or leave out --min-rating", "time": " or pass --order-is-time"}.get(role, "")
             )
-    return RawLog(_table(text, fields, settings), {role: fields[name][0] for role, name in roles.items()})
+        columns.places[role] = fields[name][0]
+        columns.why[role] = f"--{role}-column" if given else "the format of the file"
+    return RawLog(_table(texts, fields, settings), columns)
 
 
 def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.DataFrame], tuple[str, ...]]:
@@ -120,7 +146,7 @@ def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.
         listing = ", ".join(fields)
         raise UserError(f"{text.label} has no column {id_name}, its columns are {listing}: correct its header")
     names = [name for name, (_, kind) in fields.items() if kind in ("token", "token_seq") and name != id_name]
-    table = _table(text, fields, settings)
+    table = _table((text,), fields, settings)
     with Engine() as engine, readable(text.label, table.encoding):
         places = ", ".join(f"c{fields[name][0]}" for name in (id_name, *names))
         rows = engine.frame(f"SELECT {places} FROM {table.relation(engine)}")
@@ -160,6 +186,10 @@ def long_feature(ids: pd.Series[str], values: pd.Series[str], separator: str | N
 def _fields(text: TextFile, settings: PrepareSettings) -> dict[str, tuple[int, str]]:
     """Place and type of each column in an atomic header."""
     header = read_header(text, text_encoding(text, settings.encoding))
+    if "\t" not in header and settings.delimiter is None and header.count(":") > 1:
+        raise UserError(
+            f"{text.label} has no tabs between its columns ({header[:60]!r}): pass --delimiter, such as --delimiter ' '"
+        )
     fields: dict[str, tuple[int, str]] = {}
     for place, column in enumerate(split_header(header, check_delimiter(settings.delimiter or "\t"), quote=False)):
         name, _, kind = column.rpartition(":")
@@ -172,10 +202,31 @@ def _fields(text: TextFile, settings: PrepareSettings) -> dict[str, tuple[int, s
     return fields
 
 
-def _table(text: TextFile, fields: dict[str, tuple[int, str]], settings: PrepareSettings) -> DelimitedTable:
-    encoding, delimiter = text_encoding(text, settings.encoding), check_delimiter(settings.delimiter or "\t")
-    return DelimitedTable((text,), tuple(fields), delimiter, encoding, quote="")
+def _table(texts: Sequence[TextFile], fields: dict[str, tuple[int, str]], settings: PrepareSettings) -> DelimitedTable:
+    encoding, delimiter = text_encoding(texts[0], settings.encoding), check_delimiter(settings.delimiter or "\t")
+    return DelimitedTable(tuple(texts), tuple(fields), delimiter, encoding, quote=check_quote(settings.quote) or "")
 
 
 def _inter_files(folder: Path) -> list[Path]:
-    return [file for file in sorted(folder.iterdir()) if file.name.endswith(_SUFFIXES)]
+    found = [file for file in sorted(folder.iterdir()) if file.name.endswith(_SUFFIXES)]
+    return sorted(found, key=_part) if _are_parts(found) else found
+
+
+def _part(file: Path) -> int:
+    """Place of a part's name in RecBole's order; -1 for a name that is none."""
+    name = file.name.removesuffix(".gz").removesuffix(".inter").rpartition(".")[2]
+    return _PARTS.index(name) if name in _PARTS else -1
+
+
+def _are_parts(files: Sequence[Path]) -> bool:
+    """Whether files are the training, validation and test parts of one log."""
+    places = {_part(file) for file in files}
+    return (
+        len(files) > 1 and -1 not in places and len(places) == len(files) and len({_stem(each) for each in files}) == 1
+    )
+
+
+def _stem(file: Path) -> str:
+    """Name of the dataset that a file of interactions belongs to."""
+    stem = file.name.removesuffix(".gz").removesuffix(".inter")
+    return stem.rpartition(".")[0] if _part(file) >= 0 else stem

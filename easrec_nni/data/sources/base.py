@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
+from easrec_nni.data.sources.columns import Columns
 
 
 class Table(Protocol):
@@ -25,6 +26,10 @@ class Table(Protocol):
     @property
     def names(self) -> Sequence[str]:
         """Its columns."""
+
+    @property
+    def row_number(self) -> str | None:
+        """SQL of a row's number from 0, where the relation has it and can be read as often as needed; or None."""
 
     def relation(self, engine: Engine) -> str:
         """SQL of its rows, in the order of the file, with columns ``c0``, ``c1``, ... in the order of `names`.
@@ -42,6 +47,7 @@ class FrameTable:
 
     label: str
     frame: pd.DataFrame
+    row_number = None
 
     @property
     def names(self) -> Sequence[str]:
@@ -62,8 +68,8 @@ class RawLog:
     ----------
     table : Table
         The interactions, in the order of the file.
-    columns : mapping of str to int
-        For "user", "item", "time" and, if the settings ask for a lowest rating, "rating": the place of the column.
+    columns : Columns
+        Which column is what; without a time, the order of the rows is the time.
     features : dict of str to DataFrame
         For each item feature, its columns ``item`` and ``value`` (strings): a row for every value of an item.
     notes : tuple of str
@@ -71,7 +77,7 @@ class RawLog:
     """
 
     table: Table
-    columns: Mapping[str, int]
+    columns: Columns
     features: dict[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 

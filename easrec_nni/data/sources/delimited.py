@@ -24,11 +24,12 @@ from easrec_nni.data.engine import Engine, listed, quoted
 
 _HEADER_LIMIT = 1 << 20
 _BLOCK = 1 << 22
-_LARGEST_LINE_BYTES = 1 << 23
+LARGEST_LINE_BYTES = 1 << 23
 _LARGEST_MEMBER_BYTES = 4 << 30
 """A member of an archive is unpacked; a small archive can hold one that fills any disk."""
 _LINE_ENDS = re.compile("\r\n|\n|\r")
-_PACKED: dict[str, tuple[str, bytes]] = {".gz": ("gzip", b"\x1f\x8b"), ".bz2": ("bz2", b"BZh"), ".zst": ("zstd", b"")}
+PACKED = (".gz", ".bz2", ".zst")
+"""Ends of the names of compressed files."""
 
 
 def check_encoding(name: str) -> str:
@@ -96,21 +97,26 @@ def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
 
 def _explained(label: str, error: str, encoding: str) -> str:
     """What an error of the engine says, for the user."""
-    if "unicode" in error.lower() or "utf-8" in error.lower():
+    if "invalid unicode" in error.lower() or "utf-8" in error.lower():
         return f"{label} is not {encoding} text: pass its --encoding, such as latin-1"
     line = re.search(r"on Line: (\d+)", error)
     where = f"line {line.group(1)}: " if line else ""
+    found = re.search(r"at byte \d+ in (?:line|record/value) (\d+): (.*)", error)
     columns = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
     if columns is not None:
         what = f"Expected {columns.group(1)} columns, got {columns.group(2)}: correct it, or pass another --delimiter"
+    elif "JSON" in error:
+        what = f"no valid JSON ({found.group(2).split('.')[0] if found else ' '.join(error.split())[:200]}): correct it"
     elif "unterminated quote" in error or "invalid state" in error:
         what = (
             "a quotation mark is not closed, or text follows a closing one: pass --quote none if they belong to values"
         )
     elif "aximum line size" in error:
-        what = f"it is longer than {_LARGEST_LINE_BYTES} bytes: check that the file is a table with ends of lines"
+        what = f"it is longer than {LARGEST_LINE_BYTES} bytes: check that the file is a table with ends of lines"
     elif "Out of Memory" in error:
         return f"{label} needs more memory than it may have: pass a larger --memory"
+    elif "No space left" in error:
+        return f"{label} needs more disk than there is: pass --spill with a folder on a larger disk"
     else:
         what = " ".join(error.split())[:300]
     return f"cannot read {label}: {where}{what}"
@@ -137,12 +143,11 @@ class TextFile:
     @classmethod
     def at(cls, path: Path) -> TextFile:
         """The text in a file, which is decompressed if its name ends in ``.gz``, ``.bz2`` or ``.zst``."""
-        kind = _PACKED.get(path.suffix, ("", b""))[0]
-        if kind == "gzip":
+        if path.suffix == ".gz":
             return cls(path.name, lambda: gzip.open(path, "rb"))  # type: ignore[arg-type, return-value]
-        if kind == "bz2":
+        if path.suffix == ".bz2":
             return cls(path.name, lambda: bz2.open(path, "rb"))
-        if kind == "zstd":
+        if path.suffix == ".zst":
             return cls(path.name, lambda: pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
         return cls(path.name, lambda: path.open("rb"), path)
 
@@ -218,8 +223,8 @@ def text_encoding(text: TextFile, chosen: str | None) -> str:
         return "utf-16" if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
 
 
-def read_header(text: TextFile, encoding: str) -> str:
-    """First line of a text, without its end and without a byte order mark.
+def read_beginning(text: TextFile, encoding: str) -> str:
+    """First megabyte of a text, decoded.
 
     Raises
     ------
@@ -231,7 +236,18 @@ def read_header(text: TextFile, encoding: str) -> str:
         decoded = codecs.getincrementaldecoder(encoding)().decode(raw, final=len(raw) < _HEADER_LIMIT)
     if not decoded.strip("\ufeff \r\n\t\0"):
         raise UserError(f"{text.label} is empty: give a file with a header and interactions")
-    return _LINE_ENDS.split(decoded.lstrip("\ufeff\r\n"), maxsplit=1)[0]
+    return decoded
+
+
+def read_header(text: TextFile, encoding: str) -> str:
+    """First line of a text that is not empty, without its end and without a byte order mark.
+
+    Raises
+    ------
+    UserError
+        As for `read_beginning`.
+    """
+    return _LINE_ENDS.split(read_beginning(text, encoding).lstrip("\ufeff\r\n"), maxsplit=1)[0]
 
 
 def split_header(line: str, delimiter: str, quote: bool) -> list[str]:
@@ -271,6 +287,7 @@ class DelimitedTable:
     encoding: str = "utf-8"
     header: bool = True
     quote: str | None = None
+    row_number = None
 
     @property
     def label(self) -> str:
@@ -311,5 +328,5 @@ class DelimitedTable:
         return (
             f"read_csv({listed(paths)}, columns = {{{columns}}}, auto_detect = false, header = false, "
             f"skip = {int(self.header)}, delim = {quoted(self.delimiter)}, quote = {quoted(quote)}, "
-            f"escape = {quoted(escape)}, strict_mode = true, max_line_size = {_LARGEST_LINE_BYTES})"
+            f"escape = {quoted(escape)}, strict_mode = true, max_line_size = {LARGEST_LINE_BYTES})"
         )

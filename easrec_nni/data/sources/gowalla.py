@@ -11,6 +11,7 @@ from easrec_nni.data.download import DownloadError, fetch
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog, find_file
+from easrec_nni.data.sources.columns import Columns
 from easrec_nni.data.sources.delimited import DelimitedTable, TextFile
 
 _FILE = "loc-gowalla_totalCheckins.txt.gz"
@@ -44,4 +45,4 @@ class GowallaSource:
             raise UserError("gowalla has no ratings: leave out --min-rating")
         names = ("user", "check-in time", "latitude", "longitude", "location id")
         table = DelimitedTable((TextFile.at(files[0]),), names, "\t", header=False, quote="")
-        return RawLog(table, {"user": 0, "item": 4, "time": 1})
+        return RawLog(table, Columns.of_format(user=0, item=4, time=1))

@@ -15,6 +15,7 @@ from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.atomic import AtomicSource, is_atomic, read_inter, read_items
 from easrec_nni.data.sources.base import RawLog
+from easrec_nni.data.sources.columns import Columns
 from easrec_nni.data.sources.delimited import DelimitedTable, TextFile, readable
 
 _URL = "https://files.grouplens.org/datasets/movielens/{}.zip"
@@ -74,7 +75,7 @@ class MovieLensSource:
         if is_atomic(files[0]):
             return _movies_as_published(AtomicSource().read(files, settings, reporter))
         if files[0].suffix == ".whl":
-            log = read_inter(TextFile.member(files[0], f"{_WHEEL_STEM}.inter"), settings)
+            log = read_inter([TextFile.member(files[0], f"{_WHEEL_STEM}.inter")], settings)
             features, notes = read_items(TextFile.member(files[0], f"{_WHEEL_STEM}.item"), settings)
             return _movies_as_published(replace(log, features=features, notes=notes))
         if files[0].suffix == ".zip":
@@ -111,10 +112,11 @@ class MovieLensSource:
         )
 
     def _read_ratings(self, text: TextFile, settings: PrepareSettings) -> RawLog:
-        columns = {"user": 0, "item": 1, "time": 3} | ({"rating": 2} if settings.min_rating is not None else {})
+        rating = {"rating": 2} if settings.min_rating is not None else {}
         delimiter = "\t" if self.ratings == "u.data" else "::"
         names = ("user id", "movie id", "rating", "timestamp")
-        return RawLog(DelimitedTable((text,), names, delimiter, "latin-1", header=False, quote=""), columns)
+        table = DelimitedTable((text,), names, delimiter, "latin-1", header=False, quote="")
+        return RawLog(table, Columns.of_format(user=0, item=1, time=3, **rating))
 
 
 def read_movies(text: TextFile) -> dict[str, pd.DataFrame]:

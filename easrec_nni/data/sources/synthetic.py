@@ -19,6 +19,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import FrameTable, RawLog
+from easrec_nni.data.sources.columns import Columns
 
 # Log-normal spread of the sequences' lengths: half the users have 18 interactions or fewer where the mean is 31.
 _LENGTH_SPREAD = 1.1
@@ -77,7 +78,7 @@ class SyntheticSource:
         )
         return RawLog(
             FrameTable(self.name, frame),
-            {"user": 0, "item": 1, "time": 2},
+            Columns.of_format(user=0, item=1, time=2),
             notes=("this log is synthetic: drawn by chance, for measurements of time and memory",),
         )
 

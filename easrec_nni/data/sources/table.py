@@ -1,4 +1,4 @@
-"""Any table with named columns: CSV, TSV and other delimited text, plain or gzipped, and Parquet."""
+"""Any local table: delimited text, JSON, Parquet and Arrow, in one file or in parts."""
 
 from __future__ import annotations
 
@@ -6,34 +6,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyarrow import parquet
-
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.engine import Engine, identifier, quoted
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
-from easrec_nni.data.sources.base import RawLog
+from easrec_nni.data.sources.base import RawLog, Table
+from easrec_nni.data.sources.columnar import ColumnarTable
+from easrec_nni.data.sources.columns import choose_columns, looks_like_data
 from easrec_nni.data.sources.delimited import (
+    PACKED,
     DelimitedTable,
     TextFile,
     check_delimiter,
     check_quote,
+    read_beginning,
     read_header,
-    readable,
     split_header,
     text_encoding,
 )
+from easrec_nni.data.sources.jsonlines import JsonTable
+from easrec_nni.data.sources.sequences import SequenceTable
 
-_GUESSES = {
-    "user": "user_id userid user uid username user_name reviewerid reviewer_id customer_id customerid "
-    "visitorid visitor_id account_id session_id sessionid",
-    "item": "item_id itemid item iid movie_id movieid product_id productid asin parent_asin article_id "
-    "articleid book_id business_id song_id track_id location_id locationid poi_id venue_id",
-    "time": "timestamp time datetime date ts unixreviewtime unix_timestamp event_time created_at t_dat",
-    "rating": "rating ratings stars star score overall",
-}
-_PARQUET = (".parquet", ".pq")
-_DELIMITERS = ",\t;|"
+_PARQUET, _ARROW, _JSON = (".parquet", ".pq"), (".arrow", ".feather", ".ipc"), (".json", ".jsonl", ".ndjson")
+SUFFIXES = (*PACKED, *_PARQUET, *_ARROW, *_JSON, ".inter", ".csv", ".tsv", ".txt")
+_DELIMITERS = ",\t;|\x01"
 
 
 @dataclass(frozen=True)
@@ -41,14 +36,23 @@ class TableSource:
     """A local table; each row is an interaction, in any order."""
 
     name: str = "table"
-    summary: str = "file of named columns (.csv, .tsv, .txt, each also .gz; .parquet)"
+    summary: str = "named columns (.csv, .tsv, .txt, .jsonl, each also .gz, .bz2, .zst; .parquet, .feather), or parts"
 
     def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
-        """Check that the file is there."""
+        """Check that the file is there; of a folder, take all files in it but those that Spark and Hive hide."""
         if path is None:
             raise UserError("tables are local: give the path of a file")
         if path.is_dir():
-            raise UserError(f"{path} is a folder without an .inter file: give a folder of atomic files, or a table")
+            parts = [each for each in sorted(path.rglob("*")) if each.is_file() and not _is_hidden(each, path)]
+            kinds = {_suffix(each) for each in parts}
+            if not parts or len(kinds) > 1:
+                raise UserError(
+                    f"{path} is a folder without an .inter file"
+                    + (f" and has files of several kinds ({', '.join(sorted(kinds))})" if parts else "")
+                    + ": give a folder of atomic files or of the parts of one table, or a file"
+                )
+            reporter.note(f"{path.name} is a folder: its {len(parts)} files are read as parts of one table")
+            return tuple(parts)
         if not path.is_file():
             raise UserError(f"no file {path}: check the path")
         if path.suffix in (".zip", ".whl"):
@@ -58,22 +62,83 @@ class TableSource:
         return (path,)
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
-        """Read the columns of users, items and times, and ratings where they are needed."""
-        if files[0].suffix in _PARQUET:
-            table = ParquetTable.at(files[0])
-            return RawLog(table, choose_columns(table.names, settings, table.label))
-        return read_table(TextFile.at(files[0]), settings)
+        """Find out the kind of the files, and the columns of users, items and times, and ratings where needed."""
+        suffix = _suffix(files[0])
+        if suffix in (*_PARQUET, *_ARROW):
+            table: Table = ColumnarTable.at(files, suffix in _ARROW)
+        else:
+            texts = tuple(TextFile.at(file) for file in files)
+            encoding = text_encoding(texts[0], settings.encoding)
+            beginning = read_beginning(texts[0], encoding).lstrip("\ufeff \t\r\n")
+            if suffix in _JSON or beginning.startswith(("{", "[{")):
+                table = JsonTable.at(texts, encoding)
+            else:
+                table = text_table(texts, settings)
+        return RawLog(table, choose_columns(table.names, settings, table.label))
+
+
+def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> DelimitedTable | SequenceTable:
+    """Find out the columns of delimited texts, or that each line has all items of a user.
+
+    Parameters
+    ----------
+    texts : sequence of TextFile
+        Texts of the same columns.
+    settings : PrepareSettings
+        Of which ``delimiter``, ``encoding``, ``header``, ``quote``, ``layout`` and ``order_is_time`` are used.
+
+    Returns
+    -------
+    DelimitedTable or SequenceTable
+        The table, not read yet.
+
+    Raises
+    ------
+    UserError
+        If the text is empty, or a text has another header than the first.
+    """
+    encoding = text_encoding(texts[0], settings.encoding)
+    quote = check_quote(settings.quote)
+    first = read_header(texts[0], encoding)
+    if settings.delimiter is not None:
+        delimiter = check_delimiter(settings.delimiter)
+    else:
+        tried = _DELIMITERS + " " * (settings.order_is_time or settings.header is False)
+        delimiter = max(tried, key=lambda each: len(split_header(first, each, quote=quote != "")))
+    names = split_header(first, delimiter, quote=quote != "")
+    header = settings.header is not False
+    if settings.order_is_time and settings.layout != "rows":
+        widths = {len(line.split(delimiter)) for line in read_beginning(texts[0], encoding).splitlines()[:-1]}
+        if settings.layout == "sequences" or (len(widths) > 2 and settings.header is None and looks_like_data(names)):
+            return SequenceTable(tuple(texts), delimiter, encoding)
+    if settings.order_is_time and settings.header is None and looks_like_data(names) and len(names) == 2:
+        header = False
+    if not header:
+        names = [str(number) for number in range(1, len(names) + 1)]
+        if names == ["1", "2"] and settings.order_is_time:
+            names = ["user", "item"] if (settings.user_column, settings.item_column) == (None, None) else names
+    elif settings.header is None and looks_like_data(names):
+        listing = ", ".join(repr(name) for name in names[:30])
+        raise UserError(
+            f"{texts[0].label}: the first line looks like data, so the header is missing ({listing}): pass --no-header "
+            "and name the columns by number, such as --user-column 1 --item-column 2 --time-column 4; or --header if "
+            "these are names"
+        )
+    for text in texts[1:]:
+        if header and split_header(read_header(text, encoding), delimiter, quote=quote != "") != names:
+            raise UserError(f"{text.label} has another header than {texts[0].label}: give files of the same columns")
+    return DelimitedTable(tuple(texts), tuple(names), delimiter, encoding, header, quote)
 
 
 def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:
-    """Read a delimited text with a header.
+    """A delimited text as a log.
 
     Parameters
     ----------
     text : TextFile
         The table.
     settings : PrepareSettings
-        Of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
+        As for `text_table` and `choose_columns`.
 
     Returns
     -------
@@ -83,84 +148,16 @@ def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:
     Raises
     ------
     UserError
-        If a column is not found, with the columns that are there, and as for `clean_log`.
+        If a column is not found, with the columns that are there.
     """
-    encoding = text_encoding(text, settings.encoding)
-    header = read_header(text, encoding)
-    if settings.delimiter is not None:
-        delimiter = check_delimiter(settings.delimiter)
-    else:
-        delimiter = max(_DELIMITERS, key=lambda each: len(split_header(header, each, quote=True)))
-    names = split_header(header, delimiter, quote=settings.quote is None)
-    table = DelimitedTable((text,), tuple(names), delimiter, encoding, quote=check_quote(settings.quote))
-    return RawLog(table, choose_columns(names, settings, text.label))
+    table = text_table((text,), settings)
+    return RawLog(table, choose_columns(table.names, settings, text.label))
 
 
-def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) -> dict[str, int]:
-    """Find the columns of users, items, times and, where they are needed, ratings.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Columns of the table.
-    settings : PrepareSettings
-        Names that the user gave; for the others, common names are tried, in upper or lower case.
-    label : str
-        What errors call the table.
-
-    Returns
-    -------
-    dict of str to int
-        For "user", "item", "time" (and "rating"): the place of the column.
-
-    Raises
-    ------
-    UserError
-        If a column is not there; the message lists those that are.
-    """
-    given = {
-        "user": settings.user_column,
-        "item": settings.item_column,
-        "time": settings.time_column,
-        "rating": settings.rating_column,
-    }
-    listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
-    lowered = [name.lower() for name in names]
-    places: dict[str, int] = {}
-    for role, chosen in given.items():
-        if role == "rating" and settings.min_rating is None:
-            continue
-        if chosen is not None:
-            if chosen not in names:
-                raise UserError(f"{label} has no column {chosen!r} (--{role}-column): its columns are {listing}")
-            places[role] = names.index(chosen)
-            continue
-        found = [guess for guess in _GUESSES[role].split() if guess in lowered]
-        if not found:
-            raise UserError(f"{label}: which column is the {role}? Name it with --{role}-column, there are {listing}")
-        places[role] = lowered.index(found[0])
-    return places
+def _suffix(path: Path) -> str:
+    """What a file's name says of its kind, without compression."""
+    return Path(path.stem if path.suffix in PACKED else path.name).suffix.lower()
 
 
-@dataclass(frozen=True)
-class ParquetTable:
-    """A Parquet file."""
-
-    path: Path
-    names: tuple[str, ...]
-
-    @classmethod
-    def at(cls, path: Path) -> ParquetTable:
-        """The table in a file, of which the columns' names are read."""
-        with readable(path.name):
-            return cls(path, tuple(parquet.read_schema(path).names))
-
-    @property
-    def label(self) -> str:
-        """Name of the file."""
-        return self.path.name
-
-    def relation(self, engine: Engine) -> str:
-        """SQL that reads the file."""
-        columns = ", ".join(f"{identifier(name)} AS c{place}" for place, name in enumerate(self.names))
-        return f"(SELECT {columns} FROM read_parquet({quoted(str(self.path))}))"
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)

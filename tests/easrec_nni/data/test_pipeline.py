@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ class Recorder:
 
     def note(self, message: str) -> None:
         self.notes.append(message)
+
+    def understood(self, lines: Mapping[str, str]) -> None:
+        pass
 
     def transferred(self, done: int, total: int | None) -> None:
         pass

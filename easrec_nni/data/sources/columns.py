@@ -1,0 +1,130 @@
+"""Which column of a table is the user, the item, the time, the rating: by the settings, or by common names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.manifest import PrepareSettings
+
+__all__ = ["Columns", "choose_columns", "looks_like_data"]
+
+_GUESSES = {
+    "user": "user_id userid user uid username user_name reviewerid reviewer_id customer_id customerid "
+    "visitorid visitor_id account_id session_id sessionid",
+    "item": "item_id itemid item iid movie_id movieid product_id productid asin parent_asin article_id "
+    "articleid book_id business_id song_id track_id location_id locationid poi_id venue_id",
+    "time": "timestamp time datetime date ts unixreviewtime unix_timestamp event_time created_at t_dat",
+    "rating": "rating ratings stars star score overall",
+}
+_CLOCKS, _DAYS = ("time", "clock", "hour", "time_of_day"), ("date", "day")
+_VALUE = re.compile(r"[+-]?\d+([.,:/ T-]\d+)*Z?")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns of a table by role.
+
+    Attributes
+    ----------
+    places : dict of str to int
+        For "user", "item", "time" (unless the order of the rows is the time), "clock" (a time of day beside a date)
+        and "rating" (where it is needed): the place of the column.
+    why : dict of str to str
+        What each was chosen by.
+    notes : tuple of str
+        Other columns that could have been meant.
+    """
+
+    places: dict[str, int]
+    why: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of_format(cls, **places: int) -> Columns:
+        """Columns of a file whose format has them at fixed places."""
+        return cls(places, dict.fromkeys(places, "the format of the file"))
+
+
+def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) -> Columns:
+    """Find the columns of users, items, times and, where they are needed, ratings.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Columns of the table.
+    settings : PrepareSettings
+        Names that the user gave; for the others, common names are tried, in upper or lower case.
+    label : str
+        What errors call the table.
+
+    Returns
+    -------
+    Columns
+        Where they are.
+
+    Raises
+    ------
+    UserError
+        If a column is not there; the message lists those that are.
+    """
+    given = {
+        "user": settings.user_column,
+        "item": settings.item_column,
+        "time": settings.time_column,
+        "clock": settings.clock_column,
+        "rating": settings.rating_column,
+    }
+    listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
+    lowered = [name.lower() for name in names]
+    chosen = Columns({}, {})
+    notes = []
+    for role, name in given.items():
+        if (role == "rating" and settings.min_rating is None) or (role == "time" and settings.order_is_time):
+            continue
+        if name is not None:
+            if name not in names:
+                raise UserError(f"{label} has no column {name!r} (--{role}-column): its columns are {listing}")
+            chosen.places[role], chosen.why[role] = names.index(name), f"--{role}-column"
+        elif role == "clock":
+            _find_clock(lowered, settings, chosen)
+        else:
+            found = [guess for guess in _GUESSES[role].split() if guess in lowered]
+            if not found:
+                raise UserError(_not_found(names, role, label, listing))
+            chosen.places[role], chosen.why[role] = lowered.index(found[0]), "a common name"
+            others = [names[lowered.index(guess)] for guess in found[1:]]
+            if others and role in ("user", "item", "time"):
+                notes.append(
+                    f"{names[lowered.index(found[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
+                    f"--{role}-column decides"
+                )
+    return Columns(chosen.places, chosen.why, tuple(notes))
+
+
+def _find_clock(lowered: Sequence[str], settings: PrepareSettings, chosen: Columns) -> None:
+    """Take a time of day together with the date beside it, if the values are such (which the reading looks at)."""
+    clock = next((name for name in _CLOCKS if name in lowered), None)
+    day = next((name for name in _DAYS if name in lowered), None)
+    if settings.time_column is None and "time" in chosen.places and clock is not None and day is not None:
+        if lowered[chosen.places["time"]] in (clock, day):
+            chosen.places.update(time=lowered.index(clock), date=lowered.index(day))
+
+
+def _not_found(names: Sequence[str], role: str, label: str, listing: str) -> str:
+    message = f"{label}: which column is the {role}? "
+    if len(names) == 1 and len(names[0].split()) > 1:
+        message += f"The whole line is one column, {names[0][:60]!r}: pass --delimiter, such as --delimiter ' '"
+        if looks_like_data(names[0].split()):
+            message += ", --no-header if the first line is no header, and --order-is-time if there is no time"
+        return message
+    message += f"Name it with --{role}-column, there are {listing}"
+    return message + ("; or pass --order-is-time if the rows are in the order of time" if role == "time" else "")
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Whether what should be names of columns has a number or a date among it, and no common name."""
+    known = {guess for guesses in _GUESSES.values() for guess in guesses.split()}
+    return any(_VALUE.fullmatch(name) for name in names) and not any(name.lower() in known for name in names)

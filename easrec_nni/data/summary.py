@@ -1,0 +1,199 @@
+"""What a log is understood as: said before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.engine import Engine
+from easrec_nni.data.manifest import PrepareSettings
+from easrec_nni.data.reading import CheckedLog
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
+from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
+
+__all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
+
+_MANY_TIES, _MANY_REPEATS = 0.01, 0.05
+
+
+@dataclass
+class Order:
+    """How the interactions of users follow each other, counted over parts that do not cut a user's history.
+
+    Attributes
+    ----------
+    interactions : int
+        Interactions that were looked at.
+    tied : int
+        Interactions at a time that another one of the same user has.
+    forward, backward : int
+        Neighbours in a history at different times, and the later one lies behind, or before, the other in the file.
+    repeats : int
+        Interactions with an item that the user had before.
+    immediate : int
+        Interactions with the item that the user had right before.
+    """
+
+    interactions: int = 0
+    tied: int = 0
+    forward: int = 0
+    backward: int = 0
+    repeats: int = 0
+    immediate: int = 0
+
+    def look_at(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], times: NDArray[np.generic], rows: NDArray[np.int64]
+    ) -> None:
+        """Count a part of the sorted log."""
+        one_user = users[1:] == users[:-1]
+        tie = one_user & (times[1:] == times[:-1])
+        tied = np.zeros(len(users), dtype=bool)
+        tied[1:] |= tie
+        tied[:-1] |= tie
+        apart, behind = one_user & ~tie, rows[1:] > rows[:-1]
+        pairs = users.astype(np.int64) << 32 | items
+        pairs.sort()
+        self.interactions += len(users)
+        self.tied += int(np.count_nonzero(tied))
+        self.forward += int(np.count_nonzero(apart & behind))
+        self.backward += int(np.count_nonzero(apart & ~behind))
+        self.repeats += int(np.count_nonzero(pairs[1:] == pairs[:-1]))
+        self.immediate += int(np.count_nonzero(one_user & (items[1:] == items[:-1])))
+
+    @property
+    def runs_backward(self) -> bool:
+        """Whether histories lie from new to old in the file."""
+        return self.backward > 4 * self.forward
+
+
+@dataclass(frozen=True)
+class LogSummary:
+    """What is said of a log.
+
+    Attributes
+    ----------
+    lines : dict of str to str
+        A line of text for each heading.
+    notes : tuple of str
+        What could have been meant otherwise, with the option that decides it.
+    """
+
+    lines: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def summarize(
+    engine: Engine,
+    log: CheckedLog,
+    order: Order,
+    times: NDArray[np.generic],
+    lengths: NDArray[np.int64],
+    dropped: Mapping[str, int],
+    settings: PrepareSettings,
+) -> LogSummary:
+    """Say what a log was understood as.
+
+    Parameters
+    ----------
+    engine : Engine
+        Has the relations ``log``, ``users`` and ``items``.
+    log : CheckedLog
+        What was read.
+    order : Order
+        How the interactions follow each other.
+    times : ndarray, shape [interactions]
+        Times that are kept.
+    lengths : ndarray of int64, shape [users]
+        Interactions of each user that is kept.
+    dropped : mapping of str to int
+        What was left out, by reason.
+    settings : PrepareSettings
+        Settings of the preparation: the split, and how equal times were taken.
+
+    Returns
+    -------
+    LogSummary
+        What to show.
+
+    Raises
+    ------
+    UserError
+        If rows are neither kept nor counted as dropped, which is a fault of this toolkit.
+    """
+    out = count_of_rows(dropped)
+    if len(times) + sum(out.values()) != log.rows:
+        raise UserError(
+            f"{len(times)} of {log.rows} rows are kept and {sum(out.values())} dropped, which is not all: report this"
+        )
+    unit, shares = log.unit, max(order.interactions, 1)
+    first, last = (unit.shown(each.item()) for each in (times.min(), times.max()))
+    few = int(np.count_nonzero(lengths < MIN_EVALUATED_LENGTH))
+    only_train = f", of which {few} have fewer than {MIN_EVALUATED_LENGTH} interactions and only train"
+    reasons = ": " * bool(out) + ", ".join(f"{count} {reason}" for reason, count in out.items())
+    ranking = "all items (full)" if order.repeats > _MANY_REPEATS * shares else "unseen items (unseen)"
+    lines = {
+        **log.columns,
+        "times": f"{log.time}{f', in {unit.name}' if log.time == 'numbers' else ''}, from {first} to {last}",
+        "equal times": f"{order.tied / shares:.1%} of the interactions share user and time with another",
+        "rows": f"{log.rows} in the file, {len(times)} kept, {sum(out.values())} dropped{reasons}",
+        "users": f"{len(lengths)}{only_train if settings.split == LEAVE_ONE_OUT else ''}",
+        "repeats": f"{order.repeats / shares:.1%} of the interactions are with an item that the user had before, which "
+        f"suits a ranking of {ranking}",
+        "first rows": "; ".join(f"{user} had {item} at {unit.shown(time)}" for user, item, time in _first(engine)),
+    }
+    return LogSummary(lines, (*log.notes, *_order_notes(order, settings.newest_first), *_id_notes(engine)))
+
+
+def count_of_rows(dropped: Mapping[str, int]) -> dict[str, int]:
+    """The reasons that count rows, not users or items."""
+    return {reason: count for reason, count in dropped.items() if reason.startswith(("rows ", "interactions "))}
+
+
+def _first(engine: Engine) -> list[tuple[str, str, float]]:
+    query = 'SELECT CAST("user" AS VARCHAR), CAST("item" AS VARCHAR), "time" FROM log ORDER BY row LIMIT 3'
+    return [(user[:40], item[:40], time) for user, item, time in engine.rows(query)]
+
+
+def _order_notes(order: Order, newest_first: bool) -> list[str]:
+    notes = []
+    if order.tied > _MANY_TIES * order.interactions:
+        share = f"{order.tied / order.interactions:.0%} of the interactions are at equal times of one user"
+        if order.runs_backward and not newest_first:
+            notes.append(
+                f"the file runs from new to old and {share}, which keep the order of the file: pass --newest-first to "
+                "turn these round"
+            )
+        elif not newest_first:
+            notes.append(f"{share}: these keep the order of the file; --newest-first turns them round")
+    if order.immediate > _MANY_REPEATS * order.interactions:
+        notes.append(
+            f"{order.immediate / order.interactions:.0%} of the interactions repeat the item right before: pass "
+            "--collapse-repeats to keep one of them, or --where to choose one kind of event"
+        )
+    return notes
+
+
+def _id_notes(engine: Engine) -> list[str]:
+    notes = []
+    for role in ("user", "item"):
+        if engine.columns(f"{role}s")[role] != "VARCHAR":
+            continue
+        alike, rounded = engine.row(
+            f'SELECT count(*) - count(DISTINCT lower(trim("{role}"))), count(*) FILTER ('
+            f"""contains("{role}", 'E+') AND regexp_full_match("{role}", '[0-9][.,][0-9]+E[+][0-9]+')) FROM {role}s"""
+        )
+        if alike:
+            notes.append(
+                f"{alike} {role} ids differ from others by blanks or by upper and lower case alone: --normalize-ids "
+                "trim or --normalize-ids lower makes them one"
+            )
+        if rounded:
+            notes.append(
+                f"{rounded} {role} ids look like numbers that a spreadsheet has rounded (1.23E+15), so that different "
+                "ones may have become equal: export the ids as text"
+            )
+    return notes
