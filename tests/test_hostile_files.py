@@ -506,7 +506,7 @@ def test_records_that_compute_for_ever(
 
 @pytest.mark.parametrize("name", ["../..", "..", "/etc", "a/b", "", "x" * 65, f"{EXPERIMENT}\n", "\0", "*"])
 def test_ids_of_experiments(name: str, records: Callable[..., None]) -> None:
-    assert "NNI knows no experiment" in refused(lambda: find_experiment(name))
+    assert "NNI has no experiment" in refused(lambda: find_experiment(name))
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
     model
         Type of the document.
     remedy
-        What the user can do about a damaged file; ends the message.
+        Advice for a damaged file, at the end of the message.
 
     Raises
     ------

@@ -36,4 +36,4 @@ class UserError(Exception):
 
 
 class DivergedError(UserError, ValueError):
-    """Losses, weights or scores that are not finite; settings such as the learning rate need a change."""
+    """Non-finite losses, weights or scores; settings such as the learning rate need a change."""

@@ -19,7 +19,7 @@ __all__ = ["atomic_copy", "atomic_write", "read_bounded", "read_json", "write_js
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Write a file atomically: a temporary file beside `path` replaces it when the block succeeds.
+    """Write a file atomically: a temporary file replaces it when the block succeeds.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether an exception reports a full disk; safetensors has no errno, only the message's text."""
+    """Whether an exception reports a full disk; safetensors has no errno, only a message."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return f"os error {errno.ENOSPC}" in str(error) or os.strerror(errno.ENOSPC) in str(error)

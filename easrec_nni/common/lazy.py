@@ -13,7 +13,7 @@ __all__ = ["lazy_names"]
 
 
 def lazy_names(package: str) -> Callable[[str], object]:
-    """Module ``__getattr__`` that runs the package's ``TYPE_CHECKING`` imports, each on first use.
+    """Module ``__getattr__`` that runs ``TYPE_CHECKING`` imports, each on first use.
 
     These imports, which editors and mypy read, are thus the only list of the package's names.
 

@@ -55,9 +55,10 @@ def file_lock(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[Binar
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a folder; wait while another process, such as a trial without a manager, holds it.
+    """Hold an exclusive lock on a folder; wait while another process holds it.
 
-    The file ``lock`` stays behind and means nothing: locks cannot become stale.
+    The other process may be a trial whose manager was killed. The file ``lock`` stays behind and means nothing: locks
+    cannot become stale.
 
     Parameters
     ----------

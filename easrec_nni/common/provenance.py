@@ -18,7 +18,7 @@ PACKAGES = ("easrec-nni", "torch", "nni", "pytorch-lightning", "numpy", "pandas"
 
 
 def provenance() -> dict[str, Any]:
-    """Provenance for a result document: ``command``, ``commit``, ``versions``, ``written`` (UTC)."""
+    """Provenance of a result: ``command``, ``commit``, ``versions``, ``written`` (UTC)."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"command": command_line(), "commit": commit(), "versions": package_versions(), "written": now}
 
@@ -35,7 +35,7 @@ def package_versions() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """The running command as a user would type it, without this machine's folders in the program name."""
+    """The running command as a user would type it, without the program's folder."""
     program, started_as = Path(sys.argv[0]), getattr(sys.modules["__main__"], "__spec__", None)
     if started_as is not None:  # python -m
         module = started_as.name.removesuffix(".__main__")
@@ -48,7 +48,7 @@ def command_line() -> str:
 
 
 def commit() -> str | None:
-    """Commit of the checkout the package runs from, ``+changes`` if edited; None outside a checkout."""
+    """Commit of the package's checkout, with ``+changes`` if edited; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

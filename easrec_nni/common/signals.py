@@ -1,4 +1,4 @@
-"""Handling of termination signals: as Ctrl-C does, ignored during clean-up, or noted for later."""
+"""Handling of termination signals: raise as Ctrl-C does, ignore, or record."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
 
 
 def _entries(node: Any, counts: dict[int, int]) -> int:
-    """Number of a document's entries with its aliases expanded; a node that contains itself has too many."""
+    """Number of entries with aliases expanded; a node that contains itself has too many."""
     if not isinstance(node, dict | list | tuple | set):
         return 1
     if id(node) not in counts:

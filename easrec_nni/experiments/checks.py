@@ -1,7 +1,6 @@
-"""What an experiment needs of its machine, looked at before NNI starts: each check says what is wrong in one line.
+"""Pre-flight checks of an experiment on this machine, with one-line results.
 
-To add a check, write a function of an experiment that returns what it saw or raises a UserError, and one line in
-`CHECKS`.
+To add a check: a function of an experiment that returns a line or raises a UserError, and its entry in `CHECKS`.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from easrec_nni.experiments.manager import manager_environment
 from easrec_nni.experiments.records import nni_home
 from easrec_nni.experiments.tuner_checks import check_space, check_tuner
 
-__all__ = ["CHECKS", "Finding", "examine"]
+__all__ = ["CHECKS", "Finding", "run_checks"]
 
 LEAST_FREE_BYTES = 200_000_000  # records, logs and a trial's small files
 MOST_CODE_FILES, MOST_CODE_BYTES = 2_000, 300 << 20  # NNI's own limits
@@ -37,7 +36,7 @@ INTERPRETER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check saw: a line of what is well or, where `wrong`, of what is not and how to put it right."""
+    """One-line result of a check: the state found or, if `wrong`, the problem and its fix."""
 
     check: str
     text: str
@@ -45,30 +44,30 @@ class Finding:
 
 
 def check_machine(experiment: ExperimentFile) -> str:
-    """NNI's wheel holds a node of its own, built for one kind of machine."""
+    """Check the machine type: NNI's wheel contains a Node.js built for x86-64 and glibc."""
     instead = "use another machine, or `easrec search`, which runs a trial without NNI's server"
     if platform.machine().lower() not in ("x86_64", "amd64"):
         raise UserError(f"NNI's server runs on x86-64 only and this machine is {platform.machine()}: {instead}")
     library, version = platform.libc_ver()
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if library != "glibc" or numbers < OLDEST_GLIBC:
-        found = f"{library} {version}".strip() or "another C library"
-        raise UserError(f"NNI's server needs glibc 2.28 or newer and this machine has {found}: {instead}")
+        installed = f"{library} {version}".strip() or "another C library"
+        raise UserError(f"NNI's server needs glibc 2.28 or newer and this machine has {installed}: {instead}")
     return f"x86-64, glibc {version}"
 
 
 def check_nnictl(experiment: ExperimentFile) -> str:
-    """``nnictl`` imports ``pkg_resources``, which newer releases of setuptools no longer have."""
+    """Check for ``pkg_resources``, which ``nnictl`` imports and newer setuptools releases lack."""
     if importlib.util.find_spec("pkg_resources") is None:
         raise UserError(
-            "nnictl cannot start: it imports pkg_resources, which setuptools 81 no longer has and which may be missing "
-            f"altogether: {sys.executable} -m pip install 'setuptools>=77.0.3,<81'"
+            "nnictl cannot start: it needs pkg_resources, which setuptools 81 and newer lack; run "
+            f"{sys.executable} -m pip install 'setuptools>=77.0.3,<81'"
         )
     return "setuptools has pkg_resources"
 
 
 def check_disk(experiment: ExperimentFile) -> str:
-    """Room for what the trials write, and folders that can be written to."""
+    """Check free space for the trials' files, and write permissions."""
     trials = experiment.most_trials or experiment.concurrency
     needed = LEAST_FREE_BYTES + trials * state_bytes(experiment)
     for folder, least, of in (
@@ -76,20 +75,20 @@ def check_disk(experiment: ExperimentFile) -> str:
         (nni_home(), LEAST_FREE_BYTES, "NNI's records"),
         (experiment.code_directory, LEAST_FREE_BYTES, "the trials' code directory"),
     ):
-        there = next(each for each in (folder, *folder.parents) if each.exists())
-        if folder != experiment.code_directory and not os.access(there, os.W_OK):
-            raise UserError(f"{there} cannot be written to: set experimentWorkingDirectory to a folder that can")
-        free = shutil.disk_usage(there).free
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if folder != experiment.code_directory and not os.access(existing, os.W_OK):
+            raise UserError(f"{existing} is not writable: set experimentWorkingDirectory to a writable folder")
+        free = shutil.disk_usage(existing).free
         if free < least:
             raise UserError(
                 f"{folder} has {readable_bytes(free)} free and {of} need {readable_bytes(least)}: make room, or set "
                 "experimentWorkingDirectory to a folder on another disk"
             )
-    return f"{readable_bytes(needed)} needed in {experiment.working_directory}, which has more"
+    return f"{experiment.working_directory}: {readable_bytes(needed)} required, enough space available"
 
 
 def check_interpreter(experiment: ExperimentFile) -> str:
-    """The Python that ``trialCommand`` names must have this package."""
+    """Check that the Python of ``trialCommand`` has this package."""
     named = experiment.interpreter
     if named is None:
         return "trialCommand runs no module of this package: not checked"
@@ -99,20 +98,20 @@ def check_interpreter(experiment: ExperimentFile) -> str:
     path = os.path.expanduser(os.path.expandvars(named))
     if "/" in path:
         path = str(experiment.code_directory / path)
-    found = shutil.which(path, path=environment["PATH"])
-    own = str(Path(sys.executable).with_name("python3"))
-    if found is None:
-        raise UserError(f"trialCommand names {named}, which is not there: write python3, or {own}")
-    if Path(found).parent != Path(sys.executable).parent and not _has_package(found, experiment, environment):
+    program = shutil.which(path, path=environment["PATH"])
+    this_python = str(Path(sys.executable).with_name("python3"))
+    if program is None:
+        raise UserError(f"trialCommand names {named}, which does not exist: write python3, or {this_python}")
+    if Path(program).parent != Path(sys.executable).parent and not _has_package(program, experiment, environment):
         raise UserError(
-            f"trialCommand's {named} is {found}, which has no easrec_nni: write python3, which is {own} in a trial, or "
-            "install the package there"
+            f"trialCommand's {named} is {program}, which has no easrec_nni: write python3, which is {this_python} in a "
+            "trial, or install the package there"
         )
-    return f"trialCommand's {named} is {found}"
+    return f"trialCommand's {named} is {program}"
 
 
 def _has_package(interpreter: str, experiment: ExperimentFile, environment: dict[str, str]) -> bool:
-    """Whether a Python finds this package from where trials start; nothing of the package is run."""
+    """Whether a Python finds this package from the trials' code directory."""
     program = "import importlib.util, sys; sys.exit(importlib.util.find_spec('easrec_nni') is None)"
     try:
         done = subprocess.run(
@@ -130,7 +129,7 @@ def _has_package(interpreter: str, experiment: ExperimentFile, environment: dict
 
 
 def check_code_directory(experiment: ExperimentFile) -> str:
-    """Size of what NNI packs up for other machines; local trials start in the folder as it is."""
+    """Check the size of the code directory, which NNI packs and copies for remote trials."""
     folder = experiment.code_directory
     size = measure_folder(folder)
     seen = f"{folder} has {size}"
@@ -138,19 +137,19 @@ def check_code_directory(experiment: ExperimentFile) -> str:
         return seen
     limits = "2,000 files or 300 MB"
     if not experiment.copies_code:
-        return f"{seen}; trials start there and nothing is copied, for other machines NNI refuses more than {limits}"
+        return f"{seen}; local trials start there without a copy (on other machines, NNI refuses more than {limits})"
     if (folder / ".nniignore").is_file():
-        return f"{seen}, of which .nniignore must leave enough out: NNI refuses more than {limits}"
+        return f"{seen}; .nniignore must exclude enough of it: NNI refuses more than {limits}"
     raise UserError(
-        f"trialCodeDirectory {seen} and NNI refuses more than {limits}; most is in {size.largest()}: put the "
-        "experiment and its settings into a folder of their own, or name what is not needed in a file .nniignore there"
+        f"trialCodeDirectory {seen} and NNI refuses more than {limits}; most is in {size.largest()}: move the "
+        "experiment and its settings to a folder of their own, or list what is not needed in a file .nniignore there"
     )
 
 
 def check_threads(experiment: ExperimentFile) -> str:
-    """How the cores are divided among the trials, which each of them asks the manager for."""
+    """Describe how concurrent trials share the cores."""
     if experiment.platform != "local":
-        return "a trial uses all cores of its machine, or as many as trialCommand says (OMP_NUM_THREADS=4 python3 …)"
+        return "a trial uses all cores of its machine, or as trialCommand says (OMP_NUM_THREADS=4 python3 …)"
     cores, at_once = available_cores(), experiment.concurrency
     if at_once > cores:
         return f"{at_once} trials at a time share {cores} core(s), one thread each: trialConcurrency {cores} is as fast"
@@ -169,11 +168,11 @@ CHECKS: tuple[tuple[str, Callable[[ExperimentFile], str]], ...] = (
     ("disk", check_disk),
     ("threads", check_threads),
 )
-"""Name and function of every check, in the order in which they are made."""
+"""Name and function of every check, in running order."""
 
 
-def examine(experiment: ExperimentFile) -> list[Finding]:
-    """Make every check, also after one has failed, so that all that is wrong can be put right at once."""
+def run_checks(experiment: ExperimentFile) -> list[Finding]:
+    """Run every check, even after a failure, so that all problems are reported together."""
     findings = []
     for name, check in CHECKS:
         try:

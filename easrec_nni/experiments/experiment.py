@@ -1,4 +1,4 @@
-"""An experiment of NNI and its trials, as the rest of the toolkit sees them."""
+"""An NNI experiment and its trials, as the rest of the toolkit sees them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from easrec_nni.common.readable import printable
 __all__ = ["ENDED", "Experiment", "Trial", "best_trial", "check_results", "is_experiment_id"]
 
 ENDED = frozenset({"SUCCEEDED", "FAILED", "USER_CANCELED", "SYS_CANCELED", "EARLY_STOPPED", "STOPPED"})
-"""Statuses of a trial from which nothing more will come."""
+"""Final statuses of a trial."""
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def is_experiment_id(text: str) -> bool:
-    """Whether NNI could name an experiment so; what leads out of its folder is no name."""
+    """Whether a text can be NNI's id of an experiment or trial, and is safe within a path."""
     return _ID.fullmatch(text) is not None
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One experiment of NNI.
+    """An NNI experiment.
 
     Attributes
     ----------
     id
-        NNI's name of it, eight letters and digits.
+        NNI's id, eight letters and digits.
     name
-        ``experimentName`` of its YAML file.
+        ``experimentName`` of the YAML file.
     folder
-        Where NNI keeps its records and its trials' files.
+        Folder of NNI's records and the trials' files.
     port
-        Port of its web UI and REST API, while it runs.
+        Port of the web UI and REST API while the experiment runs.
     running
-        Whether its manager answers.
+        Whether the manager answers.
     """
 
     id: str
@@ -61,25 +61,25 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of an experiment.
+    """A trial of an experiment.
 
     Attributes
     ----------
     id, number
-        NNI's name of it, and its number in the web UI.
+        NNI's id, and the number in the web UI.
     status
         ``WAITING``, ``RUNNING``, ``SUCCEEDED``, ``FAILED``, ``USER_CANCELED`` …; ``STOPPED`` if the experiment ended
-        while it ran.
+        while the trial ran.
     parameters
-        What the tuner sampled.
+        Hyper-parameters that the tuner sampled.
     folder
-        What the trial knows as ``NNI_OUTPUT_DIR``: its files and logs.
+        Folder of the trial's files and logs (``NNI_OUTPUT_DIR``).
     intermediate
         Reported results in order.
     final
-        The final result, or None; ``default`` is what the tuner maximises.
+        The final result, or None; the tuner maximises its ``default``.
     started, ended
-        Seconds since 1970, or None.
+        Unix time in seconds, or None.
     """
 
     id: str
@@ -94,25 +94,25 @@ class Trial:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether the trial has ended."""
         return self.status in ENDED
 
     @property
     def score(self) -> float | None:
-        """Final result that the tuner maximises, if there is a finite one."""
+        """Finite ``default`` of the final result, which the tuner maximises, or None."""
         return self.figure("default")
 
     def figure(self, name: str) -> float | None:
-        """Finite number of that name in the final result, if there is one."""
+        """Finite number with a name in the final result, or None."""
         value = (self.final or {}).get(name)
         try:
             number = float(value) if isinstance(value, int | float) else math.nan
-        except OverflowError:  # JSON's whole numbers have no limit
+        except OverflowError:  # JSON integers have no limit
             return None
         return number if math.isfinite(number) else None
 
     def last_error(self) -> str:
-        """Last line that the trial wrote to stderr: the message of its exception."""
+        """Last line of the trial's stderr: the message of its exception."""
         try:
             text = (self.folder / "trial.stderr").read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -122,7 +122,7 @@ class Trial:
 
 
 def best_trial(trials: Iterable[Trial]) -> Trial | None:
-    """Trial with the largest final result, the earlier one where two are equal; None if no trial has one."""
+    """Trial with the largest score, the first of equals; None if no trial has one."""
     scored = [(trial.score, -trial.number, trial) for trial in trials if trial.score is not None]
     return max(scored, key=lambda entry: entry[:2])[2] if scored else None
 
@@ -132,7 +132,7 @@ def check_results(
     say: Callable[[str], None],
     name: Callable[[Trial], str] = lambda trial: f"trial {trial.number}",
 ) -> None:
-    """Say why trials have no result.
+    """Report the reason for every trial without a result.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def check_results(
     say
         Called with a line for each trial without a result.
     name
-        Name of a trial in these lines.
+        Function that names a trial in these lines.
 
     Raises
     ------

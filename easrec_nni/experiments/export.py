@@ -1,4 +1,4 @@
-"""Taking a searched architecture out of an NNI experiment, or out of what NNI knows of it."""
+"""Export of a trial's architecture from an NNI experiment or a file of its results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easrec_nni.common.files import atomic_copy
 from easrec_nni.evaluation.selection import SELECTED, name_in
 from easrec_nni.experiments.experiment import Trial, best_trial
 from easrec_nni.experiments.records import find_experiment, list_trials
-from easrec_nni.experiments.remote_files import fetch, trial_place
+from easrec_nni.experiments.remote_files import fetch_file, trial_place
 from easrec_nni.experiments.result_files import read_exported
 
 __all__ = [
@@ -32,18 +32,18 @@ WEIGHTS_FILE = "supernet.safetensors"
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export wrote.
+    """Result of an export.
 
     Attributes
     ----------
     trial
-        Trial that the architecture is of.
+        Trial of the architecture.
     architecture
         The architecture.
     file, weights
-        The files; `weights` is None if they were not asked for.
+        Files written; `weights` is None if not requested.
     rebuilt
-        Whether the trial's files could not be reached, so that the architecture is the one in NNI's records.
+        Whether the architecture comes from NNI's records because the trial's files are not on this machine.
     """
 
     trial: Trial
@@ -54,12 +54,12 @@ class Exported:
 
 
 def trials_of(source: str | Path) -> list[Trial]:
-    """Trials of an experiment by its id, running, stopped or finished; or of a file of results.
+    """Trials of an experiment (running, stopped or finished) or of a results file.
 
     Parameters
     ----------
     source
-        NNI's id of an experiment, or what :func:`~easrec_nni.experiments.result_files.read_exported` reads.
+        NNI's id of an experiment, or a file for :func:`~easrec_nni.experiments.result_files.read_exported`.
 
     Raises
     ------
@@ -70,17 +70,17 @@ def trials_of(source: str | Path) -> list[Trial]:
 
 
 def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest: bool = False) -> Trial:
-    """Trial by id or number in the web UI; without one, the best.
+    """Choose a trial by its id or web UI number, or the best one.
 
     Parameters
     ----------
     trials
-        To choose from; without an id, a study's baselines are left out.
+        Trials to choose from; without an id, a study's baselines are left out.
     trial_id
-        Id or number.
+        Id or number; None for the best trial.
     smallest
-        Take the trial with the fewest multiply-adds among those whose final result is within one standard error of the
-        best one: smaller differences are noise (the one-standard-error rule, Breiman et al., "Classification and
+        Whether to take the trial with the fewest multiply-adds among those within one standard error of the best final
+        result: smaller differences are noise (the one-standard-error rule, Breiman et al., "Classification and
         Regression Trees", 1984).
 
     Raises
@@ -94,7 +94,7 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
             raise UserError(f"no trial has a final result yet: {_summary(trials)}")
         return _smallest_as_good(trials, best) if smallest else best
     named = [trial for trial in trials if trial_id in (trial.id, str(trial.number))]
-    if len(named) > 1:  # NNI may count anew when an experiment is resumed
+    if len(named) > 1:  # NNI may restart the numbers when an experiment is resumed
         raise UserError(f"{len(named)} trials have the number {trial_id}; give the id of one: {_summary(named)}")
     if named:
         return named[0]
@@ -102,7 +102,7 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
 
 
 def _is_baseline(trial: Trial) -> bool:
-    """Whether a study's trial was of a baseline, which has no network to take."""
+    """Whether a trial ran a study's baseline, which has no network to export."""
     return bool((trial.final or {}).get("system")) and trial.figure("madds_per_user") is None
 
 
@@ -114,7 +114,7 @@ def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
         for trial in trials
         if trial.score is not None
         and trial.score >= least
-        and trial.figure("feasible") == best.figure("feasible")  # a standard error does not lead over a ceiling
+        and trial.figure("feasible") == best.figure("feasible")  # never trade feasibility for a standard error
         and (cost := trial.figure("madds_per_user")) is not None
     ]
     return min(as_good, key=lambda entry: entry[:2])[2] if as_good else best
@@ -122,7 +122,7 @@ def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
 
 def _summary(trials: Sequence[Trial]) -> str:
     if not trials:
-        return "no trial has begun"
+        return "no trial has started"
     shown = [f"{trial.number} {trial.id} {trial.status}" for trial in trials[:20]]
     failed = next((trial for trial in trials if trial.status == "FAILED" and trial.last_error()), None)
     reason = f"; trial {failed.number} ended with: {failed.last_error()[:200]}" if failed else ""
@@ -130,12 +130,12 @@ def _summary(trials: Sequence[Trial]) -> str:
 
 
 def trial_architecture(trial: Trial) -> tuple[Architecture, bool]:
-    """Architecture of a trial, from its folder or else from its final result; and whether it was the latter.
+    """Architecture of a trial, from its folder or final result; and whether from the latter.
 
     Raises
     ------
     UserError
-        There is neither, or it is not valid.
+        There is neither, or it is invalid.
     """
     file = trial.folder / ARCHITECTURE_FILE
     if file.is_file():
@@ -147,13 +147,13 @@ def trial_architecture(trial: Trial) -> tuple[Architecture, bool]:
 
 
 def describe_score(trial: Trial) -> str:
-    """What a trial reached, to be put behind its name; empty while it has no result."""
+    """Score suffix for messages about a trial; empty until it has a result."""
     if trial.score is None:
         return ""
     ndcg = trial.figure(name_in(trial.final or {}, SELECTED))
     if ndcg is None or (trial.final or {}).get("objective") == "ndcg":
         return f", validation NDCG@10 {trial.score:.4f}"
-    above = ", above the ceiling of cost" if trial.figure("feasible") == 0 else ""
+    above = ", above the cost ceiling" if trial.figure("feasible") == 0 else ""
     return f", objective {trial.score:.4f}, validation NDCG@10 {ndcg:.4f}{above}"
 
 
@@ -170,9 +170,9 @@ def _missing(trial: Trial, name: str) -> UserError:
     elif trial.status == "FAILED":
         where = f"it failed: {trial.last_error()[:200] or 'see trial.stderr'}"
     elif not trial.is_over:
-        where = "it has not searched to the end yet"
+        where = "its search has not finished yet"
     else:
-        where = f"look into {trial.folder}"
+        where = f"see {trial.folder}"
     return UserError(f"trial {trial.id} ({trial.status}) has no {name}: {where}")
 
 
@@ -183,7 +183,7 @@ def _take_weights(experiment: str | Path, trial: Trial, supernet: Path, target: 
     elif trial.folder.is_dir() or Path(experiment).is_file() or not trial_place(trial):
         raise _missing(trial, WEIGHTS_FILE)
     else:
-        fetch(find_experiment(str(experiment)), trial, WEIGHTS_FILE, target)
+        fetch_file(find_experiment(str(experiment)), trial, WEIGHTS_FILE, target)
 
 
 def export_architecture(
@@ -193,32 +193,32 @@ def export_architecture(
     weights: bool = False,
     smallest: bool = False,
 ) -> Exported:
-    """Write the architecture of a trial of an experiment, running, stopped or finished.
+    """Export the architecture of an experiment's trial (running, stopped or finished).
 
-    Where the trial's folder is not on this machine, the architecture is the one that its final result carries.
+    If the trial's folder is not on this machine, the architecture is taken from its final result.
 
     Parameters
     ----------
     experiment
-        NNI's id of the experiment, or a file as :func:`trials_of` takes it.
+        NNI's id of the experiment, or a results file; see :func:`trials_of`.
     out
         JSON file to write.
     trial_id
         Id of the trial, or its number in the web UI; None for the best one.
     weights
-        Whether the supernet's weights are copied beside `out`, with ``scp`` from a worker of the remote service.
+        Whether to copy the supernet's weights beside `out`, with ``scp`` from a worker of the remote service.
     smallest
-        As :func:`choose_trial` takes it.
+        Whether to prefer the smallest of equally good trials; see :func:`choose_trial`.
 
     Raises
     ------
     UserError
-        There is no such experiment, trial or file, or the file is no valid architecture. Nothing is written then.
+        There is no such experiment, trial or file, or the architecture is invalid; nothing is written.
     """
     trial = choose_trial(trials_of(experiment), trial_id, smallest)
     architecture, rebuilt = trial_architecture(trial)
     supernet, target = trial.folder / WEIGHTS_FILE, Path(out)
-    if weights:  # first: a JSON file without the weights that were asked for would be half an export
+    if weights:  # first: without the weights, the JSON file would be half an export
         _take_weights(experiment, trial, supernet, target.with_name(WEIGHTS_FILE))
     architecture.write(target)
     return Exported(trial, architecture, target, target.with_name(WEIGHTS_FILE) if weights else None, rebuilt)

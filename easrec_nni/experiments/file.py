@@ -1,4 +1,4 @@
-"""The YAML file of an NNI experiment: read as data, checked by NNI's own classes, and asked what it will do."""
+"""YAML file of an NNI experiment: loading, validation by NNI's classes, and its properties."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 @dataclass(frozen=True)
 class ExperimentFile:
-    """An experiment as NNI will run it.
+    """An experiment file in NNI's canonical form.
 
     Attributes
     ----------
     path
         The YAML file.
     document
-        Its contents in NNI's canonical form: every field there, every path absolute.
+        Contents in NNI's canonical form: every field set, every path absolute.
     """
 
     path: Path
@@ -43,22 +43,22 @@ class ExperimentFile:
 
     @property
     def platform(self) -> str:
-        """Training service: ``local``, ``remote``, ``kubeflow`` …, or ``hybrid`` for a list of them."""
+        """Training service: ``local``, ``remote``, ``kubeflow`` …; ``hybrid`` for a list."""
         service = self.document["trainingService"]
         return "hybrid" if isinstance(service, list) else str(service["platform"])
 
     @property
     def copies_code(self) -> bool:
-        """Whether NNI packs the code directory up, and refuses a large one; local trials start in it as it is."""
+        """Whether NNI packs and copies the code directory (and refuses a large one)."""
         service = self.document["trainingService"]
         return self.platform != "local" or bool(service.get("reuseMode"))
 
     @property
     def connects_from_elsewhere(self) -> bool:
-        """Whether workers must reach the manager under an address that is not this machine's loopback.
+        """Whether workers connect to the manager at an address other than this machine's loopback.
 
-        NNI's remote service names ``localhost`` to its workers where no address is given: they are on this machine, or
-        at the other end of a tunnel.
+        Without an address, NNI's remote service gives ``localhost`` to its workers: they are on this machine, or at the
+        other end of a tunnel.
         """
         service = self.document["trainingService"]
         if self.platform == "local":
@@ -70,37 +70,37 @@ class ExperimentFile:
 
     @property
     def code_directory(self) -> Path:
-        """Where trials start, or a copy of which they start in."""
+        """Folder in which trials start, or whose copy they start in."""
         return Path(self.document["trialCodeDirectory"])
 
     @property
     def working_directory(self) -> Path:
-        """Where NNI keeps experiments' records and trials' files."""
+        """Folder of NNI's records and the trials' files."""
         return Path(self.document["experimentWorkingDirectory"])
 
     @property
     def concurrency(self) -> int:
-        """Trials at a time."""
+        """Number of trials at a time."""
         return int(self.document["trialConcurrency"])
 
     @property
     def most_trials(self) -> int | None:
-        """Trials in all, if the file says so."""
+        """Largest number of trials, or None."""
         return self.document.get("maxTrialNumber")
 
     @property
     def search_space(self) -> Any:
-        """The search space, inline or out of ``searchSpaceFile``; None where NNI takes it from the trials' code."""
+        """Search space, inline or from ``searchSpaceFile``; None if it is in the trials' code."""
         return self.document.get("searchSpace")
 
     @property
     def runs_this_package(self) -> bool:
-        """Whether trials are this package's, and so report an NDCG."""
+        """Whether the trials run this package, and so report an NDCG."""
         return self.interpreter is not None
 
     @property
     def shows_passwords(self) -> bool:
-        """Whether the file holds a password of SSH, which the web UI shows to everybody."""
+        """Whether the file contains an SSH password, which the web UI displays."""
         services = self.document["trainingService"]
         machines = [
             machine
@@ -111,7 +111,7 @@ class ExperimentFile:
 
     @property
     def command_words(self) -> list[str]:
-        """Words of ``trialCommand`` as a shell sees them; none if it is not a command of words."""
+        """Words of ``trialCommand`` as a shell splits them; empty if they cannot be split."""
         try:
             return shlex.split(str(self.document.get("trialCommand") or ""))
         except ValueError:
@@ -119,7 +119,7 @@ class ExperimentFile:
 
     @property
     def interpreter(self) -> str | None:
-        """Python that runs this package's trial, as ``trialCommand`` names it; None if it runs something else."""
+        """Python interpreter in ``trialCommand`` that runs this package; None for other commands."""
         words = self.command_words
         module = next((place for place, word in enumerate(words) if word.startswith("easrec_nni.")), 0)
         if module < 2 or words[module - 1] != "-m":
@@ -129,7 +129,7 @@ class ExperimentFile:
 
     @property
     def settings_file(self) -> Path | None:
-        """Settings that ``trialCommand`` gives to this package's trial; None if it runs something else."""
+        """Settings file in ``trialCommand``; None if it does not run this package's trial."""
         words = self.command_words
         if TRIAL_MODULE not in words:
             return None
@@ -138,25 +138,25 @@ class ExperimentFile:
 
     @property
     def settings_changes(self) -> list[str]:
-        """``KEY=VALUE`` of every ``--set`` that ``trialCommand`` gives to this package's trial."""
+        """``KEY=VALUE`` of every ``--set`` in ``trialCommand``."""
         words = self.command_words
         places = [place for place, word in enumerate(words[:-1]) if word == "--set"]
         return [words[place + 1] for place in places] if self.settings_file is not None else []
 
 
 def read_experiment(path: str | Path) -> ExperimentFile:
-    """Read an experiment's file and let NNI's own classes check it.
+    """Read an experiment file and validate it with NNI's own classes.
 
     Raises
     ------
     UserError
-        One line for a missing file, broken YAML, a key that NNI does not know or a value that it refuses.
+        The file is missing or not valid YAML, or NNI refuses a key or value.
     """
     file = Path(path).absolute()
     document = read_yaml(path, "experiment file", "`easrec init` writes examples", "trialConcurrency: 1")
     if "trainingServicePlatform" in document:
         raise UserError(
-            f"{path} has the form of NNI 1: `nnictl create --config {path}` prints it in today's form; save that"
+            f"{path} has the format of NNI 1: `nnictl create --config {path}` prints it in the current one; save that"
         )
     names = {str(key).replace("_", "").lower() for key in document}  # NNI takes search_space for searchSpace
     if {"searchspace", "searchspacefile"} <= names:
@@ -165,18 +165,18 @@ def read_experiment(path: str | Path) -> ExperimentFile:
 
 
 def _canonical(file: Path, shown: str | Path) -> dict[str, Any]:
-    from nni.experiment.config import ExperimentConfig, utils  # `easrec resume` reads no file: it waits for no NNI
+    from nni.experiment.config import ExperimentConfig, utils  # slow; `easrec resume` reads no file and needs no NNI
 
-    # Of these classes' two warnings, the one about addresses is wrong here and the one about passwords is ours to give.
+    # Silence NNI's two warnings: the one about addresses is wrong here, the one about passwords is given elsewhere.
     try:
         with warnings.catch_warnings(), _at_level(logging.getLogger("nni.experiment.config"), logging.ERROR):
             warnings.simplefilter("ignore")
             document = dict(ExperimentConfig.load(file).json())
             _check_algorithms(document)
-    except Exception as error:  # NNI refuses with whatever its own code raises, bare asserts among it
+    except Exception as error:  # NNI's validation raises any exception, bare asserts included
         raise UserError(f"NNI refuses {shown}: {_reason(error)}") from None
     finally:
-        utils.unset_base_path()  # NNI leaves it behind where loading failed, and then refuses every other file
+        utils.unset_base_path()  # after a failed load NNI leaves it set, and then refuses every other file
     return document
 
 
@@ -191,22 +191,22 @@ def _at_level(logger: logging.Logger, level: int) -> Iterator[None]:
 
 
 def _check_algorithms(document: dict[str, Any]) -> None:
-    """Refuse a tuner or assessor that NNI does not have: its manager would start, and end with an error later."""
+    """Refuse an unknown tuner or assessor, with which NNI's manager would start and fail later."""
     from nni.tools.package_utils import config_manager  # as in _canonical
 
     for role in ("tuner", "assessor"):
         name = (document.get(role) or {}).get("name")
         if name is not None and config_manager.get_algo_meta(name) is None:
-            known = [meta.name for meta in config_manager.get_all_algo_meta() if meta.algo_type == role]
-            raise ValueError(f"{role}.name: there is no {role} {name!r}; {did_you_mean(str(name), sorted(known))}")
+            names = [meta.name for meta in config_manager.get_all_algo_meta() if meta.algo_type == role]
+            raise ValueError(f"{role}.name: there is no {role} {name!r}; {did_you_mean(str(name), sorted(names))}")
 
 
 def _reason(error: Exception) -> str:
-    """What NNI refuses, in one line, where its own words do not say it."""
+    """Reason of NNI's refusal in one line, reworded where NNI's message is unclear."""
     reason = " ".join(str(error).split())
     if "attribute 'platform'" in reason:
         return "trainingService must name a platform that NNI knows, such as `trainingService: {platform: local}`"
     line = traceback.extract_tb(error.__traceback__)[-1].line or ""
     if not reason and line.startswith("assert "):
-        return f"it asks for {line.removeprefix('assert ').replace('self.', '')}"
+        return f"it requires {line.removeprefix('assert ').replace('self.', '')}"
     return reason[:LONGEST_QUOTE] or type(error).__name__

@@ -1,4 +1,4 @@
-"""How much lies in a folder, and in which of its parts."""
+"""Number and size of the files in a folder and its subfolders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from easrec_nni.common.readable import readable_bytes
 
 __all__ = ["FolderSize", "measure_folder"]
 
-MOST_COUNTED = 100_000  # files; who looks for 2,000 need not count a million
+MOST_COUNTED = 100_000  # files; far above the limits that are checked
 
 
 @dataclass
@@ -20,11 +20,11 @@ class FolderSize:
     Attributes
     ----------
     files, bytes
-        Of the whole folder; links count as themselves, as NNI counts them.
+        Number and size of all files; links count as themselves, as in NNI.
     parts
-        Files and bytes of each folder directly in it.
+        Files and bytes of each direct subfolder.
     complete
-        Whether everything was counted.
+        Whether all files were counted.
     """
 
     files: int = 0
@@ -36,7 +36,7 @@ class FolderSize:
         return f"{'' if self.complete else 'more than '}{self.files:,} file(s), {readable_bytes(self.bytes)}"
 
     def largest(self, number: int = 3) -> str:
-        """The folders with the most files and bytes, by name."""
+        """Description of the largest subfolders, by files and bytes."""
         most_files, most_bytes = max(self.files, 1), max(self.bytes, 1)
         ranked = sorted(
             self.parts, key=lambda part: -(self.parts[part][0] / most_files + self.parts[part][1] / most_bytes)
@@ -46,7 +46,7 @@ class FolderSize:
 
 
 def measure_folder(folder: Path) -> FolderSize:
-    """Count the files and bytes of a folder and of all folders in it.
+    """Count the files and bytes of a folder, recursively.
 
     Examples
     --------
@@ -60,10 +60,10 @@ def measure_folder(folder: Path) -> FolderSize:
     size = FolderSize()
     for path, folders, names in os.walk(folder):
         part = Path(path).relative_to(folder).parts[:1]
-        for name in [*names, *(each for each in folders if os.path.islink(os.path.join(path, each)))]:
+        for name in [*names, *(link for link in folders if os.path.islink(os.path.join(path, link)))]:
             try:
                 length = os.lstat(os.path.join(path, name)).st_size
-            except OSError:  # gone meanwhile
+            except OSError:  # deleted in the meantime
                 continue
             size.files, size.bytes = size.files + 1, size.bytes + length
             if part:

@@ -1,4 +1,4 @@
-"""Starting an experiment as a careful person would: look first, keep the door closed, say what to do next."""
+"""Start an NNI experiment safely: pre-flight checks, loopback only, next steps printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.signals import signals_interrupt
-from easrec_nni.experiments.checks import Finding, examine
+from easrec_nni.experiments.checks import Finding, run_checks
 from easrec_nni.experiments.experiment import Experiment, Trial, check_results
 from easrec_nni.experiments.file import ExperimentFile, read_experiment
 from easrec_nni.experiments.manager import (
@@ -24,44 +24,44 @@ from easrec_nni.experiments.manager import (
 )
 from easrec_nni.experiments.watching import wait_for_first_trial, watch
 
-RESUMED_SECONDS = 4.0  # in which a tuner that cannot start has died
+RESUMED_SECONDS = 4.0  # time in which a tuner that cannot start dies
 
 __all__ = ["check", "launch", "launch_and_watch", "resume"]
 
 
 def check(config: str | Path, console: Console, expose: bool = False) -> ExperimentFile:
-    """Read an experiment's file and make every check, showing what each of them saw.
+    """Read an experiment file, run every check and print the findings.
 
     Parameters
     ----------
     config
         YAML file of the experiment.
     console
-        Where to show the findings.
+        Console for the findings.
     expose
-        Whether other machines are to reach the manager.
+        Whether other machines may reach the manager.
 
     Raises
     ------
     UserError
-        NNI refuses the file, or checks failed: one message for all of them, shown above one by one.
+        NNI refuses the file, or a check failed; the message names the first failure.
     """
     experiment = read_experiment(config)
-    findings = [*examine(experiment), address_finding(experiment, expose)]
+    findings = [*run_checks(experiment), address_finding(experiment, expose)]
     for finding in findings:
         mark = "[red]✗[/]" if finding.wrong else "[green]✓[/]"
         console.print(f"{mark} {finding.check}: {escape(finding.text)}", highlight=False, soft_wrap=True)
-    refuse(findings)
+    raise_first_failure(findings)
     return experiment
 
 
-def refuse(findings: Sequence[Finding]) -> None:
-    """Raise if something is wrong.
+def raise_first_failure(findings: Sequence[Finding]) -> None:
+    """Raise an error if a check failed.
 
     Raises
     ------
     UserError
-        With the first thing that is wrong, and the number of the others.
+        A check failed; the message has the first problem and the number of others.
     """
     wrong = [finding for finding in findings if finding.wrong]
     if wrong:
@@ -70,12 +70,12 @@ def refuse(findings: Sequence[Finding]) -> None:
 
 
 def address_finding(experiment: ExperimentFile, expose: bool) -> Finding:
-    """Who will reach the manager, and whether its workers are among them."""
+    """Finding on who can reach the manager, and whether its workers can."""
     if not expose and experiment.connects_from_elsewhere:
         text = (
-            f"the workers of trainingService {experiment.platform} connect to this machine, where the manager answers "
-            "itself only: leave nniManagerIp out and hold a tunnel open (ssh -N -R PORT:localhost:PORT WORKER), or "
-            "give --expose behind a firewall"
+            f"the workers of trainingService {experiment.platform} connect to the manager, which answers this machine "
+            "only: leave nniManagerIp out and keep a tunnel open (ssh -N -R PORT:localhost:PORT WORKER), or pass "
+            "--expose behind a firewall"
         )
         return Finding("addresses", text, wrong=True)
     if expose:
@@ -83,116 +83,116 @@ def address_finding(experiment: ExperimentFile, expose: bool) -> Finding:
     else:
         text = "the web UI and its REST API will answer this machine only (127.0.0.1)"
     if experiment.shows_passwords:
-        text += "; the file holds a password, which the web UI shows: use sshKeyFile"
+        text += "; the file contains a password, which the web UI shows: use sshKeyFile"
     return Finding("addresses", text)
 
 
 def launch(config: str | Path, console: Console, port: int = DEFAULT_PORT, *, expose: bool = False) -> Experiment:
-    """Check, start the experiment in the background and say how to look at it, stop it and take its result.
+    """Check an experiment, start it in the background and print the next steps.
 
     Parameters
     ----------
     config, console, expose
-        As of :func:`check`.
+        Arguments of :func:`check`.
     port
-        Wanted port of the web UI; the next free one is taken.
+        Preferred port of the web UI; the next free one is used.
 
     Raises
     ------
     UserError
-        As :func:`check`, NNI does not start it, or its manager or tuner ends before there is a trial.
+        A check failed, NNI does not start the experiment, or its manager or tuner ends before the first trial.
     """
     check(config, console, expose)
-    experiment = start_experiment(config, port, expose=expose, say=_sayer(console))
-    _introduce(experiment, console, expose)
+    experiment = start_experiment(config, port, expose=expose, say=_line_printer(console))
+    _print_start(experiment, console, expose)
     with _stopped_on_failure(experiment):
         wait_for_first_trial(experiment)
-    say = _sayer(console)
-    say(f"how it goes:    {experiment.url}, or nnictl trial ls {experiment.id}")
-    say(f"stop it:        nnictl stop {experiment.id}")
-    say(f"go on with it:  easrec resume {experiment.id}")
-    _say_what_follows(experiment, console)
+    say = _line_printer(console)
+    say(f"progress:       {experiment.url}, or nnictl trial ls {experiment.id}")
+    say(f"stop:           nnictl stop {experiment.id}")
+    say(f"resume:         easrec resume {experiment.id}")
+    _print_next_steps(experiment, console)
     return experiment
 
 
 def resume(experiment_id: str, console: Console, port: int = DEFAULT_PORT, *, expose: bool = False) -> Experiment:
-    """Go on with an experiment in the background, as :func:`launch` begins one; nothing is checked again.
+    """Resume an experiment in the background, without checking it again.
 
     Parameters
     ----------
     experiment_id
-        NNI's id of an experiment that does not run.
+        NNI's id of an experiment that is not running.
     console, port, expose
-        As of :func:`launch`.
+        Arguments of :func:`launch`.
 
     Raises
     ------
     UserError
-        As :func:`~easrec_nni.experiments.manager.resume_experiment`.
+        :func:`~easrec_nni.experiments.manager.resume_experiment` fails, or the manager or tuner ends.
     """
-    began = time.time()
-    experiment = resume_experiment(experiment_id, port, expose=expose, say=_sayer(console))
-    _introduce(experiment, console, expose)
+    start = time.time()
+    experiment = resume_experiment(experiment_id, port, expose=expose, say=_line_printer(console))
+    _print_start(experiment, console, expose)
     with _stopped_on_failure(experiment):
-        wait_for_first_trial(experiment, since=began, patience=RESUMED_SECONDS)
-    _sayer(console)(f"stop it:        nnictl stop {experiment.id}")
-    _say_what_follows(experiment, console)
+        wait_for_first_trial(experiment, since=start, patience=RESUMED_SECONDS)
+    _line_printer(console)(f"stop:           nnictl stop {experiment.id}")
+    _print_next_steps(experiment, console)
     return experiment
 
 
 def launch_and_watch(
     config: str | Path, console: Console, port: int = DEFAULT_PORT, *, expose: bool = False
 ) -> list[Trial]:
-    """Check, start the experiment, show its trials until they have ended, and stop it; Ctrl-C stops everything.
+    """Check and start an experiment, watch its trials to the end, and stop it.
 
     Parameters
     ----------
     config, console, port, expose
-        As of :func:`launch`.
+        Arguments of :func:`launch`.
 
     Raises
     ------
     UserError
-        As :func:`launch`, or the experiment ended early, or no trial has a result.
+        :func:`launch` would fail, the experiment ended early, or no trial has a result.
     KeyboardInterrupt
-        It was interrupted; no process is left.
+        The user interrupted it; no process is left.
     """
     file = check(config, console, expose)
-    with signals_interrupt(), running_experiment(config, port, expose=expose, say=_sayer(console)) as experiment:
-        _introduce(experiment, console, expose)
+    with signals_interrupt(), running_experiment(config, port, expose=expose, say=_line_printer(console)) as experiment:
+        _print_start(experiment, console, expose)
         trials = watch(experiment, console, file.most_trials)
-    say = _sayer(console)
+    say = _line_printer(console)
     check_results(trials, say)
-    say(f"look again:     nnictl view {experiment.id} --port {experiment.port}")
-    _say_what_follows(experiment, console)
+    say(f"view again:     nnictl view {experiment.id} --port {experiment.port}")
+    _print_next_steps(experiment, console)
     return trials
 
 
-def _sayer(console: Console) -> Callable[[str], None]:
-    """Printer of lines as they are."""
+def _line_printer(console: Console) -> Callable[[str], None]:
+    """Function that prints a line verbatim."""
     return lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _introduce(experiment: Experiment, console: Console, expose: bool) -> None:
-    _sayer(console)(f"experiment {experiment.id} runs, its web UI: {experiment.url}")
+def _print_start(experiment: Experiment, console: Console, expose: bool) -> None:
+    _line_printer(console)(f"experiment {experiment.id} is running; web UI: {experiment.url}")
     if expose:
         console.print(
-            f"[bold red]warning:[/] whoever reaches port {experiment.port} of this machine can read this experiment "
-            "and start commands as you; let a firewall choose who does",
+            f"[bold red]warning:[/] anyone who reaches port {experiment.port} of this machine can read this experiment "
+            "and run commands as you; restrict access with a firewall",
             highlight=False,
             soft_wrap=True,
         )
 
 
-def _say_what_follows(experiment: Experiment, console: Console) -> None:
-    say = _sayer(console)
-    say(f"take a result:  easrec export --experiment {experiment.id} --out architecture.json --weights")
-    say(f"draw it:        easrec show {experiment.id}")
+def _print_next_steps(experiment: Experiment, console: Console) -> None:
+    say = _line_printer(console)
+    say(f"export:         easrec export --experiment {experiment.id} --out architecture.json --weights")
+    say(f"show:           easrec show {experiment.id}")
 
 
 @contextmanager
 def _stopped_on_failure(experiment: Experiment) -> Iterator[None]:
-    """Leave no manager behind that no trial will come of."""
+    """Stop the experiment if the block fails, so that no useless manager stays behind."""
     try:
         yield
     except BaseException:

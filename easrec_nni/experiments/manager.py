@@ -1,4 +1,4 @@
-"""NNI's manager: starting one for an experiment, asking how it goes, stopping it."""
+"""NNI's manager: start, resume, query and stop it."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ _PORT_TAKEN = re.compile(r"Port \d+ is not idle|EADDRINUSE")
 
 @dataclass(frozen=True)
 class ExperimentStatus:
-    """How an experiment goes: NNI's word for it, and what went wrong in the manager or the tuner."""
+    """Status of an experiment: NNI's name of it, and errors of manager and tuner."""
 
     name: str
     errors: tuple[str, ...] = ()
 
     @property
     def is_over(self) -> bool:
-        """Whether no trial will start or go on."""
+        """Whether no trial will start or continue."""
         return self.name in ("DONE", "STOPPED", "STOPPING", "ERROR")
 
 
 def free_port(first: int = DEFAULT_PORT) -> int:
-    """First port from `first` on that nobody listens on.
+    """First free port from `first` on.
 
     Raises
     ------
     UserError
-        None is free among the next 200.
+        None of the next 200 ports is free.
     """
     for port in range(first, min(first + PORTS_TRIED, 65536)):
         with socket.socket() as probe:
@@ -72,18 +72,18 @@ def free_port(first: int = DEFAULT_PORT) -> int:
 
 
 def manager_environment(expose: bool) -> dict[str, str]:
-    """Environment of the manager, and through it of the trials.
+    """Environment variables of the manager, which the trials inherit.
 
     Parameters
     ----------
     expose
-        Leave the manager listening on all interfaces, as NNI does.
+        Whether the manager listens on all interfaces, as NNI's default, instead of loopback only.
     """
     environment = dict(os.environ)
-    # `python3` of a trialCommand shall be the interpreter that runs now.
+    # `python3` in a trialCommand must be the running interpreter.
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", os.defpath)])
-    environment.setdefault("PYTHONWARNINGS", "ignore")  # NNI 3.0 is older than all that it imports
-    environment.setdefault("OMP_NUM_THREADS", "1")  # before a trial has set its own number
+    environment.setdefault("PYTHONWARNINGS", "ignore")  # NNI 3.0 triggers warnings of its newer dependencies
+    environment.setdefault("OMP_NUM_THREADS", "1")  # until a trial sets its own number of threads
     # A trial reports to its manager on this machine: never through a proxy.
     for name in ("no_proxy", "NO_PROXY"):
         environment[name] = ",".join(filter(None, [environment.get(name), "localhost", "127.0.0.1"]))
@@ -94,9 +94,9 @@ def manager_environment(expose: bool) -> dict[str, str]:
 
 
 def _nnictl(words: list[str], expose: bool) -> str:
-    """Output of an ``nnictl`` that starts a manager, and returns when it runs.
+    """Run an ``nnictl`` command that starts a manager; return its output.
 
-    An interrupt waits for it to end: killed halfway, it would leave a manager that nobody knows.
+    On an interrupt, wait for it to end: killed halfway, it would leave an unregistered manager behind.
     """
     with subprocess.Popen(
         [sys.executable, "-m", "easrec_nni.experiments.nnictl", *words],
@@ -123,23 +123,23 @@ def _nnictl(words: list[str], expose: bool) -> str:
 
 
 def _start(words: list[str], of: str, port: int, expose: bool, say: Callable[[str], None]) -> Experiment:
-    """Have ``nnictl`` start a manager on the first free port; `of` names in messages what is started."""
+    """Start a manager with ``nnictl`` on the first free port; `of` is its name in messages."""
     wanted = port
     while True:
-        chosen = free_port(wanted)
-        output = _nnictl([*words, "--port", str(chosen)], expose)
+        free = free_port(wanted)
+        output = _nnictl([*words, "--port", str(free)], expose)
         created = _CREATED.search(output)
         if created and "Web portal URLs" in output:
             break
-        if _PORT_TAKEN.search(output):  # by somebody faster than us
-            wanted = chosen + 1
+        if _PORT_TAKEN.search(output):  # by a faster process
+            wanted = free + 1
             continue
         if created:
             stop_processes(created.group(1))
         lines = [line.strip() for line in output.splitlines() if line.strip()]
-        raise UserError(f"NNI refuses {of}: {lines[-1] if lines else 'nnictl said nothing'}")
-    if chosen != port:
-        say(f"port {port} is taken; the web UI is on {chosen}")
+        raise UserError(f"NNI refuses {of}: {lines[-1] if lines else 'nnictl printed nothing'}")
+    if free != port:
+        say(f"port {port} is taken; the web UI is on {free}")
     return find_experiment(created.group(1))
 
 
@@ -150,19 +150,19 @@ def start_experiment(
     expose: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Experiment:
-    """Start an experiment with the ``nnictl`` of this environment; its trials run in the background.
+    """Start an experiment with this environment's ``nnictl``; its trials run in the background.
 
     Parameters
     ----------
     config
         YAML file of the experiment.
     port
-        Wanted port of the web UI; if it is taken, the next free one is used.
+        Preferred port of the web UI; if it is taken, the next free one is used.
     expose
-        Let other machines reach the web UI and its REST API, which can start commands and has no password. NNI does so
-        by itself; here only this machine can, unless asked otherwise.
+        Whether other machines can reach the web UI and its REST API, which has no password and can run commands.
+        Unlike NNI's default, only this machine can.
     say
-        Called with a line to show, such as that the port was taken.
+        Called with a line to print, such as that the port is taken.
 
     Raises
     ------
@@ -182,30 +182,30 @@ def resume_experiment(
     expose: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Experiment:
-    """Go on with an experiment that was stopped, or whose manager died, with ``nnictl resume``.
+    """Resume a stopped experiment, or one whose manager died, with ``nnictl resume``.
 
-    Trials that have ended stay as they are. Those that ran when the manager ended start again under their own ids, in
-    their own folders, and go on there; see :mod:`easrec_nni.training.history`. A manager that was killed leaves its
-    tuner behind, which would take the new tuner's place at the new manager and break the experiment: it is ended first.
+    Finished trials stay unchanged. Trials that ran when the manager ended restart under their ids and resume in their
+    folders; see :mod:`easrec_nni.training.history`. A killed manager leaves its tuner behind, which would connect to
+    the new manager in place of the new tuner and break the experiment, so it is killed first.
 
     Parameters
     ----------
     experiment_id
-        NNI's id.
+        NNI's id of the experiment.
     port, expose, say
-        As of :func:`start_experiment`.
+        Arguments of :func:`start_experiment`.
 
     Raises
     ------
     UserError
-        There is no such experiment, it runs, or NNI refuses to resume it.
+        There is no such experiment, it is running, or NNI refuses to resume it.
     """
     experiment = find_experiment(experiment_id)
     if experiment.running:
-        raise UserError(f"experiment {experiment_id} runs already, its web UI: {experiment.url}")
+        raise UserError(f"experiment {experiment_id} is already running; web UI: {experiment.url}")
     left = [process for process in experiment_processes(experiment_id) if not is_trial(process)]
     managers = [process.pid for process in left if is_manager(process)]
-    if managers:  # on a machine whose cores are all at work it may be slow to answer
+    if managers:  # on a busy machine it may be slow to answer
         raise UserError(
             f"the manager of experiment {experiment_id} is alive (process {managers[0]}) and does not answer: try "
             f"again later, or nnictl stop {experiment_id} first"
@@ -215,7 +215,7 @@ def resume_experiment(
 
 
 def experiment_status(experiment: Experiment) -> ExperimentStatus:
-    """How an experiment goes now; ``STOPPED`` if its manager does not answer."""
+    """Current status of an experiment; ``STOPPED`` if its manager does not answer."""
     try:
         answer = ask(experiment.address, "check-status")
         return ExperimentStatus(str(answer["status"]), tuple(map(str, answer.get("errors", []))))
@@ -224,12 +224,12 @@ def experiment_status(experiment: Experiment) -> ExperimentStatus:
 
 
 def stop_experiment(experiment: Experiment) -> None:
-    """Stop an experiment with its trials; its records and files stay.
+    """Stop an experiment and its trials; records and files stay.
 
     Raises
     ------
     RuntimeError
-        A process of it cannot be ended.
+        A process of the experiment cannot be ended.
     """
     with signals_ignored():
         stop_processes(experiment.id)
@@ -243,12 +243,12 @@ def running_experiment(
     expose: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Experiment]:
-    """An experiment that is stopped when the block is left, whatever the reason.
+    """Start an experiment, and stop it when the block ends, for whatever reason.
 
     Parameters
     ----------
     config, port, expose, say
-        As of :func:`start_experiment`.
+        Arguments of :func:`start_experiment`.
     """
     experiment = start_experiment(config, port, expose=expose, say=say)
     try:

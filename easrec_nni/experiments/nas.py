@@ -1,4 +1,4 @@
-"""``easrec nas``: architectures of the space, drawn by a multi-trial strategy, as trials of an NNI experiment."""
+"""``easrec nas``: a multi-trial strategy's architectures as trials of an NNI experiment."""
 
 from __future__ import annotations
 
@@ -35,52 +35,52 @@ def search_architectures(
     folder: str | Path = ".",
     say: Callable[[str], None] = lambda line: None,
 ) -> tuple[Experiment, list[Trial]]:
-    """Let a strategy draw architectures, each of which NNI trains as a trial; return when all have ended.
+    """Run a multi-trial strategy whose architectures NNI trains as trials, to the end.
 
     Parameters
     ----------
     settings
-        Space, retraining, seed and objective. Every architecture is trained from fresh weights with the retraining's
-        settings; the strategy, whose random numbers come from the seed, maximises the objective.
+        Settings of space, retraining, seed and objective. Every architecture is trained from fresh weights with the
+        retraining's settings; the strategy, seeded with the seed, maximises the objective.
     strategy
         ``random``, ``evolution`` or ``tpe``.
     trials
-        Architectures at most; a strategy that finds no new one ends before.
+        Largest number of architectures; a strategy without a new one ends earlier.
     concurrency
-        Trials at a time, which share the cores.
+        Number of trials at a time, which share the cores.
     port
-        Wanted port of the web UI; the next free one is taken.
+        Preferred port of the web UI; the next free one is used.
     expose
-        Whether other machines can reach the web UI, which has no password and can start commands.
+        Whether other machines can reach the web UI, which has no password and can run commands.
     folder
-        Where trials start.
+        Folder in which trials start.
     say
-        Called with a line to show.
+        Called with a line to print.
 
     Raises
     ------
     UserError
-        The settings do not fit, or there is no free port.
+        The settings are invalid, or there is no free port.
     KeyboardInterrupt
-        It was interrupted; no process is left, and finished trials stay in NNI's records.
+        The user interrupted it; no process is left, and finished trials stay in NNI's records.
     """
-    context = _checked(settings, strategy)
-    with _in(Path(folder)), _manager_settings(expose):
+    context = _trial_context(settings, strategy)
+    with _working_directory(Path(folder)), _manager_settings(expose):
         name = f"easrec-{strategy}-{settings.data.rpartition('/')[2]}"
         experiment = nas_experiment(context, strategy, trials, concurrency, name)
-        chosen = free_port(port)
-        say(f"experiment {experiment.id} runs, its web UI: http://127.0.0.1:{chosen}")
+        free = free_port(port)
+        say(f"experiment {experiment.id} is running; web UI: http://127.0.0.1:{free}")
         try:
-            experiment.run(chosen)
+            experiment.run(free)
         finally:
-            found = Experiment(experiment.id, name, Path(experiment.config.experiment_working_directory), chosen, True)
-            stop_experiment(found)
-    known = find_experiment(experiment.id)
-    return known, list_trials(known)
+            working_directory = Path(experiment.config.experiment_working_directory)
+            stop_experiment(Experiment(experiment.id, name, working_directory, free, running=True))
+    finished = find_experiment(experiment.id)
+    return finished, list_trials(finished)
 
 
-def _checked(settings: TrialSettings, strategy: str) -> TrialContext:
-    """Context of the trials, with a dataset that is found from anywhere."""
+def _trial_context(settings: TrialSettings, strategy: str) -> TrialContext:
+    """Context of the trials, with an absolute path of the dataset."""
     if strategy not in MULTI_TRIAL_STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}; choose from {', '.join(MULTI_TRIAL_STRATEGIES)}")
     context = TrialContext.open(settings, load_dataset(settings.data))
@@ -90,8 +90,8 @@ def _checked(settings: TrialSettings, strategy: str) -> TrialContext:
 
 
 @contextmanager
-def _in(folder: Path) -> Iterator[None]:
-    """NNI insists that trials start where the experiment was started."""
+def _working_directory(folder: Path) -> Iterator[None]:
+    """Change the working directory for the block: NNI starts trials in the experiment's."""
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -102,7 +102,7 @@ def _in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _manager_settings(expose: bool) -> Iterator[None]:
-    """The manager as `easrec launch` starts it: on this machine only, with the time it needs to start."""
+    """Start NNI's manager as `easrec launch` does: on loopback, with enough time to start."""
     before, check = dict(os.environ), launcher._check_rest_server
     os.environ.update(manager_environment(expose))
     launcher._check_rest_server = wait_for_manager

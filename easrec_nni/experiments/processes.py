@@ -1,4 +1,4 @@
-"""Processes of an NNI experiment: finding them, and ending them so that none is left behind."""
+"""Processes of an NNI experiment: find them, and stop all of them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["experiment_processes", "is_manager", "is_trial", "kill_processes", "stop_processes", "tuner_lives"]
+__all__ = ["experiment_processes", "is_manager", "is_trial", "kill_processes", "stop_processes", "tuner_is_alive"]
 
 STOP_SECONDS = 20.0
 TRIAL_SECONDS = 3.0
 
 
 def experiment_processes(experiment_id: str) -> list[psutil.Process]:
-    """Processes of an experiment that are alive: manager, tuner, trials and what these started."""
-    own = os.getpid()
-    return [process for process in psutil.process_iter() if process.pid != own and _belongs(process, experiment_id)]
+    """Living processes of an experiment: manager, tuner, trials and their children."""
+    this = os.getpid()
+    return [process for process in psutil.process_iter() if process.pid != this and _belongs(process, experiment_id)]
 
 
 def _belongs(process: psutil.Process, experiment_id: str) -> bool:
-    """Whether a process is manager, tuner, trial or TensorBoard of an experiment, or has a trial's mark."""
+    """Whether a process is an experiment's manager, tuner, trial (or its child) or TensorBoard."""
     try:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
@@ -30,7 +30,7 @@ def _belongs(process: psutil.Process, experiment_id: str) -> bool:
         if experiment_id in command and "--experiment-id" in command:
             return True
         if any("--logdir_spec=" in word and f"/{experiment_id}/" in word for word in command):
-            return True  # TensorBoard, which the web UI's button starts and nobody ends
+            return True  # TensorBoard, which the web UI's button starts and NNI never ends
         environment = process.environ()
     except (psutil.Error, OSError):
         return False
@@ -40,23 +40,23 @@ def _belongs(process: psutil.Process, experiment_id: str) -> bool:
 
 def is_manager(process: psutil.Process) -> bool:
     """Whether a process is an experiment's manager."""
-    return "--experiment-id" in _words(process)
+    return "--experiment-id" in _command_line(process)
 
 
 def is_trial(process: psutil.Process) -> bool:
-    """Whether a process is a trial, or was started by one."""
+    """Whether a process is a trial or a trial's child."""
     try:
         return "NNI_TRIAL_JOB_ID" in process.environ()
     except (psutil.Error, OSError):
         return False
 
 
-def tuner_lives(experiment_id: str) -> bool:
-    """Whether the process of an experiment's tuner is there; NNI does not say so where it is not."""
-    return any("--exp_params" in _words(process) for process in experiment_processes(experiment_id))
+def tuner_is_alive(experiment_id: str) -> bool:
+    """Whether an experiment's tuner process is alive; NNI does not report a dead one."""
+    return any("--exp_params" in _command_line(process) for process in experiment_processes(experiment_id))
 
 
-def _words(process: psutil.Process) -> list[str]:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:
@@ -64,17 +64,22 @@ def _words(process: psutil.Process) -> list[str]:
 
 
 def stop_processes(experiment_id: str) -> None:
-    """End all processes of an experiment: the manager writes its records and asks its trials to end, we see to it.
+    """Stop all processes of an experiment, the manager first, which stops its trials.
 
-    A trial that trains takes long to notice that it shall end, and the manager waits for it: it gets a few seconds.
+    A training trial takes long to react, and the manager waits for it: after a few seconds it is killed.
+
+    Raises
+    ------
+    RuntimeError
+        A process cannot be ended.
     """
     managers = [process for process in experiment_processes(experiment_id) if is_manager(process)]
     _signal(managers, psutil.Process.terminate)
-    begin = time.monotonic()
-    while (left := experiment_processes(experiment_id)) and time.monotonic() < begin + STOP_SECONDS:
+    start = time.monotonic()
+    while (left := experiment_processes(experiment_id)) and time.monotonic() < start + STOP_SECONDS:
         if not any(is_manager(process) for process in left):
-            break  # what a dead manager leaves, nobody else will end
-        if time.monotonic() > begin + TRIAL_SECONDS:
+            break  # without a manager, waiting is useless
+        if time.monotonic() > start + TRIAL_SECONDS:
             _signal([process for process in left if process not in managers], psutil.Process.kill)
         time.sleep(0.1)
     for action in (psutil.Process.terminate, psutil.Process.kill):
@@ -88,7 +93,7 @@ def stop_processes(experiment_id: str) -> None:
 
 
 def kill_processes(processes: Sequence[psutil.Process]) -> None:
-    """Kill processes and wait until they are gone."""
+    """Kill processes and wait for their end."""
     _signal(processes, psutil.Process.kill)
     psutil.wait_procs(processes, timeout=STOP_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Experiments of this user and their trials, from NNI's list, its REST API and its SQLite files."""
+"""Experiments and trials of this user, from NNI's list, REST API and SQLite files."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.experiments.experiment import Experiment, Trial, is_experiment_id
 from easrec_nni.experiments.sqlite_records import read_rows
-from easrec_nni.experiments.trial_rows import MetricRow, TrialRow, assemble
+from easrec_nni.experiments.trial_rows import MetricRow, TrialRow, join_trials
 from easrec_nni.trial.manager_api import DAMAGE, PROBE_SECONDS, ask
 
 __all__ = ["find_experiment", "list_experiments", "list_trials", "nni_home"]
 
 
 def nni_home() -> Path:
-    """Folder in which NNI keeps its list of experiments."""
+    """Folder of NNI's list of experiments."""
     return Path.home() / "nni-experiments"
 
 
 def list_experiments() -> dict[str, dict[str, Any]]:
-    """NNI's list of the experiments of this user, oldest first, by id, as it is written."""
+    """Entries of NNI's list of this user's experiments by id, oldest first."""
     file = nni_home() / ".experiment"
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
@@ -34,12 +34,12 @@ def list_experiments() -> dict[str, dict[str, Any]]:
 
 
 def find_experiment(experiment_id: str) -> Experiment:
-    """Experiment of this user by id, running or finished.
+    """Find an experiment of this user by id, running or finished.
 
     Raises
     ------
     UserError
-        There is none, or its files are gone.
+        There is no such experiment, or its files are gone.
     """
     entries = list_experiments()
     entry = entries.get(experiment_id, {})
@@ -47,8 +47,8 @@ def find_experiment(experiment_id: str) -> Experiment:
     if not is_experiment_id(experiment_id) or not (entry or os.path.isdir(folder)):
         newest = f"the newest are {', '.join(list(entries)[-3:])}" if entries else "there is none"
         hint = did_you_mean(experiment_id, entries, newest)
-        raise UserError(f"NNI knows no experiment {experiment_id!r} of this user; {hint}")
-    if not os.path.isdir(folder):  # unlike Path's, it takes a path that is too long for one that is not there
+        raise UserError(f"NNI has no experiment {experiment_id!r} of this user; {hint}")
+    if not os.path.isdir(folder):  # unlike Path.is_dir, it does not raise for a path that is too long
         raise UserError(f"the files of experiment {experiment_id} are gone: there is no {folder}")
     listed = entry.get("port")
     port = listed if type(listed) is int and 0 < listed < 65536 else 0
@@ -58,7 +58,7 @@ def find_experiment(experiment_id: str) -> Experiment:
 
 
 def _answers(experiment: Experiment) -> bool:
-    """Whether this very experiment's manager listens on the port: another one may have taken it since."""
+    """Whether the experiment's own manager, and not another's, answers on its port."""
     try:
         return bool(ask(experiment.address, "experiment", PROBE_SECONDS)["id"] == experiment.id)
     except (OSError, *DAMAGE):
@@ -66,7 +66,7 @@ def _answers(experiment: Experiment) -> bool:
 
 
 def list_trials(experiment: Experiment) -> list[Trial]:
-    """All trials of an experiment by number: from its manager, or, where that is gone, from its records.
+    """All trials of an experiment by number, from its manager or its SQLite file.
 
     Raises
     ------
@@ -76,12 +76,12 @@ def list_trials(experiment: Experiment) -> list[Trial]:
     if experiment.running:
         try:
             jobs, metrics = ask(experiment.address, "trial-jobs"), ask(experiment.address, "metric-data")
-            return assemble(experiment, list(map(TrialRow.from_job, jobs)), list(map(MetricRow.from_api, metrics)))
+            return join_trials(experiment, list(map(TrialRow.from_job, jobs)), list(map(MetricRow.from_api, metrics)))
         except (OSError, *DAMAGE):
-            pass  # stopped since: the records tell the rest
+            pass  # stopped in the meantime: read the records instead
     file = experiment.folder / "db" / "nni.sqlite"
     try:
-        return assemble(experiment, *read_rows(file))
+        return join_trials(experiment, *read_rows(file))
     except DAMAGE as error:
         raise UserError(
             f"cannot read NNI's records {file}: they are damaged ({type(error).__name__}: {error})"

@@ -1,4 +1,4 @@
-"""SQLite file of an NNI experiment, which is read where its manager is gone."""
+"""SQLite file of an NNI experiment, read when its manager is gone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _METRICS = "select trialJobId, parameterId, type, sequence, data from MetricData
 
 
 def read_rows(file: Path) -> tuple[list[TrialRow], list[MetricRow]]:
-    """Trials and metrics of an experiment.
+    """Read rows of trials and metrics from an experiment's SQLite file.
 
     Raises
     ------
@@ -45,19 +45,19 @@ def read_rows(file: Path) -> tuple[list[TrialRow], list[MetricRow]]:
         if event == "RUNNING" and row.started is None:
             row = replace(row, started=seconds(moment))
         trials[row.id] = row
-    # Where no manager is left to finish a trial, it has been stopped.
+    # Without a manager, unfinished trials have been stopped.
     rows = [row if row.status in ENDED else replace(row, status="STOPPED") for row in trials.values()]
     return rows, [MetricRow.read(*metric) for metric in metrics]
 
 
 @contextmanager
 def open_records(file: Path) -> Iterator[sqlite3.Connection]:
-    """The SQLite file of an experiment, to be read only; the manager may be at work on it, or have been killed at it.
+    """Open an experiment's SQLite file for reading, also while or after a manager uses it.
 
     Raises
     ------
     sqlite3.Error, OSError
-        It cannot be read.
+        The file cannot be read.
     """
     with _recovered_copy(file) as address, closing(sqlite3.connect(address, uri=True, timeout=5)) as database:
         _harden(database)
@@ -66,10 +66,10 @@ def open_records(file: Path) -> Iterator[sqlite3.Connection]:
 
 @contextmanager
 def _recovered_copy(file: Path) -> Iterator[str]:
-    """Address of an SQLite file to read, without what a manager that was killed had only half written.
+    """URI of an SQLite file for reading, without a killed manager's incomplete transaction.
 
-    SQLite takes that back by means of the journal that the manager left, which needs a file that can be written to. The
-    records belong to NNI: it is done in a copy.
+    SQLite rolls it back with the journal that the manager left, which needs a writable file. The records belong to NNI,
+    so this is done in a copy.
     """
     journal = file.with_name(f"{file.name}-journal")
     if not journal.is_file():
@@ -83,7 +83,7 @@ def _recovered_copy(file: Path) -> Iterator[str]:
 
 
 def _harden(database: sqlite3.Connection) -> None:
-    """Limit the time that queries take: views and generated columns of a hostile file can compute for ever."""
+    """Limit the time of queries: views of a hostile file can compute forever."""
     deadline = time.monotonic() + READING_SECONDS
     database.execute("pragma trusted_schema = off")
     database.set_progress_handler(lambda: int(time.monotonic() > deadline), 100_000)

@@ -1,4 +1,4 @@
-"""Rows of trials and metrics, from NNI's REST API or its SQLite file, and the trials that they make together."""
+"""Rows of trials and metrics from NNI's REST API or SQLite file, and their join into trials."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from easrec_nni.experiments.experiment import Experiment, Trial, is_experiment_id
 from easrec_nni.trial.manager_api import DAMAGE, parse_result
 
-__all__ = ["MetricRow", "TrialRow", "assemble", "seconds", "shown_parameters"]
+__all__ = ["MetricRow", "TrialRow", "join_trials", "seconds", "sampled_parameters"]
 
 
 @dataclass(frozen=True)
 class TrialRow:
-    """A trial as NNI notes it, without its results.
+    """A trial in NNI's records, without its results.
 
     Attributes
     ----------
     id, number, status, parameters
-        Those of :class:`~easrec_nni.experiments.experiment.Trial`.
+        Attributes of :class:`~easrec_nni.experiments.experiment.Trial`.
     parameter_id
-        NNI's number of the parameters; None where none were sampled.
+        NNI's number of the parameters; None if none were sampled.
     started, ended
-        Seconds since 1970, or None.
+        Unix time in seconds, or None.
     """
 
     id: str
@@ -37,7 +37,7 @@ class TrialRow:
     ended: float | None = None
 
     def sampled(self, text: str | None) -> TrialRow:
-        """The row with what the tuner sampled, as NNI writes it; as it is where that cannot be read."""
+        """Row with the sampled parameters from NNI's JSON; unchanged if that cannot be read."""
         try:
             record = json.loads(text or "{}")
             parameters, number = record.get("parameters"), record.get("parameter_id")
@@ -45,11 +45,11 @@ class TrialRow:
             return self
         if not isinstance(parameters, dict):
             return self
-        return replace(self, parameters=shown_parameters(parameters), parameter_id=str(number))
+        return replace(self, parameters=sampled_parameters(parameters), parameter_id=str(number))
 
     @classmethod
     def from_job(cls, job: dict[str, Any]) -> TrialRow:
-        """Row of a trial in the REST API."""
+        """Row of a trial from the REST API."""
         return cls(
             id=str(job["trialJobId"]),
             number=int(job.get("sequenceId", 0)),
@@ -61,18 +61,18 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """A report of a trial.
+    """A reported result of a trial.
 
     Attributes
     ----------
     trial_id
-        Id of the trial that reported.
+        Id of the trial.
     parameter_id
-        Number of the parameters that it had.
+        Number of the trial's parameters.
     sequence
-        Place among the trial's intermediate results; None of a final result.
+        Index among the trial's intermediate results; None for a final result.
     result
-        What it reported.
+        The reported result.
     """
 
     trial_id: str
@@ -82,42 +82,42 @@ class MetricRow:
 
     @classmethod
     def read(cls, trial_id: Any, parameter_id: Any, kind: Any, sequence: Any, data: Any) -> MetricRow:
-        """Row of a metric; `kind` is NNI's type of it, `data` JSON within JSON."""
-        place = None if kind == "FINAL" else int(sequence)
-        return cls(str(trial_id), str(parameter_id), place, parse_result(data))
+        """Row from NNI's values; `kind` is NNI's metric type, `data` JSON within JSON."""
+        index = None if kind == "FINAL" else int(sequence)
+        return cls(str(trial_id), str(parameter_id), index, parse_result(data))
 
     @classmethod
     def from_api(cls, metric: dict[str, Any]) -> MetricRow:
-        """Row of a metric in the REST API."""
+        """Row of a metric from the REST API."""
         return cls.read(
             metric["trialJobId"], metric.get("parameterId"), metric["type"], metric.get("sequence"), metric["data"]
         )
 
 
 def seconds(milliseconds: Any) -> float | None:
-    """Seconds since 1970 of NNI's time; None where there is none."""
+    """Unix time in seconds from NNI's milliseconds; None if missing."""
     return milliseconds / 1000 if milliseconds else None
 
 
-def shown_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
-    """What was sampled: a trial of a ``NasExperiment`` has a whole model as its parameters, and its choices in there.
+def sampled_parameters(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Sampled parameters, or the choices of a ``NasExperiment``'s model.
 
     Examples
     --------
-    >>> shown_parameters({"lambda": 0.1}), shown_parameters({"mutation_summary": {"depth": 2}, "status": "frozen"})
+    >>> sampled_parameters({"lambda": 0.1}), sampled_parameters({"mutation_summary": {"depth": 2}, "status": "frozen"})
     ({'lambda': 0.1}, {'depth': 2})
     """
     choices = parameters.get("mutation_summary")
     return choices if isinstance(choices, dict) else parameters
 
 
-def assemble(experiment: Experiment, rows: Sequence[TrialRow], metrics: Sequence[MetricRow]) -> list[Trial]:
-    """Trials of an experiment in the order of their numbers, each with its results.
+def join_trials(experiment: Experiment, rows: Sequence[TrialRow], metrics: Sequence[MetricRow]) -> list[Trial]:
+    """Join rows into the trials of an experiment, ordered by number.
 
     Raises
     ------
     ValueError
-        The id of a trial is none, as in damaged records.
+        A trial's id is invalid, as in damaged records.
     """
     parameters = _actual_parameters(rows, metrics)
     finals = {metric.trial_id: metric.result for metric in metrics if metric.sequence is None}
@@ -128,7 +128,7 @@ def assemble(experiment: Experiment, rows: Sequence[TrialRow], metrics: Sequence
     trials = []
     for row in rows:
         if not is_experiment_id(row.id):  # it becomes a part of a path
-            raise ValueError(f"{row.id[:80]!r} is no id of a trial")
+            raise ValueError(f"{row.id[:80]!r} is not a trial id")
         in_order = sorted(reports[row.id], key=lambda report: report[0])
         trials.append(
             Trial(
@@ -137,7 +137,7 @@ def assemble(experiment: Experiment, rows: Sequence[TrialRow], metrics: Sequence
                 status=row.status,
                 parameters=parameters.get(row.id, row.parameters),
                 folder=_trial_folder(experiment, row.id),
-                intermediate=_without_repetitions(result for _, result in in_order),
+                intermediate=_unique_epochs(result for _, result in in_order),
                 final=finals.get(row.id),
                 started=row.started,
                 ended=row.ended,
@@ -147,15 +147,15 @@ def assemble(experiment: Experiment, rows: Sequence[TrialRow], metrics: Sequence
 
 
 def _trial_folder(experiment: Experiment, trial_id: str) -> Path:
-    """Where a trial on this machine has its files."""
+    """Folder of a local trial's files."""
     return experiment.folder / "environments" / "local-env" / "trials" / trial_id
 
 
 def _actual_parameters(rows: Iterable[TrialRow], metrics: Iterable[MetricRow]) -> dict[str, dict[str, Any]]:
-    """Parameters by trial, of the trials that had others than NNI's records of them say.
+    """Actual parameters by trial, of the trials for which NNI's records are wrong.
 
-    Of two trials that start together NNI may give each the other's parameters. Where a trial could not see that for
-    itself (see :mod:`easrec_nni.trial.nni_io`), the number under which it reports tells which ones it had:
+    NNI may swap the parameters of two trials that start together. Where a trial could not notice it
+    (see :mod:`easrec_nni.trial.nni_io`), the parameter number of its reports tells which ones it had:
 
     ========  ======================  =============  =========
     trial     NNI's record            reports under  it had
@@ -164,7 +164,7 @@ def _actual_parameters(rows: Iterable[TrialRow], metrics: Iterable[MetricRow]) -
     ``b``     number 1: lambda = 0.3  0              0.1
     ========  ======================  =============  =========
 
-    A resumed experiment may begin these numbers again; one that stands for several samples tells nothing.
+    A resumed experiment may restart these numbers; a number of several samples is ambiguous and ignored.
 
     Examples
     --------
@@ -188,8 +188,8 @@ def _actual_parameters(rows: Iterable[TrialRow], metrics: Iterable[MetricRow]) -
     return actual
 
 
-def _without_repetitions(results: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
-    """Results, each epoch once: a trial that is resumed on another machine cannot ask which ones NNI has."""
+def _unique_epochs(results: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Results with each epoch once: a trial resumed on another machine reports epochs again."""
     first: dict[Any, dict[str, Any]] = {}
     for result in results:
         epoch = (str(result.get("phase")), str(result["epoch"])) if "epoch" in result else len(first)

@@ -1,4 +1,4 @@
-"""The search space, and the tuner and assessor that will work on it, looked at before an experiment starts."""
+"""Checks of search space, tuner and assessor before an experiment starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADVICE = "tuners that work here are GridSearch, Random, TPE and Evolution, with 
 
 
 def check_space(experiment: ExperimentFile) -> str:
-    """Rules of the search space, which NNI takes as it is and its tuner then dies of."""
+    """Check the search space: NNI accepts any, and its tuner dies of an invalid one."""
     space = experiment.search_space
     if space is None:
         return "NNI takes it from the trials' code (useAnnotation): not checked"
@@ -30,12 +30,12 @@ def check_space(experiment: ExperimentFile) -> str:
 
 
 def check_tuner(experiment: ExperimentFile) -> str:
-    """Which way tuner and assessor look, and whether they live through the first trials of this search space.
+    """Check that tuner and assessor maximise, and survive the first trials of this search space.
 
     Raises
     ------
     UserError
-        They prefer the smallest NDCG, do not know an argument, or end with an error.
+        Tuner or assessor minimises, has an unknown argument, or ends with an error.
     """
     document = experiment.document
     if experiment.runs_this_package:
@@ -43,16 +43,16 @@ def check_tuner(experiment: ExperimentFile) -> str:
     tuner, assessor = document.get("tuner") or {}, document.get("assessor") or {}
     name = tuner.get("name")
     if experiment.search_space is None or not name:
-        return "a tuner of your own, or a search space within the code: not tried"
+        return "a custom tuner, or a search space within the code: not tried"
     try:
         check_search_space(experiment.search_space)
     except UserError:
-        return f"{name}: not tried, as the search space comes first"
+        return f"{name}: not tried, as the search space is invalid"
     if _is_advisor(str(name)):
         if experiment.runs_this_package:
-            raise UserError(f"{name} gives each trial a budget, which trials here do not know: {ADVICE}")
+            raise UserError(f"{name} gives each trial a budget, which trials here do not support: {ADVICE}")
         return f"{name}: not tried, as it needs NNI's manager"
-    if not assessor.get("name"):  # one of the user's own
+    if not assessor.get("name"):  # a custom assessor
         document = {**document, "assessor": None}
     answer = _rehearse(document)
     if answer is None:
@@ -60,32 +60,32 @@ def check_tuner(experiment: ExperimentFile) -> str:
     if "problem" in answer:
         raise UserError(f"{' or '.join(filter(None, (name, assessor.get('name'))))}: {answer['problem']}; {ADVICE}")
     _check_keys(experiment, answer["parameters"])
-    judge = f", with {assessor['name']}" if assessor.get("name") else ""
-    return f"{name}{judge}: drew {len(answer['parameters'])} trial(s) of this search space"
+    with_assessor = f", with {assessor['name']}" if assessor.get("name") else ""
+    return f"{name}{with_assessor}: drew {len(answer['parameters'])} trial(s) from this search space"
 
 
 def _is_advisor(name: str) -> bool:
-    from nni.tools.package_utils import config_manager  # `easrec resume` checks no tuner: it waits for no NNI
+    from nni.tools.package_utils import config_manager  # slow; `easrec resume` checks no tuner and needs no NNI
 
     meta = config_manager.get_algo_meta(name)
     return meta is not None and bool(meta.is_advisor)
 
 
 def _check_keys(experiment: ExperimentFile, drawn: list[Any]) -> None:
-    """Refuse a tuner that gives our trials what the search space does not hold, as population based training does."""
+    """Refuse a tuner with keys outside the search space, such as population based training."""
     if not experiment.runs_this_package:
         return
     space = experiment.search_space
     for parameters in drawn:
         added = [key for key in parameters if key not in space] if isinstance(parameters, dict) else []
         if added and added[0] in ("load_checkpoint_dir", "save_checkpoint_dir"):
-            raise UserError(f"the tuner gives each trial a {added[0]}, which trials here do not know: {ADVICE}")
+            raise UserError(f"the tuner gives each trial a {added[0]}, which trials here do not support: {ADVICE}")
 
 
 def _rehearse(document: dict[str, Any]) -> dict[str, Any] | None:
-    """Answer of :mod:`easrec_nni.experiments.tuner_rehearsal`, a process of its own; None if there is none in time."""
+    """Run :mod:`~easrec_nni.experiments.tuner_rehearsal` in a process; None on a timeout."""
     with TemporaryDirectory(prefix="easrec-") as folder:
-        # Where the manager would have them: some tuners write there.
+        # Some tuners write to these folders, which the manager would set.
         environment = {**os.environ, "NNI_CHECKPOINT_DIRECTORY": folder, "NNI_LOG_DIRECTORY": folder}
         try:
             done = subprocess.run(
@@ -105,5 +105,5 @@ def _rehearse(document: dict[str, Any]) -> dict[str, Any] | None:
         answer = None
     if not isinstance(answer, dict):
         lines = done.stderr.strip().splitlines()
-        return {"problem": f"it ended with exit code {done.returncode}: {lines[-1] if lines else 'without a word'}"}
+        return {"problem": f"it ended with exit code {done.returncode}: {lines[-1] if lines else 'no message'}"}
     return answer

@@ -1,8 +1,10 @@
-"""Rehearsal of a tuner and an assessor: ``python -m easrec_nni.experiments.tuner_rehearsal < EXPERIMENT.json``.
+"""Rehearsal of a tuner and an assessor.
 
-They are made as NNI's dispatcher makes them, get the search space, and draw the first trials; results come back, and
-they draw again. What would end them within the first minute of an experiment ends them here. The last line of stdout
-is JSON: ``parameters`` of the trials that were drawn, or ``problem``.
+Usage: ``python -m easrec_nni.experiments.tuner_rehearsal < EXPERIMENT.json``.
+
+They are created as by NNI's dispatcher, get the search space, draw the first trials, receive results and draw again.
+Errors of the first minute of an experiment thus occur here. The last line of stdout is JSON: ``parameters`` of the
+drawn trials, or ``problem``.
 """
 
 from __future__ import annotations
@@ -25,21 +27,21 @@ EPOCHS = 3
 
 
 class _Refused(Exception):
-    """What an algorithm does not take, in words of ours."""
+    """An algorithm's refusal, in a message of this module."""
 
 
 def rehearse(document: Mapping[str, Any]) -> list[Any]:
-    """Parameters that the tuner draws for the first trials.
+    """Rehearse an experiment; return the parameters that the tuner draws for the first trials.
 
     Parameters
     ----------
     document
-        The experiment in NNI's canonical form, with a tuner that is one of NNI's or registered with it.
+        Experiment in NNI's canonical form, with a tuner of NNI's or one registered with it.
 
     Raises
     ------
     Exception
-        Whatever the tuner or the assessor raises.
+        Any error of the tuner or the assessor.
     """
     tuner = _make("tuner", document["tuner"])
     with _logged_refusals() as refusals:
@@ -58,20 +60,20 @@ def rehearse(document: Mapping[str, Any]) -> list[Any]:
         assessor = _make("assessor", document["assessor"])
         for trial in ("first", "second"):
             for epoch in range(1, EPOCHS + 1):
-                assessor.assess_trial(trial, [{"default": 0.1 * each} for each in range(1, epoch + 1)])
+                assessor.assess_trial(trial, [{"default": 0.1 * step} for step in range(1, epoch + 1)])
             assessor.trial_end(trial, True)
     return drawn
 
 
 class _Refusals(logging.Handler):
-    """Collects what a tuner's own check of a search space logs, and the tuner then does not heed."""
+    """Log handler that collects errors of NNI's search space validation, which tuners ignore."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        # Its other findings are wrong at times, such as that a choice holds numbers and text alone.
+        # Other messages may be false alarms, such as that a choice must contain only numbers and text.
         if "unsupported type" in record.getMessage():
             self.messages.append(record.getMessage())
 
@@ -87,25 +89,25 @@ def _logged_refusals() -> Iterator[list[str]]:
 
 
 def _ignore(*arguments: Any, **options: Any) -> None:
-    """Take a trial that a tuner sends later."""
+    """Callback for trials that a tuner sends later; ignores them."""
 
 
 def _make(role: str, algorithm: Mapping[str, Any]) -> Any:
-    """Tuner or assessor, made by NNI; arguments that it does not have are named with those that it has."""
+    """Create a tuner or assessor with NNI; refuse unknown arguments, naming the valid ones."""
     name, arguments = str(algorithm["name"]), algorithm.get("classArgs") or {}
     meta = config_manager.get_algo_meta(name)
     if meta is None or meta.algo_type != role:
-        raise _Refused(f"{name} is no {role} of NNI's")
+        raise _Refused(f"NNI has no {role} named {name}")
     module, _, class_name = str(meta.class_name).rpartition(".")
-    known = [
-        each
-        for each in inspect.signature(getattr(importlib.import_module(module), class_name)).parameters
-        if each not in (meta.class_args or {})
+    valid = [
+        argument
+        for argument in inspect.signature(getattr(importlib.import_module(module), class_name)).parameters
+        if argument not in (meta.class_args or {})
     ]
-    unknown = [each for each in arguments if each not in known]
+    unknown = [argument for argument in arguments if argument not in valid]
     if unknown:
-        has = f"it has {', '.join(known)}" if known else "it has none, leave classArgs out"
-        raise _Refused(f"classArgs.{unknown[0]} is no argument of {name}; {has}")
+        has = f"it has {', '.join(valid)}" if valid else "it has none, leave classArgs out"
+        raise _Refused(f"classArgs.{unknown[0]} is not an argument of {name}; {has}")
     return create_builtin_class_instance(name, dict(arguments), f"{role}s")
 
 
@@ -115,7 +117,7 @@ def main() -> int:
         answer = f'{{"parameters": {nni.dump(rehearse(json.load(sys.stdin)))}}}'
     except _Refused as error:
         answer = json.dumps({"problem": str(error)})
-    except Exception as error:  # anything: the algorithms are others' code
+    except Exception as error:  # any error: the algorithms are third-party code
         answer = json.dumps({"problem": f"{type(error).__name__}: {error}"})
     print(f"\n{answer}")
     return 0

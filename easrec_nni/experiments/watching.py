@@ -1,4 +1,4 @@
-"""Watching an experiment in the terminal until its trials end."""
+"""Terminal view of an experiment until its trials end."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_seconds
 from easrec_nni.evaluation.selection import COMPARED, MONITOR, SELECTED, name_in
 from easrec_nni.experiments.experiment import Experiment, Trial
-from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
+from easrec_nni.experiments.logs import last_log_line, manager_failure, tuner_failure
 from easrec_nni.experiments.manager import ExperimentStatus, experiment_status
-from easrec_nni.experiments.processes import tuner_lives
+from easrec_nni.experiments.processes import tuner_is_alive
 from easrec_nni.experiments.records import list_trials
 
 __all__ = ["NO_TRIAL_SECONDS", "trials_table", "wait_for_first_trial", "watch"]
 
-SECONDS_BETWEEN_LOOKS = 1.0
-# The manager answers nothing while it starts a trial on a busy machine: one silence is no end.
-SILENT_LOOKS = 10
+POLL_SECONDS = 1.0
+# The manager does not answer while it starts a trial on a busy machine: one missed poll does not mean that it is gone.
+MISSED_POLLS = 10
 NO_TRIAL_SECONDS = 60.0
-LOOKS_PER_SEARCH = 5  # of a tuner's process among all of this machine
+POLLS_PER_PROCESS_SCAN = 5  # scanning this machine's processes for the tuner is slow
 
 _COLOURS = {"SUCCEEDED": "green", "RUNNING": "cyan", "FAILED": "red", "STOPPED": "red"}
 
@@ -36,21 +36,21 @@ def _parameters(trial: Trial) -> str:
     return ", ".join(f"{names.get(name, name)} {value}" for name, value in trial.parameters.items())
 
 
-def _doing(trial: Trial) -> str:
-    """What the newest report says: its phase and how many reports there were."""
+def _progress(trial: Trial) -> str:
+    """Phase of the newest report and its number of epochs; for a failed trial, its error."""
     if trial.status == "FAILED":
         return trial.last_error()[:80]
     if trial.is_over or not trial.intermediate:
         return ""
     phase = str(trial.intermediate[-1].get("phase", ""))
-    # A retraining's first report is of the network that it begins with, of epoch -1.
+    # A retraining's first report, of epoch -1, is of its initial network.
     reports = [report for report in trial.intermediate if str(report.get("phase", "")) == phase]
     epochs = sum(report.get("epoch") != -1 for report in reports)
     return f"{phase} epoch {epochs}".strip()
 
 
 def _score(trial: Trial) -> str:
-    """Final NDCG, or the newest in brackets; of trials that name none, what they report as their result."""
+    """Final NDCG, or the newest in parentheses; ``default`` of trials without an NDCG."""
     if trial.score is not None:
         ndcg = trial.figure(name_in(trial.final or {}, SELECTED))
         return f"{trial.score if ndcg is None else ndcg:.4f}"
@@ -60,7 +60,7 @@ def _score(trial: Trial) -> str:
 
 
 def _cost(trial: Trial) -> str:
-    """Multiply-adds of the found network in the unit of the final result, once there is one."""
+    """Multiply-adds of a finished trial's network, in millions."""
     value = (trial.final or {}).get("madds_per_user")
     return f"{value / 1e6:.2f} M" if isinstance(value, int | float) else ""
 
@@ -80,19 +80,19 @@ def trials_table(trials: Sequence[Trial]) -> Table:
         table.add_column(title, justify="right")
     for trial in trials:
         status = Text(trial.status.lower(), style=_COLOURS.get(trial.status, ""))
-        cells = (_parameters(trial), status, Text(_doing(trial)), _score(trial), _cost(trial), _duration(trial))
+        cells = (_parameters(trial), status, Text(_progress(trial)), _score(trial), _cost(trial), _duration(trial))
         table.add_row(str(trial.number), *cells)
     return table
 
 
-def _picture(trials: Sequence[Trial], expected: int | None, url: str) -> RenderableType:
-    over = sum(trial.is_over for trial in trials)
+def _live_view(trials: Sequence[Trial], expected: int | None, url: str) -> RenderableType:
+    ended = sum(trial.is_over for trial in trials)
     of = f" of {expected}" if expected else ""
-    return Group(Spinner("dots", Text(f"{over}{of} trials ended; web UI: {url}")), trials_table(trials))
+    return Group(Spinner("dots", Text(f"{ended}{of} trials ended; web UI: {url}")), trials_table(trials))
 
 
 def _report_changes(console: Console) -> Callable[[Sequence[Trial]], None]:
-    """Printer of a line whenever a trial's status or phase changes, for output that is no terminal."""
+    """Function that prints a line whenever a trial's status or phase changes."""
     seen: dict[str, tuple[str, str]] = {}
 
     def report(trials: Sequence[Trial]) -> None:
@@ -109,16 +109,16 @@ def _report_changes(console: Console) -> Callable[[Sequence[Trial]], None]:
 
 
 def watch(experiment: Experiment, console: Console, expected: int | None = None) -> list[Trial]:
-    """Show the trials of an experiment until no more will come.
+    """Show the trials of an experiment until all have ended.
 
     Parameters
     ----------
     experiment
         A running experiment.
     console
-        Where to show them: a moving picture in a terminal, else a line for each change.
+        Console for the output: a live table in a terminal, else a line for each change.
     expected
-        Number of trials that are to come, to show.
+        Expected number of trials, for display.
 
     Returns
     -------
@@ -131,14 +131,15 @@ def watch(experiment: Experiment, console: Console, expected: int | None = None)
         The manager or the tuner failed, died or was stopped by another program, or no trial came within a minute.
     """
     if not console.is_terminal:
-        return _look(experiment, _report_changes(console))
+        return _poll(experiment, _report_changes(console))
     with Live(console=console, refresh_per_second=4, transient=True) as live:
-        trials = _look(experiment, lambda seen: live.update(_picture(seen, expected, experiment.url)))
+        trials = _poll(experiment, lambda seen: live.update(_live_view(seen, expected, experiment.url)))
     console.print(trials_table(trials))
     return trials
 
 
-def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
+def _poll(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> list[Trial]:
+    """Poll an experiment until its trials have ended; return them."""
     silent = unread = 0
     health = _Health(experiment)
     while True:
@@ -147,9 +148,9 @@ def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> li
         if not silent:
             try:
                 trials = list_trials(experiment)
-            except UserError:  # too busy to answer, and at work on its records, which are locked then
+            except UserError:  # the manager is too busy to answer, and has its records locked
                 unread += 1
-                if unread > SILENT_LOOKS:
+                if unread > MISSED_POLLS:
                     raise
             else:
                 unread = 0
@@ -157,27 +158,27 @@ def _look(experiment: Experiment, show: Callable[[Sequence[Trial]], None]) -> li
                 if status.name == "DONE":
                     return trials
                 health.check(status, len(trials))
-        if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
+        if status.name in ("ERROR", "STOPPING") or silent > MISSED_POLLS:
             raise UserError(_failure(experiment, status))
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(POLL_SECONDS)
 
 
 def wait_for_first_trial(experiment: Experiment, since: float = 0.0, patience: float = NO_TRIAL_SECONDS) -> None:
-    """Return when an experiment that was just started has a trial, or has ended well without one.
+    """Wait until a started experiment has a trial or is done.
 
     Parameters
     ----------
     experiment
         A running experiment.
     since
-        Seconds since 1970 at which it was started or resumed: what its logs say of before does not count.
+        Unix time in seconds of its start or resumption; older log entries do not count.
     patience
-        Seconds after which a resumed experiment, which may have no more trials to come, is taken to go on.
+        Seconds after which a resumed experiment, which may have no more trials to come, counts as running.
 
     Raises
     ------
     UserError
-        Its manager or its tuner ended, or there is no trial within :data:`NO_TRIAL_SECONDS`; with the reason.
+        The manager or the tuner ended, or there is no trial within :data:`NO_TRIAL_SECONDS`; with the reason.
     """
     silent = 0
     health = _Health(experiment, since)
@@ -185,7 +186,7 @@ def wait_for_first_trial(experiment: Experiment, since: float = 0.0, patience: f
     while patience >= NO_TRIAL_SECONDS or time.monotonic() < deadline:
         status = experiment_status(experiment)
         silent = silent + 1 if status.name == "STOPPED" else 0
-        if status.name in ("ERROR", "STOPPING") or silent > SILENT_LOOKS:
+        if status.name in ("ERROR", "STOPPING") or silent > MISSED_POLLS:
             raise UserError(_failure(experiment, status, since))
         if not silent:
             try:
@@ -195,53 +196,52 @@ def wait_for_first_trial(experiment: Experiment, since: float = 0.0, patience: f
             health.check(status, len(trials))
             if status.name == "DONE" or (trials and since == 0.0):
                 return
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(POLL_SECONDS)
 
 
 class _Health:
-    """Notices what NNI's manager does not tell: that the tuner has died, or that no trial comes.
+    """Health check for failures that NNI's manager does not report: a dead tuner, or no trials.
 
     Parameters
     ----------
     experiment
         A running experiment.
     since
-        Seconds since 1970 from which on its logs count.
+        Unix time in seconds; older log entries do not count.
     """
 
     def __init__(self, experiment: Experiment, since: float = 0.0) -> None:
         self.experiment, self.since = experiment, since
-        self.began = time.monotonic()
-        self.looks = self.missing = 0
+        self.start = time.monotonic()
+        self.polls = self.missing = 0
 
     def check(self, status: ExperimentStatus, trials: int) -> None:
-        """Raise if the experiment will not go on.
+        """Raise an error if the experiment cannot continue.
 
         Raises
         ------
         UserError
-            With the reason and the folder of its logs.
+            The experiment cannot continue; the message has the reason and the folder of its logs.
         """
         folder = self.experiment.folder
         reason = tuner_failure(folder, self.since)
         if not reason and status.name not in ("DONE", "STOPPING", "STOPPED") and self._is_missing():
             reason = "its tuner is gone, killed or out of memory"
-        waited = time.monotonic() - self.began
+        waited = time.monotonic() - self.start
         if not reason and not trials and waited > NO_TRIAL_SECONDS:
-            why = manager_failure(folder, self.since) or f"the tuner gives none, and {last_words(folder)}"
+            why = manager_failure(folder, self.since) or f"the tuner draws none, and {last_log_line(folder)}"
             reason = f"there is no trial after {waited:.0f} s: {why}"
         if reason:
-            raise UserError(f"experiment {self.experiment.id} does not go on: {reason}; see {folder / 'log'}")
+            raise UserError(f"experiment {self.experiment.id} cannot continue: {reason}; see {folder / 'log'}")
 
     def _is_missing(self) -> bool:
-        """Whether the tuner's process was not there a few times; all processes are looked at now and then."""
-        self.looks += 1
-        if self.looks % LOOKS_PER_SEARCH == 0:
-            self.missing = 0 if tuner_lives(self.experiment.id) else self.missing + 1
+        """Whether the tuner's process was missing in the last two scans of all processes."""
+        self.polls += 1
+        if self.polls % POLLS_PER_PROCESS_SCAN == 0:
+            self.missing = 0 if tuner_is_alive(self.experiment.id) else self.missing + 1
         return self.missing >= 2
 
 
 def _failure(experiment: Experiment, status: ExperimentStatus, since: float = 0.0) -> str:
-    said = "; ".join(status.errors) or manager_failure(experiment.folder, since)
-    reason = said or "its manager was stopped"
+    reason = "; ".join(status.errors) or manager_failure(experiment.folder, since) or "its manager was stopped"
     return f"experiment {experiment.id} ended early: {reason}; see {experiment.folder / 'log'}"

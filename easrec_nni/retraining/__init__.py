@@ -1,4 +1,4 @@
-"""Retraining stage: train an architecture's network, from fresh or inherited weights, and evaluate it.
+"""Retraining stage: train an architecture's network and evaluate it.
 
 ``stage.py`` has :func:`~easrec_nni.retraining.stage.retrain`. To add a figure to ``metrics.json``: a field in
 :class:`~easrec_nni.retraining.metrics.RunMetrics`, and its value in ``run_metrics`` of the same file.

@@ -1,4 +1,4 @@
-"""Retraining stage: train, evaluate and write the compact network of an architecture (Section II-G)."""
+"""Retraining stage: train and evaluate the compact network (Section II-G)."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def retrain(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> Retrained:
-    """Train the network of an architecture with early stopping; evaluate it on validation and test targets.
+    """Train an architecture's network with early stopping, and evaluate it.
 
-    Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
-    The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
-    −1: where no epoch is better, it comes out unchanged. With ``retrain.refit`` the network is then trained once more
-    (:mod:`~easrec_nni.retraining.refit`), in the folder ``refitted``; of a complete run that is all that is done.
+    Needs no NNI experiment. An interrupted run resumes after its last complete epoch; a complete run is reused. All
+    validation users select the best epoch. The network before the training competes as epoch −1: if no epoch is better,
+    it is returned unchanged. With ``retrain.refit`` the network is then trained once more, in the folder ``refitted``
+    (:mod:`~easrec_nni.retraining.refit`); in a complete run, that is all that is done.
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ class _Retraining:
         return network
 
     def folder(self, out: str | Path, restart: bool = False) -> RunFolder:
-        """Folder of the run; one that was begun when half of the users selected goes on so."""
+        """Open the run's folder; a run of an earlier version keeps its selection users."""
         return RunFolder.open(out, self._identity(), restart, later=["selection"])
 
     def served_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:

@@ -1,4 +1,4 @@
-"""Multi-trial search: NNI's multi-trial strategies, with every sampled architecture trained from scratch.
+"""Multi-trial search: NNI's strategies draw architectures, each trained from scratch.
 
 These are the controls that a one-shot search must beat: random search, regularised evolution, TPE.
 
@@ -66,7 +66,7 @@ def search_by_trials(
     progress: bool = False,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
 ) -> Decision:
-    """Run or resume a search with a strategy of :data:`~strategies.multi_trial.MULTI_TRIAL_STRATEGIES`.
+    """Run or resume a search with a multi-trial strategy.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ class _Search:
         return row
 
     def _train(self, choice: Choice) -> tuple[dict[str, Tensor], float, dict[str, float]]:
-        """Train a candidate; return its weights, last epoch's loss and metrics of the selection users."""
+        """Train a candidate; return weights, last epoch's loss and selection users' metrics."""
         settings, dataset = self.context.settings, self.context.dataset
         seed_everything(settings.seed)
         network = EASRecSpace(self.config.compact(choice))
@@ -196,7 +196,7 @@ class _Search:
         )
 
     def log_summary(self) -> None:
-        """Log candidates and cost, and warn if every architecture was trained before the budget was spent."""
+        """Log candidates and cost; warn if the space was exhausted before the budget."""
         rows, spent = self.record.rows, self.record.spent
         _logger.info("%d candidates cost %.1f of %.1f epochs of the largest network", len(rows), spent, self.budget)
         longer = min(int(self.epochs * self.budget / spent), self.options.epochs)
@@ -208,7 +208,7 @@ class _Search:
 
 
 def _scored_positions(context: TrialContext) -> float:
-    """Mean number of positions with a loss in a full history, weighted by the share of items scored there."""
+    """Mean number of positions with a loss, weighted by the share of items scored there."""
     settings, config = context.settings, context.space
     share = 1.0  # of the catalogue's items, scored at a position
     if LOSSES[settings.loss].needs_negatives:

@@ -81,7 +81,7 @@ def log_linear_reward(ndcg: float, cost: float, lambda_: float, n_items: int) ->
 
 
 class CandidateRecord:
-    """Record of evaluated candidates, written after each one: a kill loses only the candidate in training.
+    """Record of evaluated candidates; a kill loses only the candidate in training.
 
     Parameters
     ----------

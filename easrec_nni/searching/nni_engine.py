@@ -52,7 +52,7 @@ class InTrialEngine(SequentialExecutionEngine):
 
 
 class _SampleEvaluator(Evaluator):
-    """Scores an architecture from its sample; the network is never built, so the space may be on ``meta``."""
+    """Scores an architecture from its sample; the space may be on ``meta``."""
 
     def __init__(self, reward: Callable[[dict[str, Any]], float]) -> None:
         self.reward = reward

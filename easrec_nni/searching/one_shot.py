@@ -124,7 +124,7 @@ def _logits(selection: Selection) -> dict[str, Tensor]:
 def _epoch_columns(
     strategy: DifferentiableStrategy, config: SpaceConfig, option_losses: dict[str, list[float]]
 ) -> dict[str, float]:
-    """Columns of an epoch's row: strongest architecture, cost, entropies, losses, figures by option."""
+    """Columns of an epoch's row: architecture, cost, entropies, losses, figures by option."""
     selection, module = _selection(strategy), strategy.oneshot_module
     probabilities = selection.probabilities()
     choice = config.choice(selection.sample())
@@ -147,7 +147,7 @@ def _epoch_columns(
 def _option_columns(
     strategy: DifferentiableStrategy, config: SpaceConfig, losses: dict[str, list[float]]
 ) -> dict[str, float]:
-    """Columns of every candidate and depth: probability, cross entropy, charge of the constraint, in nats."""
+    """Columns of every option: probability, cross entropy, constraint's charge (nats)."""
     probabilities, costs = _selection(strategy).probabilities(), strategy.oneshot_module.option_costs()
     columns: dict[str, float] = {}
     for symbol, label in (("alpha", "pruning"), ("beta", "depth")):

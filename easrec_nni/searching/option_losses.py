@@ -1,4 +1,4 @@
-"""Cross entropy of each candidate and depth of a supernet: the data's preference, without constraint."""
+"""Cross entropy of each candidate and depth of a supernet, without the constraint."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class SearchRecord(EpochRecord):
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether alpha and beta are decided and the last ``patience`` epochs brought no improvement."""
+        """Whether alpha and beta are decided and ``patience`` epochs brought no improvement."""
         return self.best_epoch >= 0 and super().out_of_patience and self.is_decided()
 
     def decision(self, rule: str, probabilities: dict[str, Tensor]) -> Decision:

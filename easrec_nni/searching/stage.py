@@ -57,7 +57,7 @@ def search(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> SearchResult:
-    """Search for an architecture. An interrupted run resumes after its last complete epoch or candidate.
+    """Search for an architecture; an interrupted run resumes after its last complete epoch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Trials: search and retraining as one trial of an NNI experiment (``python -m easrec_nni.trial``).
+"""Trials: search and retraining as one trial of an NNI experiment.
 
 * ``run.py``: a trial and its program; ``stages.py``: search and retraining, for trials and cells of studies
 * ``nni_io.py``: parameters from NNI, results to NNI; ``final_result.py``: the final result

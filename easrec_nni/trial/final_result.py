@@ -32,7 +32,7 @@ class Figures(Protocol):
 
     @property
     def valid_selection_users(self) -> dict[str, float]:
-        """Validation accuracy over the selection users, with the standard error of the monitored figure."""
+        """Validation accuracy over the selection users, with a standard error."""
 
     @property
     def cost(self) -> dict[str, float]:

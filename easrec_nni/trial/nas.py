@@ -1,4 +1,4 @@
-"""NNI's ``NasExperiment`` over EASRec's space: each architecture that a strategy draws is a trial.
+"""NNI's ``NasExperiment`` over EASRec's space: each drawn architecture is a trial.
 
 This module works around three problems of NNI 3.0:
 
@@ -39,7 +39,7 @@ __all__ = ["ArchitectureEvaluator", "DescribedSpace", "ShownModelSpace", "nas_ex
 
 
 class DescribedSpace(EASRecSpace):
-    """EASRec's space, built from the fields of a ``SpaceConfig``, which NNI can serialise as JSON."""
+    """EASRec's space, built from the plain fields of a ``SpaceConfig``."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(SpaceConfig(**fields))
@@ -94,7 +94,7 @@ class _Experiment(NasExperiment):
 
 
 def nas_experiment(context: TrialContext, strategy: str, trials: int, concurrency: int, name: str) -> NasExperiment:
-    """Experiment that is ready to run; see :func:`easrec_nni.experiments.nas.search_architectures`.
+    """Create an experiment; see :func:`~easrec_nni.experiments.nas.search_architectures`.
 
     Parameters
     ----------

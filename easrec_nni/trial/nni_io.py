@@ -143,7 +143,7 @@ class ReportedEpochs:
 
 
 def _query_reported_epochs(trial_id: str) -> ReportedEpochs:
-    """Query the manager for reports of earlier processes of this trial; none if it does not answer."""
+    """Query the manager for reports of earlier processes of this trial."""
     reported = ReportedEpochs()
     try:
         for record in _query_manager(f"metric-data/{trial_id}"):
@@ -158,7 +158,7 @@ def _query_reported_epochs(trial_id: str) -> ReportedEpochs:
 
 @functools.cache
 def _reported_epochs(trial_id: str) -> ReportedEpochs:
-    """The trial's reports, queried at this process's first report; afterwards it is the only reporter."""
+    """The trial's reports, queried once: afterwards this process is the only reporter."""
     return _query_reported_epochs(trial_id)
 
 
@@ -194,7 +194,7 @@ def report_final(metrics: dict[str, Value]) -> None:
 
 
 def _send(report: Callable[[dict[str, Value]], None], metrics: dict[str, Value]) -> None:
-    """Send a report with a time limit: NNI has none, and a manager that hangs would block the trial forever."""
+    """Send a report with a time limit, so that a manager that hangs cannot block the trial."""
 
     def attempt() -> None:
         try:
@@ -267,12 +267,12 @@ def _concurrency() -> int:
 
 
 def _manager_is_here() -> bool:
-    """Whether the manager is on this machine; elsewhere the trial's channel leads to NNI's trial keeper."""
+    """Whether the manager is on this machine; else the channel leads to NNI's trial keeper."""
     return in_trial() and os.environ["NNI_PLATFORM"] == "local"
 
 
 def _query_manager(api: str) -> Any:
-    """Query the manager's REST API, to which the trial's channel leads on the manager's own machine."""
+    """Query the manager's REST API through the trial's channel, on the manager's machine."""
     channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
     if not channel.netloc or not _manager_is_here():
         raise ManagerError("this trial has no channel to a manager on this machine")

@@ -68,7 +68,7 @@ class Objective:
         return ceiling is None or name not in cost or cost[name] <= ceiling
 
     def epoch_value(self, ndcg: float, choices: Mapping[str, float] | None) -> float:
-        """Objective of an epoch; the NDCG where the cost is unknown, as time is before the end of the trial.
+        """Objective of an epoch; the NDCG if the cost, such as time, is not known yet.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Epoch reports of a trial: curves for NNI's web UI, values for the assessor, TensorBoard logs."""
+"""Epoch reports of a trial for NNI's web UI, its assessor and TensorBoard."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class EpochReports:
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
 
     def begin_retraining(self, architecture: Architecture, search: SearchResult | None) -> None:
-        """Pad the reports of the search, if there was one, and draw the architecture for TensorBoard."""
+        """Pad the reports of the search, if any, and draw the architecture for TensorBoard."""
         choices = architecture.choices.model_dump(mode="json")
         if search is None:
             self._choices = choices

@@ -42,7 +42,7 @@ class TrialResult:
 
 
 def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, restart: bool = False) -> TrialResult:
-    """Search, freeze and retrain; report every epoch and the final result to NNI, if it runs the trial.
+    """Search, freeze and retrain; report epochs and the final result to NNI.
 
     An interrupted trial resumes in its folder; see :mod:`easrec_nni.training.history`.
 
@@ -82,7 +82,7 @@ def stage_result(context: TrialContext, results: StageResults, folder: Path) -> 
 
 
 def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
-    """Body of a trial's program: set up logging, parameters and threads, and run; return the exit code.
+    """Set up logging, parameters and threads of a trial's program, run it, return the exit code.
 
     Parameters
     ----------

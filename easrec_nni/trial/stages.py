@@ -38,7 +38,7 @@ class StageResults:
 
     @property
     def search_seconds(self) -> float:
-        """Computing time of the search in seconds, summed over its epochs; time between restarts does not count."""
+        """Computing time of the search in seconds, summed over its epochs."""
         return sum(row["seconds"] for row in self.search.history) if self.search is not None else 0.0
 
     @property

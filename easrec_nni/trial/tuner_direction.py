@@ -1,4 +1,4 @@
-"""Direction of tuners and assessors: trials report an NDCG, and some of NNI's tuners minimise."""
+"""Check that tuners and assessors maximise: some of NNI's tuners minimise by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MINIMISES_BY_DEFAULT = frozenset({"tpe", "tpe_legacy", "anneal"})
 
 
 def check_direction(params: Mapping[str, Any]) -> None:
-    """Refuse an experiment whose tuner or assessor would minimise, or has an invalid ``optimize_mode``.
+    """Refuse an experiment whose tuner or assessor would not maximise.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ def test_nothing_is_lost_or_doubled(
 
     resumed = resume_experiment(experiment.id, experiment.port)  # the port that the trial which lives reports to
     assert (resumed.id, resumed.port) == (experiment.id, experiment.port)
-    with pytest.raises(UserError, match="runs already|is alive"):
+    with pytest.raises(UserError, match="is already running|is alive"):
         resume_experiment(experiment.id)
     wait_for(lambda: all(trial.is_over for trial in list_trials(resumed)))
     trials = list_trials(resumed)

@@ -129,7 +129,7 @@ def test_a_worker_over_ssh(
 ) -> None:
     output = io.StringIO()
     experiment = launch(config, Console(file=output, width=400), 21_700)  # closed to other machines
-    assert "must have the dataset 'tiny', any of that name: with data_fingerprint" in output.getvalue()
+    assert "needs the dataset 'tiny', any of that name: with data_fingerprint" in output.getvalue()
     wait_for(lambda: [trial.is_over for trial in list_trials(experiment)] == [True, True])
     good, refused = list_trials(experiment)
     there = tmp_path / "worker-home" / "nni-experiments" / experiment.id / "environments" / "remote-worker1" / "trials"

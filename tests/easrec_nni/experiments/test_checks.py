@@ -1,4 +1,4 @@
-"""Every check of `easrec launch`, with what it says where it fails."""
+"""Checks of `easrec launch`, with the messages of their failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from easrec_nni.experiments.checks import (
     check_machine,
     check_nnictl,
     check_threads,
-    examine,
+    run_checks,
 )
 from easrec_nni.experiments.data_checks import check_settings_and_data, state_bytes
 from easrec_nni.experiments.file import ExperimentFile, read_experiment
@@ -47,7 +47,7 @@ Make = Callable[..., ExperimentFile]
 
 @pytest.fixture
 def make(tmp_path: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Maker of an experiment that is in order, but for what the test changes; with a home of its own."""
+    """Factory of a valid experiment with changes of the test, in a home of its own."""
     home, code = tmp_path / "home", tmp_path / "code"
     home.mkdir()
     code.mkdir()
@@ -63,7 +63,7 @@ def make(tmp_path: Path, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch)
 
 
 def refusal(check: Callable[[ExperimentFile], str], experiment: ExperimentFile) -> str:
-    """The message of a check that fails, which is one line."""
+    """One-line message of a failing check."""
     with pytest.raises(UserError) as caught:
         check(experiment)
     assert "\n" not in caught.value.message
@@ -71,7 +71,7 @@ def refusal(check: Callable[[ExperimentFile], str], experiment: ExperimentFile) 
 
 
 def test_what_is_in_order_passes_every_check(make: Make) -> None:
-    findings = examine(make())
+    findings = run_checks(make())
     assert [finding.check for finding in findings] == [name for name, _ in CHECKS]
     assert [finding.text for finding in findings if finding.wrong] == []
 
@@ -79,7 +79,7 @@ def test_what_is_in_order_passes_every_check(make: Make) -> None:
 def test_all_that_is_wrong_is_found_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     experiment = make(trialCommand="nopython -m easrec_nni.trial --settings none.yml")
-    wrong = [finding.check for finding in examine(experiment) if finding.wrong]
+    wrong = [finding.check for finding in run_checks(experiment) if finding.wrong]
     assert wrong == ["machine", "settings and data"]
 
 
@@ -106,9 +106,9 @@ def test_the_oldest_glibc_that_is_enough(make: Make, monkeypatch: pytest.MonkeyP
 
 
 def test_a_setuptools_without_pkg_resources(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    known = importlib.util.find_spec
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name, *rest: None if name == "pkg_resources" else known(name, *rest)
+        importlib.util, "find_spec", lambda name, *rest: None if name == "pkg_resources" else find_spec(name, *rest)
     )
     message = refusal(check_nnictl, make())
     assert "pkg_resources" in message and f"{sys.executable} -m pip install 'setuptools>=77.0.3,<81'" in message
@@ -119,7 +119,7 @@ def test_a_disk_without_room(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_pa
     needed = environment_checks.LEAST_FREE_BYTES + 4 * state_bytes(experiment)
     free = SimpleNamespace(free=needed)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: free)
-    assert "201.5 MB needed" in check_disk(experiment)
+    assert "201.5 MB required" in check_disk(experiment)
     free.free = needed - 1
     message = refusal(check_disk, experiment)
     assert f"{tmp_path / 'home' / 'nni-experiments'} has 201.5 MB free" in message
@@ -134,7 +134,7 @@ def test_a_full_disk_of_the_code_directory(make: Make, monkeypatch: pytest.Monke
 
 def test_a_working_directory_that_cannot_be_written_to(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda folder, mode: False)
-    assert "cannot be written to: set experimentWorkingDirectory" in refusal(check_disk, make())
+    assert "is not writable: set experimentWorkingDirectory" in refusal(check_disk, make())
 
 
 def test_a_trials_state_grows_with_catalogue_and_network(make: Make, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_trials_state_grows_with_catalogue_and_network(make: Make, tmp_path: P
 
 @pytest.mark.slow
 def test_a_trial_writes_no_more_than_was_reserved(make: Make, tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """The estimate counts weights alone; histories and figures are among what is reserved for every experiment."""
+    """The estimate counts only weights; histories and figures fit into every experiment's reserve."""
     from easrec_nni import TrialSettings, search
 
     settings = TrialSettings.read(tmp_path / "code" / "settings.yml")
@@ -163,9 +163,15 @@ def test_a_trial_writes_no_more_than_was_reserved(make: Make, tiny_dataset: Data
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("python9.9 -m easrec_nni.trial --settings settings.yml", "names python9.9, which is not there: write python3"),
+        (
+            "python9.9 -m easrec_nni.trial --settings settings.yml",
+            "names python9.9, which does not exist: write python3",
+        ),
         ("./python -m easrec_nni.trial --settings settings.yml", "which has no easrec_nni: write python3"),
-        ("/nowhere/python3 -m easrec_nni.trial --settings settings.yml", "names /nowhere/python3, which is not there"),
+        (
+            "/nowhere/python3 -m easrec_nni.trial --settings settings.yml",
+            "names /nowhere/python3, which does not exist",
+        ),
     ],
 )
 def test_interpreters_that_cannot_run_the_trial(make: Make, tmp_path: Path, command: str, words: str) -> None:
@@ -234,7 +240,7 @@ def test_a_dataset_beside_the_settings_is_found_as_the_trial_finds_it(
 
 def test_data_of_other_machines_and_other_programs_are_not_looked_for(make: Make, tmp_path: Path) -> None:
     (tmp_path / "code" / "settings.yml").write_text("data: nothing-of-that-name")
-    assert "each worker must have the dataset 'nothing-of-that-name'" in check_settings_and_data(
+    assert "every worker needs the dataset 'nothing-of-that-name'" in check_settings_and_data(
         make(trainingService=REMOTE)
     )
     assert "not checked" in check_settings_and_data(make(trialCommand="python3 mine.py"))
@@ -258,9 +264,9 @@ def test_a_code_directory_that_nni_would_not_pack(make: Make, tmp_path: Path) ->
     message = refusal(check_code_directory, experiment)
     assert "2,001 file(s)" in message and "NNI refuses more than 2,000 files or 300 MB" in message
     assert "most is in .venv (1,990 files, 0 B), more (6 files, 0 B), small" in message
-    assert "nothing is copied" in check_code_directory(make())
+    assert "without a copy" in check_code_directory(make())
     (code / ".nniignore").write_text(".venv\n")
-    assert ".nniignore must leave enough out" in check_code_directory(make(trainingService=REMOTE))
+    assert ".nniignore must exclude enough" in check_code_directory(make(trainingService=REMOTE))
 
 
 def test_a_code_directory_with_too_many_bytes(make: Make, tmp_path: Path) -> None:
@@ -286,4 +292,4 @@ def test_threads_are_the_cores_divided_by_the_trials(make: Make, monkeypatch: py
     assert check_threads(make(trialConcurrency=2)) == "2 trial(s) at a time, 4 of 8 core(s) each"
     assert check_threads(make(trialConcurrency=3)) == "3 trial(s) at a time, 2 of 8 core(s) each"
     assert "9 trials at a time share 8 core(s)" in check_threads(make(trialConcurrency=9))
-    assert "all cores of its machine, or as many as trialCommand says" in check_threads(make(trainingService=REMOTE))
+    assert "all cores of its machine, or as trialCommand says" in check_threads(make(trainingService=REMOTE))

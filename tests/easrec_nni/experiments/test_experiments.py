@@ -1,4 +1,4 @@
-"""The examples that tune: read as `easrec launch` reads them, and run small under a real manager."""
+"""Example experiments: read as by `easrec launch`, and run in a small version with a real manager."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ SMALL = {"search.epochs": 4, "search.batch_size": 8, "retrain.epochs": 2, "retra
 
 @pytest.fixture
 def examples(nni_home: Path, tmp_path: Path) -> Path:
-    """Examples as `easrec init` copies them."""
+    """Examples copied by `easrec init`."""
     copy_examples(tmp_path / "examples")
     return tmp_path / "examples"
 
 
 @pytest.fixture(scope="module")
 def regular_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Each item follows the one before it: a network that learns is far above one that does not."""
+    """Dataset where each item follows the previous one, so that a trained network is far above chance."""
     folder = tmp_path_factory.mktemp("regular")
     rows = [f"{user},{(7 * user + step) % 30},{step}" for user in range(60) for step in range(15)]
     (folder / "regular.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
@@ -54,7 +54,7 @@ def regular_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def small(document: dict[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """The same experiment with another dataset and small networks."""
+    """Small version of an experiment: another dataset, small networks."""
     sets = {
         "data": str(dataset.path),
         "space": yaml.safe_dump(SPACE, default_flow_style=True, width=999).strip(),
@@ -73,7 +73,7 @@ def test_every_value_that_can_be_sampled_is_a_setting(
     assert check_settings_and_data(experiment).startswith("ml-100k: 943 users")
     assert experiment.document["tuner"]["classArgs"]["optimize_mode"] == "maximize"
     assert "lambda" in experiment.search_space and len(experiment.search_space) >= 2
-    assert check_tuner(experiment).endswith("drew 2 trial(s) of this search space")
+    assert check_tuner(experiment).endswith("drew 2 trial(s) from this search space")
 
 
 def test_what_the_ceilings_example_sets_is_an_objective(examples: Path) -> None:
@@ -87,7 +87,7 @@ def test_what_the_ceilings_example_sets_is_an_objective(examples: Path) -> None:
 
 
 def seed_that_draws(space: dict[str, Any], name: str, values: list[float]) -> int:
-    """A seed with which TPE's first draws, which are random, give a parameter these values."""
+    """Seed with which TPE's first, random draws give a parameter these values."""
     for seed in range(1000):
         tuner = TpeTuner("maximize", seed)
         tuner.update_search_space(space)
@@ -99,7 +99,7 @@ def seed_that_draws(space: dict[str, Any], name: str, values: list[float]) -> in
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_tpe_draws_and_medianstop_ends_the_weak_trial(examples: Path, regular_dataset: Dataset) -> None:
-    """The first trial learns; the second one's learning rate is next to nothing.
+    """The first trial learns; the second one's learning rate is nearly 0.
 
     A single trial before it: two that learn differ by the other values that they draw, and the assessor may end either.
     """
@@ -145,8 +145,8 @@ def test_a_trial_above_the_ceiling_says_so_and_is_not_the_best(
     assert report["test_ndcg@10_full"] >= 0 and report["architecture"]
     other = {"default": -0.5, "feasible": 0, "madds_per_user": 1.0, "default_standard_error": 9.0}
     trials = [Trial("a", 0, "SUCCEEDED", {}, tmp_path, (), report), Trial("b", 1, "SUCCEEDED", {}, tmp_path, (), other)]
-    said = describe_score(trials[0])
-    assert f"validation NDCG@10 {ndcg:.4f}" in said and ("above the ceiling" in said) == (not feasible)
+    score_text = describe_score(trials[0])
+    assert f"validation NDCG@10 {ndcg:.4f}" in score_text and ("above the cost ceiling" in score_text) == (not feasible)
     assert choose_trial(trials).id == choose_trial(trials, smallest=True).id == ("a" if feasible else "b")
 
 

@@ -37,7 +37,7 @@ create table ExperimentProfile (params text, revision integer);
 
 
 def record(folder: Path, trials: list[tuple[str, str, float, float | None]]) -> None:
-    """Files of a stopped experiment: (trial id, last status, lambda, final result)."""
+    """Write the files of a stopped experiment with trials (id, last status, lambda, final result)."""
     (folder / "db").mkdir(parents=True)
     with sqlite3.connect(folder / "db" / "nni.sqlite") as database:
         database.executescript(TABLES)
@@ -71,7 +71,7 @@ def record(folder: Path, trials: list[tuple[str, str, float, float | None]]) -> 
 
 @pytest.fixture
 def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Maker of an experiment that NNI's list knows, in a home of its own."""
+    """Factory of a recorded experiment, in a home of its own."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
     def make(*trials: tuple[str, str, float, float | None]) -> Path:
@@ -135,8 +135,8 @@ def trial(number: int, score: object) -> Trial:
     ],
 )
 def test_the_best_trial_has_the_largest_finite_result(scores: list[object], best: int | None) -> None:
-    found = best_trial([trial(number, score) for number, score in enumerate(scores)])
-    assert (found.number if found else None) == best
+    winner = best_trial([trial(number, score) for number, score in enumerate(scores)])
+    assert (winner.number if winner else None) == best
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_weights_are_copied_beside_the_file(recorded: Callable[..., Path], tmp_p
 
 
 def move_away(folder: Path, trial: str, **final: object) -> None:
-    """Make a trial one of another machine: its folder is not here, its final result carries what it says."""
+    """Turn a trial into one of another machine: no folder here, all information in its final result."""
     shutil.rmtree(folder / "environments" / "local-env" / "trials" / trial)
     with closing(sqlite3.connect(folder / "db" / "nni.sqlite")) as database, database:
         text = json.dumps(json.dumps({"default": 0.6, **final}))
@@ -171,14 +171,14 @@ def move_away(folder: Path, trial: str, **final: object) -> None:
 def test_a_trial_of_another_machine_is_rebuilt_from_the_records(recorded: Callable[..., Path], tmp_path: Path) -> None:
     choice = Choice(hidden_pruning=0.0, inner_pruning=0.5, depth=3)
     figures = {"search_valid_ndcg@10_full": 0.25}
-    known = Architecture(choices=choice, space=SPACE, metrics=figures, training=TRAINING, **{"lambda": 0.1})
+    architecture = Architecture(choices=choice, space=SPACE, metrics=figures, training=TRAINING, **{"lambda": 0.1})
     folder = recorded(*THREE)
-    move_away(folder, "better", architecture=known.to_json(indent=None), files_at="gpu7:/tmp/trials/better")
+    move_away(folder, "better", architecture=architecture.to_json(indent=None), files_at="gpu7:/tmp/trials/better")
     result = CliRunner().invoke(app, ["export", "--experiment", ID, "--out", str(tmp_path / "out.json")])
     assert result.exit_code == 0, result.output
     assert "trial 1 (better), validation NDCG@10 0.6000" in result.output
     assert "rebuilt from NNI's records" in result.output and "are in gpu7:/tmp/trials/better" in result.output
-    assert (tmp_path / "out.json").read_text() == known.to_json()
+    assert (tmp_path / "out.json").read_text() == architecture.to_json()
     with pytest.raises(UserError, match=r"stay on the machine that ran it: scp gpu7:/tmp/trials/better/supernet"):
         export_architecture(ID, tmp_path / "other.json", weights=True)
     assert not (tmp_path / "other.json").exists()
@@ -296,7 +296,7 @@ def test_damaged_records(recorded: Callable[..., Path], tmp_path: Path, damage: 
         words = "are gone"
     else:
         (tmp_path / "home" / "nni-experiments" / ".experiment").write_text("{")
-        words = "NNI knows no experiment"
+        words = "NNI has no experiment"
     with pytest.raises(UserError, match=words):
         export_architecture(ID, tmp_path / "out.json")
 
@@ -327,7 +327,7 @@ def test_the_smallest_trial_that_is_as_good(tmp_path: Path, error: float, expect
 
 
 def test_a_number_that_two_trials_have_names_none(tmp_path: Path) -> None:
-    """NNI counts anew where it resumes an experiment."""
+    """NNI may restart the numbers when it resumes an experiment."""
     trials = [Trial(name, number, "SUCCEEDED", {}, tmp_path) for name, number in (("a", 0), ("b", 1), ("c", 1))]
     with pytest.raises(UserError, match="2 trials have the number 1; give the id of one: 1 b SUCCEEDED, 1 c SUCCEEDED"):
         choose_trial(trials, "1")

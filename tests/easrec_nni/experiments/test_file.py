@@ -1,4 +1,4 @@
-"""Experiments' files: what NNI would make of them, and what is refused before it is asked."""
+"""Experiment files: their properties in NNI's form, and refusals before NNI starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Make = Callable[..., ExperimentFile]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Maker of an experiment's file from the one above; a value of None leaves the key out."""
+    """Factory of an experiment file with changes; a value of None removes the key."""
 
     def make(**changes: Any) -> ExperimentFile:
         document = {key: value for key, value in {**CONFIG, **changes}.items() if value is not None}
@@ -46,7 +46,7 @@ def test_an_example_is_read_as_nni_reads_it() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"trialConcurrency": 0}, "it asks for trial_concurrency > 0"),
+        ({"trialConcurrency": 0}, "it requires trial_concurrency > 0"),
         ({"trialConcurrency": "many"}, "type of trial_concurrency"),
         ({"trialCodeDirectory": "nowhere"}, "nowhere.* is not a directory"),
         ({"experimentNam": "x"}, "does not have field.* experimentnam"),
@@ -56,7 +56,7 @@ def test_an_example_is_read_as_nni_reads_it() -> None:
         ({"assessor": {"name": "none of them"}}, "there is no assessor 'none of them'; choose from .*Medianstop"),
         ({"searchSpace": None}, "search_space"),
         ({"trialCommand": None}, "trial_command"),
-        ({"trainingServicePlatform": "local"}, "has the form of NNI 1"),
+        ({"trainingServicePlatform": "local"}, "has the format of NNI 1"),
     ],
 )
 def test_what_nni_refuses_is_refused_in_one_line(make: Make, changes: dict[str, Any], words: str) -> None:

@@ -1,4 +1,4 @@
-"""GPUs that an experiment asks for, against machines with none, one and two."""
+"""GPU settings of experiments, on machines with no, one and two GPUs."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def asking(folder: Path, service: dict[str, Any], **changes: Any) -> ExperimentF
 
 @pytest.fixture(params=[0])
 def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What NNI's collector says of a machine."""
-    found: dict[str, Any] = {"gpuNumber": request.param, "processes": []}
-    monkeypatch.setattr(gpu_checks, "_gpus", lambda: found)
-    return found
+    """Answer of NNI's GPU collector."""
+    answer: dict[str, Any] = {"gpuNumber": request.param, "processes": []}
+    monkeypatch.setattr(gpu_checks, "_collect_gpus", lambda: answer)
+    return answer
 
 
 SHARED = {"useActiveGpu": True}
@@ -43,16 +43,16 @@ SHARED = {"useActiveGpu": True}
 @pytest.mark.parametrize(
     ("machine", "service", "changes", "words"),
     [
-        (0, SHARED, {"trialGpuNumber": 1}, "trialGpuNumber: 1 asks for a GPU and NNI finds none"),
-        (0, SHARED | {"trialGpuNumber": 1}, {}, "trialGpuNumber: 1 asks for a GPU and NNI finds none"),
-        (0, {"gpuIndices": [0]}, {}, "gpuIndices asks for a GPU"),
-        (0, {}, {"tunerGpuIndices": 0}, "tunerGpuIndices asks for a GPU"),
-        (1, {"gpuIndices": "1"}, {}, "gpuIndices names GPU 1 and this machine has GPU 0 alone"),
+        (0, SHARED, {"trialGpuNumber": 1}, "trialGpuNumber: 1 requests a GPU and NNI finds none"),
+        (0, SHARED | {"trialGpuNumber": 1}, {}, "trialGpuNumber: 1 requests a GPU and NNI finds none"),
+        (0, {"gpuIndices": [0]}, {}, "gpuIndices requests a GPU"),
+        (0, {}, {"tunerGpuIndices": 0}, "tunerGpuIndices requests a GPU"),
+        (1, {"gpuIndices": "1"}, {}, "gpuIndices names GPU 1 and this machine has only GPU 0"),
         (2, {}, {"tunerGpuIndices": [0, 2]}, "tunerGpuIndices names GPU 2 and this machine has GPUs 0 to 1"),
         (2, SHARED, {"trialGpuNumber": 3}, "trialGpuNumber is 3 and trials may use 2"),
         (2, SHARED | {"gpuIndices": [1]}, {"trialGpuNumber": 2}, "trialGpuNumber is 2 and trials may use 1"),
         (1, SHARED, {"trialGpuNumber": 1}, "which NNI 3.0 never gives to one trial.*maxTrialNumberPerGpu: 2"),
-        (2, SHARED, {"trialGpuNumber": 2}, "asks for all 2 GPU"),
+        (2, SHARED, {"trialGpuNumber": 2}, "requests all 2 GPU"),
     ],
     indirect=["machine"],
 )
@@ -66,11 +66,11 @@ def test_gpus_that_are_not_there(
 @pytest.mark.parametrize(
     ("machine", "service", "changes", "words"),
     [
-        (0, {}, {}, "none asked for"),
-        (0, {}, {"trialGpuNumber": 0}, "none asked for"),
-        (0, {"useActiveGpu": True}, {}, "none asked for"),
-        (0, REMOTE, {"trialGpuNumber": 1}, "of the workers, which cannot be checked from here"),
-        (0, REMOTE, {}, "none asked for"),
+        (0, {}, {}, "none requested"),
+        (0, {}, {"trialGpuNumber": 0}, "none requested"),
+        (0, {"useActiveGpu": True}, {}, "none requested"),
+        (0, REMOTE, {"trialGpuNumber": 1}, "on the workers, which cannot be checked from here"),
+        (0, REMOTE, {}, "none requested"),
         (1, SHARED | {"maxTrialNumberPerGpu": 2}, {"trialGpuNumber": 1}, "1 GPU"),
         (2, SHARED, {"trialGpuNumber": 1}, "2 GPU.* 1 a trial"),
         (2, {"gpuIndices": [1]}, {}, "2 GPU"),
@@ -92,5 +92,5 @@ def test_a_machine_whose_gpus_are_at_work_makes_trials_wait(machine: dict[str, A
 
 
 def test_nnis_collector_answers_here_with_gpus_or_the_reason_why_not() -> None:
-    found = gpu_checks._gpus()
-    assert found.get("gpuNumber") or found["failures"]
+    answer = gpu_checks._collect_gpus()
+    assert answer.get("gpuNumber") or answer["failures"]

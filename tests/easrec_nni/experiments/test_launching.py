@@ -1,4 +1,4 @@
-"""`easrec launch`: what it says, and real experiments seen from outside."""
+"""`easrec launch`: its output, and real experiments seen from outside."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from easrec_nni.experiments.experiment import Experiment
 from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.gpu_checks import check_gpus
-from easrec_nni.experiments.launching import address_finding, launch, refuse, resume
+from easrec_nni.experiments.launching import address_finding, launch, raise_first_failure, resume
 from easrec_nni.experiments.manager import free_port, running_experiment, stop_experiment
 from easrec_nni.experiments.processes import experiment_processes
 from easrec_nni.experiments.records import find_experiment, list_trials
@@ -63,7 +63,7 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture
 def make_config(nni_home: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Maker of an experiment's file."""
+    """Factory of experiment files."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "trial.py").write_text(TRIAL)
 
@@ -77,27 +77,27 @@ def make_config(nni_home: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 def addresses(experiment_id: str) -> set[str]:
-    """Addresses that any process of an experiment listens on."""
+    """Addresses on which processes of an experiment listen."""
     return {
-        each.laddr.ip
+        entry.laddr.ip
         for process in experiment_processes(experiment_id)
-        for each in process.net_connections("tcp")
-        if each.status == psutil.CONN_LISTEN
+        for entry in process.net_connections("tcp")
+        if entry.status == psutil.CONN_LISTEN
     }
 
 
 def boards(experiment: Experiment) -> list[psutil.Process]:
-    """TensorBoards of an experiment."""
+    """TensorBoard processes of an experiment."""
     processes = experiment_processes(experiment.id)
-    return [each for each in processes if any("logdir_spec" in word for word in each.cmdline())]
+    return [process for process in processes if any("logdir_spec" in word for word in process.cmdline())]
 
 
 def listening(process: psutil.Process) -> set[tuple[str, int]]:
-    return {tuple(each.laddr) for each in process.net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    return {tuple(entry.laddr) for entry in process.net_connections("tcp") if entry.status == psutil.CONN_LISTEN}
 
 
 def press_tensorboard(experiment: Experiment, trial: str) -> int:
-    """Do what the web UI's button does; the port that NNI chooses."""
+    """Start TensorBoard as the web UI's button does; return the port that NNI chooses."""
     url = f"http://127.0.0.1:{experiment.port}/api/v1/nni/tensorboard"
     body = json.dumps({"trials": trial}).encode()
     asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})
@@ -114,11 +114,11 @@ def nnictl(*words: str) -> str:
 def test_an_experiment_in_the_background_from_launch_to_stop(make_config: Callable[..., Path], tmp_path: Path) -> None:
     output = io.StringIO()
     experiment = launch(make_config("ends", "goes on"), Console(file=output, width=200), 18_900)
-    said = output.getvalue()
+    text = output.getvalue()
     assert addresses(experiment.id) == {"127.0.0.1"}
-    assert "✓ addresses: the web UI and its REST API will answer this machine only" in said
-    for words in (f"its web UI: {experiment.url}", f"nnictl stop {experiment.id}", f"--experiment {experiment.id}"):
-        assert words in said
+    assert "✓ addresses: the web UI and its REST API will answer this machine only" in text
+    for words in (f"web UI: {experiment.url}", f"nnictl stop {experiment.id}", f"--experiment {experiment.id}"):
+        assert words in text
 
     wait_for(lambda: any(trial.score is not None for trial in list_trials(experiment)))
     ended = next(trial for trial in list_trials(find_experiment(experiment.id)) if trial.score is not None)
@@ -183,7 +183,7 @@ def test_an_interrupt_stops_everything(
     assert experiment_processes(experiment_id) == []
 
 
-# A tuner of the user's own is not tried before: it is taken as it is, and dies when NNI gives it the search space.
+# A custom tuner is not rehearsed before the start; it dies when NNI sends the search space.
 TUNER = """
 from nni.tuner import Tuner
 class Dies(Tuner):
@@ -204,9 +204,9 @@ def test_a_tuner_that_dies_is_said_and_nothing_is_left(
     (folder,) = (tmp_path / "home" / "nni-experiments").glob("????????")
     assert done.returncode == 2
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith(f"easrec: error: experiment {folder.name} does not go on: the tuner died: ")
+    assert last.startswith(f"easrec: error: experiment {folder.name} cannot continue: the tuner died: ")
     assert "RuntimeError: no space suits me; see" in last
-    assert "Traceback" not in done.stderr and "take a result" not in done.stdout
+    assert "Traceback" not in done.stderr and "easrec export" not in done.stdout
     assert experiment_processes(folder.name) == []
 
 
@@ -217,7 +217,7 @@ def test_a_tuner_that_is_killed_and_a_manager_without_a_gpu_are_said(make_config
         for process in experiment_processes(experiment.id):
             if "--exp_params" in process.cmdline():
                 process.kill()
-        with pytest.raises(UserError, match="does not go on: its tuner is gone, killed or out of memory"):
+        with pytest.raises(UserError, match="cannot continue: its tuner is gone, killed or out of memory"):
             watch(experiment, Console(file=io.StringIO()))
     service = {"platform": "local", "useActiveGpu": True}
     config = make_config("ends", trialGpuNumber=1, trainingService=service)
@@ -251,7 +251,7 @@ def test_a_trial_of_plain_nnictl_refuses_a_tuner_that_minimises(make_config: Cal
 
 
 def check_without_gpu(config: Path) -> bool:
-    """Whether this machine has none, as NNI's own collector says."""
+    """Check that NNI's own collector finds no GPU on this machine."""
     try:
         check_gpus(read_experiment(config))
     except UserError as error:
@@ -278,13 +278,13 @@ def test_an_exposed_experiment_says_so_and_is(make_config: Callable[..., Path]) 
     output = io.StringIO()
     experiment = launch(make_config("goes on"), Console(file=output, width=300), 19_200, expose=True)
     assert addresses(experiment.id) & {"0.0.0.0", "::"}
-    assert f"warning: whoever reaches port {experiment.port} of this machine" in output.getvalue()
+    assert f"warning: anyone who reaches port {experiment.port} of this machine" in output.getvalue()
     stop_experiment(experiment)
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
-    """What would have been started."""
+    """Arguments of starts, which are recorded instead of carried out."""
     calls: list[Any] = []
 
     def start(*words: Any, **options: Any) -> Experiment:
@@ -321,7 +321,7 @@ def test_the_options_reach_nni(make_config: Callable[..., Path], started: list[A
     assert result.exit_code == 0, result.output
     ((words, options),) = started
     assert words == (config, 9000) and options["expose"] is True
-    assert "warning: whoever reaches port 8080" in result.output.replace("\n", " ")
+    assert "warning: anyone who reaches port 8080" in result.output.replace("\n", " ")
     assert CliRunner().invoke(app, ["launch", str(config)]).exit_code == 0
     assert started[1][0] == (config, 8080) and started[1][1]["expose"] is False
 
@@ -332,11 +332,11 @@ def test_check_and_watch_exclude_each_other(make_config: Callable[..., Path]) ->
 
 
 def test_one_line_names_the_first_of_all_that_is_wrong() -> None:
-    refuse([Finding("disk", "well")])
+    raise_first_failure([Finding("disk", "well")])
     with pytest.raises(UserError, match=r"^disk: full$"):
-        refuse([Finding("machine", "well"), Finding("disk", "full", wrong=True)])
+        raise_first_failure([Finding("machine", "well"), Finding("disk", "full", wrong=True)])
     with pytest.raises(UserError, match=r"^disk: full \(and 1 more, see above\)$"):
-        refuse([Finding("disk", "full", wrong=True), Finding("threads", "none", wrong=True)])
+        raise_first_failure([Finding("disk", "full", wrong=True), Finding("threads", "none", wrong=True)])
 
 
 @pytest.mark.parametrize("address", ["10.0.0.7", None])
@@ -350,7 +350,7 @@ def test_workers_elsewhere_need_a_tunnel_or_an_open_door(make_config: Callable[.
     if finding.wrong:
         assert "ssh -N -R PORT:localhost:PORT WORKER" in finding.text and "--expose" in finding.text
     else:
-        assert "holds a password, which the web UI shows" in finding.text
+        assert "contains a password, which the web UI shows" in finding.text
     opened = address_finding(experiment, expose=True)
     assert not opened.wrong and "without a password" in opened.text
     assert "secret" not in finding.text + opened.text

@@ -56,7 +56,7 @@ io.report_final({"default": 0.7, "madds_per_user": 1e6})
 
 @pytest.fixture
 def make_config(nni_home: Path, tmp_path: Path) -> Callable[..., Path]:
-    """Maker of an experiment's file."""
+    """Factory of experiment files."""
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "trial.py").write_text(TRIAL)
 
@@ -80,18 +80,20 @@ def taken_port() -> Iterator[int]:
 
 
 def addresses(pid: int) -> set[str]:
-    return {each.laddr.ip for each in psutil.Process(pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    return {
+        entry.laddr.ip for entry in psutil.Process(pid).net_connections("tcp") if entry.status == psutil.CONN_LISTEN
+    }
 
 
 @pytest.mark.slow
 def test_an_experiment_from_start_to_stop(make_config: Callable[..., Path], taken_port: int) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     config = make_config("succeeds", "fails", "goes on")
-    with running_experiment(config, taken_port, say=said.append) as experiment:
+    with running_experiment(config, taken_port, say=lines.append) as experiment:
         assert experiment.port > taken_port
-        assert said == [f"port {taken_port} is taken; the web UI is on {experiment.port}"]
+        assert lines == [f"port {taken_port} is taken; the web UI is on {experiment.port}"]
         assert experiment.running and experiment.url == f"http://127.0.0.1:{experiment.port}"
-        manager = next(each for each in experiment_processes(experiment.id) if "--experiment-id" in each.cmdline())
+        manager = next(entry for entry in experiment_processes(experiment.id) if "--experiment-id" in entry.cmdline())
         assert addresses(manager.pid) == {"127.0.0.1"}
 
         def reported() -> bool:
@@ -124,7 +126,7 @@ def test_a_trial_survives_its_manager_and_is_found_and_ended(make_config: Callab
     experiment = start_experiment(make_config("goes on"), 18_600)
     wait_for(lambda: any(trial.intermediate for trial in list_trials(experiment)))
     folder = list_trials(experiment)[0].folder
-    manager = next(each for each in experiment_processes(experiment.id) if "--experiment-id" in each.cmdline())
+    manager = next(entry for entry in experiment_processes(experiment.id) if "--experiment-id" in entry.cmdline())
     manager.kill()
     manager.wait()
     killed = time.time()
@@ -132,10 +134,10 @@ def test_a_trial_survives_its_manager_and_is_found_and_ended(make_config: Callab
     wait_for(lambda: alive.exists() and float(alive.read_text() or 0) > killed + 2)  # empty while it is written
     assert "NNI's manager may be gone" in (folder / "warnings.log").read_text()
     assert experiment_status(experiment).name == "STOPPED"
-    found = find_experiment(experiment.id)
-    assert not found.running
-    assert list_trials(found)[0].status == "STOPPED"
-    stop_experiment(found)
+    stopped = find_experiment(experiment.id)
+    assert not stopped.running
+    assert list_trials(stopped)[0].status == "STOPPED"
+    stop_experiment(stopped)
     assert experiment_processes(experiment.id) == []
 
 
@@ -202,8 +204,8 @@ def test_elsewhere_the_manager_is_not_asked(monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.setenv("NNI_TRIAL_JOB_ID", "abc")
     monkeypatch.setenv("NNI_TRIAL_COMMAND_CHANNEL", "http://localhost:1/env/remote-worker1/abc")
     cores = len(os.sched_getaffinity(0))
-    for said, threads in (("1", 1), ("0", 1), (str(cores + 9), cores), ("", cores), ("many", cores)):
-        monkeypatch.setenv("OMP_NUM_THREADS", said)
+    for value, threads in (("1", 1), ("0", 1), (str(cores + 9), cores), ("", cores), ("many", cores)):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert nni_trial_io.trial_threads() == threads
     assert nni_trial_io._recorded_parameters() is None
     assert caplog.text == ""
@@ -211,7 +213,7 @@ def test_elsewhere_the_manager_is_not_asked(monkeypatch: pytest.MonkeyPatch, cap
 
 def test_what_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(UserError, match="NNI knows no experiment 'abcd1234'"):
+    with pytest.raises(UserError, match="NNI has no experiment 'abcd1234'"):
         resume_experiment("abcd1234")
     (tmp_path / "nni-experiments" / "abcd1234").mkdir(parents=True)
     with pytest.raises(UserError, match="NNI refuses experiment abcd1234"):
@@ -228,8 +230,8 @@ def test_a_report_that_hangs_or_fails_does_not_hold_the_trial(
     def fail(_: object) -> None:
         raise ConnectionError("refused")
 
-    monkeypatch.setitem(
-        sys.modules,
+    monkeypatch.setattr(
+        nni_trial_io,
         "nni",
         SimpleNamespace(
             report_intermediate_result=fail,
@@ -265,7 +267,7 @@ def test_watching_prints_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch,
         ]
     )
     names = iter(["RUNNING", "STOPPED", "RUNNING", "DONE"])  # one silence is no end
-    monkeypatch.setattr("easrec_nni.experiments.watching.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("easrec_nni.experiments.watching.POLL_SECONDS", 0.0)
     monkeypatch.setattr("easrec_nni.experiments.watching.list_trials", lambda _: next(looks))
     monkeypatch.setattr(
         "easrec_nni.experiments.watching.experiment_status", lambda _: SimpleNamespace(name=next(names), errors=())
@@ -298,12 +300,12 @@ def test_watching_outlasts_records_that_are_locked_for_a_while(
     looks = iter([UserError("cannot read NNI's records: database is locked")] * locked + [done])
 
     def look(_: Experiment) -> list[Trial]:
-        found = next(looks)
-        if isinstance(found, UserError):
-            raise found
-        return found
+        answer = next(looks)
+        if isinstance(answer, UserError):
+            raise answer
+        return answer
 
-    monkeypatch.setattr("easrec_nni.experiments.watching.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("easrec_nni.experiments.watching.POLL_SECONDS", 0.0)
     monkeypatch.setattr("easrec_nni.experiments.watching.list_trials", look)
     monkeypatch.setattr(
         "easrec_nni.experiments.watching.experiment_status", lambda _: SimpleNamespace(name="DONE", errors=())

@@ -30,7 +30,7 @@ RETRAIN = {"epochs": 1, "batch_size": 8}
 
 @pytest.fixture
 def settings_file(tiny_dataset: Dataset, nni_home: Path, tmp_path: Path) -> Path:
-    """Settings of a tiny space."""
+    """Settings file of a tiny space."""
     (tmp_path / "code").mkdir()
     file = tmp_path / "code" / "tiny.yml"
     file.write_text(yaml.safe_dump({"data": str(tiny_dataset.path), "space": SMALL_SPACE, "retrain": RETRAIN}))
@@ -49,10 +49,10 @@ def test_each_architecture_is_a_trial_with_a_result_like_any_other(
     assert done.returncode == 0, done.stderr
     experiment_id = done.stdout.split("experiment ")[1].split()[0]
     assert experiment_processes(experiment_id) == []
-    found = list_trials(find_experiment(experiment_id))
-    assert [trial.status for trial in found] == ["SUCCEEDED"] * trials, [trial.last_error() for trial in found]
-    assert len({str(trial.parameters) for trial in found}) == trials  # none was drawn twice
-    for trial in found:
+    finished = list_trials(find_experiment(experiment_id))
+    assert [trial.status for trial in finished] == ["SUCCEEDED"] * trials, [trial.last_error() for trial in finished]
+    assert len({str(trial.parameters) for trial in finished}) == trials  # none was drawn twice
+    for trial in finished:
         assert trial.parameters.keys() == {"pruning", "depth"}
         architecture = Architecture.read(trial.folder / "architecture.json")
         assert (architecture.choices.label, architecture.choices.depth) == (
@@ -67,7 +67,7 @@ def test_each_architecture_is_a_trial_with_a_result_like_any_other(
         network = load_network(architecture, trial.folder / "retrained" / "weights.safetensors")
         assert evaluate(network, tiny_dataset)["ndcg@10_full"] == trial.final["test_ndcg@10_full"]
         assert list((trial.folder / "tensorboard" / "retrain").glob("events.*"))
-    check_that_the_commands_find_it(experiment_id, tmp_path, best=max(trial.score or 0 for trial in found))
+    check_that_the_commands_find_it(experiment_id, tmp_path, best=max(trial.score or 0 for trial in finished))
 
 
 def check_that_the_commands_find_it(experiment_id: str, folder: Path, best: float) -> None:
@@ -81,7 +81,7 @@ def check_that_the_commands_find_it(experiment_id: str, folder: Path, best: floa
 
 
 def test_what_a_trial_gets_holds_no_code_and_shows_its_choices() -> None:
-    """NNI would pickle a SpaceConfig into the parameters, and show the whole space in the web UI."""
+    """By itself, NNI pickles a SpaceConfig into the parameters and shows the whole space in the web UI."""
     config = SpaceConfig(n_items=30, max_length=8, hidden=8, inner=16, heads=2, layers=2, hidden_pruning=(0, 0.5))
     with torch.device("meta"):
         space = DescribedSpace(**config.model_dump(mode="json", exclude_defaults=True))

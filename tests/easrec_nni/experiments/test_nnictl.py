@@ -1,4 +1,4 @@
-"""Who answers on the port that NNI waits for."""
+"""Waiting for the right manager on a port."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ server.serve_forever()
 
 
 class Status(BaseHTTPRequestHandler):
-    """Answers as any manager does."""
+    """HTTP handler that answers like any manager."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -39,7 +39,7 @@ class Status(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def another() -> Iterator[int]:
-    """Port of another experiment's manager, which this process did not start (it is this process)."""
+    """Port of another experiment's manager, played by this process."""
     with HTTPServer(("127.0.0.1", 0), Status) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -11,7 +11,7 @@ import pytest
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments import remote_files
 from easrec_nni.experiments.experiment import Experiment, Trial
-from easrec_nni.experiments.remote_files import Machine, fetch, trial_machines
+from easrec_nni.experiments.remote_files import Machine, fetch_file, trial_machines
 
 PLACE = "worker-7:/home/me/nni-experiments/abcd1234/environments/remote-worker2/trials/t1"
 MACHINES = [
@@ -23,7 +23,7 @@ MACHINES = [
 
 @pytest.fixture
 def make(tmp_path: Path) -> Any:
-    """Maker of an experiment's records of one trial."""
+    """Factory of an experiment's records with one trial."""
 
     def make(machines: Any = MACHINES, noted: str | None = "10.0.0.1", worker: int = 2) -> Experiment:
         (tmp_path / "db").mkdir(exist_ok=True)
@@ -73,10 +73,10 @@ def test_every_machine_is_tried_and_the_file_is_whole(
         target.write_text("whole")
 
     monkeypatch.setattr(remote_files, "_copy", copy)
-    fetch(make(), trial(), "weights", tmp_path / "weights")
+    fetch_file(make(), trial(), "weights", tmp_path / "weights")
     assert tried == [2222, 22] and (tmp_path / "weights").read_text() == "whole"
-    with pytest.raises(UserError, match="does not come from the worker: no route; by hand: scp"):
-        fetch(make(MACHINES[1:2]), trial(), "weights", tmp_path / "other")
+    with pytest.raises(UserError, match="cannot be copied from the worker: no route; by hand: scp"):
+        fetch_file(make(MACHINES[1:2]), trial(), "weights", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -98,8 +98,8 @@ def test_every_machine_is_tried_and_the_file_is_whole(
     ],
 )
 def test_a_folder_that_could_be_a_command_is_refused(place: Any, make: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="does not say where its files are"):
-        fetch(make(), trial(place), "weights", tmp_path / "weights")
+    with pytest.raises(UserError, match="does not report where its files are"):
+        fetch_file(make(), trial(place), "weights", tmp_path / "weights")
     assert not (tmp_path / "weights").exists()
 
 
@@ -116,9 +116,9 @@ def test_a_folder_that_could_be_a_command_is_refused(place: Any, make: Any, tmp_
 )
 def test_a_machine_that_could_be_an_option_is_refused(machine: Any, make: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read the experiment's machines"):
-        fetch(make([machine]), trial(), "weights", tmp_path / "weights")
+        fetch_file(make([machine]), trial(), "weights", tmp_path / "weights")
 
 
 def test_records_without_machines(make: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="its files stay on the machine that ran it: scp worker-7:"):
-        fetch(make([]), trial(), "weights", tmp_path / "weights")
+        fetch_file(make([]), trial(), "weights", tmp_path / "weights")

@@ -1,4 +1,4 @@
-"""Files of trials' results, as NNI's own code writes them."""
+"""Results files in the formats that NNI writes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ RESULTS = [("12e34", 1, 0.5), ("b", 2, 0.6), ("c", 3, 0.58)]  # NNI's ids can lo
 
 
 def write_json(file: Path) -> None:
-    """As ``nnictl experiment export --type json``: the value is JSON within JSON."""
+    """Write the format of ``nnictl experiment export --type json``: the value is JSON within JSON."""
     entries = [
         {"parameter": {"lambda": 0.1 * depth}, "value": json.dumps(result(depth, score)), "trialJobId": name}
         for name, depth, score in RESULTS
@@ -48,7 +48,7 @@ def write_json(file: Path) -> None:
 
 
 def write_csv(file: Path) -> None:
-    """As ``nnictl experiment export --type csv``: a union of all keys, in no order."""
+    """Write the format of ``nnictl experiment export --type csv``: the union of all keys, unordered."""
     rows = [{"lambda": 0.1 * depth, **result(depth, score), "trialJobId": name} for name, depth, score in RESULTS]
     with file.open("w", newline="") as stream:
         writer = csv.DictWriter(stream, {key for row in rows for key in row})
@@ -57,7 +57,7 @@ def write_csv(file: Path) -> None:
 
 
 def write_summary(file: Path) -> None:
-    """As the web UI's summary of an experiment."""
+    """Write the format of the web UI's experiment summary."""
     trials: list[dict[str, Any]] = [
         {
             "trialJobId": name,
@@ -73,7 +73,7 @@ def write_summary(file: Path) -> None:
 
 
 def write_results(file: Path) -> None:
-    """The final results alone, as `run_trial` returns them."""
+    """Write only the final results, as `run_trial` returns them."""
     file.write_text(json.dumps([result(depth, score) for _, depth, score in RESULTS]))
 
 
@@ -162,7 +162,7 @@ def test_a_single_final_result_and_a_bare_number(tmp_path: Path) -> None:
 def test_other_files_hold_no_results(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
     assert not is_exported(tmp_path / name)
-    with pytest.raises(UserError, match="holds no results|cannot be read as results"):
+    with pytest.raises(UserError, match="is not a results file"):
         read_exported(tmp_path / name)
 
 
@@ -179,7 +179,7 @@ def test_a_missing_and_a_huge_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ("words", "message"),
     [
         (["none.json"], "there is no architecture file none.json"),
-        (["abcd1243"], "NNI knows no experiment 'abcd1243'"),
+        (["abcd1243"], "NNI has no experiment 'abcd1243'"),
         (["architecture.json", "--trial", "1"], "is neither an experiment nor a results file"),
         (["architecture.json", "--smallest"], "is neither an experiment nor a results file"),
         (["abcd1243", "--smallest", "--trial", "1"], "give one of them"),

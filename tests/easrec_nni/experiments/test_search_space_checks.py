@@ -1,4 +1,4 @@
-"""The rules of search spaces, and values that stand for all draws, compared with NNI's own tuners and expressions."""
+"""Search space validation and representative values, compared with NNI's own tuners and expressions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nni.common.hpo_utils import validate_search_space
 from nni.common.hpo_utils.validation import common_search_space_types
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.experiments.search_space_checks import TYPES, check_search_space, drawn_values
+from easrec_nni.experiments.search_space_checks import TYPES, check_search_space, representative_values
 
 RIGHT: dict[str, list[Any]] = {
     "choice": [1, 2.5, "a"],
@@ -70,26 +70,26 @@ def test_numbers_that_no_type_takes(kind: str, wrong: str) -> None:
         (entry("choise", [0.1]), 'NNI has no _type "choise"; it has choice, randint'),
         (entry("layer_choice", [0.1]), "NNI has no _type"),
         (entry(["choice"], [0.1]), r'NNI has no _type \["choice"\]'),
-        ({"_type": "choice"}, "_value must be a list, and is null"),
-        (entry("uniform", 0.5), r"_value must be a list, and is 0.5: write `\{_type: uniform"),
+        ({"_type": "choice"}, "_value must be a list, not null"),
+        (entry("uniform", 0.5), r"_value must be a list, not 0.5: write `\{_type: uniform"),
         (entry("choice", "abc"), "_value must be a list"),
         ({**entry("choice", [1]), "_values": [2]}, 'unknown key "_values"'),
         (entry("choice", []), "_value is empty"),
-        (entry("choice", [0.1, 0.2, 0.1]), "0.1 is there twice"),
-        (entry("choice", [1, 1.0]), "1.0 is there twice"),
-        (entry("choice", [[1], [1]]), r"\[1\] is there twice"),
-        (entry("choice", [math.nan]), "NaN is no finite number"),
-        (entry("choice", [math.inf]), "Infinity is no finite number"),
-        (entry("choice", [[math.inf]]), "is no finite number"),
+        (entry("choice", [0.1, 0.2, 0.1]), "0.1 is listed twice"),
+        (entry("choice", [1, 1.0]), "1.0 is listed twice"),
+        (entry("choice", [[1], [1]]), r"\[1\] is listed twice"),
+        (entry("choice", [math.nan]), "NaN is not a finite number"),
+        (entry("choice", [math.inf]), "Infinity is not a finite number"),
+        (entry("choice", [[math.inf]]), "is not a finite number"),
         (entry("choice", [NESTED[0], {"x": 1}]), "every value of a nested choice needs a _name"),
-        (entry("choice", [{"_name": "a"}, {"_name": "a"}]), 'the _name "a" is there twice'),
+        (entry("choice", [{"_name": "a"}, {"_name": "a"}]), 'the _name "a" is listed twice'),
         (entry("choice", [{"_name": "a", "x": [1]}]), r"lambda, a, x is \[1\], which has no _type"),
         (entry("choice", [{"_name": "a", "x": entry("uniform", [1, 0])}]), "lambda, a, x: low is 1 and high is 0"),
         (entry("uniform", [0.5, 0.1]), r"low is 0.5 and high is 0.1: write `_value: \[0.1, 0.5\]`"),
         (entry("uniform", [0.5, 0.5]), "use a choice of one"),
         (entry("quniform", [3, 1, 0.5]), r"write `_value: \[1, 3, 0.5\]`"),
         (entry("randint", [5, 1]), r"write `_value: \[1, 5\]`"),
-        (entry("randint", [1, 5.5]), "randint has whole numbers"),
+        (entry("randint", [1, 5.5]), "randint needs integers"),
         (entry("uniform", ["1e-3", 0.5]), "YAML reads it as text, write 0.001"),
         (entry("loguniform", [0, 1]), "takes the logarithm of low, which is 0 and must be above 0"),
         (entry("qloguniform", [-1, 1, 0.1]), "takes the logarithm of low"),
@@ -97,7 +97,7 @@ def test_numbers_that_no_type_takes(kind: str, wrong: str) -> None:
         (entry("qlognormal", [0, 1, -1]), "q, the step, is -1"),
         (entry("normal", [0, 0]), "the deviation of normal is 0"),
         (entry("lognormal", [0, -1]), "the deviation of lognormal is -1"),
-        (entry("lognormal", [500, 1]), "has the mean and deviation of the logarithm"),
+        (entry("lognormal", [500, 1]), "takes mean and deviation of the logarithm"),
     ],
 )
 def test_each_kind_of_mistake_is_named_with_what_to_write(given: Any, words: str) -> None:
@@ -109,21 +109,21 @@ def test_each_kind_of_mistake_is_named_with_what_to_write(given: Any, words: str
 
 @pytest.mark.parametrize("space", [None, [], "lambda", 3])
 def test_a_search_space_of_another_kind(space: Any) -> None:
-    with pytest.raises(UserError, match="searchSpace must hold names and entries"):
+    with pytest.raises(UserError, match="searchSpace must be a mapping of names to entries"):
         check_search_space(space)
 
 
 def test_names_that_yaml_takes_for_something_else() -> None:
-    with pytest.raises(UserError, match="the name true is not a text: put it in quotes"):
+    with pytest.raises(UserError, match="the name true is not a string: put it in quotes"):
         check_search_space({True: entry("choice", [1])})
 
 
 @pytest.mark.parametrize("kind", [kind for kind in RIGHT if kind != "choice"])
 def test_values_that_stand_for_all_lie_at_the_ends_of_what_nni_draws(kind: str) -> None:
-    """4,000 draws by NNI's own expressions; of normal distributions, which have no ends, 99.5 in 100 of them."""
+    """They bound 4,000 draws of NNI's own expressions (99.5 % of them for unbounded normal distributions)."""
     state = np.random.RandomState(0)
     draws = np.array([getattr(parameter_expressions, kind)(*RIGHT[kind], state) for _ in range(4000)], dtype=float)
-    values = drawn_values({"_type": kind, "_value": RIGHT[kind]})
+    values = representative_values({"_type": kind, "_value": RIGHT[kind]})
     assert values == sorted(values) and len(values) >= 3
     inside = np.mean((draws >= values[0] - 1e-9) & (draws <= values[-1] + 1e-9))
     if "normal" in kind:
@@ -143,11 +143,11 @@ def test_values_that_stand_for_all_lie_at_the_ends_of_what_nni_draws(kind: str) 
 
 
 def test_ranges_of_whole_ends_are_tried_between_them() -> None:
-    assert any(value != int(value) for value in drawn_values(entry("uniform", [1, 9])))
-    assert any(value != int(value) for value in drawn_values(entry("loguniform", [1, 9])))
-    assert all(value == int(value) for value in drawn_values(entry("quniform", [1, 9, 2])))
+    assert any(value != int(value) for value in representative_values(entry("uniform", [1, 9])))
+    assert any(value != int(value) for value in representative_values(entry("loguniform", [1, 9])))
+    assert all(value == int(value) for value in representative_values(entry("quniform", [1, 9, 2])))
 
 
 def test_all_values_of_a_choice_and_of_nested_ones_the_first_of_each_entry() -> None:
-    assert drawn_values(entry("choice", [3, "a", None])) == [3, "a", None]
-    assert drawn_values(entry("choice", NESTED)) == [{"_name": "a", "x": 0.0}, {"_name": "b"}]
+    assert representative_values(entry("choice", [3, "a", None])) == [3, "a", None]
+    assert representative_values(entry("choice", NESTED)) == [{"_name": "a", "x": 0.0}, {"_name": "b"}]

@@ -1,4 +1,4 @@
-"""Trials from rows that NNI wrote: of a resumed experiment, and of its REST API and its file alike."""
+"""Trials joined from NNI's rows: resumed experiments, REST API and SQLite file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from easrec_nni.experiments.experiment import Experiment
 from easrec_nni.experiments.sqlite_records import read_rows
-from easrec_nni.experiments.trial_rows import MetricRow, TrialRow, assemble
+from easrec_nni.experiments.trial_rows import MetricRow, TrialRow, join_trials
 
 
 def metric(trial: str, number: int, **result: Any) -> MetricRow:
@@ -17,11 +17,13 @@ def metric(trial: str, number: int, **result: Any) -> MetricRow:
 
 
 def test_records_of_a_resumed_experiment(tmp_path: Path) -> None:
-    """NNI counts parameters anew, and a trial on another machine reports an epoch twice."""
-    rows = [TrialRow(name, 0, "SUCCEEDED", own, "1", 1, 2) for name, own in (("a", {"x": 1}), ("b", {"x": 2}))]
+    """NNI restarts the parameter numbers, and a trial on another machine reports an epoch twice."""
+    rows = [
+        TrialRow(name, 0, "SUCCEEDED", parameters, "1", 1, 2) for name, parameters in (("a", {"x": 1}), ("b", {"x": 2}))
+    ]
     metrics = [metric("a", 1, epoch=0, phase="search"), metric("b", 1, epoch=0, phase="search")]
     metrics += [metric("b", 1, epoch=0, phase="search"), metric("b", 1, epoch=0, phase="retrain")]
-    first, second = assemble(Experiment("e", "", tmp_path, 0, False), rows, metrics)
+    first, second = join_trials(Experiment("e", "", tmp_path, 0, False), rows, metrics)
     assert (first.parameters, second.parameters) == ({"x": 1}, {"x": 2})
     assert [report["phase"] for report in second.intermediate] == ["search", "retrain"]
 
@@ -52,7 +54,7 @@ def test_the_api_and_the_file_give_the_same_trials(tmp_path: Path) -> None:
     rows, reports = read_rows(tmp_path / "nni.sqlite")
     assert rows == [TrialRow.from_job(job) for job in jobs]
     assert reports == [MetricRow.from_api(dict(zip(names, metric, strict=True))) for metric in metrics]
-    (trial,) = assemble(Experiment("e", "", tmp_path, 0, False), rows, reports)
+    (trial,) = join_trials(Experiment("e", "", tmp_path, 0, False), rows, reports)
     assert (trial.id, trial.number, trial.status, trial.parameters) == ("a", 3, "SUCCEEDED", {"lambda": 0.1})
     assert (trial.score, trial.started, trial.ended) == (0.5, 2.0, 5.0)
     assert trial.intermediate == ({"default": 0.25, "phase": "search", "epoch": 0},)

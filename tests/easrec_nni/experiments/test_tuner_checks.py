@@ -1,4 +1,4 @@
-"""Tuners and assessors that would minimise, die or send what trials do not know; the table against NNI's own code."""
+"""Refusal of tuners and assessors that minimise, die or send unknown keys; compared with NNI's code."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Make = Callable[..., ExperimentFile]
 
 @pytest.fixture
 def make(tmp_path: Path, tiny_dataset: Dataset) -> Make:
-    """Maker of an experiment that is in order, but for what the test changes."""
+    """Factory of a valid experiment with changes of the test."""
     space = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0]}
     (tmp_path / "settings.yml").write_text(yaml.safe_dump({"data": str(tiny_dataset.path), "space": space}))
 
@@ -49,14 +49,14 @@ def make(tmp_path: Path, tiny_dataset: Dataset) -> Make:
 
 
 def default_mode(class_name: str) -> Any:
-    """Default of ``optimize_mode`` in a class's source, which is read and not run: some need packages that we lack."""
+    """Default of ``optimize_mode`` in a class's source, without importing it: some need missing packages."""
     module, _, name = class_name.rpartition(".")
     path = Path(*module.split("."))
     base = Path(nni.__file__).parents[1]
     file = base / path.with_suffix(".py")
     files = [file] if file.is_file() else sorted((base / path).glob("*.py"))
-    for each in files:
-        for node in ast.walk(ast.parse(each.read_text(encoding="utf-8"))):
+    for entry in files:
+        for node in ast.walk(ast.parse(entry.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ClassDef) and node.name == name:
                 made = next(it for it in node.body if isinstance(it, ast.FunctionDef) and it.name == "__init__")
                 given = made.args.defaults
@@ -68,11 +68,11 @@ def default_mode(class_name: str) -> Any:
 
 
 def test_the_tuners_that_minimise_are_those_whose_code_does() -> None:
-    found = set()
+    minimising = set()
     for meta in config_manager.get_all_algo_meta():
         if default_mode(str(meta.class_name)) == "minimize":
-            found |= {each.lower() for each in (meta.name, meta.alias) if each}
-    assert found == MINIMISES_BY_DEFAULT
+            minimising |= {entry.lower() for entry in (meta.name, meta.alias) if entry}
+    assert minimising == MINIMISES_BY_DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_what_prefers_the_largest_passes(algorithms: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["GridSearch", "Random", "TPE", "Evolution"])
 def test_tuners_that_work_draw_the_first_trials(make: Make, name: str) -> None:
-    said = check_tuner(make(tuner={"name": name, "classArgs": MAXIMISE}, assessor={"name": "Medianstop"}))
-    assert said == f"{name}, with Medianstop: drew 2 trial(s) of this search space"
+    text = check_tuner(make(tuner={"name": name, "classArgs": MAXIMISE}, assessor={"name": "Medianstop"}))
+    assert text == f"{name}, with Medianstop: drew 2 trial(s) from this search space"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_tuners_that_work_draw_the_first_trials(make: Make, name: str) -> None:
     [
         (
             {"tuner": {"name": "TPE", "classArgs": {**MAXIMISE, "sed": 1}}},
-            "classArgs.sed is no argument of TPE; it has optimize_mode, seed, tpe_args",
+            "classArgs.sed is not an argument of TPE; it has optimize_mode, seed, tpe_args",
         ),
         (
             {"tuner": {"name": "TPE", "classArgs": {**MAXIMISE, "tpe_args": {"gama": 1}}}},
@@ -148,11 +148,14 @@ def test_tuners_that_work_draw_the_first_trials(make: Make, name: str) -> None:
         ({"tuner": {"name": "Anneal", "classArgs": MAXIMISE}}, "No module named 'hyperopt'; tuners that work here are"),
         ({"tuner": {"name": "Evolution", "classArgs": {"population_size": "x"}}}, "TypeError"),
         ({"tuner": {"name": "Evolution", "classArgs": {"population_size": 0}}}, "The population is empty"),
-        ({"tuner": {"name": "Medianstop"}}, "Medianstop is no tuner of NNI's"),
-        ({"assessor": {"name": "Random"}}, "Random is no assessor of NNI's"),
+        ({"tuner": {"name": "Medianstop"}}, "NNI has no tuner named Medianstop"),
+        ({"assessor": {"name": "Random"}}, "NNI has no assessor named Random"),
         ({"assessor": {"name": "Medianstop", "classArgs": {"start_step": "x"}}}, "'<' not supported"),
         ({"assessor": {"name": "Medianstop", "classArgs": {"start": 1}}}, "it has optimize_mode, start_step"),
-        ({"assessor": {"name": "Curvefitting", "classArgs": MAXIMISE}}, "classArgs.optimize_mode is no argument of"),
+        (
+            {"assessor": {"name": "Curvefitting", "classArgs": MAXIMISE}},
+            "classArgs.optimize_mode is not an argument of",
+        ),
         ({"tuner": {"name": "GP"}, "searchSpace": {"lambda": {"_type": "normal", "_value": [1, 0.1]}}}, "unsupported"),
         ({"tuner": {"name": "GP"}, "searchSpace": {"loss": {"_type": "choice", "_value": ["gbce"]}}}, "only numerical"),
         (
@@ -160,7 +163,7 @@ def test_tuners_that_work_draw_the_first_trials(make: Make, name: str) -> None:
             "loguniform",
         ),
         ({"tuner": {"name": "GridSearch"}, "searchSpace": {}}, "Search space is empty"),
-        ({"tuner": {"name": "Hyperband"}}, "Hyperband gives each trial a budget, which trials here do not know"),
+        ({"tuner": {"name": "Hyperband"}}, "Hyperband gives each trial a budget, which trials here do not support"),
         ({"tuner": {"name": "PBT"}}, "gives each trial a load_checkpoint_dir"),
     ],
 )
@@ -172,10 +175,10 @@ def test_tuners_and_assessors_that_would_die_are_refused(make: Make, changes: di
 
 def test_what_is_not_tried(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tuner_checks, "_rehearse", lambda document: None)
-    own = {"className": "my.Tuner", "codeDirectory": str(tmp_path)}
-    assert "a tuner of your own" in check_tuner(make(tuner=own))
+    custom = {"className": "my.Tuner", "codeDirectory": str(tmp_path)}
+    assert "a custom tuner" in check_tuner(make(tuner=custom))
     assert "drew no trial within 90 seconds" in check_tuner(make())
-    assert "the search space comes first" in check_tuner(make(searchSpace={"lambda": [1]}))
+    assert "the search space is invalid" in check_tuner(make(searchSpace={"lambda": [1]}))
     foreign = make(trialCommand="./mine.sh", tuner={"name": "TPE", "classArgs": {"optimize_mode": "minimize"}})
     assert check_tuner(foreign)  # what another program reports may be a loss
     annotated = make(searchSpace=None, useAnnotation=True)
@@ -214,8 +217,8 @@ def test_values_that_no_trial_could_run_with_are_refused_by_key(make: Make, spac
 def test_values_that_fit_beside_others_pass_and_combinations_that_fail_are_said(make: Make) -> None:
     together = {"space.hidden": choice(9), "space.heads": choice(3)}  # neither fits the settings' other one
     assert "combinations" not in check_settings_and_data(make(searchSpace=together))
-    said = check_settings_and_data(make(searchSpace={"space.hidden": choice(8, 12), "space.heads": choice(2, 3)}))
-    assert "1 of 4 combinations will fail, of which the first: " in said and "heads=3" in said
+    text = check_settings_and_data(make(searchSpace={"space.hidden": choice(8, 12), "space.heads": choice(2, 3)}))
+    assert "1 of 4 combinations will fail, the first with: " in text and "heads=3" in text
 
 
 def test_of_a_large_space_each_value_is_tried_by_itself(make: Make) -> None:
@@ -228,9 +231,9 @@ def test_of_a_large_space_each_value_is_tried_by_itself(make: Make) -> None:
 def test_batches_of_hyper_parameters_are_tried_as_they_are(make: Make) -> None:
     batch = make(tuner={"name": "Batch"}, searchSpace={"all": choice({"lambda": 0.1, "seed": 1}, {"lambda": 0.2})})
     assert "combinations" not in check_settings_and_data(batch)
-    assert check_tuner(batch) == "Batch: drew 2 trial(s) of this search space"
+    assert check_tuner(batch) == "Batch: drew 2 trial(s) from this search space"
     wrong = make(tuner={"name": "Batch"}, searchSpace={"all": choice({"lamda": 0.1})})
-    with pytest.raises(UserError, match="none of its combinations can run; of the first: .*'lamda'"):
+    with pytest.raises(UserError, match="none of its combinations can run; the first fails with: .*'lamda'"):
         check_settings_and_data(wrong)
 
 

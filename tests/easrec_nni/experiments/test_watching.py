@@ -1,4 +1,4 @@
-"""What watching notices that NNI does not say, with a manager that always answers `running`; logs as NNI wrote them."""
+"""Failures that watching detects although the manager reports `running`, with logs that NNI wrote."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.console import Console
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments import watching
 from easrec_nni.experiments.experiment import Experiment, Trial
-from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
+from easrec_nni.experiments.logs import last_log_line, manager_failure, tuner_failure
 from easrec_nni.experiments.manager import ExperimentStatus
 from easrec_nni.experiments.watching import trials_table, wait_for_first_trial, watch
 
@@ -109,13 +109,13 @@ def test_what_is_older_than_a_resumption_does_not_count(experiment: Experiment) 
 
 def test_what_ended_a_manager_is_its_last_error_and_no_sequel(experiment: Experiment) -> None:
     assert manager_failure(experiment.folder) == ""
-    assert last_words(experiment.folder) == "it has not written a log"
+    assert last_log_line(experiment.folder) == "it has not written a log"
     write(experiment, STARTED, MANAGER)
     assert manager_failure(experiment.folder) == (
         "Training srevice initialize failed: Failed to collect GPU info; leave trialGpuNumber, useActiveGpu and "
         "gpuIndices out where there is no GPU"
     )
-    assert last_words(experiment.folder) == "its log ends with: Initial search space: {}"
+    assert last_log_line(experiment.folder) == "its log ends with: Initial search space: {}"
     write(experiment, STARTED, STOPPED)
     assert manager_failure(experiment.folder) == ""  # errors of a manager that was told to end
 
@@ -125,11 +125,11 @@ Run = Callable[..., None]
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
-    """What the manager and the processes of the machine say; a second of waiting takes none."""
+    """Faked answers of manager and processes; waiting takes no time."""
     now = {"status": ExperimentStatus("RUNNING"), "trials": [], "lives": True, "time": 0.0}
     monkeypatch.setattr(watching, "experiment_status", lambda experiment: now["status"])
     monkeypatch.setattr(watching, "list_trials", lambda experiment: now["trials"])
-    monkeypatch.setattr(watching, "tuner_lives", lambda experiment_id: now["lives"])
+    monkeypatch.setattr(watching, "tuner_is_alive", lambda experiment_id: now["lives"])
     monkeypatch.setattr(watching.time, "monotonic", lambda: now["time"])
     monkeypatch.setattr(watching.time, "sleep", lambda seconds: now.update(time=now["time"] + seconds))
     return now
@@ -148,7 +148,7 @@ def test_a_tuner_that_died_is_said_at_once(experiment: Experiment, answers: dict
     with pytest.raises(UserError) as caught:
         look(experiment)
     assert caught.value.message == (
-        f"experiment abcd1234 does not go on: the tuner died: KeyError: '_type'; see {experiment.folder / 'log'}"
+        f"experiment abcd1234 cannot continue: the tuner died: KeyError: '_type'; see {experiment.folder / 'log'}"
     )
     assert answers["time"] == 0
 
@@ -156,7 +156,7 @@ def test_a_tuner_that_died_is_said_at_once(experiment: Experiment, answers: dict
 @both
 def test_a_minute_without_a_trial_is_said(experiment: Experiment, answers: dict[str, object], look: Run) -> None:
     write(experiment, STARTED, "")
-    with pytest.raises(UserError, match=r"there is no trial after 61 s: the tuner gives none, and its log ends"):
+    with pytest.raises(UserError, match=r"there is no trial after 61 s: the tuner draws none, and its log ends"):
         look(experiment)
     assert answers["time"] == 61
     write(experiment, STARTED, MANAGER)

@@ -72,7 +72,7 @@ def test_what_is_taken_for_an_experiment(exported: Path, tmp_path: Path, monkeyp
     assert is_experiment(exported) and is_experiment("hx3kq8ay")
     assert not is_experiment(tmp_path) and not is_experiment("../hx3kq8ay") and not is_experiment("studies/ml-100k")
     for words, message in (
-        (["hx3kq8ay"], "NNI knows no experiment 'hx3kq8ay'"),
+        (["hx3kq8ay"], "NNI has no experiment 'hx3kq8ay'"),
         (["studies/none"], "is not a study folder"),
         ([str(tmp_path)], "is not a study folder"),
     ):

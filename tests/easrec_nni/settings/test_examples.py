@@ -11,7 +11,7 @@ from nni.experiment.config import ExperimentConfig
 
 from easrec_nni.experiments.file import read_experiment
 from easrec_nni.experiments.launching import address_finding
-from easrec_nni.experiments.search_space_checks import drawn_values
+from easrec_nni.experiments.search_space_checks import representative_values
 from easrec_nni.settings.examples import copy_examples, examples_folder
 from easrec_nni.settings.trial import TrialSettings
 
@@ -116,7 +116,7 @@ def test_trials_have_settings_threads_and_values(elsewhere: Path, name: str) -> 
     assert "OMP_NUM_THREADS=4" in experiment.command_words  # a trial elsewhere cannot ask how many share the cores
     assert experiment.settings_file == elsewhere / "settings" / "ml100k.yml"
     settings = TrialSettings.read(experiment.settings_file)
-    values = drawn_values(experiment.search_space["lambda"])
+    values = representative_values(experiment.search_space["lambda"])
     assert len(values) == experiment.most_trials
     for value in values:
         assert settings.with_parameters({"lambda": value}).search.lambda_ == value

@@ -57,7 +57,7 @@ def trial_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         monkeypatch.setenv("NNI_TRIAL_JOB_ID", name)
         monkeypatch.setenv("NNI_OUTPUT_DIR", str(out))
         monkeypatch.setattr(nni_trial_io, "nni", manager)
-        monkeypatch.setattr(nni_trial_io, "_ask_manager", lambda api: [])
+        monkeypatch.setattr(nni_trial_io, "_query_manager", lambda api: [])
         nni_trial_io._reported_epochs.cache_clear()
         run(out)
         return manager, out

@@ -47,7 +47,7 @@ def within(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setenv("NNI_PLATFORM", "local")
         monkeypatch.setenv("NNI_TRIAL_JOB_ID", "t1")
         monkeypatch.setattr(nni_trial_io, "nni", manager)
-        monkeypatch.setattr(nni_trial_io, "_ask_manager", manager.ask)
+        monkeypatch.setattr(nni_trial_io, "_query_manager", manager.ask)
         nni_trial_io._reported_epochs.cache_clear()
         return manager
 
