@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.data.split import LeaveOneOut
+from easrec_nni.data.splits import LeaveOneOut
 
 __all__ = ["with_test_targets"]
 
@@ -55,8 +55,8 @@ def with_test_targets(
     result = np.array(stored)
     for start in range(0, len(stored), _USERS_PER_CHUNK):
         rows = slice(start, start + _USERS_PER_CHUNK)
-        users, targets = split.eval_users[rows], items[split.test_target_index[rows]]
-        begins, ends = offsets[users], split.valid_target_index[rows] + 1
+        users, targets = split.test.users[rows], items[split.test.places[rows]]
+        begins, ends = offsets[users], split.valid.places[rows] + 1
         lengths = ends - begins
         flat = np.repeat(np.arange(len(users)), lengths)
         places = np.arange(len(flat)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
@@ -72,10 +72,10 @@ def with_test_targets(
         step = np.where(weight > 0, weight / np.maximum(left + weight, 1), (left == 0) / (of_weightless + 1))
         missed = np.cumprod(1 - step, axis=1)
         place = np.where(met, stored.shape[1], (missed > chances[rows][:, None]).sum(axis=1))
-        for row in np.flatnonzero(place < stored.shape[1]):
-            at = place[row]
-            result[start + row, at + 1 :] = stored[start + row, at:-1]
-            result[start + row, at] = targets[row]
+        changed = np.flatnonzero(place < stored.shape[1])
+        at, columns = place[changed, None], np.arange(stored.shape[1])
+        moved = stored[start + changed[:, None], columns - (columns > at)]
+        result[start + changed] = np.where(columns == at, targets[changed, None], moved)
     return result
 
 

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
-from easrec_nni.evaluation.figures import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS, TEST_USERS
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
 from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
 
-__all__ = ["RANKS_FILE", "final_evaluation", "write_ranks"]
+__all__ = ["RANKS_FILE", "final_evaluation", "rank_arrays", "write_ranks"]
 
 RANKS_FILE = "ranks.npz"
 
@@ -41,27 +41,47 @@ def final_evaluation(
     -------
     tuple
         Figures of ``test``, ``valid`` and ``valid_selection_users`` (the users that select, with the standard error of
-        the selecting figure), ``negatives_version`` (of what these are ranked against), and ranks in the
-        order of ``dataset.split.eval_users``: of the test targets (``test_full``, …), and of the validation targets in
-        the ranking that selected (such as ``valid_full``).
+        the selecting figure), ``negatives_version`` (of what these are ranked against), and ranks in the order of the
+        split's rows: of the test targets (:func:`rank_arrays`), and of the validation targets in the ranking that
+        selected (such as ``valid_full``).
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
-    error = {f"{select_by}_standard_error": figure_standard_error(selection, select_by)}
+    users = dataset.split.valid.row_users
+    users = None if users is None else users[rows]
+    error = {f"{select_by}_standard_error": figure_standard_error(selection, select_by, users)}
     figures = {
         "test": test,
         "valid": valid,
-        "valid_selection_users": metrics_of(selection) | error,
+        "valid_selection_users": metrics_of(selection, users=users) | error,
         "negatives_version": NEGATIVES_VERSION,
     }
     chosen = protocol_of(select_by)
-    ranks = {f"test_{name}": values for name, values in test_ranks.items()}
-    return figures, ranks | {f"valid_{chosen}": valid_ranks[chosen]}
+    return figures, rank_arrays(test_ranks, dataset) | {f"valid_{chosen}": valid_ranks[chosen]}
+
+
+def rank_arrays(
+    ranks: dict[str, NDArray[np.int64]], dataset: Dataset, ending: str = ""
+) -> dict[str, NDArray[np.int64]]:
+    """Arrays of ``ranks.npz``: ranks of the test targets, and the user of each where users have several.
+
+    Parameters
+    ----------
+    ranks
+        By protocol, in the order of ``dataset.split.test``.
+    dataset
+        Whose targets.
+    ending
+        End of the ranks' names, after the protocol.
+    """
+    users = dataset.split.test.row_users
+    arrays = {f"test_{name}{ending}": values for name, values in ranks.items()}
+    return arrays if users is None else arrays | {TEST_USERS: users}
 
 
 def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:
     """Write ranks as one compressed file, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: array.astype(np.int64) for name, array in ranks.items()})

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.training_settings import SelectBy
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.data.split import split_validation_users
+from easrec_nni.data.splits.validation_users import split_validation_users
 
 __all__ = ["COMPARED", "MONITOR", "PARTITION_SEED", "SELECTED", "name_in", "protocol_of", "validation_rows"]
 
@@ -59,8 +60,11 @@ def name_in(report: Mapping[str, Any], prefix: str) -> str:
 
 
 def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Evaluated users in two disjoint parts: those whose validation targets train alpha and beta, and the rest.
+    """Rows of validation in two parts: of users whose targets train alpha and beta, and of the rest of the users.
 
     The rest alone decides the best epoch of a search, and what a tuner is told.
     """
-    return split_validation_users(len(dataset.split.eval_users), arch_share, PARTITION_SEED)
+    targets = dataset.split.valid
+    user = np.searchsorted(targets.users[targets.first_rows], targets.users)  # [R]: number among the evaluated users
+    arch, select = split_validation_users(targets.n_users, arch_share, PARTITION_SEED)
+    return np.flatnonzero(np.isin(user, arch)), np.flatnonzero(np.isin(user, select))

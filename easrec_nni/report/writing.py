@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.figures import Picture
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.composing import DATA_FILES, SectionContent, compose
 from easrec_nni.report.experiments import experiment_content, is_experiment
@@ -51,7 +51,7 @@ def write_report(sources: Sequence[str | Path], out: Path, title: str | None = N
     experiments = [source for source in dict.fromkeys(map(str, sources)) if is_experiment(source)]
     studies = {Path(source).resolve(): Path(source) for source in sources if not is_experiment(source)}
     sections = merge_studies([read_study(path) for path in studies.values()])
-    names = [section.dataset.name for section in sections] + [Path(source).stem for source in experiments]
+    names = [section.dataset.title for section in sections] + [Path(source).stem for source in experiments]
     keys = _keys(names)
     contents = [compose(section, key, key) for section, key in zip(sections, keys, strict=False)]
     contents += [
@@ -92,7 +92,7 @@ def _write_plots(contents: Sequence[SectionContent], folder: Path) -> None:
     pictures = [block for chapter in chapters for block in chapter.blocks if isinstance(block, Picture)]
     for drawn in pictures:
         write_text(folder / f"{drawn.name}.svg", drawn.svg)
-        with replacing(folder / f"{drawn.name}.png") as temporary:
+        with atomic_write(folder / f"{drawn.name}.png") as temporary:
             temporary.write_bytes(drawn.png)
     _remove_stale(folder, {drawn.name for drawn in pictures})
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Literal
 
 from pytorch_lightning import LightningModule, Trainer
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
-from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
-from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
+from easrec_nni.evaluation.final import RANKS_FILE, rank_arrays, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
@@ -50,7 +51,7 @@ class _RefitRecord(EpochRecord):
             write_history(self.history, self.folder / "history.csv")
             if self.out_of_patience:
                 save_weights(self.weights(), self.folder / "best.safetensors")
-        _logger.info("refit, epoch %d: loss %.4f, %.1f s", row["epoch"], row["train_loss"], row["seconds"])
+        _logger.info("epoch %d, not validated: loss %.4f, %.1f s", row["epoch"], row["train_loss"], row["seconds"])
         if self.on_epoch:
             self.on_epoch(row)
         if self.out_of_patience:
@@ -64,8 +65,9 @@ def fit_again(
     epochs: int,
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
+    through: Literal["valid", "test"] = "valid",
 ) -> list[dict[str, float]]:
-    """Train a network on training and validation interactions; rows of its epochs.
+    """Train a network on training and validation interactions, or on all; rows of its epochs.
 
     Parameters
     ----------
@@ -79,6 +81,8 @@ def fit_again(
         Epochs of training behind the validated run's best network.
     progress, on_epoch
         As of :func:`~easrec_nni.retraining.stage.retrain`.
+    through
+        Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
     """
     settings, chosen = context.settings, context.settings.retrain
     # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
@@ -88,11 +92,11 @@ def fit_again(
     size = MicroBatchSize(settings.micro_batch)
     module = SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss(), micro_batch=size)
     module.set_model(network)
-    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "refit: ")
+    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "without validation: ")
     callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_apart(settings.seed)
-    batches = context.refitting().training_batches(chosen.batch_size)
+    batches = context.trained_through(through).training_batches(chosen.batch_size)
     trainer.fit(module, batches, ckpt_path=folder.checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -123,12 +127,12 @@ def finish_refit(
     save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
     figures, ranks = evaluate_fully(network.eval(), context.dataset, "test", protocols=PROTOCOLS)
     test = {f"{name}{REFITTED}": value for name, value in figures.items()}
-    write_ranks({f"test_{name}{REFITTED}": values for name, values in ranks.items()}, folder.path / RANKS_FILE)
+    write_ranks(rank_arrays(ranks, context.dataset, REFITTED), folder.path / RANKS_FILE)
     known = {f"retrained_test_{name}": value for name, value in test.items()}
     architecture.model_copy(update={"metrics": {**architecture.metrics, **known}}).write(
         folder.path / "architecture.json"
     )
-    copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+    atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
     seconds = sum(row["seconds"] for row in history)
     metrics = RefitMetrics(test_refitted=test, refit=RefitTraining(epochs=len(history), seconds=seconds))
     write_json(folder.path / METRICS_FILE, metrics.as_json())

@@ -1,10 +1,10 @@
-"""The retraining stage: a compact network from an architecture, trained, evaluated and written (Section II-G)."""
+"""Retraining stage: train, evaluate and write the compact network of an architecture (Section II-G)."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,23 @@ from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
-from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
+from easrec_nni.retraining.metrics import (
+    METRICS_FILE,
+    WEIGHTS_FILE,
+    RunMetrics,
+    RunTraining,
+    metrics_without_figures,
+    read_metrics,
+    run_metrics,
+    validated_epochs,
+)
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
@@ -37,7 +47,7 @@ from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecNetwork
 
-__all__ = ["Retrained", "retrain", "retraining_worker"]
+__all__ = ["Retrained", "retrain", "retrain_on_all_data", "retraining_worker"]
 
 WORKER = "easrec_nni.retraining.worker"
 """Program of the other processes of a retraining."""
@@ -52,11 +62,11 @@ class Retrained:
     Attributes
     ----------
     network
-        In evaluation mode.
+        The network in evaluation mode.
     figures
         ``metrics.json`` as a typed document.
     folder
-        Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
+        Folder of ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv``.
     """
 
     network: EASRecNetwork
@@ -65,7 +75,7 @@ class Retrained:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The contents of ``metrics.json``."""
+        """Contents of ``metrics.json`` as a dictionary."""
         return self.figures.as_json()
 
 
@@ -80,7 +90,7 @@ def retrain(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> Retrained:
-    """Train the network of an architecture, stop early, evaluate on validation and test set.
+    """Train the network of an architecture with early stopping; evaluate it on validation and test targets.
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
     The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
@@ -92,17 +102,17 @@ def retrain(
     architecture
         An architecture or its file, which may be written by hand.
     data
-        A dataset, or what :func:`~easrec_nni.data.load_dataset` takes.
+        A dataset, or a name or path for :func:`~easrec_nni.data.load_dataset`.
     out
         Folder for the results.
     weights
-        Supernet to inherit from (Eq. 18), or None to start from fresh weights.
+        Supernet file to inherit from (Eq. 18), or None to start from fresh weights.
     settings
-        Retraining, mode, history, loss, share and seed; the space is the architecture's. A key that is not set
-        explicitly is as the architecture records it (its ``training``), else the default; a line in the log says what
-        was taken from where.
+        Settings of retraining, mode, history, loss, share and seed; the space is the architecture's. A key that is not
+        set explicitly is taken from the architecture's ``training`` section, else its default; a line in the log says
+        which came from where.
     progress, on_epoch, restart
-        As in :func:`~easrec_nni.searching.stage.search`.
+        Options of :func:`~easrec_nni.searching.stage.search`.
 
     Examples
     --------
@@ -138,13 +148,72 @@ def retrain(
     return Retrained(network, metrics, folder.path)
 
 
+def retrain_on_all_data(
+    architecture: Architecture | str | Path,
+    data: Dataset | str | Path,
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    validated: str | Path | None = None,
+    weights: str | Path | None = None,
+    settings: TrialSettings | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> Retrained:
+    """Train the network of an architecture on all interactions, targets of validation and test too, to serve it.
+
+    Nothing selects the epoch and nothing is left to test by: there are no figures, and evaluation refuses the network.
+
+    Parameters
+    ----------
+    architecture, weights, settings, progress, on_epoch, restart
+        As in :func:`retrain`.
+    data
+        A dataset of any split, or what :func:`~easrec_nni.data.load_dataset` takes.
+    out
+        Folder for ``weights.safetensors``, ``architecture.json``, ``metrics.json`` without figures, ``history.csv``.
+    epochs
+        Epochs to train; None: those behind the best network of the validated run.
+    validated
+        Folder of that run; None: the folder that the architecture's file is in.
+
+    Raises
+    ------
+    UserError
+        There is no validated run and no number of epochs, or the run began with other weights.
+    """
+    file = None if isinstance(architecture, Architecture) else Path(architecture)
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.read(architecture)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
+    run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
+    run.check_served()
+    if epochs is None:
+        epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
+    network, folder = run.network(), run.served_folder(out, epochs, restart)
+    origin = "the architecture" if file is None else str(file)
+    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
+    if (folder.path / METRICS_FILE).is_file():
+        _logger.info("%s is complete: taken as it is", folder.path)
+        network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
+        return Retrained(network, read_metrics(folder.path), folder.path)
+    metrics = run.train_to_serve(network, folder, epochs, progress, on_epoch)
+    return Retrained(network.eval(), metrics, folder.path)
+
+
 def retraining_worker(job: Job) -> None:
-    """Train in another process beside :func:`retrain`; writes nothing."""
+    """Data-parallel worker of :func:`retrain`; writes nothing."""
     assert job["architecture"] is not None
     architecture = Architecture.model_validate_json(job["architecture"])
     settings = TrialSettings.parse(job["settings"], "job")
     context = TrialContext(settings, load_dataset(job["data"]), architecture.space)
     run = _Retraining(context, architecture, job["weights"])
+    if "all_data_epochs" in job:
+        epochs = job["all_data_epochs"]
+        fit_again(run.network(), context, run.served_folder(job["out"], epochs), epochs, False, through="test")
+        return
     if "refit_epochs" in job:
         refit, epochs = Path(job["out"]), job["refit_epochs"]
         fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
@@ -154,21 +223,29 @@ def retraining_worker(job: Job) -> None:
 
 @dataclass(frozen=True)
 class _Retraining:
-    """One retraining: its context, its architecture, and the supernet that it inherits from, if any."""
+    """A retraining: context, architecture, and the supernet file to inherit from, if any."""
 
     context: TrialContext
     architecture: Architecture
     weights: str | Path | None
 
     def check(self) -> None:
-        """Refuse what cannot be trained, or would be reported wrongly."""
+        """Refuse settings that cannot be trained, or whose figures would be wrong."""
         self.context.dataset.check_trainable()
         check_dataset(self.architecture, self.context.dataset)
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
+    def check_served(self) -> None:
+        """Refuse what cannot be trained on all interactions."""
+        dataset = self.context.dataset
+        split = dataset.split.trained_through("test")
+        check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
+        check_dataset(self.architecture, dataset)
+        check_mode(self.context.settings.mode, self.architecture.space)
+
     def network(self) -> EASRecNetwork:
-        """The network as its training begins, the same in all processes."""
+        """Network before the training, the same in all processes."""
         seed_everything(self.context.settings.seed)
         network = load_network(self.architecture, self.weights)
         set_features(network, self.context.dataset)
@@ -176,16 +253,22 @@ class _Retraining:
 
     def folder(self, out: str | Path, restart: bool = False) -> RunFolder:
         """Folder of the run; one that was begun when half of the users selected goes on so."""
+        return RunFolder.open(out, self._identity(), restart, later=["selection"])
+
+    def served_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:
+        """Folder of a training on all interactions."""
+        return RunFolder.open(out, {**self._identity(), "all_data_epochs": epochs}, restart)
+
+    def _identity(self) -> dict[str, Any]:
         share = self.context.settings.search.arch_share
-        identity = {
+        return {
             **self.context.identity("retrain"),
             "choices": self.architecture.choices.model_dump(mode="json"),
             "inherited": file_digest(Path(self.weights)) if self.weights is not None else None,
-            # The key came later than runs by the default share.
+            # Runs of earlier versions have no such key; they used the default share.
             **({"arch_share": share} if share != SearchSettings().arch_share else {}),
             "selection": SELECTION,
         }
-        return RunFolder.open(out, identity, restart, later=["selection"])
 
     def fit(
         self,
@@ -195,25 +278,25 @@ class _Retraining:
         on_epoch: Callable[[dict[str, float]], None] | None,
     ) -> tuple[EpochRecord, MicroBatchSize]:
         """Train until the epochs or the patience end."""
-        settings, chosen = self.context.settings, self.context.settings.retrain
+        settings, options = self.context.settings, self.context.settings.retrain
         record = EpochRecord(
-            folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+            folder.state, settings.select_by, options.patience, weights=network.state_dict, on_epoch=on_epoch
         )
         size = MicroBatchSize(settings.micro_batch)
         every_user = "selection" in folder.identity
         module = SequenceModule(
             self.context.dataset,
-            chosen.learning_rate,
+            options.learning_rate,
             loss=self.context.loss(),
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
             select_by=settings.select_by,
         )
         module.set_model(network)
-        averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
-        guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
+        averaged = [AveragedWeights(network, options.averaging)] if options.averaging else []
+        guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate})
         trainer = make_trainer(
-            chosen.epochs,
+            options.epochs,
             [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
@@ -222,7 +305,7 @@ class _Retraining:
         seed_apart(settings.seed)
         trainer.fit(
             module,
-            self.context.training_batches(chosen.batch_size),
+            self.context.training_batches(options.batch_size),
             self.context.selection_batches(every_user),
             ckpt_path=folder.checkpoint,
             weights_only=True,
@@ -270,8 +353,7 @@ class _Retraining:
         with side_by_side(self.context.settings.devices, job, WORKER):
             history = fit_again(network, self.context, again, epochs, progress)
         recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
-        identity = self.architecture.dataset or DatasetReference.of(self.context.dataset)
-        described = self.architecture.model_copy(update={"training": recorded, "dataset": identity})
+        described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
         refitted = finish_refit(network, described, self.context, again, history)
         metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
         write_json(folder.path / METRICS_FILE, metrics.as_json())
@@ -281,28 +363,56 @@ class _Retraining:
         """Folder of the refit inside the run's."""
         return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
 
+    def train_to_serve(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        epochs: int,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train on all interactions and write the results, without figures."""
+        job: Job = {**self.context.job(folder.path, self.architecture, self.weights), "all_data_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test")
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        served = self.context.trained_through("test")
+        training = RunTraining.of_all_data(history, inherited=self.weights is not None)
+        metrics = metrics_without_figures(served, self.architecture, training)
+        known = {name: value for name, value in self.architecture.metrics.items() if not name.startswith("retrained_")}
+        architecture = self.architecture.model_copy(update={"metrics": known})
+        replace(self, context=served, architecture=architecture).commit(network, metrics, {}, folder)
+        return metrics
+
     def commit(
         self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
-        """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
+        """Write the results of a run, ``metrics.json`` last: its presence marks the run as complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
-        write_ranks(ranks, folder.path / RANKS_FILE)
+        if ranks:
+            write_ranks(ranks, folder.path / RANKS_FILE)
         parts = {"valid": metrics.valid, "test": metrics.test}
         figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
         self.architecture.model_copy(
             update={
-                "dataset": self.architecture.dataset or DatasetReference.of(self.context.dataset),
+                "dataset": self._trained_dataset(),
                 "training": self._recorded(),
                 "metrics": {**self.architecture.metrics, **figures},
                 "cost": metrics.cost,
             }
         ).write(folder.path / "architecture.json")
-        copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+        atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
+
+    def _trained_dataset(self) -> DatasetReference:
+        """Dataset that the architecture was found on, or that its weights were trained on by another split."""
+        known = self.architecture.dataset
+        trained = DatasetReference.of(self.context.dataset)
+        return known if known is not None and known.split == trained.split else trained
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
-        training, before = recorded_training(self.context.settings), self.architecture.training
-        if before is None or before.arch_share is None:
+        training, searched = recorded_training(self.context.settings), self.architecture.training
+        if searched is None or searched.arch_share is None:
             return training
-        return training.model_copy(update={"arch_share": before.arch_share})
+        return training.model_copy(update={"arch_share": searched.arch_share})

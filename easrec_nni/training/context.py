@@ -107,7 +107,7 @@ class TrialContext:
         every_user
             Whether those that train alpha and beta select too, as in a retraining.
         """
-        rows = np.arange(len(self.dataset.split.eval_users)) if every_user else self.selection_rows
+        rows = np.arange(len(self.dataset.split.valid)) if every_user else self.selection_rows
         if len(rows) >= count():  # else all take all of them: every process must have some
             rows = rows[rank() :: count()]
         size = evaluation_batch_size(self.dataset.n_items)
@@ -115,12 +115,12 @@ class TrialContext:
 
     @property
     def architecture_rows(self) -> NDArray[Any]:
-        """Evaluated users whose validation targets train alpha and beta."""
+        """Rows of the validation targets that train alpha and beta."""
         return validation_rows(self.dataset, self.settings.search.arch_share)[0]
 
     @property
     def selection_rows(self) -> NDArray[Any]:
-        """Evaluated users whose validation targets train no alpha or beta."""
+        """Rows of the validation targets of users who train no alpha or beta."""
         return validation_rows(self.dataset, self.settings.search.arch_share)[1]
 
     def loss(self) -> ItemLoss:
@@ -159,9 +159,9 @@ class TrialContext:
         later = {"batch_by": "sequences", "select_by": MONITOR}
         return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
 
-    def refitting(self) -> TrialContext:
-        """The same trial, with the validation interactions in the training part."""
-        return replace(self, dataset=self.dataset.with_validation_in_training())
+    def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:
+        """The same trial, with further parts to train on: see :meth:`~easrec_nni.data.Dataset.trained_through`."""
+        return replace(self, dataset=self.dataset.trained_through(through))
 
     def job(self, out: Path, architecture: Architecture | None = None, weights: str | Path | None = None) -> Job:
         """Arguments of a stage's worker processes."""

@@ -40,7 +40,7 @@ class SequenceModule(LightningModule):
     micro_batch
         How many positions are in memory at a time; the rule by default.
     compared
-        Rows of the evaluated users by which trials are compared, if others are validated too: their figure is a
+        Rows of the validation targets by which trials are compared, if others are validated too: their figure is a
         column of its own.
     select_by
         Figure that selects the epoch.
@@ -99,11 +99,18 @@ class SequenceModule(LightningModule):
         assert self._ranker is not None
         parts = gathered((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
         ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-        self.metrics = metrics_of(ranks)
+        rows = np.concatenate([rows for _, rows in parts])
+        self.metrics = metrics_of(ranks, users=self._users_of(rows))
         if self.compared is not None:
-            chosen = np.isin(np.concatenate([rows for _, rows in parts]), self.compared)
-            theirs = metrics_of({name: values[chosen] for name, values in ranks.items()})
-            self.metrics[f"{COMPARED}{self.select_by}"] = theirs[self.select_by]
+            chosen = np.isin(rows, self.compared)
+            theirs = {name: values[chosen] for name, values in ranks.items()}
+            figures = metrics_of(theirs, users=self._users_of(rows[chosen]))
+            self.metrics[f"{COMPARED}{self.select_by}"] = figures[self.select_by]
+
+    def _users_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Users of validation targets, where some have several."""
+        users = self.dataset.split.valid.row_users
+        return None if users is None else users[rows]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""

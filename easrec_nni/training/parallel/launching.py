@@ -39,6 +39,7 @@ class Job(TypedDict):
     architecture: str | None
     weights: str | None
     refit_epochs: NotRequired[int]
+    all_data_epochs: NotRequired[int]
 
 
 @contextmanager

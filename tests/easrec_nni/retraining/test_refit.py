@@ -22,7 +22,7 @@ from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.trainer import seed_everything
 from easrec_nni.trial.run import run_trial
-from search_spaces import Choice, EASRecSpace
+from search_spaces import Choice, EASRecNetwork
 
 SPACE = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 1, "dropout": 0, "gate_layers": 0}
 CHOICE = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
@@ -50,11 +50,11 @@ def test_what_a_refit_trains_on(tiny_dataset: Dataset) -> None:
     for user in range(tiny_dataset.n_users):
         items = tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist()
         wanted += items[1:-1] if len(items) >= 3 else items[1:]
-    batches = TrainingBatches(tiny_dataset.with_validation_in_training(), 8, BATCH, "causal", 0)
+    batches = TrainingBatches(tiny_dataset.trained_through("valid"), 8, BATCH, "causal", 0)
     found = [item for batch in batches for item in batch.targets.flatten().tolist() if item]
     assert sorted(found) == sorted(wanted)
     before = sum(int((batch.targets != 0).sum()) for batch in TrainingBatches(tiny_dataset, 8, BATCH, "causal", 0))
-    assert len(found) - before == len(tiny_dataset.split.eval_users)
+    assert len(found) - before == len(tiny_dataset.split.test.users)
 
 
 def test_a_refit_is_a_plain_loop_of_as_many_epochs(tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_a_refit_is_a_plain_loop_of_as_many_epochs(tiny_dataset: Dataset, tmp_pa
     epochs = done.metrics["training"]["best_epoch"] + 1
     assert done.metrics["refit"]["epochs"] == epochs > 0
     seed_everything(3)
-    network = EASRecSpace(architecture_for(tiny_dataset).space.compact(CHOICE))
+    network = EASRecNetwork(architecture_for(tiny_dataset).space.compact(CHOICE))
     adam = torch.optim.Adam(network.parameters(), lr=RATE)
-    batches = TrainingBatches(tiny_dataset.with_validation_in_training(), 8, BATCH, "causal", 3)
+    batches = TrainingBatches(tiny_dataset.trained_through("valid"), 8, BATCH, "causal", 3)
     for epoch in range(epochs):
         batches.set_epoch(epoch)
         for batch in batches:

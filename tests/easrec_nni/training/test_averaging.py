@@ -85,7 +85,7 @@ def test_every_epoch_judges_the_average_and_trains_on(ordered: Dataset, tmp_path
 def test_a_refit_keeps_the_average_too(ordered: Dataset, tmp_path: Path) -> None:
     settings = settings_for(ordered, refit=True)
     done = retrain(architecture_for(ordered), ordered, tmp_path, settings=settings)
-    averages = plain_loop(ordered, ordered.with_validation_in_training())
+    averages = plain_loop(ordered, ordered.trained_through("valid"))
     wanted = averages[done.metrics["refit"]["epochs"] - 1].state_dict()
     found = load_network(architecture_for(ordered), tmp_path / "refitted" / "weights.safetensors").state_dict()
     for name, weight in wanted.items():
