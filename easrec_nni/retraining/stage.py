@@ -333,7 +333,7 @@ class _Retraining:
         )
         if training.kept != "trained":
             _logger.info(
-                "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+                "no epoch raised %s above %.4f: the network from %s weights is kept unchanged",
                 self.context.settings.select_by,
                 record.best_score,
                 training.weights,
