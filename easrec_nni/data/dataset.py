@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
-from easrec_nni.data.negatives import PARTS, training_items, used_negatives
+from easrec_nni.data.negatives import training_items, used_negatives
 from easrec_nni.data.splits import Interactions, Split, make_split
 from easrec_nni.data.splits.checks import check_targets, check_trainable
 
@@ -106,12 +106,12 @@ class Dataset:
         split = make_split(info.method, Interactions(self.items, self.offsets, self.times), info.resolved)
         if self.evaluated_users is not None:
             split = split.of_users(self.evaluated_users)
-        for part in PARTS:
-            found, counted = len(split.part(part)), info.rows(part)
-            if found != counted:
+        for part, counted in info.parts.items():
+            found = len(split.part(part))
+            if found != counted.targets:
                 raise UserError(
                     f"the dataset in {self.path} is damaged ({found} {part} targets by the split {info.method} instead "
-                    f"of {counted}): prepare it again with --force"
+                    f"of {counted.targets}): prepare it again with --force"
                 )
         return split
 
