@@ -1,9 +1,9 @@
-"""What can be built: attention, gates, blocks, and the search space that they make up.
+"""Search space of EASRec: attention, gates, blocks, networks and the supernet.
 
-To add a form of attention: a file in ``attention/`` and its name in ``ATTENTIONS`` and ``ATTENTION_NAMES``. To add
-another choice: a field of ``SpaceConfig``, its use in ``block.py`` or ``embedding.py``, and its slice in
-``sliced_state``; the test that freezes every architecture of a small space then tells whether the slices are right.
-Nothing here imports ``easrec_nni`` or ``strategies``.
+A new form of attention is a file in ``attention/`` and a name in ``ATTENTIONS`` and ``ATTENTION_NAMES``. Another choice
+is a field of ``SpaceConfig``, its use in ``block.py`` or ``embedding.py``, and its slice in ``sliced_state``; the test
+that freezes every architecture of a small space checks the slices. Nothing here imports ``easrec_nni`` or
+``strategies``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from search_spaces.network import EASRecNetwork
     from search_spaces.space import EASRecSpace
 
-# NNI looks through torch's classes when it is imported and warns of each one that is younger than itself.
+# When imported, NNI inspects torch's classes and warns about each one that is newer than NNI.
 warnings.filterwarnings("ignore", category=RuntimeWarning, message=".*is found to be not a nn.Module.*")
 
 __all__ = ["Choice", "EASRecNetwork", "EASRecSpace", "SpaceConfig", "candidate_label", "parse_candidate_label"]
@@ -28,7 +28,7 @@ _HOMES = {"EASRecNetwork": "search_spaces.network", "EASRecSpace": "search_space
 
 
 def __getattr__(name: str) -> object:
-    """Import a network when it is asked for: it needs torch, a space NNI too, and a configuration neither."""
+    """Import networks lazily: they need torch, spaces also NNI, and configurations neither."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

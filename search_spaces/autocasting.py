@@ -1,4 +1,4 @@
-"""Mixed precision for products that torch does not know as such."""
+"""Mixed precision for custom autograd functions."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["as_autocast"]
 
 
 def as_autocast(*tensors: Tensor) -> list[Tensor]:
-    """Tensors in the type that torch's own matrix products would take them in: under autocast the lower one.
+    """Cast tensors as autocast does for torch's matrix products.
 
-    A function of our own must ask for it: inside, some products are cast and others, those in place, are not.
+    Custom functions must do so themselves, as autocast casts some of the products inside but not those in place.
 
     Examples
     --------
     >>> with torch.autocast("cpu", dtype=torch.bfloat16):
-    ...     [each.dtype for each in as_autocast(torch.ones(1), torch.ones(1))]
+    ...     [tensor.dtype for tensor in as_autocast(torch.ones(1), torch.ones(1))]
     [torch.bfloat16, torch.bfloat16]
     """
-    kind = tensors[0].device.type
-    if not torch.is_autocast_enabled(kind):
+    device = tensors[0].device.type
+    if not torch.is_autocast_enabled(device):
         return list(tensors)
-    dtype = torch.get_autocast_dtype(kind)
+    dtype = torch.get_autocast_dtype(device)
     return [tensor.to(dtype) for tensor in tensors]

@@ -1,4 +1,4 @@
-"""The transformer block of Eq. 9, computed at any width up to its own."""
+"""Transformer block of Eq. 9, which can run at any width up to its own."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ __all__ = ["Block", "SharedParts"]
 
 
 class SharedParts(NamedTuple):
-    """What a block computes once for several hidden widths, see :meth:`Block.shared_parts`.
+    """Values that all hidden widths of a block share; see :meth:`Block.shared_parts`.
 
     Attributes
     ----------
     attention_dropout, output_dropout
-        ``[B, M, w]`` dropout behind W_O and behind the second dense layer, of the widest; None where there is none.
+        ``[B, M, w]`` dropout masks after W_O and after the second dense layer, at the largest width; None without
+        dropout.
     projections
-        Queries, keys and values of each width, ``[B, heads, N, d_h]``, where they have been made; where the last
-        position alone is asked for, keys and values.
+        Queries, keys and values ``[B, heads, N, d_h]`` by width, if computed; only keys and values if only the last
+        position is needed.
     """
 
     attention_dropout: Tensor | None
@@ -37,24 +38,23 @@ class SharedParts(NamedTuple):
     projections: Mapping[int, Sequence[Tensor]]
 
 
-def _added(total: Tensor, states: Tensor, mask: Tensor | None) -> Tensor:
-    """A residual connection, of states that dropout's mask is multiplied with; in one pass."""
+def _add_residual(total: Tensor, states: Tensor, mask: Tensor | None) -> Tensor:
+    """Residual connection with dropout, fused into one pass: total + states * mask."""
     return total + states if mask is None else torch.addcmul(total, states, mask[..., : states.shape[-1]])
 
 
 class Block(nn.Module):
-    """Post-norm block: attention, add & LayerNorm, gated feed-forward network, add & LayerNorm (Eq. 9).
+    """Post-norm transformer block with attention and gated feed-forward network (Eq. 9).
 
-    A block can be run on the first dimensions of its weights, which is how the shared supernet's candidates are made
-    and how a candidate of the same width as the block is: nothing is computed for pruned dimensions, and LayerNorm
-    runs over kept ones. A head keeps its first dimensions, so that heads stay what they are.
+    A block can run on the first dimensions of its weights, as the shared supernet's candidates do: pruned dimensions
+    cost nothing, and LayerNorm runs over the kept ones. Every head keeps its own first dimensions.
 
     Parameters
     ----------
     config
-        Heads, attention, gates and dropout.
+        Configuration of heads, attention, gates and dropout.
     layer
-        Number of the layer, from 1: decides whether the block has gates (Eq. 8).
+        Number of the layer, from 1, which decides whether the block has gates (Eq. 8).
     hidden, inner
         Widths of the block.
     """
@@ -90,11 +90,11 @@ class Block(nn.Module):
         Parameters
         ----------
         states
-            ``[B, N, >= hidden]`` output of the layer before, of which the first dimensions are read; None in layer 1.
+            ``[B, N, >= hidden]`` output of the previous layer, of which the first dimensions are read; None in layer 1.
         batch
-            What the embedding layer made of the input.
+            Embedded batch.
         factor
-            A number that the output is multiplied with.
+            Scalar to multiply the output with.
 
         Returns
         -------
@@ -113,18 +113,20 @@ class Block(nn.Module):
         factors: Sequence[Tensor] | None = None,
         shared: SharedParts | None = None,
     ) -> list[Tensor]:
-        """Outputs at one hidden and several inner widths; attention and the first dense layer are computed once.
+        """Run the block at one hidden and several inner widths.
+
+        Attention and the first dense layer are computed once.
 
         Parameters
         ----------
         states, batch, hidden
-            As in :meth:`forward`. M below is N, or 1 if the batch asks for the last position only.
+            See :meth:`forward`. M below is N, or 1 if the batch asks for the last position only.
         inners
             Inner widths, in any order.
         factors
-            A number for each inner width, with which its output is multiplied.
+            Scalar for each inner width, to multiply its output with.
         shared
-            What several hidden widths have in common.
+            Values shared with other hidden widths; computed if None.
 
         Returns
         -------
@@ -139,11 +141,11 @@ class Block(nn.Module):
             residual = batch.newest(source)  # [B, 1, hidden]
             gate_input = batch.newest(gate_input) if self.hidden_gate is not None else gate_input
         mixed = self._attend(residual, source, batch.mask, hidden, shared.projections.get(hidden))  # [B, M, hidden]
-        attended = self._norm(self.attention_norm, _added(residual, mixed, shared.attention_dropout), hidden)
+        attended = self._norm(self.attention_norm, _add_residual(residual, mixed, shared.attention_dropout), hidden)
         widths = sorted(set(inners))
         expanded, contract = self._gated_feed_forward(attended, gate_input, hidden, widths[-1])
         contracted = self._running_contraction(attended, expanded, contract, widths, shared.output_dropout)
-        # c * LayerNorm(x) = norm(x) * (c * weight) + c * bias: d products where the output would cost B N d.
+        # c * LayerNorm(x) = norm(x) * (c * weight) + c * bias: d products instead of B M d.
         return [
             self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
             for place, width in enumerate(inners)
@@ -152,12 +154,9 @@ class Block(nn.Module):
     def _gated_feed_forward(
         self, attended: Tensor, gate_input: Tensor, hidden: int, inner: int
     ) -> tuple[Tensor, Tensor]:
-        """Activations ``[B, M, inner]`` of the first dense layer, and the weight ``[h, D]`` of the second.
-
-        A gate multiplies its input by gamma * g. As (gamma * g * x) W = (g * x) (gamma * W), gamma goes into the weight
-        behind the gate: a few thousand products instead of one for every position.
-        """
+        """First dense layer with gates: ``[B, M, inner]``, and the second one's weight ``[h, D]``."""
         expand, contract, feed = self.expand.weight, self.contract.weight, attended  # [D, h], [h, D], [B, M, hidden]
+        # (gamma * g * x) W = (g * x) (gamma * W): gamma scales the weights once instead of every position.
         if self.hidden_gate is not None:
             feed = attended * self.hidden_gate(gate_input, hidden, scaled=False)
             expand = self.hidden_gate.scale * expand
@@ -170,41 +169,38 @@ class Block(nn.Module):
     def _running_contraction(
         self, attended: Tensor, expanded: Tensor, contract: Tensor, widths: Sequence[int], dropout: Tensor | None
     ) -> dict[int, Tensor]:
-        """Second dense layer and residual ``[B, M, hidden]`` at each of the ascending inner widths.
-
-        A width begins like the next: x[:96] W[:96] = x[:64] W[:64] + x[64:96] W[64:96], so that all widths together are
-        running sums that cost what the widest costs alone.
-        """
+        """Second dense layer and residual, ``[B, M, hidden]``, at each of the ascending inner widths."""
         hidden, running = attended.shape[-1], attended
         contracted: dict[int, Tensor] = {}
         parts = segments(widths)
         pieces = expanded.split([end - begin for begin, end in parts], dim=-1)  # [B, M, end - begin]
+        # x[:96] W[:96] = x[:64] W[:64] + x[64:96] W[64:96]: running sums give all widths at the cost of the widest.
         for (begin, end), piece in zip(parts, pieces, strict=True):
             bias = None if begin else self.contract.bias[:hidden]
-            running = _added(running, F.linear(piece, contract[:hidden, begin:end], bias), dropout)
+            running = _add_residual(running, F.linear(piece, contract[:hidden, begin:end], bias), dropout)
             contracted[end] = running
         return contracted
 
     def shared_parts(self, states: Tensor | None, batch: Batch, widths: Sequence[int]) -> SharedParts:
-        """What hidden widths have in common: draws of dropout, and behind layer 1 queries, keys and values.
+        """Dropout masks, and after layer 1 projections, that several hidden widths share.
 
-        Layer 1 reads embeddings that are normalised over each width by itself.
+        Layer 1 reads embeddings that are normalised separately for each width, so that it cannot share projections.
         """
         positions = batch.embedding[:, :1] if batch.last_only else batch.embedding
         first, second = (dropout_mask(positions[..., : max(widths)], self.dropout, self.training) for _ in range(2))
         projections: dict[int, Sequence[Tensor]] = {}
         if states is not None and len(widths) > 1 and not is_traced():
             ascending = sorted(widths)
-            begin = self.hidden if batch.last_only else 0  # queries are made of the newest position alone
+            begin = self.hidden if batch.last_only else 0  # queries come from the newest position only
             weight, bias = self.qkv.weight[begin:], self.qkv.bias[begin:]
             nested = nested_projections(states, weight, bias, self.heads, ascending)
-            projections = {width: each.unbind() for width, each in zip(ascending, nested, strict=True)}
+            projections = {width: parts.unbind() for width, parts in zip(ascending, nested, strict=True)}
         return SharedParts(first, second, projections)
 
     def _attend(
         self, residual: Tensor, source: Tensor, mask: Tensor, hidden: int, projections: Sequence[Tensor] | None
     ) -> Tensor:
-        """Multi-head attention and W_O; queries come from ``residual``: all positions, or the newest."""
+        """Multi-head attention and W_O, ``[B, M, hidden]``; queries come from ``residual``."""
         if residual is source:
             query, key, value = projections or self._split(F.linear(source, *self._qkv_slice(hidden)), 3)
         else:
@@ -217,17 +213,20 @@ class Block(nn.Module):
         return F.linear(joined, self._out_slice(hidden), self.out.bias[:hidden])
 
     def _split(self, projected: Tensor, parts: int) -> list[Tensor]:
-        """``[B, M, parts * hidden]`` to ``parts`` tensors of ``[B, heads, M, d_h]``."""
+        """Split ``[B, M, parts * hidden]`` into ``parts`` tensors ``[B, heads, M, d_h]``."""
         batch, length, width = projected.shape
-        shaped = projected.view(batch, length, parts, self.heads, width // parts // self.heads)
+        shaped = projected.view(
+            batch, length, parts, self.heads, width // parts // self.heads
+        )  # [B, M, parts, heads, d_h]
         return list(shaped.permute(2, 0, 3, 1, 4).unbind(0))
 
     def _qkv_slice(self, hidden: int) -> tuple[Tensor, Tensor]:
         if hidden == self.hidden:
             return self.qkv.weight, self.qkv.bias
-        kept = hidden // self.heads
-        weight = self.qkv.weight.view(3, self.heads, -1, self.hidden)[:, :, :kept, :hidden].reshape(3 * hidden, hidden)
-        return weight, self.qkv.bias.view(3, self.heads, -1)[:, :, :kept].reshape(3 * hidden)
+        width = hidden // self.heads  # kept dimensions of each head
+        weight = self.qkv.weight.view(3, self.heads, -1, self.hidden)[:, :, :width, :hidden]
+        bias = self.qkv.bias.view(3, self.heads, -1)[:, :, :width]
+        return weight.reshape(3 * hidden, hidden), bias.reshape(3 * hidden)
 
     def _out_slice(self, hidden: int) -> Tensor:
         if hidden == self.hidden:
@@ -242,7 +241,7 @@ class Block(nn.Module):
         return F.layer_norm(states, (width,), weight, bias, norm.eps)
 
     def sliced_state(self, hidden: int, inner: int) -> dict[str, Tensor]:
-        """Weights of the compact block that is left when the first dimensions are kept."""
+        """Weights of the compact block that keeps the first dimensions."""
         qkv_weight, qkv_bias = self._qkv_slice(hidden)
         state = {
             "qkv.weight": qkv_weight,
@@ -254,7 +253,7 @@ class Block(nn.Module):
             "contract.weight": self.contract.weight[:hidden, :inner],
             "contract.bias": self.contract.bias[:hidden],
         }
-        if isinstance(self.attention, nn.Module):  # a form with weights: they do not depend on the width
+        if isinstance(self.attention, nn.Module):  # its weights do not depend on the width
             state |= {f"attention.{name}": weight for name, weight in self.attention.state_dict(keep_vars=True).items()}
         for name, norm in (("attention_norm", self.attention_norm), ("output_norm", self.output_norm)):
             state |= {f"{name}.weight": norm.weight[:hidden], f"{name}.bias": norm.bias[:hidden]}

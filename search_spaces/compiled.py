@@ -1,4 +1,4 @@
-"""Scoring as machine code that torch.compile makes: operations that only pass numbers through memory are fused."""
+"""Scoring compiled with ``torch.compile``, which fuses memory-bound operations."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from torch import Tensor
 
 __all__ = ["CompiledScoring"]
 
-# Causal linear attention is compiled once for every number of chunks. Beyond this torch goes on without its compiler.
-FORMS = 64
+# Causal linear attention is compiled once per number of chunks; beyond this limit torch falls back to eager mode.
+RECOMPILE_LIMIT = 64
 
 
 class CompiledScoring:
-    """A function of sequences, compiled when it is first called and again for lengths of another kind.
+    """Function of sequences, compiled on first use and again for other kinds of lengths.
 
     Parameters
     ----------
     run
-        Maps ``[b, n]`` to ``[b, d]``.
+        Function from ``[b, n]`` to ``[b, d]``.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor]) -> None:
         self.run, self.compiled = run, torch.compile(run, dynamic=True)
 
     def __call__(self, ids: Tensor) -> Tensor:
-        """As the function, which itself runs single sequences: they would be compiled once more, to gain nothing."""
+        """Run the compiled function; single sequences run eagerly, as compiling them gains nothing."""
         if len(ids) == 1:
             return self.run(ids)
-        with torch._dynamo.config.patch(recompile_limit=FORMS):
+        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):
             return self.compiled(ids)

@@ -1,4 +1,4 @@
-"""What a search space contains: sizes, candidates and the fixed choices around them."""
+"""Configuration of a search space: sizes, candidates and fixed choices."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 __all__ = ["ATTENTION_NAMES", "BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
 ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
-"""Keys of :data:`search_spaces.attention.ATTENTIONS`; here, so that a file can be checked without importing torch."""
+"""Keys of :data:`search_spaces.attention.ATTENTIONS`, for checking files without importing torch."""
 
 BIDIRECTIONAL_ONLY = frozenset({"linformer"})
-"""Forms in which every position has a part in all others."""
+"""Forms without a causal variant, as every position contributes to all others."""
 
 
 def _percent(ratio: float) -> str:
-    """``0.25`` as ``"25"``, ``0.125`` as ``"12p5"``: NNI's labels may not contain a dot."""
+    """Percentage without a dot, which NNI's labels may not contain: ``0.125`` is ``"12p5"``."""
     return f"{100 * ratio:g}".replace(".", "p")
 
 
 def candidate_label(hidden_pruning: float, inner_pruning: float) -> str:
-    """Label of a candidate transformer, as the web UI and the JSON files show it.
+    """Label of a candidate transformer, as shown in the web UI and in JSON files.
 
     Examples
     --------
@@ -50,35 +50,35 @@ def parse_candidate_label(label: str) -> tuple[float, float]:
 
 
 class Choice(BaseModel):
-    """One architecture of a space: how much is pruned away and how many layers are stacked (Eq. 18)."""
+    """One architecture of a space: pruning ratios and number of layers (Eq. 18)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    hidden_pruning: float = Field(ge=0, lt=1, description="share of the hidden dimensions d that is cut away")
-    inner_pruning: float = Field(ge=0, lt=1, description="share of the inner dimensions D that is cut away")
+    hidden_pruning: float = Field(ge=0, lt=1, description="pruned share of the hidden dimensions d")
+    inner_pruning: float = Field(ge=0, lt=1, description="pruned share of the inner dimensions D")
     depth: int = Field(ge=1, description="number of transformer layers")
 
     @property
     def label(self) -> str:
-        """Label of the candidate that is stacked."""
+        """Label of the candidate."""
         return candidate_label(self.hidden_pruning, self.inner_pruning)
 
 
 class SpaceConfig(BaseModel):
-    """Sizes and candidates of a search space; defaults are MovieLens-1M's of Table II.
+    """Sizes and candidates of a search space; defaults are Table II's for MovieLens-1M.
 
-    A configuration with one candidate and one depth is a plain network: see :meth:`compact`.
+    A configuration with one candidate and one depth is a fixed network; see :meth:`compact`.
 
     Raises
     ------
     pydantic.ValidationError
-        A ``ValueError``; for unknown keys, widths that the heads do not divide, or empty choices.
+        A ``ValueError`` for unknown keys, widths that the heads do not divide, or empty choices.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
-    max_length: int = Field(200, ge=1, description="N, interactions that the network looks back on")
+    n_items: int = Field(ge=1, description="items of the catalogue, without padding")
+    max_length: int = Field(200, ge=1, description="N, number of newest interactions that the network uses")
     hidden: int = Field(128, ge=1, description="d, hidden width of the largest candidate")
     inner: int = Field(256, ge=1, description="D, inner width of the largest candidate")
     heads: int = Field(4, ge=1, description="attention heads of every candidate")
@@ -87,35 +87,35 @@ class SpaceConfig(BaseModel):
     hidden_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of d")
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
-    direction: Literal["causal", "bidirectional"] = Field("causal", description="what a position may look at")
+    direction: Literal["causal", "bidirectional"] = Field("causal", description="positions that attention may see")
     key_norm: Literal["row", "column"] = Field(
         "row", description="LinRec: keys normalised per position (its published code) or per feature (Eq. 5 as printed)"
     )
-    linformer_rank: int = Field(32, ge=1, description="linformer: mixtures of positions that a query sees, k")
+    linformer_rank: int = Field(32, ge=1, description="linformer: number of position mixtures, k")
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
     gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")
     gate_scale: float = Field(2.0, gt=0, description="gamma of Eq. 7")
     dropout: float = Field(0.2, ge=0, lt=1)
     positions: Literal["from_end", "from_start", "none"] = Field(
-        "from_end", description="position embeddings counted from the newest interaction, the oldest, or left out"
+        "from_end", description="position embeddings counted from the newest or the oldest interaction, or none"
     )
     embedding_norm: bool = Field(True, description="LayerNorm over the kept dimensions of the embedding")
     supernet: Literal["independent", "shared"] = Field(
-        "independent", description="candidates with weights of their own (the paper), or slices of one largest block"
+        "independent", description="candidates with separate weights (the paper), or slices of the largest block"
     )
     objective: Literal["next", "masked"] = Field(
-        "next", description="what a position is trained to tell: the item after it, or the item that is masked there"
+        "next", description="training target of a position: the next item, or the item masked there"
     )
     head: Literal["state", "core"] = Field(
-        "state", description="what items are scored with: the newest state, or CORE's weighted sum of the history"
+        "state", description="session vector: the newest state, or CORE's weighted sum of the history"
     )
-    core_temperature: float = Field(0.07, gt=0, description="core: cosines are divided by it, tau")
+    core_temperature: float = Field(0.07, gt=0, description="core: tau, divisor of the cosines")
     features: Literal["none", "fused", "stream"] = Field(
-        "none", description="item features: none, fused with the items (SASRecF), or a stream of their own (FDSA)"
+        "none", description="item features: none, fused with items (SASRecF), or a separate stream (FDSA)"
     )
-    feature_names: tuple[str, ...] = Field((), description="the dataset's item features that are used")
-    feature_sizes: tuple[int, ...] = Field((), description="of each feature, the number of values, padding not counted")
-    feature_values: tuple[int, ...] = Field((), description="of each feature, the most values that an item has")
+    feature_names: tuple[str, ...] = Field((), description="item features of the dataset to use")
+    feature_sizes: tuple[int, ...] = Field((), description="number of values of each feature, without padding")
+    feature_values: tuple[int, ...] = Field((), description="maximum values per item of each feature")
 
     @field_validator("hidden_pruning", "inner_pruning")
     @classmethod
@@ -138,29 +138,31 @@ class SpaceConfig(BaseModel):
         for ratio in self.inner_pruning:
             kept = (1 - ratio) * self.inner
             if abs(kept - round(kept)) > 1e-6 or round(kept) < 1:
-                raise ValueError(f"inner_pruning={ratio} keeps {kept:g} of inner={self.inner} dimensions: not whole")
+                raise ValueError(
+                    f"inner_pruning={ratio} keeps {kept:g} of inner={self.inner} dimensions: not a whole number"
+                )
         return self
 
     @model_validator(mode="after")
     def _check_direction(self) -> SpaceConfig:
         if self.direction == "causal" and self.attention in BIDIRECTIONAL_ONLY:
             raise ValueError(
-                f"attention={self.attention!r} mixes all positions before it looks at them, so that it has no causal "
-                "form: set direction='bidirectional', or choose another attention"
+                f"attention={self.attention!r} mixes all positions and has no causal form: "
+                "set direction='bidirectional', or choose another attention"
             )
         if self.direction == "causal" and self.objective == "masked":
-            raise ValueError("objective='masked' looks at both sides of a masked item: set direction='bidirectional'")
+            raise ValueError("objective='masked' needs both sides of a masked item: set direction='bidirectional'")
         return self
 
     @model_validator(mode="after")
     def _check_objective(self) -> SpaceConfig:
         if self.objective == "masked" and self.head == "core":
             raise ValueError(
-                "head='core' adds up the history's own items, among which a mask is none: set objective='next'"
+                "head='core' sums the items of the history, and a mask is not an item: set objective='next'"
             )
         for name, value in (("objective", self.objective), ("head", self.head)):
             if value in ("masked", "core") and self.features != "none":
-                raise ValueError(f"{name}={value!r} knows no item features: set features='none'")
+                raise ValueError(f"{name}={value!r} does not support item features: set features='none'")
         return self
 
     @model_validator(mode="after")
@@ -186,7 +188,7 @@ class SpaceConfig(BaseModel):
 
     @property
     def candidates(self) -> tuple[tuple[float, float], ...]:
-        """All pairs (hidden_pruning, inner_pruning), largest candidate first; m of the paper is their number."""
+        """The m pairs (hidden_pruning, inner_pruning), largest candidate first."""
         return tuple((hidden, inner) for hidden in self.hidden_pruning for inner in self.inner_pruning)
 
     @property
@@ -196,26 +198,26 @@ class SpaceConfig(BaseModel):
 
     @property
     def window(self) -> int:
-        """Positions that the network computes at most: N, and one for the mask where items are masked."""
+        """Maximum number of positions: N, plus one for the mask if items are masked."""
         return self.max_length + (self.objective == "masked")
 
     @property
     def mask_token(self) -> int:
-        """Item number that stands for a masked item: the one after the last; never scored."""
+        """Item number of the mask, one after the last item; never scored."""
         return self.n_items + 1
 
     @property
     def is_fixed(self) -> bool:
-        """Whether nothing is left to choose."""
+        """Whether the space has only one architecture."""
         return len(self.candidates) == 1 and len(self.depths) == 1
 
     @property
     def largest(self) -> Choice:
-        """The unpruned architecture with all layers."""
+        """Unpruned architecture with all layers."""
         return Choice(hidden_pruning=self.hidden_pruning[0], inner_pruning=self.inner_pruning[0], depth=self.layers)
 
     def architectures(self) -> list[Choice]:
-        """Every architecture of the space, largest candidate first, depths ascending."""
+        """List every architecture of the space: largest candidate first, depths ascending."""
         return [
             Choice(hidden_pruning=hidden, inner_pruning=inner, depth=depth)
             for hidden, inner in self.candidates
@@ -223,11 +225,11 @@ class SpaceConfig(BaseModel):
         ]
 
     def hidden_width(self, hidden_pruning: float) -> int:
-        """Hidden dimensions that are kept, (1 - gamma_i) d."""
+        """Number of kept hidden dimensions, (1 - gamma_i) d."""
         return round((1 - hidden_pruning) * self.hidden)
 
     def inner_width(self, inner_pruning: float) -> int:
-        """Inner dimensions that are kept, (1 - gamma'_i) D."""
+        """Number of kept inner dimensions, (1 - gamma'_i) D."""
         return round((1 - inner_pruning) * self.inner)
 
     def choice(self, architecture: Choice | dict[str, Any]) -> Choice:
@@ -236,19 +238,19 @@ class SpaceConfig(BaseModel):
         Parameters
         ----------
         architecture
-            A :class:`Choice`, the same as a dictionary of numbers, or NNI's sample ``{"pruning": label, "depth": n}``.
+            :class:`Choice`, dictionary of its fields, or NNI's sample ``{"pruning": label, "depth": n}``.
 
         Raises
         ------
         ValueError
-            Names the value that is not among the space's choices, and the choices.
+            A value is not in the space; the message lists the options.
         """
         if isinstance(architecture, dict):
             if "pruning" in architecture:
                 label = str(architecture["pruning"])
-                # By name first: a label has six digits of a ratio such as 1/3.
-                named = {candidate_label(*candidate): candidate for candidate in self.candidates}
-                hidden, inner = named[label] if label in named else parse_candidate_label(label)
+                # Look up the label first: it only has six digits of ratios such as 1/3.
+                candidates = {candidate_label(*candidate): candidate for candidate in self.candidates}
+                hidden, inner = candidates[label] if label in candidates else parse_candidate_label(label)
                 rest = {name: value for name, value in architecture.items() if name != "pruning"}
                 architecture = {"hidden_pruning": hidden, "inner_pruning": inner} | rest
             architecture = Choice.model_validate(architecture)
@@ -263,7 +265,7 @@ class SpaceConfig(BaseModel):
         return architecture
 
     def compact(self, architecture: Choice | dict[str, Any]) -> SpaceConfig:
-        """Configuration of the network that one architecture stands for: a fixed point of the space."""
+        """Configuration of the fixed network of one architecture."""
         choice = self.choice(architecture)
         return self.model_copy(
             update={

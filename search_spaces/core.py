@@ -1,4 +1,4 @@
-"""CORE's head: a session is a weighted sum of its own items, compared with all items by their directions."""
+"""CORE's head: sessions are weighted sums of their items, scored by cosine similarity."""
 
 from __future__ import annotations
 
@@ -12,39 +12,38 @@ from search_spaces.exponent import SMALLEST_SUM, clipped_exp
 
 __all__ = ["CoreHead"]
 
-# A vector shorter than this has no direction: the sum over no items, or an item that dropout has emptied.
+# Shorter vectors have no direction: sums over no items, or items zeroed by dropout.
 SMALLEST_NORM = 1e-6
 
 
 class CoreHead(nn.Module):
-    r"""Representation-consistent encoder and robust distance of CORE (Hou et al., SIGIR 2022, CORE-trm).
+    r"""Encoder and distance of CORE (Hou et al., SIGIR 2022, CORE-trm).
 
     .. math:: r = \sum_s \alpha_s x_s, \quad \alpha = softmax(w^T Y), \quad
         z_i = \frac{r^T e_i}{\tau \, \|r\| \|e_i\|}
 
-    with the items' embeddings x without positions and what the transformer makes of the session, Y. While training,
-    elements of x and, drawn by themselves, of e are dropped.
+    with item embeddings x without positions and the transformer's output Y. In training, dropout is applied to x and,
+    independently, to e.
 
-    With a causal direction the state at position t is a session that ends there: the softmax runs over the positions
-    up to t, so that all positions can be trained at once. It is a running sum of exponentials; see
-    :func:`~search_spaces.exponent.clipped_exp` for what keeps it within float32. A bidirectional network has one
-    session for the whole sequence, the same at every position.
+    In causal networks position t is a session that ends there: the softmax runs over positions up to t, so that all
+    positions are trained at once. It is computed as a running sum of exponentials, width_mask within float32 by
+    :func:`~search_spaces.exponent.clipped_exp`. A bidirectional network has one session for the whole sequence.
 
-    A pruned candidate's vectors are cut to its width before their directions are taken, so that the compact network
-    gives what the supernet does.
+    Vectors of a pruned candidate are masked to its width before they are normalised, so that the compact network equals
+    the supernet.
 
-    Differs from RecBole 1.2.1: w has no bias, which a softmax would not notice; both dropouts are the network's own.
+    Differs from RecBole 1.2.1: w has no bias, to which a softmax is invariant; both dropouts use the network's rate.
 
     Parameters
     ----------
     config
-        ``core_temperature`` (tau), ``direction``, ``dropout`` and the width.
-    kept
-        Mask of the hidden dimensions that the chosen candidate keeps, where there is a choice: a
-        :class:`~search_spaces.candidates.KeptDimensions`.
+        Configuration with ``core_temperature`` (tau), ``direction``, ``dropout`` and ``hidden``.
+    width_mask
+        Mask of the hidden dimensions that the selected candidate keeps
+        (:class:`~search_spaces.candidates.WidthMasks`); None without a choice.
     """
 
-    def __init__(self, config: SpaceConfig, kept: nn.Module | None = None) -> None:
+    def __init__(self, config: SpaceConfig, width_mask: nn.Module | None = None) -> None:
         super().__init__()
         self.temperature, self.causal, self.dropout = (
             config.core_temperature,
@@ -52,44 +51,44 @@ class CoreHead(nn.Module):
             config.dropout,
         )
         self.energy = nn.Linear(config.hidden, 1, bias=False)
-        self.kept = kept
+        self.width_mask = width_mask
 
     def forward(self, states: Tensor, batch: Batch, newest_only: bool) -> Tensor:
-        """Directions of sessions.
+        """Unit vectors of sessions.
 
         Parameters
         ----------
         states
             ``[B, N, d]``, Y at every position.
         batch
-            Whose items are added up.
+            Batch with the items to sum.
         newest_only
-            Whether the session up to the newest interaction is enough.
+            Whether to compute only the session up to the newest interaction.
 
         Returns
         -------
         Tensor
-            ``[B, N, d]``, or ``[B, 1, d]``; of length one, or zero where there is no interaction.
+            ``[B, N, d]`` or ``[B, 1, d]``, of length one; zero without interactions.
         """
         assert batch.items is not None
         weights = clipped_exp(self.energy(states)) * batch.mask[..., None].to(states.dtype)  # [B, N, 1]
         session = weights * batch.items  # [B, N, d]
         if self.causal and not newest_only:
-            session, total = session.cumsum(dim=1), weights.cumsum(dim=1)
+            session, total = session.cumsum(dim=1), weights.cumsum(dim=1)  # [B, N, d], [B, N, 1]
         else:
             session, total = session.sum(dim=1, keepdim=True), weights.sum(dim=1, keepdim=True)
         directions = self._directions(session / total.clamp_min(SMALLEST_SUM))
         return directions if newest_only else directions.expand_as(states)
 
     def vectors(self, table: Tensor) -> Tensor:
-        """Directions of items ``[n, d]``, divided by the temperature; while training, with a new draw of dropout."""
+        """Unit vectors of items ``[n, d]`` divided by the temperature, with dropout in training."""
         return self._directions(dropout(table, self.dropout, self.training)) / self.temperature
 
     def _directions(self, vectors: Tensor) -> Tensor:
-        if self.kept is not None:
-            vectors = vectors * self.kept(vectors)
+        if self.width_mask is not None:
+            vectors = vectors * self.width_mask(vectors)
         return F.normalize(vectors, dim=-1, eps=SMALLEST_NORM)
 
     def sliced_state(self, width: int) -> dict[str, Tensor]:
-        """Weights when only the first ``width`` dimensions are kept."""
+        """Weights of the head that keeps the first ``width`` dimensions."""
         return {"energy.weight": self.energy.weight[:, :width]}

@@ -1,4 +1,4 @@
-"""Items and positions to vectors (Eq. 3, 4), and what a layer may look up while a batch passes through."""
+"""Embedding layer of items and positions (Eq. 3, 4), and the batch that it makes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ __all__ = ["Batch", "SequenceEmbedding"]
 
 
 class SequenceEmbedding(nn.Module):
-    """Item plus position embeddings; padding is found anywhere and never enters a result.
+    """Item and position embeddings; padding may be anywhere and never affects results.
 
-    Only the newest ``window`` of them are looked at: ``max_length`` interactions, and a mask where items are masked,
-    which has an embedding of its own, the last. The LayerNorm (not in Eq. 4, but without it the
-    post-norm blocks see vectors of norm 0.02) runs over the kept dimensions, so that a narrow candidate sees what
-    the compact network will see.
+    Only the newest ``window`` positions count: ``max_length`` interactions and, with masked items, the mask, whose
+    embedding is the last row. The LayerNorm (not in Eq. 4, but without it post-norm blocks see vectors of norm 0.02)
+    runs over the kept dimensions, so that a narrow candidate sees the same input as its compact network.
     """
 
     def __init__(self, config: SpaceConfig) -> None:
@@ -33,8 +32,8 @@ class SequenceEmbedding(nn.Module):
         self.norm = nn.LayerNorm(config.hidden) if config.embedding_norm else None
         self.features = make_features(config)
 
-    def begin(self, ids: Tensor) -> Batch:
-        """Look a batch up.
+    def embed(self, ids: Tensor) -> Batch:
+        """Embed a batch of sequences.
 
         Parameters
         ----------
@@ -42,26 +41,28 @@ class SequenceEmbedding(nn.Module):
             ``[B, N]`` item numbers, 0 = padding, N of any size.
         """
         real = ids != 0
-        after = real.long().flip(1).cumsum(1).flip(1)  # interactions from here to the end, this one included
+        after = real.long().flip(1).cumsum(1).flip(1)  # [B, N] interactions from here to the end, including this one
         mask = real & (after <= self.config.window)
         items = self.items(ids)  # [B, N, d]
         if self.config.head == "core":
-            items = dropout(items, self.config.dropout, self.training)  # one draw for the encoder and for the sum
+            items = dropout(items, self.config.dropout, self.training)  # one mask for the encoder and the sum
         embedding = items
-        kept = items if self.config.head == "core" else None  # what nobody reads must not be held in memory
+        core_items = items if self.config.head == "core" else None  # not held in memory for other heads
         if isinstance(self.features, FusedFeatures):
             embedding = self.features(embedding, ids)
         features = self.features(ids) if isinstance(self.features, StreamFeatures) else None  # [B, N, d]
         if self.positions is not None:
+            # [B, N], from 0: distance to the newest interaction, or number since the oldest visible one
             index = after - 1 if self.config.positions == "from_end" else mask.long().cumsum(1) - 1
             positions = self.positions(index.clamp(0, self.config.window - 1))
             embedding = embedding + positions
             features = features + positions if features is not None else None
+        # Index of the last true entry: positions 1, 2, ... where the mask is true, of which the largest is the last.
         last = (mask.long() * torch.arange(1, ids.shape[1] + 1, device=ids.device)).argmax(dim=1)
-        return Batch(self, embedding, mask, last, items=kept, features=features)
+        return Batch(self, embedding, mask, last, items=core_items, features=features)
 
     def normalised(self, embedding: Tensor, width: int) -> Tensor:
-        """First ``width`` dimensions of an embedding, normalised over themselves."""
+        """LayerNorm and dropout over the first ``width`` dimensions of an embedding."""
         embedding = embedding[..., :width]
         if self.norm is not None:
             embedding = F.layer_norm(
@@ -70,28 +71,28 @@ class SequenceEmbedding(nn.Module):
         return dropout(embedding, self.config.dropout, self.training)
 
     def sliced_state(self, width: int) -> dict[str, Tensor]:
-        """Weights when only the first ``width`` columns are kept and stored; a space to cut from has no features."""
+        """Weights with only the first ``width`` columns; a space with a choice has no features."""
         return {name: weight[..., :width] for name, weight in self.state_dict(keep_vars=True).items()}
 
 
 @dataclass
 class Batch:
-    """A batch on its way through the layers.
+    """Embedded batch that passes through the layers.
 
     Attributes
     ----------
     embedding
-        ``[B, N, d]``, items plus positions before normalisation.
+        ``[B, N, d]``, items plus positions, before normalisation.
     mask
-        ``[B, N]``, true where an interaction is.
+        ``[B, N]``, true at interactions.
     last
-        ``[B]``, index of each sequence's newest interaction (0 where there is none).
+        ``[B]``, index of each sequence's newest interaction (0 without any).
     last_only
-        Whether the layer that runs needs to compute the newest position only.
+        Whether the current layer only needs to compute the newest position.
     items
         ``[B, N, d]``, items without positions, for CORE's head.
     features
-        ``[B, N, d]``, features plus positions before normalisation, if they are a stream of their own.
+        ``[B, N, d]``, features plus positions, before normalisation, if features are a separate stream.
     """
 
     source: SequenceEmbedding
@@ -104,17 +105,17 @@ class Batch:
     _by_width: dict[int, Tensor] = field(default_factory=dict)
 
     def input(self, width: int) -> Tensor:
-        """T^(0) for a candidate of hidden width ``width``, ``[B, N, width]``; one dropout draw for all who ask."""
+        """T^(0) for a hidden width, ``[B, N, width]``, cached so that all share one dropout mask."""
         if width not in self._by_width:
             self._by_width[width] = self.source.normalised(self.embedding, width)
         return self._by_width[width]
 
     def of_features(self) -> Batch:
-        """The same sequences with their feature stream as the embedding."""
+        """Batch of the same sequences with the feature stream as the embedding."""
         assert self.features is not None
         return replace(self, embedding=self.features, features=None, _by_width={})
 
     def newest(self, states: Tensor) -> Tensor:
-        """Pick each sequence's newest position: ``[B, N, w]`` to ``[B, 1, w]``."""
+        """Select each sequence's newest position: ``[B, N, w]`` to ``[B, 1, w]``."""
         index = self.last[:, None, None].expand(-1, 1, states.shape[-1])
         return states.gather(1, index)

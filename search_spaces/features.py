@@ -1,4 +1,4 @@
-"""Features of items: which values each item has, their embeddings, and how they meet the items'."""
+"""Item features: values of each item, their embeddings, and their fusion with items."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ __all__ = ["Feature", "FusedFeatures", "ItemFeatures", "StreamFeatures", "make_f
 
 
 class Feature(nn.Module):
-    """One feature: which values each item has, and an embedding for each value.
+    """One feature: the values of each item, and an embedding for each value.
 
-    As in RecBole 1.2.1 (``FeatureSeqEmbLayer``, mean pooling), an item with several values has the mean of their
-    embeddings, zeros where it has none. Where no item has more than one value, row 0 is learned and stands for "none".
+    As in RecBole 1.2.1 (``FeatureSeqEmbLayer``, mean pooling), several values of an item are averaged, and no values
+    give zeros. If all items have at max_values one value, row 0 is learned and means "none".
 
     Parameters
     ----------
     n_items
-        Items of the catalogue, padding not counted.
+        Number of items in the catalogue, without padding.
     size
-        Number of values, padding not counted.
-    most
-        Largest number of values that an item has.
+        Number of values, without padding.
+    max_values
+        Maximum number of values per item.
     width
-        Of the embeddings.
+        Width of the embeddings.
     """
 
     table: Tensor
 
-    def __init__(self, n_items: int, size: int, most: int, width: int) -> None:
+    def __init__(self, n_items: int, size: int, max_values: int, width: int) -> None:
         super().__init__()
-        self.register_buffer("table", torch.zeros(n_items + 1, most, dtype=torch.int64))
-        self.values = nn.Embedding(size + 1, width, padding_idx=0 if most > 1 else None)
+        self.register_buffer("table", torch.zeros(n_items + 1, max_values, dtype=torch.int64))
+        self.values = nn.Embedding(size + 1, width, padding_idx=0 if max_values > 1 else None)
 
     def check(self, table: Tensor) -> None:
-        """Refuse a table that is not of this feature.
+        """Check that a table fits this feature.
 
         Raises
         ------
         ValueError
-            It has another shape, values that have no embedding, or values of padding.
+            The table has another shape, values without an embedding, or values for padding.
         """
         largest = self.values.num_embeddings - 1
         if table.shape != self.table.shape:
@@ -56,45 +56,47 @@ class Feature(nn.Module):
             raise ValueError("row 0 of the table stands for padding, which has no values")
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Item numbers ``[B, N]`` to ``[B, N, width]``."""
-        values = self.table[ids]  # [B, N, most]
+        """Mean embedding of each item's values: ``[B, N]`` to ``[B, N, width]``."""
+        values = self.table[ids]  # [B, N, max_values]
         if self.values.padding_idx is None:
             single: Tensor = self.values(values[..., 0])
             return single
-        bags = values.flatten(0, 1)  # [B * N, most]
+        bags = values.flatten(0, 1)  # [B * N, max_values]
         mean = F.embedding_bag(bags, self.values.weight, mode="mean", padding_idx=self.values.padding_idx)
         return mean.view(*ids.shape, -1)
 
 
 class ItemFeatures(nn.Module):
-    """All features of a configuration; what is done with them is the subclasses' matter.
+    """Features of a configuration; base of the ways to use them.
 
-    The tables are buffers: they travel with the weights, so that a saved network needs no dataset.
+    The tables are buffers, saved with the weights, so that a saved network needs no dataset.
 
     Parameters
     ----------
     config
-        ``feature_sizes``, ``feature_values`` and ``hidden``.
+        Configuration with ``feature_sizes``, ``feature_values`` and ``hidden``.
     """
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
         sizes = zip(config.feature_sizes, config.feature_values, strict=True)
-        self.fields = nn.ModuleList(Feature(config.n_items, size, most, config.hidden) for size, most in sizes)
-        self._known_to_be_filled = False
+        self.fields = nn.ModuleList(
+            Feature(config.n_items, size, max_values, config.hidden) for size, max_values in sizes
+        )
+        self._has_tables = False
 
     def set_tables(self, tables: Sequence[Tensor]) -> None:
-        """Put the items' values in.
+        """Set the values of all items.
 
         Parameters
         ----------
         tables
-            For each feature ``[n_items + 1, most]``: value numbers from 1, 0 = none; row 0 (padding) has none.
+            ``[n_items + 1, max_values]`` for each feature: value numbers from 1, 0 = none; row 0 (padding) has none.
 
         Raises
         ------
         ValueError
-            Their number or one of them does not fit; then none is put in.
+            Their number or one of them does not fit; no table is changed then.
         """
         if len(tables) != len(self.fields):
             raise ValueError(f"the network has {len(self.fields)} item features, not {len(tables)}")
@@ -107,46 +109,46 @@ class ItemFeatures(nn.Module):
             feature.table.copy_(table)
 
     def look_up(self, ids: Tensor) -> Tensor:
-        """Embeddings of the items' features: ``[B, N]`` to ``[B, N, features, d]``.
+        """Feature embeddings of items: ``[B, N]`` to ``[B, N, features, d]``.
 
         Raises
         ------
         ValueError
-            The tables were never put in.
+            The tables are not set.
         """
-        self._check_filled()
+        self._check_tables()
         return torch.stack([feature(ids) for feature in self.fields], dim=2)
 
     def _features(self) -> list[Feature]:
         return [cast(Feature, feature) for feature in self.fields]
 
-    def _check_filled(self) -> None:
-        """Without its tables a network would train as if no item had features, and nobody would see it."""
+    def _check_tables(self) -> None:
+        """Raise if the tables are not set: the network would silently train without features."""
         tables = [feature.table for feature in self._features()]
-        if self._known_to_be_filled or tables[0].is_meta:
+        if self._has_tables or tables[0].is_meta:
             return
         if not any(table.any() for table in tables):
-            raise ValueError("the items' features are not known: call set_feature_tables, or load weights with tables")
-        self._known_to_be_filled = True
+            raise ValueError("the item features are not set: call set_feature_tables, or load weights with tables")
+        self._has_tables = True
 
 
 class FusedFeatures(ItemFeatures):
-    """SASRecF: items and features concatenated and brought to one width, before positions are added."""
+    """SASRecF: items and features, concatenated and projected before positions are added."""
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__(config)
         self.fuse = nn.Linear((1 + len(self.fields)) * config.hidden, config.hidden)
 
     def forward(self, items: Tensor, ids: Tensor) -> Tensor:
-        """Item embeddings ``[B, N, d]`` and item numbers ``[B, N]`` to ``[B, N, d]``."""
+        """Fuse item embeddings ``[B, N, d]`` with features of items ``[B, N]``, ``[B, N, d]``."""
         return self.fuse(torch.cat([items, self.look_up(ids).flatten(2)], dim=-1))
 
 
 class StreamFeatures(ItemFeatures):
-    """FDSA: the vector of an item in the feature stream.
+    """FDSA: item vectors of the feature stream.
 
-    Several features are weighted by vanilla attention, :math:`softmax(w^T ReLU(W a_i + b) + c)`; of a single one the
-    weight would be 1, so that there the attention and its weights are left out (RecBole keeps them unused).
+    Several features are weighted by vanilla attention, :math:`softmax(w^T ReLU(W a_i + b) + c)`. The weight of a single
+    feature would be 1, so that it has no attention (RecBole keeps the unused weights).
     """
 
     def __init__(self, config: SpaceConfig) -> None:
@@ -156,7 +158,7 @@ class StreamFeatures(ItemFeatures):
         self.energy = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)) if several else None
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Item numbers ``[B, N]`` to ``[B, N, d]``."""
+        """Feature vectors of items: ``[B, N]`` to ``[B, N, d]``."""
         vectors = self.look_up(ids)  # [B, N, features, d]
         if self.energy is None:
             return vectors[:, :, 0]
@@ -164,7 +166,7 @@ class StreamFeatures(ItemFeatures):
 
 
 def make_features(config: SpaceConfig) -> FusedFeatures | StreamFeatures | None:
-    """What ``config.features`` asks for."""
+    """Build the module for ``config.features``."""
     if config.features == "fused":
         return FusedFeatures(config)
     return StreamFeatures(config) if config.features == "stream" else None

@@ -1,4 +1,4 @@
-"""Data-aware gates: what the input sequence tells the feed-forward networks of deep layers (Eq. 6, 7)."""
+"""Data-aware gates of the feed-forward networks in deep layers (Eq. 6, 7)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ __all__ = ["DataAwareGate"]
 
 
 class DataAwareGate(nn.Module):
-    r"""Gate :math:`\delta = \gamma \, sigmoid(ReLU(X W_1 + b_1) W_2 + b_2)`, between 0 and :math:`\gamma`.
+    r"""Data-aware gate of Eq. 6 and 7, between 0 and :math:`\gamma`.
 
-    Table V's ablation has one dense layer (:math:`\gamma\,sigmoid(X W + b)`) or no gate at all. The first layer
-    keeps the width of its input; the paper does not give it.
+    .. math:: \delta = \gamma \, sigmoid(ReLU(X W_1 + b_1) W_2 + b_2)
+
+    Table V's ablation has one dense layer (:math:`\gamma\,sigmoid(X W + b)`) or no gate at all. The first
+    layer keeps the width of its input, which the paper does not specify.
 
     Parameters
     ----------
     width
-        Width of the embedding X that the gate looks at.
+        Width of the embedding X.
     out_width
-        Width of what it multiplies: hidden for gate 1, inner for gate 2.
+        Width of the gate: hidden for gate 1, inner for gate 2.
     layers
-        Dense layers, 1 or 2.
+        Number of dense layers, 1 or 2.
     scale
         gamma of Eq. 7.
     """
@@ -36,16 +38,16 @@ class DataAwareGate(nn.Module):
         self.perception = nn.Linear(width, out_width)
 
     def forward(self, embedding: Tensor, out_width: int, scaled: bool = True) -> Tensor:
-        """Gate values from the first columns of the weights.
+        """Gate values, computed with the first columns of the weights.
 
         Parameters
         ----------
         embedding
             ``[B, N, h]``, h up to the gate's width.
         out_width
-            Outputs to compute, up to the gate's own.
+            Number of outputs, up to the gate's own.
         scaled
-            Whether gamma is multiplied in, or left to the caller.
+            Whether to multiply by gamma; if not, the caller does.
 
         Returns
         -------
@@ -57,11 +59,11 @@ class DataAwareGate(nn.Module):
             weight, bias = self.crossing.weight[:width, :width], self.crossing.bias[:width]
             embedding = F.linear(embedding, weight, bias).relu()
         weight, bias = self.perception.weight[:out_width, :width], self.perception.bias[:out_width]
-        openings = torch.sigmoid(F.linear(embedding, weight, bias))
-        return self.scale * openings if scaled else openings
+        values = torch.sigmoid(F.linear(embedding, weight, bias))
+        return self.scale * values if scaled else values
 
     def sliced_state(self, width: int, out_width: int) -> dict[str, Tensor]:
-        """Weights of the gate that is left when only the first columns are kept."""
+        """Weights of the gate that keeps the first columns."""
         state = {
             "perception.weight": self.perception.weight[:out_width, :width],
             "perception.bias": self.perception.bias[:out_width],

@@ -1,4 +1,4 @@
-"""The network of a fixed configuration: embedding, layers, scoring of all items; needs torch alone, not NNI."""
+"""Network of a fixed configuration: embedding, layers, scoring; needs torch but not NNI."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["EASRecNetwork"]
 
 
 class EASRecNetwork(nn.Module):
-    """Compact network, or baseline, of a configuration that leaves nothing to choose.
+    """Compact network, or baseline, of a configuration without choices.
 
     Parameters
     ----------
     config
-        Sizes; see :meth:`~search_spaces.SpaceConfig.compact`.
+        Configuration of one architecture; see :meth:`~search_spaces.SpaceConfig.compact`.
 
     Raises
     ------
     ValueError
-        The configuration has a choice: :class:`~search_spaces.EASRecSpace` is the network of such a one.
+        The configuration has choices, which need an :class:`~search_spaces.EASRecSpace`.
 
     Examples
     --------
@@ -45,28 +45,28 @@ class EASRecNetwork(nn.Module):
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
         self.config = config
-        built = config.compact(config.largest) if config.is_fixed else config
-        self.embedding = SequenceEmbedding(built)
-        self.layers: nn.Module = self._make_layers(built)
-        self.head: CoreHead | None = self._make_head(built) if config.head == "core" else None
+        effective = config.compact(config.largest) if config.is_fixed else config
+        self.embedding = SequenceEmbedding(effective)
+        self.layers: nn.Module = self._make_layers(effective)
+        self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
 
     def _make_layers(self, config: SpaceConfig) -> nn.Module:
         if not config.is_fixed:
-            raise ValueError("a network has nothing to choose: give config.compact(choice), or build an EASRecSpace")
+            raise ValueError("a network cannot have choices: give config.compact(choice), or build an EASRecSpace")
         return make_stack(config)
 
     def _make_head(self, config: SpaceConfig) -> CoreHead:
         return CoreHead(config)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Scores of all items as the next one (Eq. 12).
+        """Scores of all items as the next item (Eq. 12).
 
         Parameters
         ----------
         ids
-            ``[B, N]`` item numbers from 1, 0 = padding, N of any size; the newest ``max_length`` are looked at.
+            ``[B, N]`` item numbers from 1, 0 = padding, N of any size; only the newest ``max_length`` count.
 
         Returns
         -------
@@ -76,39 +76,39 @@ class EASRecNetwork(nn.Module):
         return self.score(self.newest_state(ids))
 
     def states(self, ids: Tensor) -> Tensor:
-        """Y of Eq. 11 at every position, ``[B, N, d]``; at padded positions without meaning.
+        """Y of Eq. 11 at every position, ``[B, N, d]``; undefined at padding.
 
-        With CORE's head, what is made of them: see :class:`~search_spaces.core.CoreHead`.
+        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`.
         """
-        batch = self.embedding.begin(ids)
+        batch = self.embedding.embed(ids)
         output: Tensor = self.layers(None, batch)
         return output if self.head is None else self.head(output, batch, newest_only=False)
 
     def newest_state(self, ids: Tensor) -> Tensor:
-        """What items are scored with, ``[B, d]``: Y at each sequence's newest interaction, or at the mask after it.
+        """Y at each sequence's newest interaction, or at the mask after it, ``[B, d]``.
 
-        The last layer that runs computes queries, W_O and its feed-forward network there alone, in a supernet too; with
-        CORE's head it needs them all. Without gradients, many sequences are taken in chunks: see
+        The last layer computes queries, W_O and its feed-forward network only at that position, also in a supernet;
+        CORE's head needs all positions. Without gradients, batches are processed in chunks; see
         :mod:`search_spaces.chunks`.
         """
         ids = self.prompt(ids)
         if not may_chunk(self.training):
             return self._newest_state(ids)
         width = max(self.config.hidden, self.config.inner)
-        if self._compiled is not None:  # has threads of its own
-            return in_chunks(self._compiled, ids, self.config.window, width, side_by_side=False)
+        if self._compiled is not None:  # compiled code uses torch's threads
+            return in_chunks(self._compiled, ids, self.config.window, width, parallel=False)
         return in_chunks(self._newest_state, ids, self.config.window, width)
 
     def compile_scoring(self) -> None:
-        """Have torch.compile make machine code of :meth:`newest_state` without gradients.
+        """Use ``torch.compile`` for :meth:`newest_state` without gradients.
 
-        For users by the hundred thousand: MovieLens-1M's, through four layers of N = 200, d = 128, took 0.75 of the
-        time on two cores, after two minutes of compiling. It wants a C++ compiler; scores differ by rounding.
+        Pays off from some hundred thousand users: MovieLens-1M's users through four layers (N = 200, d = 128) took 0.75
+        of the time on two cores, after two minutes of compiling. Needs a C++ compiler; scores differ by rounding.
         """
         self._compiled = CompiledScoring(self._newest_state)
 
     def _newest_state(self, ids: Tensor) -> Tensor:
-        batch = self.embedding.begin(ids)
+        batch = self.embedding.embed(ids)
         if self.head is not None:
             newest: Tensor = self.head(self.layers(None, batch), batch, newest_only=True)
         else:
@@ -116,34 +116,34 @@ class EASRecNetwork(nn.Module):
         return newest[:, 0]
 
     def _newest_output(self, batch: Batch) -> Tensor:
-        """Output of the layers at the newest position alone, ``[B, 1, d]``."""
+        """Output of the layers at the newest position only, ``[B, 1, d]``."""
         output: Tensor = self.layers(None, batch, last_only=True)
         return output
 
     def prompt(self, ids: Tensor) -> Tensor:
-        """Histories as they are when the next item is asked for: with a masked objective, followed by the mask."""
+        """Input for predicting the next item: the history, with a mask after it if masked."""
         return F.pad(ids, (0, 1), value=self.config.mask_token) if self.config.objective == "masked" else ids
 
     def score(self, states: Tensor) -> Tensor:
-        """Z of Eq. 12 for states ``[..., d]``: ``[..., n_items + 1]``, minus infinity for padding."""
+        """Z of Eq. 12 for states ``[..., d]``, ``[..., n_items + 1]``; minus infinity for padding."""
         scores = states @ self._item_table().T
-        scores[..., 0] = -torch.inf  # in place: over a large catalogue a copy takes half as long as the product
+        scores[..., 0] = -torch.inf  # in place, as a copy would take half the time of the product
         return scores
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """``[n_items, d]``: the states' products with these are the scores of items 1, 2, …, in score and in loss.
+        """Item vectors ``[n_items, d]``, whose products with states are the scores.
 
-        With CORE's head and while training, every call draws dropout anew.
+        With CORE's head, every call in training draws a new dropout mask.
 
         Parameters
         ----------
         ids
-            ``[k]`` item numbers whose vectors are wanted, ``[k, d]``; all by default.
+            ``[k]`` item numbers, for vectors ``[k, d]``; all items by default.
         """
         if ids is None:
             return self._item_table()[1:]
-        # Sparse: the gradient of these rows is added to the dense one that the sequences' own look-up brings. A second
-        # dense one would be as large as the catalogue, for the rows of a few items.
+        # Sparse: the gradient of these few rows is added to the dense one of the sequences' look-up, where a second
+        # dense gradient would be as large as the catalogue.
         return self._vectors(F.embedding(ids, self.embedding.items.weight, sparse=True))
 
     def _item_table(self) -> Tensor:
@@ -152,18 +152,18 @@ class EASRecNetwork(nn.Module):
         return self._vectors(table[:-1] if self.config.objective == "masked" else table)
 
     def _vectors(self, embeddings: Tensor) -> Tensor:
-        """What items with these embeddings are scored with, ``[k, d]``."""
+        """Vectors ``[k, d]`` that items with these embeddings are scored with."""
         return embeddings if self.head is None else self.head.vectors(embeddings)
 
     def freeze(self, architecture: Choice | dict[str, Any]) -> EASRecNetwork:
-        """Compact network of one architecture, with the weights that it has in this network (Eq. 18).
+        """Compact network of one architecture, with its weights in this network (Eq. 18).
 
-        Only kept dimensions are stored, the item embedding's columns included.
+        Only kept dimensions are stored, also in the item embedding.
 
         Parameters
         ----------
         architecture
-            Numbers (``{"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}``), a :class:`Choice`, or NNI's
+            Dictionary (``{"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}``), a :class:`Choice`, or NNI's
             sample (``{"pruning": "hidden25_inner50", "depth": 2}``).
 
         Raises
@@ -172,23 +172,23 @@ class EASRecNetwork(nn.Module):
             The architecture is not of this space.
         """
         choice = self.config.choice(architecture)
-        with torch.random.fork_rng(devices=[]):  # building a network must not disturb the search's random numbers
+        with torch.random.fork_rng(devices=[]):  # initialisation must not change the search's random state
             network = EASRecNetwork(self.config.compact(choice))
-        network.load_state_dict({name: weight.detach().clone() for name, weight in self._kept(choice)})
+        network.load_state_dict({name: weight.detach().clone() for name, weight in self._sliced_weights(choice)})
         reference = self.embedding.items.weight
         return network.to(device=reference.device, dtype=reference.dtype).train(self.training)
 
-    def _kept(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
-        """Weights by name that a choice keeps: here all, as there is one."""
+    def _sliced_weights(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
+        """Weights of an architecture, by name; here all, as there is only one."""
         yield from self.state_dict(keep_vars=True).items()
 
     def set_feature_tables(self, tables: Sequence[Tensor]) -> None:
-        """Tell which feature values each item has; the tables are then saved and loaded with the weights.
+        """Set the feature values of all items; the tables are saved and loaded with the weights.
 
         Parameters
         ----------
         tables
-            For each feature of the configuration ``[n_items + 1, feature_values]``: value numbers from 1, 0 = none;
+            ``[n_items + 1, feature_values]`` for each feature of the configuration: value numbers from 1, 0 = none;
             row 0 (padding) has none.
 
         Raises
@@ -201,17 +201,17 @@ class EASRecNetwork(nn.Module):
         self.embedding.features.set_tables(tables)
 
     def weights(self) -> dict[str, Tensor]:
-        """Weights by name, the same whether or not a strategy has wrapped the layers; to be saved and loaded."""
+        """Weights for saving, by the names that they have without a strategy's wrappers."""
         return {name.replace("origin.", ""): weight for name, weight in self.state_dict().items()}
 
     def blocks(self) -> list[nn.Module]:
-        """Blocks, or candidates of each layer, without the wrappers of a strategy."""
+        """Block or candidates of each layer, without the wrappers of a strategy."""
         layers: Any = getattr(self.layers, "origin", self.layers)
         return [getattr(block, "origin", block) for block in layers.blocks]
 
 
 def _initialise(module: nn.Module) -> None:
-    """Xavier for dense layers (Glorot and Bengio 2010, the paper's [45]), N(0, 0.02) for embeddings."""
+    """Initialise dense layers (Xavier, the paper's [45]) and embeddings (N(0, 0.02))."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

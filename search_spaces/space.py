@@ -1,4 +1,4 @@
-"""EASRec's search space; frozen, it is the compact network and every baseline that is a fixed point of it."""
+"""EASRec's search space as an NNI model space."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from nni.nas.nn.pytorch import ModelSpace, Repeat
 from torch import Tensor, nn
 
-from search_spaces.candidates import Candidates, KeptDimensions, make_candidates
+from search_spaces.candidates import Candidates, WidthMasks, make_candidates
 from search_spaces.config import Choice, SpaceConfig
 from search_spaces.core import CoreHead
 from search_spaces.embedding import Batch
@@ -19,7 +19,7 @@ __all__ = ["EASRecSpace", "Layers"]
 
 
 class Layers(Repeat):
-    """Layers of the space, of which the first ``depth`` are taken (label ``depth``, Section II-D2)."""
+    """Layers of the space, of which the first ``depth`` run (label ``depth``, Section II-D2)."""
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__(
@@ -27,33 +27,33 @@ class Layers(Repeat):
         )
 
     def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
-        """Dry run: all layers, each with its largest candidate."""
+        """Run all layers with their largest candidates (NNI's dry run)."""
         for layer, block in enumerate(self.blocks, start=1):
             states = self.run_block(block, layer == len(self.blocks), states, batch)
         assert states is not None
         return self.output(states, batch)
 
     def run_block(self, block: nn.Module, is_last: bool, states: Tensor | None, batch: Batch) -> Tensor:
-        """One layer's output; if the batch asks for the newest position only, the last one that runs gives no other."""
+        """Run one layer; the last one computes only the newest position if the batch says so."""
         context = replace(batch, last_only=False) if batch.last_only and not is_last else batch
         result: Tensor = block(states, context)
         return result
 
     def output(self, states: Tensor, batch: Batch) -> Tensor:
-        """What a mixture over depths adds up: a layer's output, where the batch wants it."""
+        """Term of a mixture over depths: a layer's output, at the newest position if requested."""
         return batch.newest(states) if batch.last_only and states.shape[1] == batch.mask.shape[1] else states
 
 
 class EASRecSpace(EASRecNetwork, ModelSpace):
-    """Supernet of candidate transformers over LinRec with data-aware gates, as an NNI model space.
+    """Supernet of candidate transformers with data-aware gates, as an NNI model space.
 
-    Labels of its two choices are ``pruning`` (one alpha for all layers) and ``depth`` (beta). :meth:`freeze` gives the
-    compact network of a choice. Where the configuration leaves nothing to choose, it is such a network itself.
+    Labels of its two choices are ``pruning`` (one alpha for all layers) and ``depth`` (beta). :meth:`freeze` returns
+    the compact network of an architecture. With a fixed configuration the space is such a network itself.
 
     Parameters
     ----------
     config
-        Sizes and candidates.
+        Sizes and candidates of the space.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         return super()._make_layers(config) if config.is_fixed else Layers(config)
 
     def _make_head(self, config: SpaceConfig) -> CoreHead:
-        return CoreHead(config, None if config.is_fixed else KeptDimensions(config))
+        return CoreHead(config, None if config.is_fixed else WidthMasks(config))
 
     def _newest_output(self, batch: Batch) -> Tensor:
         if isinstance(self.layers, Stack):
@@ -78,11 +78,11 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         if isinstance(getattr(self.layers, "origin", self.layers), Layers):
             output: Tensor = self.layers(None, replace(batch, last_only=True))
             return output
-        return batch.newest(self.layers(None, batch))  # wrapped by a strategy that does not know how to ask for less
+        return batch.newest(self.layers(None, batch))  # wrapped by a strategy without last_only
 
-    def _kept(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
+    def _sliced_weights(self, choice: Choice) -> Iterator[tuple[str, Tensor]]:
         if self.config.is_fixed:
-            yield from super()._kept(choice)
+            yield from super()._sliced_weights(choice)
             return
         width = self.config.hidden_width(choice.hidden_pruning)
         for name, weight in self.embedding.sliced_state(width).items():
@@ -90,10 +90,10 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         if self.head is not None:
             for name, weight in self.head.sliced_state(width).items():
                 yield f"head.{name}", weight
-        labels = [(hidden, inner) for hidden, inner in self.config.candidates]
-        index = min(
-            range(len(labels)),
-            key=lambda i: abs(labels[i][0] - choice.hidden_pruning) + abs(labels[i][1] - choice.inner_pruning),
+        candidates = self.config.candidates
+        index = min(  # the choice equals a candidate up to rounding, see SpaceConfig.choice
+            range(len(candidates)),
+            key=lambda i: abs(candidates[i][0] - choice.hidden_pruning) + abs(candidates[i][1] - choice.inner_pruning),
         )
         for layer, block in enumerate(self.blocks()[: choice.depth]):
             assert isinstance(block, Candidates)

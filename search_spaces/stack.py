@@ -1,4 +1,4 @@
-"""Layers of a network that has nothing left to choose: one stack of blocks, or one for items and one for features."""
+"""Layers of a fixed network: one stack of blocks, or one for items and one for features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Stack", "TwoStreams", "make_stack"]
 
 
 class Stack(nn.Module):
-    """Blocks on top of each other."""
+    """Stack of transformer blocks."""
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
@@ -23,16 +23,16 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, states: Tensor | None, batch: Batch, last_only: bool = False) -> Tensor:
-        """Output of the last block.
+        """Run all blocks.
 
         Parameters
         ----------
         states
-            None: the first block takes the batch's own embedding.
+            Input of the first block; None: the batch's embedding.
         batch
-            What the embedding layer made of the input.
+            Embedded batch.
         last_only
-            Whether the last block computes queries, W_O and its feed-forward network at the newest position alone.
+            Whether the last block computes queries, W_O and its feed-forward network only at the newest position.
 
         Returns
         -------
@@ -46,7 +46,7 @@ class Stack(nn.Module):
 
 
 class TwoStreams(Stack):
-    """FDSA (Zhang et al., IJCAI 2019): items and features each pass blocks of their own and are joined at the end.
+    """FDSA (Zhang et al., IJCAI 2019): separate stacks for items and features, joined at the end.
 
     As in RecBole 1.2.1, the streams share the position embeddings, and one LayerNorm serves the items' embedding, the
     features' and the joined output.
@@ -58,12 +58,12 @@ class TwoStreams(Stack):
         self.join = nn.Linear(2 * config.hidden, config.hidden)
 
     def forward(self, states: Tensor | None, batch: Batch, last_only: bool = False) -> Tensor:
-        """As :meth:`Stack.forward`, from the batch's items and features."""
+        """Run both stacks and join their outputs; see :meth:`Stack.forward`."""
         streams = [super().forward(states, batch, last_only), self.features(None, batch.of_features(), last_only)]
         joined: Tensor = self.join(torch.cat(streams, dim=-1))
         return batch.source.normalised(joined, joined.shape[-1])
 
 
 def make_stack(config: SpaceConfig) -> Stack:
-    """Layers of a fixed configuration."""
+    """Build the layers of a fixed configuration."""
     return TwoStreams(config) if config.features == "stream" else Stack(config)

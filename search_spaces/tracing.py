@@ -1,4 +1,4 @@
-"""Whether somebody records what is computed, to count, export or compile it."""
+"""Detection of tracing: cost counting, export or compilation."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["is_traced"]
 
 
 def is_traced() -> bool:
-    """Whether operators are being recorded: they are to see the plain form, in which each product is one of torch's."""
+    """Whether operators are being traced, which need torch operators instead of custom ones."""
     return bool(torch.jit.is_tracing() or torch.compiler.is_compiling())  # type: ignore[attr-defined]

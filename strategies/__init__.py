@@ -1,9 +1,9 @@
-"""How a space is searched.
+"""Search strategies for NNI model spaces.
 
-To add a strategy: one file with a subclass of :class:`~strategies.differentiable.DifferentiableStrategy` that changes
-what differs, and its name in :data:`STRATEGIES`; one that trains each architecture is a function in ``multi_trial.py``.
-Costs come in as a table; nothing here imports ``easrec_nni`` or ``search_spaces``, so a strategy works on any NNI space
-made of ``LayerChoice`` and ``Repeat``.
+A new differentiable strategy is a file with a subclass of :class:`~strategies.differentiable.DifferentiableStrategy`
+that overrides what differs, and a name in :data:`STRATEGIES`; a strategy that trains each architecture is a function in
+``multi_trial.py``. Costs are given as a table; nothing here imports ``easrec_nni`` or ``search_spaces``, so that a
+strategy works on any NNI space of ``LayerChoice`` and ``Repeat``.
 """
 
 from strategies.constraint import ResourceConstraint
@@ -12,7 +12,7 @@ from strategies.differentiable import DifferentiableStrategy
 from strategies.easrec import EASRec
 from strategies.gumbeldarts import GumbelDARTS
 from strategies.multi_trial import MULTI_TRIAL_STRATEGIES
-from strategies.processes import Alone
+from strategies.processes import SingleProcess
 from strategies.proxylessnas import ProxylessNAS
 from strategies.recnas import RecNAS
 from strategies.selection import Selection, TemperatureSchedule
@@ -24,13 +24,13 @@ STRATEGIES: dict[str, type[DifferentiableStrategy]] = {
     "proxylessnas": ProxylessNAS,
     "recnas": RecNAS,
 }
-"""Differentiable strategies by the name that settings give them."""
+"""Differentiable strategies by their names in settings."""
 
 __all__ = [
     "DARTS",
     "MULTI_TRIAL_STRATEGIES",
     "STRATEGIES",
-    "Alone",
+    "SingleProcess",
     "DifferentiableStrategy",
     "EASRec",
     "GumbelDARTS",

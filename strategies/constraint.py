@@ -1,4 +1,4 @@
-"""The dynamic resource constraint of Eq. 15, on live tensors."""
+"""Dynamic resource constraint of Eq. 15, differentiable in alpha and beta."""
 
 from __future__ import annotations
 
@@ -11,28 +11,30 @@ from strategies.selection import Selection
 
 __all__ = ["CostTable", "ResourceConstraint"]
 
-# Cost of stacking a candidate to a depth: table[label of the candidate][depth].
+# Cost of a candidate at a depth: table[candidate label][depth].
 CostTable = Mapping[str, Mapping[int, float]]
 
 
 class ResourceConstraint:
-    r""":math:`L_{RC} = \frac{L_t}{L} \sum_j \sum_i p_i q_j \, cost_{ij}` (Eq. 15).
+    r"""Resource constraint of Eq. 15.
 
-    NNI's penalty takes probabilities as plain numbers and so has no gradient; this one is computed from the tensors
-    that also mix the network's outputs.
+    .. math:: L_{RC} = \frac{L_t}{L} \sum_j \sum_i p_i q_j \, cost_{ij}
+
+    NNI's penalty has no gradient, as it takes probabilities as plain numbers; this one uses the tensors that also mix
+    the network's outputs.
 
     Parameters
     ----------
     table
-        Normalised cost by candidate label and depth (largest architecture = 1). With costs that accumulate over the
-        layers beta learns from it. With one block's cost per depth (the equation as printed) it learns almost nothing:
-        that blocks without gates are cheaper (layer 1 alone, by default); of equal blocks the sum over j is constant.
+        Normalised cost by candidate label and depth (largest architecture = 1). With cumulative costs over layers, beta
+        learns from them. With one block's cost per depth (the equation as printed) it hardly does: the sum over j is
+        constant for equal blocks, and only those without gates (by default layer 1) are cheaper.
     selection
-        Whose options the table must cover.
+        Selection with the options that the table must cover.
     width_label, depth_label
-        The two choices.
+        Labels of the two choices.
     dynamic
-        Whether the factor L_t / L is applied.
+        Whether to apply the factor L_t / L.
 
     Raises
     ------
@@ -59,7 +61,7 @@ class ResourceConstraint:
             raise ValueError("the cost table has entries that are negative or not finite")
 
     def expected(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """Expected cost under drawn weights, a scalar: ``p^T table q``."""
+        """Expected cost under drawn weights, the scalar ``p^T table q``."""
         p, q = weights[self.width_label], weights[self.depth_label]
         return p @ self.table.to(p.device, p.dtype) @ q
 
@@ -69,12 +71,12 @@ class ResourceConstraint:
         Parameters
         ----------
         weights
-            p and q by label, as drawn.
+            Drawn p and q by label, ``[m]`` and ``[depths]``.
         depth
-            L_t, the depth that the strongest beta stands for.
+            L_t, the depth of the largest beta.
         """
         return self.factor(depth) * self.expected(weights)
 
     def factor(self, depth: int) -> float:
-        """``L_t / L``, or 1 without the dynamic form."""
+        """Factor ``L_t / L``, or 1 for the static constraint."""
         return depth / max(self.depths) if self.dynamic else 1.0

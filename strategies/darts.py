@@ -1,4 +1,4 @@
-"""DARTS: the plain differentiable search."""
+"""DARTS: differentiable search with a plain softmax."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class DARTS(DifferentiableStrategy):
     r"""Differentiable architecture search (Liu, Simonyan and Yang, ICLR 2019), first order.
 
     The mixture's weights are :math:`softmax(\alpha)` (Eq. 1 of EASRec's paper): no noise, no temperature. All layers
-    share alpha, as the space has it. First order (the authors' ``xi = 0``): the step of alpha and beta takes the
-    weights as they are.
+    share alpha, as defined by the space. First order (the authors' ``xi = 0``): steps of alpha and beta use the current
+    weights.
 
-    Differs from the publication: DARTS knows no resource constraint, so lambda is 0 unless it is given; a lambda adds
-    the expected cost under the mixture's weights, with a gradient (NNI's own penalty has none). Alpha and beta have the
-    Adam of all strategies here, without the authors' betas (0.5, 0.999) and weight decay 1e-3.
+    Differs from the publication: DARTS has no resource constraint, so that lambda is 0 by default; otherwise the
+    expected cost under the mixture's weights is added, with a gradient (NNI's penalty has none). Alpha and beta use the
+    same Adam as all strategies here, not the authors' betas (0.5, 0.999) and weight decay 1e-3.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class DARTS(DifferentiableStrategy):
     lambda_
         Weight of the expected cost.
     temperature
-        Taken so that all strategies are called alike, and not used: the temperature of DARTS is 1.
+        Ignored, as the temperature of DARTS is 1; for a signature common to all strategies.
 
     Examples
     --------

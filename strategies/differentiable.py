@@ -1,4 +1,4 @@
-"""What all differentiable strategies have in common: a supernet, and two updates that take turns (first order)."""
+"""Base of differentiable strategies: a supernet and two alternating first-order updates."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from strategies.constraint import CostTable, ResourceConstraint
 from strategies.paired import PairedBatches
-from strategies.processes import Alone
+from strategies.processes import SingleProcess
 from strategies.selection import Selection, TemperatureSchedule
-from strategies.supernet import MixedChoice, MixedDepth, choices_of, wrap
+from strategies.supernet import MixedChoice, MixedDepth, space_choices, wrap
 
 __all__ = ["DifferentiableModule", "DifferentiableStrategy"]
 
@@ -27,11 +27,11 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def _without_gradients(module: nn.Module) -> Iterator[None]:
-    """A network's weights as constants: a step of alpha and beta would compute their gradients and throw them away.
+def _frozen_weights(module: nn.Module) -> Iterator[None]:
+    """Disable gradients of a network's weights, which steps of alpha and beta do not need.
 
-    A third of its arithmetic is theirs. A module that takes gradients before it returns would not know that nobody
-    wants them.
+    They take a third of such a step's arithmetic. (Modules that compute gradients in advance cannot know that they are
+    not needed.)
     """
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     for weight in weights:
@@ -44,11 +44,11 @@ def _without_gradients(module: nn.Module) -> Iterator[None]:
 
 
 class DifferentiableModule(BaseOneShotLightningModule):
-    """The search around the training module of an evaluator.
+    """Search module around the training module of an evaluator.
 
-    In the warm-up the weights alone take steps, each on one path that is drawn evenly from the space. After it, every
-    iteration the network's weights take a step on a training batch; every f-th one, alpha and beta take a step on a
-    validation batch. Each update draws once. Validation runs the argmax network.
+    In the warm-up only the weights are trained, each step on one uniformly drawn path. Afterwards, every iteration
+    trains the weights on a training batch, and every f-th one also alpha and beta on a validation batch. Each update
+    draws once. Validation runs the argmax network.
     """
 
     def __init__(
@@ -58,12 +58,14 @@ class DifferentiableModule(BaseOneShotLightningModule):
         self.selection = selection
         self.constraint = ResourceConstraint(strategy.cost_table, selection, dynamic=strategy.dynamic)
         self.settings = strategy
-        self.logits = selection.logits  # registered here: saved in checkpoints, and not among the network's weights
+        self.logits = (
+            selection.logits
+        )  # registered here, so that checkpoints have them but the network's weights do not
         self.iteration = 0  # since the warm-up
         self._losses: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        """One iteration; returns the detached training loss."""
+        """Run one iteration and return the detached training loss."""
         train_batch, next_validation_batch = batch
         self.selection.temperature = self.settings.temperature(self.iteration)
         with self.settings.processes.same_draws(self.device):
@@ -83,13 +85,13 @@ class DifferentiableModule(BaseOneShotLightningModule):
 
     @property
     def is_warming_up(self) -> bool:
-        """Whether this epoch trains the weights alone."""
+        """Whether this epoch trains only the weights."""
         return self.current_epoch < self.settings.warmup_epochs
 
     def _architecture_step(self, batch: Any, batch_idx: int) -> None:
         with self.settings.processes.same_draws(self.device):
             weights = self.selection.draw()
-        with _without_gradients(self.training_module):
+        with _frozen_weights(self.training_module):
             loss = self.training_module.training_step(batch, batch_idx)
         resource = self.resource(weights)
         total = loss + self.settings.lambda_ * resource  # Eq. 16
@@ -101,84 +103,84 @@ class DifferentiableModule(BaseOneShotLightningModule):
         self._losses.append((loss.detach(), resource.detach()))
 
     def epoch_losses(self) -> dict[str, float]:
-        """Means of both sides of Eq. 16, the loss and what lambda is multiplied with, since this was asked last.
+        """Mean loss and mean constraint of Eq. 16 since the last call.
 
-        Not a number where alpha and beta took no step: f may be larger than an epoch is long.
+        NaN if alpha and beta took no step, as f can exceed the iterations of an epoch.
         """
         steps, self._losses = self._losses, []
-        means = [float(torch.stack(each).mean()) for each in zip(*steps, strict=True)]
+        means = [float(torch.stack(values).mean()) for values in zip(*steps, strict=True)]
         return dict(zip(("architecture_loss", "constraint"), means or (math.nan, math.nan), strict=True))
 
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """What lambda is multiplied with: here the expected cost under the drawn weights, a scalar with a gradient."""
+        """Constraint term that lambda multiplies, a differentiable scalar; here the expected cost."""
         return self.constraint.expected(weights)
 
     def resource_factor(self) -> float:
-        """What the expected cost is multiplied with in :meth:`resource`."""
+        """Factor of the expected cost in :meth:`resource`."""
         return 1.0
 
-    def pull(self) -> dict[str, list[float]]:
-        """What Eq. 16 charges for each option in nats, by label: lambda times the expected cost at that option.
+    def option_costs(self) -> dict[str, list[float]]:
+        """Constraint of Eq. 16 for each option in nats, by label: lambda times its expected cost.
 
-        The other choice stands at its probabilities, without noise and temperature.
+        The other choice is at its probabilities, without noise and temperature.
         """
         probabilities = self.selection.probabilities()
         scale = self.settings.lambda_ * self.resource_factor()
         return {
             label: [
-                scale * float(self.constraint.expected({**probabilities, label: one}))
-                for one in torch.eye(len(p), device=p.device, dtype=p.dtype)
+                scale * float(self.constraint.expected({**probabilities, label: one_hot}))
+                for one_hot in torch.eye(len(p), device=p.device, dtype=p.dtype)
             ]
             for label, p in probabilities.items()
         }
 
     def configure_architecture_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over alpha and beta."""
+        """Adam for alpha and beta."""
         return torch.optim.Adam(self.logits.parameters(), lr=self.settings.arch_learning_rate)
 
     def export(self) -> dict[str, Any]:
-        """The argmax architecture as NNI's sample."""
+        """Export the argmax architecture as NNI's sample."""
         return dict(self.selection.sample())
 
     def on_validation_epoch_start(self) -> None:
-        """From here on the argmax network runs alone."""
+        """Switch to the argmax network."""
         self.selection.hard = True
         self.training_module.on_validation_epoch_start()
 
     def validation_step(self, batch: Any, batch_idx: int) -> Any:
-        """NNI does not pass validation on to the evaluator's module; without it nothing is validated in a search."""
+        """Forward validation to the evaluator's module, which NNI does not do."""
         return self.training_module.validation_step(batch, batch_idx)
 
     def on_validation_epoch_end(self) -> None:
-        """Back to soft selection."""
+        """Switch back to soft selection."""
         self.training_module.on_validation_epoch_end()
         self.selection.hard = False
 
     def search_state(self) -> dict[str, Any]:
-        """What a resumed search must know beside weights, alpha, beta and optimizers; numbers and text only."""
+        """State for resuming besides weights, alpha, beta and optimisers: numbers and text only."""
         return {"iteration": self.iteration}
 
     def load_search_state(self, state: Mapping[str, Any]) -> None:
-        """Take it back."""
+        """Restore the state from :meth:`search_state`."""
         self.iteration = state["iteration"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what Lightning does not know."""
+        """Add the search's state to Lightning's checkpoint."""
         checkpoint["easrec"] = self.search_state()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it back."""
+        """Restore the search's state."""
         self.load_search_state(checkpoint["easrec"])
 
 
 class DifferentiableStrategy(OneShotStrategy):
-    """Base of the strategies that learn alpha and beta by gradient; a subclass changes what its method changes.
+    """Base of strategies that learn alpha and beta by gradient.
 
-    As it stands: a softmax without noise at the temperature, and a static expected cost times lambda. Optimiser,
-    batches and schedule are the same for all, so that two strategies differ by their method alone.
+    By default: a softmax without noise at the temperature, and a static expected cost times lambda. Optimiser, batches
+    and schedule are common to all strategies, so that they only differ in their method.
 
-    The evaluator's ``val_dataloaders`` may be a dictionary: batches under ``architecture`` train alpha and beta, and
-    those under ``selection``, of other users, are validated on. Without it the same batches serve both.
+    The evaluator's ``val_dataloaders`` may be a dictionary: batches under ``architecture`` train alpha and beta, those
+    under ``selection``, of other users, are for validation. Otherwise the same batches serve both.
 
     Parameters
     ----------
@@ -187,28 +189,28 @@ class DifferentiableStrategy(OneShotStrategy):
     lambda_
         Trade-off of Eq. 16.
     arch_learning_rate
-        Adam's step for alpha and beta.
+        Learning rate of Adam for alpha and beta.
     arch_every
-        f of Algorithm 1, iterations between two steps of alpha and beta.
+        f of Algorithm 1, iterations per step of alpha and beta.
     temperature
-        Schedule of tau.
+        Schedule of tau by iteration.
     warmup_epochs
-        First epochs, in which the weights train alone; temperature and steps of alpha and beta begin after them.
+        Number of first epochs that only train weights, before the temperature schedule and steps of alpha and beta.
     gradient_clip
-        Largest gradient norm of the network's weights, None for no limit.
+        Maximum gradient norm of the network's weights; None: no limit.
     processes
-        How the search agrees with those that run it beside this one; by default there are none.
+        Synchronisation with the other processes of a distributed search; a single process by default.
 
     Attributes
     ----------
     selection
-        Architecture parameters, once there is a space.
+        Architecture parameters; None before a space is given.
     """
 
     module_type: type[DifferentiableModule] = DifferentiableModule
     choice_type: type[MixedChoice] = MixedChoice
     depth_type: type[MixedDepth] = MixedDepth
-    dynamic = False  # whether the constraint carries L_t / L, which is EASRec's idea
+    dynamic = False  # whether the constraint has EASRec's factor L_t / L
 
     def __init__(
         self,
@@ -220,7 +222,7 @@ class DifferentiableStrategy(OneShotStrategy):
         temperature: Callable[[int], float] | None = None,
         warmup_epochs: int = 0,
         gradient_clip: float | None = None,
-        processes: Alone | None = None,
+        processes: SingleProcess | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -234,20 +236,20 @@ class DifferentiableStrategy(OneShotStrategy):
         if warmup_epochs < 0:
             raise ValueError(f"warmup_epochs must be 0 or more, got {warmup_epochs}")
         self.warmup_epochs, self.gradient_clip = warmup_epochs, gradient_clip
-        self.processes = processes or Alone()
+        self.processes = processes or SingleProcess()
         self.selection: Selection | None = None
 
     def make_selection(self, options: dict[str, list[Any]]) -> Selection:
-        """Architecture parameters of a space's choices, and the way weights are drawn from them."""
+        """Create the architecture parameters of a space's choices, with the method's draws."""
         return Selection(options, noise=False)
 
     def mutate_model(self, model: Any) -> Any:
-        """Make the space a supernet, in place."""
-        self.selection = self.make_selection(choices_of(model))
+        """Turn the space into a supernet, in place."""
+        self.selection = self.make_selection(space_choices(model))
         return super().mutate_model(model)
 
     def default_mutation_hooks(self) -> list[Any]:
-        """Soft choices for ``LayerChoice`` and ``Repeat``; anything else is refused by NNI's last hook."""
+        """Hooks that wrap ``LayerChoice`` and ``Repeat``; NNI's last hook refuses other choices."""
         return [partial(self._hook), no_default_hook]
 
     def _hook(self, module: nn.Module, name: str, memo: dict[str, Any], kwargs: dict[str, Any]) -> Any:
@@ -255,24 +257,24 @@ class DifferentiableStrategy(OneShotStrategy):
         return wrap(module, memo, self.selection, self.choice_type, self.depth_type)
 
     def configure_oneshot_module(self, training_module: LightningModule) -> DifferentiableModule:
-        """The search around the evaluator's module."""
+        """Create the search module around the evaluator's module."""
         assert self.selection is not None
         return self.module_type(training_module, self, self.selection)
 
     def train_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
-        """Training batches paired with the ones that train alpha and beta."""
+        """Training batches paired with those for alpha and beta."""
         validation = val_dataloader_fn()
         if isinstance(validation, dict):
             validation = validation["architecture"]
         else:
-            _logger.warning("alpha and beta are trained on the batches that the search is judged by")
+            _logger.warning("alpha and beta are trained on the same batches that the search is validated on")
         return PairedBatches(train_dataloader_fn(), validation)
 
     def val_dataloader(self, train_dataloader_fn: Callable[[], Any], val_dataloader_fn: Callable[[], Any]) -> Any:
-        """Batches that tell the best epoch."""
+        """Batches for selecting the best epoch."""
         validation = val_dataloader_fn()
         return validation["selection"] if isinstance(validation, dict) else validation
 
     def extra_repr(self) -> str:
-        """One readable line, as NNI's strategies print themselves."""
+        """Parameters for NNI's ``repr`` of a strategy."""
         return f"lambda={self.lambda_}, arch_every={self.arch_every}"

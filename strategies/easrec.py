@@ -16,7 +16,7 @@ __all__ = ["EASRec", "EASRecModule"]
 
 
 class EASRecModule(DifferentiableModule):
-    """Algorithm 1: L_t is refreshed right before alpha and beta take their step, and scales the constraint."""
+    """Algorithm 1: L_t is updated before each step of alpha and beta and scales the constraint."""
 
     def __init__(
         self, training_module: LightningModule, strategy: DifferentiableStrategy, selection: Selection
@@ -29,44 +29,44 @@ class EASRecModule(DifferentiableModule):
         super()._architecture_step(batch, batch_idx)
 
     def _strongest_depth(self) -> int:
-        """L_t: the depth of the strongest beta; the deepest one among equals, so that the search starts from L."""
+        """L_t, the depth of the largest beta; the deepest if equal, so that the search starts at L."""
         logits = self.selection.logits[self.constraint.depth_label].detach().tolist()
         return max(d for d, logit in zip(self.constraint.depths, logits, strict=True) if logit == max(logits))
 
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """L_RC of Eq. 15."""
+        """Constraint L_RC of Eq. 15."""
         return self.constraint(weights, self.depth_now)
 
     def resource_factor(self) -> float:
-        """L_t / L, or 1 where the constraint is static."""
+        """Factor L_t / L, or 1 for the static constraint."""
         return self.constraint.factor(self.depth_now)
 
     def search_state(self) -> dict[str, Any]:
-        """The iteration and L_t."""
+        """State for resuming: the iteration and L_t."""
         return {**super().search_state(), "depth_now": self.depth_now}
 
     def load_search_state(self, state: Mapping[str, Any]) -> None:
-        """Take them back."""
+        """Restore the iteration and L_t."""
         super().load_search_state(state)
         self.depth_now = state["depth_now"]
 
 
 class EASRec(DifferentiableStrategy):
-    r"""Elastic architecture search under a dynamic resource constraint, as an NNI one-shot strategy.
+    r"""EASRec: elastic architecture search under a dynamic resource constraint.
 
     Follows Algorithm 1 of "EASRec: Elastic Architecture Search for Efficient Long-term Sequential Recommender
-    Systems". Parameters alpha and beta are unconstrained logits of Gumbel-softmax choices. What was decided where the
-    paper is silent or misprinted: noise is :math:`-\log(-\log u)`; one draw per update serves all layers and the
-    constraint; costs are normalised and accumulate over the layers, or beta would get next to no gradient from Eq. 15.
+    Systems". Alpha and beta are unconstrained logits of Gumbel-softmax choices. Decisions where the paper is silent or
+    misprinted: noise is :math:`-\log(-\log u)`; one draw per update serves all layers and the constraint; costs are
+    normalised and cumulative over layers, as beta would otherwise get hardly any gradient from Eq. 15.
 
     Parameters
     ----------
     cost_table, lambda_, arch_learning_rate, arch_every, temperature, gradient_clip
         See :class:`~strategies.differentiable.DifferentiableStrategy`.
     dynamic
-        Whether the constraint carries L_t / L.
+        Whether the constraint has the factor L_t / L.
     noise
-        Whether draws carry Gumbel noise.
+        Whether draws have Gumbel noise.
 
     Examples
     --------
@@ -81,9 +81,9 @@ class EASRec(DifferentiableStrategy):
         self.dynamic, self.noise = dynamic, noise
 
     def make_selection(self, options: dict[str, list[Any]]) -> Selection:
-        """One Gumbel-softmax draw for all layers."""
+        """Create a selection with one Gumbel-softmax draw for all layers."""
         return Selection(options, noise=self.noise)
 
     def extra_repr(self) -> str:
-        """One readable line, as NNI's strategies print themselves."""
+        """Parameters for NNI's ``repr`` of a strategy."""
         return f"{super().extra_repr()}, dynamic={self.dynamic}, noise={self.noise}"

@@ -1,4 +1,4 @@
-"""GumbelDARTS: Gumbel-softmax draws that every layer makes for itself (SNAS, FBNet)."""
+"""GumbelDARTS: independent Gumbel-softmax draws per layer (SNAS, FBNet)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ __all__ = ["GumbelDARTS", "LayerwiseChoice", "LayerwiseSelection"]
 
 
 class LayerwiseSelection(Selection):
-    """Architecture parameters that all layers share, and draws of which each layer has its own.
+    """Architecture parameters shared by all layers, with independent draws per layer.
 
     Attributes
     ----------
     by_layer
-        ``[layers, options]`` by label: what each layer's candidates are mixed with. A label that no layer joined (the
-        depth) has one row.
+        ``[layers, options]`` by label: mixture weights of each layer. A label without registered layers (the depth) has
+        one row.
     weights
-        Mean of a label's rows.
+        Mean of each label's rows, ``[options]``.
     """
 
     def __init__(self, options: dict[str, list[Any]]) -> None:
@@ -32,14 +32,14 @@ class LayerwiseSelection(Selection):
         self.by_layer = {label: weights[None] for label, weights in self.weights.items()}
 
     def add_layer(self, label: str) -> int:
-        """A layer joins and learns its row; until the first draw it holds the probabilities."""
+        """Register a layer and return its row, which holds the probabilities before the first draw."""
         layer = self.layers[label]
         self.layers[label] += 1
         self.by_layer[label] = self.weights[label].expand(self.layers[label], -1)
         return layer
 
     def draw(self, differentiable: bool = True) -> dict[str, Tensor]:
-        """Draw anew for every layer; returns the means, which the constraint gets."""
+        """Draw for every layer and return the means, for the constraint."""
         with torch.set_grad_enabled(differentiable):
             self.by_layer = {
                 label: torch.stack([self._soften(logits) for _ in range(max(1, self.layers[label]))])
@@ -49,14 +49,14 @@ class LayerwiseSelection(Selection):
         return self.weights
 
     def draw_evenly(self) -> dict[str, Tensor]:
-        """One path for all layers: a network of the space."""
+        """Draw one path for all layers, which is a network of the space."""
         weights = super().draw_evenly()
         self.by_layer = {label: row.expand(max(1, self.layers[label]), -1) for label, row in weights.items()}
         return weights
 
 
 class LayerwiseChoice(MixedChoice):
-    """A layer's candidates, mixed with the layer's own draw."""
+    """Candidates of a layer, mixed with the layer's own draw."""
 
     def __init__(self, origin: nn.Module, selection: LayerwiseSelection) -> None:
         super().__init__(origin, selection)
@@ -64,28 +64,28 @@ class LayerwiseChoice(MixedChoice):
 
     @property
     def weights(self) -> Tensor:
-        """The layer's own draw, ``[options]``."""
+        """Draw of this layer, ``[options]``."""
         selection = self.selection
         assert isinstance(selection, LayerwiseSelection)
         return selection.by_layer[self.origin.label][self.layer]
 
 
 class GumbelDARTS(DifferentiableStrategy):
-    r"""Gumbel-softmax search whose layers draw independently of each other.
+    r"""Gumbel-softmax search with independent draws per layer.
 
     Sources: SNAS (Xie et al., ICLR 2019) and FBNet (Wu et al., CVPR 2019). As in both, and in NNI's ``GumbelDARTS``,
-    every mixed module draws its own noise, the temperature falls, and the constraint is static: no L_t / L. Alpha is
-    one vector for all layers, as the space has it (the widths of the network that is built must match); two layers can
-    still draw different candidates in the same update. The depth is one module and has one draw.
+    every mixed module draws its own noise, the temperature falls, and the constraint is static (no L_t / L). Alpha is
+    one vector for all layers, as defined by the space (the widths of the final network must match); layers can still
+    draw different candidates in one update. The depth is a single module with one draw.
 
-    The expected cost is taken under the draws that mix the network, as FBNet does (its latency is a sum over layers of
-    ``mask * latency``): with alpha shared, that sum is the cost under the mean of the layers' draws,
+    The expected cost uses the draws that mix the network, as in FBNet (whose latency is a sum over layers of
+    ``mask * latency``): with a shared alpha, this is the cost under the mean of the layers' draws,
     :math:`\sum_j q_j \sum_i \bar p_i cost_{ij}` with :math:`\bar p = \frac{1}{L} \sum_l p^{(l)}`. The cost under
-    :math:`softmax(\alpha)` would have less noise than EASRec's, and this control would differ in one more thing.
+    :math:`softmax(\alpha)` would have less noise than EASRec's, so that this control would differ in one more respect.
 
-    Differs from the publications: cost is added with weight lambda, as SNAS has it (FBNet multiplies the loss with a
-    power of the latency's logarithm); weights learn on training batches and alpha and beta on validation ones, as in
-    FBNet and EASRec (SNAS trains all on one); weights are drawn softly at every temperature.
+    Differs from the publications: cost is added with weight lambda, as in SNAS (FBNet multiplies the loss by a power of
+    the latency's logarithm); weights are trained on training batches and alpha and beta on validation batches, as in
+    FBNet and EASRec (SNAS trains all on the same); draws are soft at every temperature.
 
     Parameters
     ----------
@@ -101,5 +101,5 @@ class GumbelDARTS(DifferentiableStrategy):
     choice_type = LayerwiseChoice
 
     def make_selection(self, options: dict[str, list[Any]]) -> Selection:
-        """Draws per layer."""
+        """Create a selection with independent draws per layer."""
         return LayerwiseSelection(options)

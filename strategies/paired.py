@@ -1,4 +1,4 @@
-"""Batches of training sequences, each with a way to ask for a batch of validation ones."""
+"""Training batches paired with validation batches on demand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["PairedBatches"]
 
 
 class PairedBatches:
-    """Iterates over training batches; each comes with a function that returns the next validation batch.
+    """Training batches, each with a function that returns the next validation batch.
 
-    Only every f-th iteration needs one, so it is not made before it is asked for. Validation batches start over when
-    they are used up. Where the two sources have ``set_epoch``, the order of an epoch depends on its number alone,
-    which is what lets a search go on after a kill as if it had not been broken.
+    Validation batches are made on demand, as only every f-th iteration needs one, and start over when they are used up.
+    If both sources have ``set_epoch``, the order of an epoch only depends on its number, so that an interrupted search
+    can be resumed exactly.
     """
 
     def __init__(self, train: Iterable[Any], validation: Iterable[Any]) -> None:
@@ -21,7 +21,7 @@ class PairedBatches:
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Fix the order of the batches that follow."""
+        """Set the epoch, which determines the order of the batches."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -34,16 +34,16 @@ class PairedBatches:
             yield batch, validation.__next__
 
     def _endless(self) -> Iterator[Any]:
-        turn = 0
+        cycle = 0
         while True:
-            # Large and odd, so that no two turns of different epochs share an order.
-            self._seed(self.validation, self.epoch + 1_000_003 * turn)
+            # Large and odd, so that no two cycles of different epochs share an order.
+            self._seed(self.validation, self.epoch + 1_000_003 * cycle)
             batch = None
             for batch in self.validation:  # noqa: B007
                 yield batch
             if batch is None:
-                raise ValueError("there are no validation batches to train the architecture parameters on")
-            turn += 1
+                raise ValueError("no validation batches to train the architecture parameters on")
+            cycle += 1
 
     @staticmethod
     def _seed(source: Any, epoch: int) -> None:

@@ -1,4 +1,4 @@
-"""What a search in several processes has to agree on; here, a search in one."""
+"""Synchronisation of a search; here for a single process."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import nn
 
-__all__ = ["Alone"]
+__all__ = ["SingleProcess"]
 
 
-class Alone:
-    """The only process of a search. A subclass lets several take the same steps, each on its share of the batches."""
+class SingleProcess:
+    """Single process of a search; a subclass synchronises several data-parallel ones."""
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Make gradients of alpha and beta the mean over all processes."""
+        """Average the gradients of alpha and beta over all processes; here a no-op."""
 
     def same_draws(self, device: torch.device) -> AbstractContextManager[None]:
-        """Within, random numbers are the same in all processes."""
+        """Context in which all processes draw the same random numbers; here a no-op."""
         return nullcontext()

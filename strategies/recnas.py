@@ -1,4 +1,4 @@
-"""RecNAS: annealed soft selection from which inferior options are dropped while the search runs."""
+"""RecNAS: annealed soft selection that drops inferior options during the search."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["PrunedSelection", "RecNAS", "RecNASModule"]
 
 
 class PrunedSelection(Selection):
-    """Softmax at a temperature over options of which some have been dropped.
+    """Softmax at a temperature over the remaining options.
 
-    A dropped option's logit is minus infinity, the logarithm of its probability: its weight and gradient are exactly 0
-    from then on, it is never the strongest, and what saves the logits saves that it was dropped.
+    The logit of a dropped option is minus infinity, so that its weight and gradient are exactly 0, it is never the
+    strongest, and checkpoints of the logits include it.
     """
 
     def __init__(self, options: dict[str, list[Any]]) -> None:
@@ -25,13 +25,13 @@ class PrunedSelection(Selection):
 
     @torch.no_grad()
     def drop(self, below: float) -> None:
-        """Drop options whose weight at the temperature is less than a share of the strongest one's, never that one."""
+        """Drop options whose weight is less than a share ``below`` of the strongest one's."""
         for logits in self.logits.values():
             weights = (logits / self.temperature).softmax(-1)
             logits[weights < below * weights.max()] = -torch.inf
 
-    def left(self) -> dict[str, list[Any]]:
-        """Options that have not been dropped, by label."""
+    def remaining(self) -> dict[str, list[Any]]:
+        """Remaining options by label."""
         return {
             label: [name for name, logit in zip(names, self.logits[label].tolist(), strict=True) if logit > -torch.inf]
             for label, names in self.options.items()
@@ -39,7 +39,7 @@ class PrunedSelection(Selection):
 
 
 class RecNASModule(DifferentiableModule):
-    """Drops options after each step of alpha and beta."""
+    """Search module that drops options after each step of alpha and beta."""
 
     settings: RecNAS
     selection: PrunedSelection
@@ -50,10 +50,10 @@ class RecNASModule(DifferentiableModule):
 
 
 class RecNAS(DifferentiableStrategy):
-    """Annealed soft selection with pruning of candidates, after ReCNAS (Peng, Li, Shang and Jiao, IEEE TNNLS 2022).
+    """Annealed selection with pruning, after ReCNAS (Peng, Li, Shang and Jiao, TNNLS 2022).
 
-    What is published where we could read it is the abstract of "ReCNAS: Resource-Constrained Neural Architecture Search
-    Based on Differentiable Annealing and Dynamic Pruning", TNNLS 35(2), 2805-2819; no program was found. It says:
+    Only the abstract was accessible to us: "ReCNAS: Resource-Constrained Neural Architecture Search
+    Based on Differentiable Annealing and Dynamic Pruning", IEEE TNNLS 35(2), 2805-2819; no program was found. It says:
 
     1. an elastic, densely connected layer-wise space that takes depth apart from the search of operations;
     2. "group annealing and progressive pruning", which "steadily forces the architecture parameters close to binary
@@ -62,23 +62,23 @@ class RecNAS(DifferentiableStrategy):
        programming", under a given limit of FLOPs or latency.
 
     EASRec's paper, which compares with it on its own space, says "annealing and channel pruning". Formulas, schedules,
-    thresholds and the groups are not in what we have. Decided here, for the space that all strategies share:
+    thresholds and groups are unknown to us. Decisions here, for the space common to all strategies:
 
-    * 1 is the space's: depth is a choice of its own there.
-    * Annealing: a softmax without noise at a temperature that falls, so that weights become binary. Both choices share
-      the schedule; it must come near 0 in the iterations that the search has, or nothing is annealed.
-    * Pruning of operations and of channels are one, because the space's candidates are channel widths: after each step
-      of alpha and beta, candidates and depths whose weight is below ``drop_below`` times the strongest one's are
-      dropped for good. The strongest never is. As the temperature falls, ever smaller gaps suffice.
-    * Resource: the expected cost under the weights, static, times lambda, instead of dynamic programming: that divides
-      a budget among layers that have widths of their own, and here all layers have one width.
+    * 1 is given by the space, in which depth is a separate choice.
+    * Annealing: a softmax without noise at a falling temperature, so that weights become binary. Both choices share the
+      schedule, which must come near 0 within the search's iterations.
+    * Pruning of operations and of channels coincide, as the space's candidates are channel widths: after each step of
+      alpha and beta, candidates and depths whose weight is below ``drop_below`` times the strongest one's are dropped
+      for good. As the temperature falls, ever smaller gaps suffice.
+    * Resource: the static expected cost under the weights times lambda, instead of dynamic programming, which divides a
+      budget among layers of different widths; here all layers have the same width.
 
     Parameters
     ----------
     cost_table, lambda_, arch_learning_rate, arch_every, temperature, gradient_clip
         See :class:`~strategies.differentiable.DifferentiableStrategy`.
     drop_below
-        Share of the strongest option's weight under which an option is dropped, from 0 (never) to less than 1.
+        Share of the strongest option's weight below which an option is dropped, in [0, 1); 0: never.
 
     Examples
     --------
@@ -95,9 +95,9 @@ class RecNAS(DifferentiableStrategy):
         self.drop_below = drop_below
 
     def make_selection(self, options: dict[str, list[Any]]) -> Selection:
-        """A softmax whose options can be dropped."""
+        """Create a selection whose options can be dropped."""
         return PrunedSelection(options)
 
     def extra_repr(self) -> str:
-        """One readable line, as NNI's strategies print themselves."""
+        """Parameters for NNI's ``repr`` of a strategy."""
         return f"{super().extra_repr()}, drop_below={self.drop_below}"

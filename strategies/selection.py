@@ -1,4 +1,4 @@
-"""The soft selection that all layers and the constraint of one update share (Eq. 10)."""
+"""Soft selection shared by all layers and the constraint of an update (Eq. 10)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ __all__ = ["NO_TEMPERATURE", "Selection", "TemperatureSchedule"]
 
 @dataclass(frozen=True)
 class TemperatureSchedule:
-    r"""Temperature :math:`\tau = \max(end, start - decay \cdot t)`, t counted in iterations (Table II).
+    r"""Linear temperature schedule by iteration t (Table II).
 
-    The paper's decay suits its ~10^3 iterations an epoch; training on whole sequences has ~10^2 and wants a larger one.
+    .. math:: \tau = \max(end, start - decay \cdot t)
+
+    The paper's decay suits its ~10^3 iterations per epoch; training on whole sequences has ~10^2 and needs a larger
+    one.
 
     Examples
     --------
@@ -31,7 +34,7 @@ class TemperatureSchedule:
 
     def __post_init__(self) -> None:
         if not (self.start >= self.end > 0 and self.decay >= 0):
-            raise ValueError(f"a temperature falls from start to end > 0; got {self}")
+            raise ValueError(f"the temperature must fall from start to end > 0; got {self}")
 
     def __call__(self, iteration: int) -> float:
         """Temperature at iteration t."""
@@ -39,30 +42,30 @@ class TemperatureSchedule:
 
 
 NO_TEMPERATURE = TemperatureSchedule(start=1.0, end=1.0)
-"""For methods that have none: a softmax at temperature 1."""
+"""Constant temperature 1, for methods without a temperature."""
 
 
 class Selection:
-    """Architecture parameters by label, and the weights that were drawn from them last.
+    """Architecture parameters by label, and the weights last drawn from them.
 
-    The paper draws noise per controller. The parameters are shared by all layers, so one draw serves them all, and the
-    same p and q enter the network's output and the resource constraint.
+    The paper draws noise per controller. As all layers share the parameters, one draw serves them all, and the same p
+    and q enter the network's output and the resource constraint.
 
     Parameters
     ----------
     options
-        Label of each choice with its options, in the order of the parameters.
+        Options of each choice by label, in the order of the parameters.
     noise
-        Whether draws carry Gumbel noise; without, they are a softmax at the temperature (DARTS, Eq. 1).
+        Whether draws have Gumbel noise; if not, they are a softmax at the temperature (DARTS, Eq. 1).
 
     Attributes
     ----------
     logits
         Unconstrained ``log alpha`` and ``log beta`` by label, zero at first.
     weights
-        What was drawn last, by label, each summing to one.
+        Last draw by label, ``[options]`` each, which sum to one.
     hard
-        While true the network runs one architecture alone: the argmax one, or the one of :meth:`only`.
+        Whether the network runs a single architecture: the argmax, or that of :meth:`only`.
     """
 
     def __init__(self, options: dict[str, list[Any]], noise: bool = True) -> None:
@@ -77,21 +80,21 @@ class Selection:
         self.weights: dict[str, Tensor] = self.probabilities()
 
     def draw(self, differentiable: bool = True) -> dict[str, Tensor]:
-        r"""Draw all weights anew: :math:`softmax((\log\alpha + g) / \tau)`, :math:`g = -\log(-\log u)`.
+        r"""Draw all weights: :math:`softmax((\log\alpha + g) / \tau)`, :math:`g = -\log(-\log u)`.
 
         The paper prints ``-log(-u)``, which is not defined for u in (0, 1).
 
         Parameters
         ----------
         differentiable
-            Whether gradients flow back to the logits; a step of the network's weights does not need them.
+            Whether gradients flow to the logits, which steps of the network's weights do not need.
         """
         with torch.set_grad_enabled(differentiable):
             self.weights = {label: self._soften(logits) for label, logits in self.logits.items()}
         return self.weights
 
     def draw_evenly(self) -> dict[str, Tensor]:
-        """Draw one option of each choice, all with equal probability: a path of the warm-up, one-hot weights."""
+        """Draw one option of each choice uniformly, as one-hot weights (paths of the warm-up)."""
         self.weights = {}
         for label, logits in self.logits.items():
             path = torch.randint(len(logits), (1,), device=logits.device)
@@ -100,16 +103,16 @@ class Selection:
 
     def _soften(self, logits: Tensor) -> Tensor:
         if self.noise:
-            logits = logits - torch.empty_like(logits).exponential_().log()  # -log of Exp(1) is Gumbel's distribution
+            logits = logits - torch.empty_like(logits).exponential_().log()  # -log(Exp(1)) is Gumbel-distributed
         return (logits / self.temperature).softmax(dim=-1)
 
     def probabilities(self) -> dict[str, Tensor]:
-        """Softmax of the logits without noise and temperature, detached."""
+        """Detached softmax of the logits, without noise and temperature."""
         return {label: logits.detach().softmax(dim=-1) for label, logits in self.logits.items()}
 
     def entropies(self) -> dict[str, float]:
-        """Entropy of the probabilities in nats, by label: 0 where one option has all."""
-        # Of one option alone it is -0.0, which messages would show with its sign.
+        """Entropy of the probabilities in nats, by label."""
+        # + 0.0 turns the -0.0 of a single option into 0.0.
         return {label: float(torch.special.entr(p).sum()) + 0.0 for label, p in self.probabilities().items()}
 
     def argmax(self, label: str) -> int:
@@ -117,12 +120,12 @@ class Selection:
         return int(self.logits[label].detach().argmax())
 
     def running(self, label: str) -> int:
-        """Index of the option that runs while the selection is hard."""
+        """Index of the option that runs if the selection is hard."""
         return self._only[label] if label in self._only else self.argmax(label)
 
     @contextmanager
     def only(self, options: Mapping[str, int]) -> Iterator[None]:
-        """Make the selection hard, with these options (indices by label) instead of the strongest."""
+        """Context with a hard selection of the given options (indices by label)."""
         before = self.hard
         self.hard, self._only = True, dict(options)
         try:
@@ -131,5 +134,5 @@ class Selection:
             self.hard, self._only = before, {}
 
     def sample(self) -> dict[str, Any]:
-        """The argmax architecture, as NNI writes a sample."""
+        """Argmax architecture in NNI's sample format."""
         return {label: names[self.argmax(label)] for label, names in self.options.items()}

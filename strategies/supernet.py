@@ -1,7 +1,7 @@
-"""Turns the choices of an NNI model space into soft ones that share a :class:`~strategies.selection.Selection`.
+"""Soft choices of an NNI model space that share one :class:`~strategies.selection.Selection`.
 
-NNI's own mixed modules each call their softmax by themselves, so that every layer draws its own noise, and its
-resource penalty has no gradient. These wrappers read the weights that were drawn for the whole update.
+In NNI's mixed modules every layer draws its own noise, and the resource penalty has no gradient. These wrappers read
+the weights that were drawn for the whole update.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from torch import Tensor, nn
 
 from strategies.selection import Selection
 
-__all__ = ["MixedChoice", "MixedDepth", "choices_of", "wrap"]
+__all__ = ["MixedChoice", "MixedDepth", "space_choices", "wrap"]
 
-# Candidates of less weight are not run, nor layers behind which less than this remains.
+# Candidates of less weight, and layers after which less weight remains, are skipped.
 NEGLIGIBLE_WEIGHT = 1e-9
 
 
 class _Mixed(BaseSuperNetModule):
-    """A module of the space and the selection that it obeys; the space finds its module under ``origin``."""
+    """Wrapper of a module (``origin``) whose weights come from a selection."""
 
-    origin: Any  # LayerChoice or Repeat; nn.Module would say that it has neither label nor blocks
+    origin: Any  # LayerChoice or Repeat; Any, as nn.Module has neither label nor blocks
 
     def __init__(self, origin: nn.Module, selection: Selection) -> None:
         super().__init__()
         self.origin = origin
-        self._selection = (selection,)  # in a tuple: parameters belong to the strategy, not to the network
+        self._selection = (selection,)  # in a tuple, so that its parameters are not registered in the network
 
     @property
     def selection(self) -> Selection:
-        """What was drawn for this update."""
+        """Selection with the draws of this update."""
         return self._selection[0]
 
     @property
     def weights(self) -> Tensor:
-        """Weights of this module's options in this update, ``[options]``."""
+        """Drawn weights of this module's options, ``[options]``."""
         return self.selection.weights[self.origin.label]
 
     def resample(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """Nothing to do: the strategy draws once for all modules."""
+        """Do nothing, as the strategy draws once for all modules."""
         return {}
 
     def export(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """Strongest option of this module's choice."""
+        """Export the strongest option of this module's choice."""
         label = self.origin.label
         return {} if label in memo else {label: self.selection.sample()[label]}
 
     def export_probs(self, memo: dict[str, Any]) -> dict[str, Any]:
-        """Probability of each option."""
+        """Export the probability of each option."""
         label = self.origin.label
         if label in memo:
             return {}
@@ -65,16 +65,16 @@ class MixedChoice(_Mixed):
     """Weighted sum of a layer's candidates (Eq. 11, over i)."""
 
     def forward(self, *inputs: Any) -> Tensor:
-        """``sum_i p_i T_i``; the strongest candidate alone while the selection is hard."""
+        """Mixture ``sum_i p_i T_i``, or only the strongest candidate if the selection is hard."""
         if self.selection.hard:
             return self.run(self.selection.running(self.origin.label), *inputs)
-        if hasattr(self.origin, "mix"):  # spaces that can do better than to add up full outputs
+        if hasattr(self.origin, "mix"):  # spaces with a cheaper mixture than summing full outputs
             return self.origin.mix(self.weights, *inputs)
-        kept = [(i, weight) for i, weight in enumerate(self.weights) if float(weight.detach()) > NEGLIGIBLE_WEIGHT]
-        return torch.stack([weight * self.run(i, *inputs) for i, weight in kept]).sum(0)
+        terms = [(i, weight) for i, weight in enumerate(self.weights) if float(weight.detach()) > NEGLIGIBLE_WEIGHT]
+        return torch.stack([weight * self.run(i, *inputs) for i, weight in terms]).sum(0)
 
     def run(self, index: int, *inputs: Any) -> Tensor:
-        """One candidate alone."""
+        """Run one candidate."""
         origin = self.origin
         return origin.run(index, *inputs) if hasattr(origin, "run") else origin[origin.names[index]](*inputs)
 
@@ -83,7 +83,7 @@ class MixedDepth(_Mixed):
     """Weighted sum of the outputs after each allowed depth (Eq. 11, over j)."""
 
     def forward(self, states: Any, *context: Any) -> Tensor:
-        """``sum_j q_j T^(j)``; the output after the strongest depth alone while the selection is hard."""
+        """Mixture ``sum_j q_j T^(j)``, or only the strongest depth if the selection is hard."""
         depths = self.selection.options[self.origin.label]
         if self.selection.hard:
             deepest = depths[self.selection.running(self.origin.label)]
@@ -100,18 +100,18 @@ class MixedDepth(_Mixed):
         return total
 
     def run_block(self, depth: int, deepest: int, states: Any, *context: Any) -> Any:
-        """Output of the layer ``depth``, from 1; a space may need less of the deepest one that runs."""
+        """Run layer ``depth`` (from 1); spaces may compute less in the deepest layer."""
         block = self.origin.blocks[depth - 1]
         if hasattr(self.origin, "run_block"):
             return self.origin.run_block(block, depth == deepest, states, *context)
         return block(states, *context)
 
     def output(self, states: Any, *context: Any) -> Any:
-        """What is added up of a layer's output; a space may want a part of it."""
+        """Term of the mixture for a layer's output; spaces may use a part of it."""
         return self.origin.output(states, *context) if hasattr(self.origin, "output") else states
 
     def _deepest(self, weights: Mapping[int, float]) -> int:
-        """The last layer behind which a weight remains that can be noticed."""
+        """Deepest layer with a non-negligible weight at or after it."""
         return max(
             depth
             for depth in range(1, len(self.origin.blocks) + 1)
@@ -119,13 +119,13 @@ class MixedDepth(_Mixed):
         )
 
 
-def choices_of(space: ModelSpace) -> dict[str, list[Any]]:
-    """Labels and options of a space, each label once.
+def space_choices(space: ModelSpace) -> dict[str, list[Any]]:
+    """Options of a space's choices by label.
 
     Raises
     ------
     TypeError
-        A choice is neither a ``LayerChoice`` nor the depth of a ``Repeat``: it could not be searched.
+        A choice is not categorical, so that it cannot be mixed.
     """
     choices = {}
     for label, mutable in space.simplify().items():
@@ -144,7 +144,7 @@ def wrap(
     choice_type: type[MixedChoice] = MixedChoice,
     depth_type: type[MixedDepth] = MixedDepth,
 ) -> nn.Module | bool | None:
-    """NNI's mutation hook: the soft form of a choice, True to leave the module as it is, None to go on."""
+    """NNI mutation hook: the soft choice, True to keep the module, None for the next hook."""
     wrapped = memo.setdefault("wrapped", set())
     if id(module) in wrapped:
         return True

@@ -17,7 +17,10 @@ __all__ = ["against_recbole", "against_rectools", "measure_epochs"]
 
 
 def against_recbole(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> list[Contestant]:
-    """RecBole, and our networks of the same shape on whole histories, since it trains on every prefix."""
+    """RecBole, and our networks of the same shape on whole histories.
+
+    Whole histories, since RecBole trains on every prefix of them.
+    """
     threads = options.threads
     peers = [
         recbole(model, variant, log, shape, threads, options.batch)

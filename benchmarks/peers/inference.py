@@ -124,7 +124,7 @@ def _pass(worker: Worker, batch: int | None) -> float:
 
 
 def _warm_up(name: str, worker: Worker, batch: int) -> dict[int | None, float]:
-    """Seconds of a warm-up pass by batch size: the second pass, or the first of a peer as shipped.
+    """Seconds of a warm-up pass by batch size: the second, or the first of a shipped peer.
 
     A tuned peer's peak memory is that of the largest batch tried, whichever is then measured.
     """

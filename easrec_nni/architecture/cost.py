@@ -68,7 +68,7 @@ class _Call(nn.Module):
 
 
 def _count(network: EASRecNetwork, ids: Tensor, function: Callable[[EASRecNetwork, Tensor], Tensor]) -> dict[str, int]:
-    """Count multiply-adds of one call with fvcore, by module name (with children; "" is the total)."""
+    """Count multiply-adds of one call with fvcore, by module name ("" is the total)."""
     analysis = FlopCountAnalysis(_Call(network, function).eval(), (ids,))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle("aten::scaled_dot_product_attention", _sdpa_madds)

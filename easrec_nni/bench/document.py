@@ -17,7 +17,7 @@ Documents = Mapping[str, dict[str, Any]]
 
 
 def write_documents(documents: Documents, out: Path) -> None:
-    """Write ``bench.json``, ``bench.md`` and, if anything was scaled, ``scaling.svg`` and ``scaling.png``.
+    """Write ``bench.json``, ``bench.md`` and, for scaling measurements, the plot.
 
     Parameters
     ----------

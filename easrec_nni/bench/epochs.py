@@ -57,7 +57,7 @@ class EpochTime:
 
 
 class _Module(SequenceModule):
-    """Module that keeps its optimiser between ``fit`` calls, so that epochs can be run one by one."""
+    """Module that keeps its optimiser between ``fit`` calls, for epochs run one by one."""
 
     optimizer: torch.optim.Optimizer | None = None
 
@@ -69,7 +69,9 @@ class _Module(SequenceModule):
 
 
 class Training:
-    """Training that runs one epoch per call, with the batches, loss and trainer of the retraining stage.
+    """Training that runs one epoch per call.
+
+    Batches, loss and trainer are those of the retraining stage.
 
     Parameters
     ----------
@@ -124,7 +126,9 @@ class Training:
 
 
 def search_epoch(context: TrialContext, first: int | None = None) -> EpochTime:
-    """Run the first epoch of a search after warm-up, or its first iterations, with architecture steps.
+    """Run and time the first search epoch after warm-up, or its first iterations.
+
+    Architecture steps are included.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ QUICK_SHAPES = ((4096, 128, 256), (256, 256, 256))
 
 
 def madds_per_second(rows: int, inner: int, columns: int, repeats: int = 5) -> float:
-    """Best of several float32 products ``[rows, inner] · [inner, columns]``, in multiply-adds per second."""
+    """Best multiply-adds per second of float32 products ``[rows, inner] · [inner, columns]``."""
     left, right = torch.randn(rows, inner), torch.randn(inner, columns)
     out = torch.empty(rows, columns)
     seconds = repeated(lambda: seconds_of(lambda: torch.mm(left, right, out=out)), repeats)

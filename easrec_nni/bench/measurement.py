@@ -26,7 +26,7 @@ Figures = dict[str, Any]
 
 
 class BenchRequest(BaseModel):
-    """Everything that decides what is measured; a stored result is reused only for an equal request."""
+    """Parameters of all measurements; a stored result is reused only for an equal request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

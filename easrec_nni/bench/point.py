@@ -1,4 +1,4 @@
-"""One point of a scaling curve: a training step and inference of one network, in a separate process."""
+"""One point of a scaling curve: a training step and inference of one network."""
 
 from __future__ import annotations
 

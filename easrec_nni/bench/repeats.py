@@ -66,7 +66,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def in_turns(measures: Mapping[Name, Callable[[], Value]], repeats: int, warmup: int = 1) -> dict[Name, list[Value]]:
-    """Measure in alternation (A, B, A, B, …), so that other load on the machine affects all alike.
+    """Measure in alternation (A, B, A, B, …), so that other load affects all alike.
 
     Parameters
     ----------

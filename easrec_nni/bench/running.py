@@ -144,7 +144,7 @@ def measure(name: str, request: dict[str, Any]) -> Figures:
 
 
 def _measure_in_process(name: str, request: BenchRequest) -> Figures:
-    """Run a measurement in a separate process, or in this one if it is quick, without its memory."""
+    """Run a measurement in a separate process, or, if quick, in this one, without memory."""
     figures = Bench(request).in_own_process(measure, name=name, request=request.model_dump(mode="json"))
     return {key: value for key, value in figures.items() if not (request.quick and "peak_memory" in key)}
 

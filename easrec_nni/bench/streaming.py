@@ -109,7 +109,7 @@ def _differences(network: EASRecNetwork, items: NDArray[Any]) -> Figures:
 
 
 def _table(figures: Figures) -> list[str]:
-    """Markdown table: milliseconds by number of users and history, and speed-up at the length nearest N."""
+    """Markdown table: milliseconds by users and history, and speed-up at the length nearest N."""
     lines = []
     for name, network in figures.items():
         if not isinstance(network, dict) or "rows" not in network:

@@ -1,1 +1,1 @@
-"""Command line ``easrec``; each command has a file here and an entry in `easrec_nni.cli.main.COMMANDS`."""
+"""Command line ``easrec``: a file per command, listed in `easrec_nni.cli.main.COMMANDS`."""

@@ -1,4 +1,4 @@
-"""Steps of ``easrec demo`` (``make demo``): MovieLens-100K from raw interactions to a comparison table.
+"""Steps of ``easrec demo``: MovieLens-100K from raw interactions to a comparison table.
 
 Steps that are complete are skipped; ``--fresh`` repeats them. However the demo ends, also by Ctrl-C, it leaves no
 process behind.

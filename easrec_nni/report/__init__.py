@@ -1,4 +1,4 @@
-"""The report of one or several studies: tables and plots in one page that works offline, and as files.
+"""Reports of studies and experiments: tables and plots on one offline page, and as files.
 
 A new system appears without a change here. To add a table or plot: a function that makes a chapter, called by
 ``compose`` of :mod:`easrec_nni.report.composing`, and for a table its file's name in ``DATA_FILES`` there.

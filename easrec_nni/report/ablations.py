@@ -1,4 +1,4 @@
-"""Table V and the other ablations: EASRec with one thing changed, beside EASRec."""
+"""Table V and the other ablations: EASRec with one change each, compared with EASRec."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from easrec_nni.common.readable import readable_count
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
-from easrec_nni.report.comparing import compare, is_told_apart
+from easrec_nni.report.comparing import compare, is_significant
 from easrec_nni.report.content import (
     Column,
     Entry,
@@ -18,6 +18,7 @@ from easrec_nni.report.content import (
     mark_best,
     mean_entry,
     number_entry,
+    show_accuracy,
     show_p,
     signed,
 )
@@ -43,12 +44,8 @@ GATES = {"easrec": "gates of 2 layers", "easrec-gates1": "gates of 1 layer", "ea
 FIXED = tuple(system.name for system in FIXED_GATES)
 
 
-def _show(value: float) -> str:
-    return f"{value:.4f}"
-
-
 def _figures(section: Section, system: SystemCells) -> Record:
-    """What both tables say of a system; figures of the validation set have names of their own."""
+    """Figures of a system in both tables; those of the validation set begin with ``valid_``."""
     record: Record = {
         "dataset": section.dataset.title,
         "system": system.name,
@@ -73,18 +70,18 @@ def _figures(section: Section, system: SystemCells) -> Record:
 
 
 def _against_reference(reference: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Record]:
-    """Of each system, what it changes of the test NDCG@10 of full ranking; empty where it cannot be tested."""
-    found: dict[str, Record] = {}
+    """Change of the test NDCG@10 (full ranking) by system; empty where it cannot be tested."""
+    changes: dict[str, Record] = {}
     for name, comparison in compare(reference, tuple(systems), "ndcg", "full").items():
         users = comparison.users_interval
-        found[name] = {
+        changes[name] = {
             "change": -comparison.difference,
             "change_low": -users.high if users else None,
             "change_high": -users.low if users else None,
             "change_p": comparison.p_holm,
-            "change_is_told_apart": is_told_apart(comparison),
+            "change_is_told_apart": is_significant(comparison),
         }
-    return found
+    return changes
 
 
 def gate_records(section: Section) -> list[Record]:
@@ -102,7 +99,7 @@ def gate_records(section: Section) -> list[Record]:
 
 
 def ablation_systems(section: Section) -> list[SystemCells]:
-    """EASRec and what was made of it, but for what the tables of the gates show."""
+    """EASRec and its ablations, except those shown in the tables of gates."""
     elsewhere = {*GATES, *FIXED} - {"unpruned"}
     return [
         system
@@ -118,7 +115,7 @@ def ablation_records(section: Section) -> list[Record]:
 
 
 def fixed_gate_records(section: Section) -> list[Record]:
-    """Records of networks that are not searched, by their gates; empty if they were not varied."""
+    """Records of fixed networks by their gates; empty if gates were not varied."""
     systems = [system for name in FIXED if (system := section.system(name))]
     return _with_changes(section, systems, FIXED[0]) if len(systems) > 1 else []
 
@@ -143,8 +140,8 @@ def _change_entry(record: Record) -> Entry:
 
 CHANGE_NOTE = (
     "Change: difference to EASRec of the test NDCG@10, full ranking; below it the 95 % interval over users, and p over "
-    "seeds, corrected for the number of rows. ★: more than chance, over seeds and over users. Without it the change "
-    "may as well be none."
+    "seeds, corrected for the number of rows. ★: significant over seeds and over users. Without it the change may be "
+    "due to chance."
 )
 NO_GATES_NOTE = (
     "Gates begin at layer 2 unless the settings say otherwise, so that a network of one layer has none, and the "
@@ -165,7 +162,9 @@ def _rows(records: Sequence[Record], columns: Sequence[Column], names: str) -> l
             elif column.key == "seeds":
                 entries[column.key] = number_entry(record, "seeds", "{:.0f}".format)
             else:
-                entries[column.key] = mean_entry(record, column.key, readable_count if column is _COST else _show)
+                entries[column.key] = mean_entry(
+                    record, column.key, readable_count if column is _COST else show_accuracy
+                )
         rows.append(Row(str(record[names]), entries, hint=str(record["system"])))
     return mark_best(columns, rows)
 
@@ -184,14 +183,14 @@ def _gate_columns(change: Column) -> list[Column]:
 
 
 def fixed_gate_table(records: Sequence[Record]) -> Table:
-    """Gates of networks that are not searched."""
+    """Table of the gates of fixed networks."""
     columns = _gate_columns(replace(_CHANGE, title="change to no gates, NDCG@10 full"))
     note = CHANGE_NOTE.replace("difference to EASRec", "difference to the network without gates")
     return Table("Gates without a search", columns, _rows(records, columns, "title"), first="network", notes=[note])
 
 
 def gate_table(records: Sequence[Record]) -> Table:
-    """Table V."""
+    """Table V: the data-aware gates."""
     note = (
         "As in the paper, figures of the validation set. Half of its users trained α and β, so test figures decide "
         f"whether gates help. {NO_GATES_NOTE}"
@@ -202,7 +201,7 @@ def gate_table(records: Sequence[Record]) -> Table:
 
 
 def published_gate_table(section: Section, records: Sequence[Record]) -> Table | None:
-    """Validation figures of ours beside those of the paper's Table V; None where one of the two is not known."""
+    """Our validation figures with those of the paper's Table V; None if either is missing."""
     ours = f"ours, {section.dataset.title}, validation set, {PUBLISHED_PROTOCOL}"
     columns = [
         *(Column(f"valid_{m}@10_{PUBLISHED_PROTOCOL}", title, ours) for m, title in zip(METRICS, TITLES, strict=True)),
@@ -215,14 +214,14 @@ def published_gate_table(section: Section, records: Sequence[Record]) -> Table |
         "Gates beside the published figures",
         records,
         columns,
-        lambda record, key: mean_entry(record, key, _show),
+        lambda record, key: mean_entry(record, key, show_accuracy),
         first="EASRec with",
         names="gates",
     )
 
 
 def ablation_table(records: Sequence[Record]) -> Table:
-    """EASRec with one thing changed each."""
+    """Table of EASRec with one change each."""
     columns = [
         Column("test_ndcg@10_full", "NDCG@10 full", "test set", True),
         Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test set", True),

@@ -1,4 +1,4 @@
-"""Table III: accuracy of all systems, best in bold, a star where it is significantly better than every other."""
+"""Table III: accuracy of all systems, best in bold, a star if significantly better."""
 
 from __future__ import annotations
 
@@ -8,7 +8,17 @@ from easrec_nni.evaluation.figures import LATER_PROTOCOLS, PROTOCOLS
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.beside_published import beside_published
 from easrec_nni.report.comparing import compare, is_tested
-from easrec_nni.report.content import Column, Entry, Record, Row, Table, mark_best, mean_entry, number_entry
+from easrec_nni.report.content import (
+    Column,
+    Entry,
+    Record,
+    Row,
+    Table,
+    mark_best,
+    mean_entry,
+    number_entry,
+    show_accuracy,
+)
 from easrec_nni.report.published import PUBLISHED_PROTOCOL, published_for
 from easrec_nni.report.sections import Section, SystemCells
 
@@ -33,32 +43,32 @@ PROTOCOL_TITLES = {
 
 
 def compared_systems(section: Section) -> list[SystemCells]:
-    """Systems of Table III: all but EASRec's ablations, which have a table of their own."""
+    """Systems of Table III: all except EASRec's ablations, which have another table."""
     return [system for system in section.systems if system.first.group != "ablation"]
 
 
 def best_of(systems: Sequence[SystemCells], metric: str, protocol: str) -> SystemCells | None:
-    """System with the highest mean of a metric on the test set; the first of equal ones."""
+    """System with the highest mean of a metric on the test set; the first one of a tie."""
     key = f"{metric}@10_{protocol}"
     means = [(system, system.measure("test", key)) for system in systems]
-    known = [(system, measure.mean) for system, measure in means if measure]
-    return max(known, key=lambda pair: pair[1])[0] if known else None
+    measured = [(system, measure.mean) for system, measure in means if measure]
+    return max(measured, key=lambda pair: pair[1])[0] if measured else None
 
 
 def _star(systems: Sequence[SystemCells], metric: str, protocol: str) -> str | None:
-    """Name of the system that is better than the next best by more than chance, if there is one."""
+    """Name of the system that is significantly better than the next best, if there is one."""
     best = best_of(systems, metric, protocol)
     if best is None:
         return None
     others = tuple(system for system in systems if system is not best)
     comparisons = compare(best, others, metric, protocol)
-    # Where one could not be tested nobody knows who is next.
+    # If one of them could not be tested, the next best system is unknown.
     tested = all(is_tested(comparisons.get(other.name)) for other in others)
-    return best.name if tested and any(each.star for each in comparisons.values()) else None
+    return best.name if tested and any(comparison.star for comparison in comparisons.values()) else None
 
 
 def accuracy_records(section: Section) -> list[Record]:
-    """One record for each system, with all digits and the published figures."""
+    """One record per system, with all digits and the published figures."""
     systems = compared_systems(section)
     stars = {
         f"{metric}@10_{protocol}": _star(systems, metric, protocol) for protocol in PROTOCOLS for metric in METRICS
@@ -80,10 +90,6 @@ def accuracy_records(section: Section) -> list[Record]:
     return records
 
 
-def _show(value: float) -> str:
-    return f"{value:.4f}"
-
-
 def accuracy_table(records: Sequence[Record]) -> Table:
     """Table III of a section."""
     columns = [
@@ -95,7 +101,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
     rows = [
         Row(
             str(record["title"]),
-            {column.key: mean_entry(record, column.key, _show) for column in columns},
+            {column.key: mean_entry(record, column.key, show_accuracy) for column in columns},
             str(record["group"]),
             str(record["system"]),
         )
@@ -105,7 +111,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
     number = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     notes = [
         f"Test set, mean ± standard deviation over {number} seed{'' if seeds == [1] else 's'}. Bold: highest mean of "
-        "the column. ★: better than the next best system by more than chance, over seeds (p < 0.05, corrected for the "
+        "the column. ★: significantly better than the next best system, over seeds (p < 0.05, corrected for the "
         "number of systems) and over users."
     ]
     if len(seeds) > 1:
@@ -115,7 +121,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
 
 
 def published_table(section: Section, records: Sequence[Record]) -> Table | None:
-    """Test figures of ours beside those of the paper's Table III; None where one of the two is not known."""
+    """Our test figures with those of the paper's Table III; None if either is missing."""
     name, _ = published_for(section.dataset.name)
     ours = f"ours, {section.dataset.title}, {PUBLISHED_PROTOCOL}"
     columns = [
@@ -123,16 +129,19 @@ def published_table(section: Section, records: Sequence[Record]) -> Table | None
         *(Column(f"published_{metric}@10", TITLES[metric], f"published, {name}", published=True) for metric in METRICS),
     ]
     return beside_published(
-        "Beside the published figures, test set", records, columns, lambda record, key: mean_entry(record, key, _show)
+        "Beside the published figures, test set",
+        records,
+        columns,
+        lambda record, key: mean_entry(record, key, show_accuracy),
     )
 
 
 def recommended_table(records: Sequence[Record]) -> Table | None:
-    """What is recommended beyond hits: coverage and popularity; None if it was not recorded."""
+    """Table of coverage and popularity of the recommended items; None if not recorded."""
     if not any(record.get(key) is not None for record in records for key in FURTHER):
         return None
     columns = [
-        Column(FURTHER[0], "share of the catalogue that is recommended to anybody"),
+        Column(FURTHER[0], "share of the catalogue that is recommended"),
         Column(FURTHER[1], "mean training interactions of a recommended item"),
         Column("seeds", "seeds"),
     ]
@@ -144,7 +153,5 @@ def recommended_table(records: Sequence[Record]) -> Table | None:
         }
         entries["seeds"] = number_entry(record, "seeds", "{:.0f}".format)
         rows.append(Row(str(record["title"]), entries, str(record["group"]), str(record["system"])))
-    note = (
-        "Of the ten items that each test user is recommended, full ranking. Neither more nor less is better in itself."
-    )
+    note = "Over the top ten items of each test user, full ranking. Neither more nor less is better by itself."
     return Table("What is recommended", columns, rows, notes=[note])

@@ -1,4 +1,4 @@
-"""Tables that set figures of ours beside published ones."""
+"""Tables of our figures with the published ones."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ def beside_published(
     first: str = "system",
     names: str = "title",
 ) -> Table | None:
-    """Rows of which a figure is published; nothing is marked as the best or as better.
+    """Table of the rows with published figures, without marks for best or better.
 
     Parameters
     ----------
     title
-        Of the table.
+        Title of the table.
     records
         Figures by the columns' keys.
     columns
-        Ours, which may be of one ranking alone (:class:`~easrec_nni.report.content.Table`), and the published ones.
+        Columns of our figures, with a single ranking (:class:`~easrec_nni.report.content.Table`), and of published
+        ones.
     entry
-        Shows a figure of a record.
+        Function that formats a figure of a record.
     first, names
         Heading of the rows' names, and their key in the records.
 
     Returns
     -------
     Table or None
-        None where no row has both a published figure and one of ours.
+        None if no row has both a published figure and one of ours.
     """
 
     def has(record: Record, published: bool) -> bool:

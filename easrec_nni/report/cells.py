@@ -1,4 +1,4 @@
-"""``results.csv``: one row for each cell, with every figure and all its digits."""
+"""``results.csv``: one row per cell, with every figure and all digits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["cell_records", "records_csv"]
 
 
 def cell_records(section: Section) -> list[Record]:
-    """Everything that is known of each cell, flat, such as ``test_ndcg@10_full`` and ``budget_patience``."""
+    """Flat record of each cell, with keys such as ``test_ndcg@10_full`` and ``budget_patience``."""
     measured = {
         (row.system, row.seed, json.dumps(row.parameters, sort_keys=True)): row
         for study in section.studies
@@ -52,7 +52,7 @@ def cell_records(section: Section) -> list[Record]:
 
 
 def records_csv(records: Sequence[Record]) -> str:
-    """Records as CSV; columns in the order of their first appearance, what is not known empty.
+    """Records as CSV; columns in order of first appearance, missing values empty.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Chapters about accuracy and cost: Tables III, IV and V, the ablations, Figure 4."""
+"""Chapters on accuracy and cost: Tables III, IV and V, the ablations, Figure 4."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = [
 
 
 def accuracy_chapter(section: Section, records: Sequence[Record], noise: Noise | None) -> Chapter:
-    """Table III."""
+    """Chapter of Table III: accuracy."""
     explained = (
         "The last item of every user was hidden, and every system ranked the items by how likely it thinks each is the "
         "next one. Recall@10 is the share of users whose hidden item is among the first ten; MRR@10 and NDCG@10 also "
@@ -62,7 +62,7 @@ def accuracy_chapter(section: Section, records: Sequence[Record], noise: Noise |
 
 
 def _beside_published(section: Section, table: Table | None) -> list[Block]:
-    """The published figures and how to read them, or why they are not shown."""
+    """Published figures and how to read them, or why they are not shown."""
     if table is None:
         return [Paragraph(NOT_SHOWN)]
     name, _ = published_for(section.dataset.name)
@@ -89,7 +89,7 @@ def _trust(noise: Noise) -> str:
 
 
 def differences_chapter(reference: SystemCells, records: Sequence[Record]) -> Chapter | None:
-    """The reference against every other system."""
+    """Chapter of the differences between the reference and every other system."""
     if not records:
         return None
     explained = (
@@ -97,8 +97,12 @@ def differences_chapter(reference: SystemCells, records: Sequence[Record]) -> Ch
         "difference lies with 95 % confidence. “Cannot be told apart” does not show that two systems are equal: it "
         "says that so many users and seeds do not show which is better."
     )
-    known = [each for each in PROTOCOLS if each not in LATER_PROTOCOLS or any(r[f"difference_{each}"] for r in records)]
-    tables = [difference_table(reference, records, protocol) for protocol in known]
+    protocols = [
+        protocol
+        for protocol in PROTOCOLS
+        if protocol not in LATER_PROTOCOLS or any(record[f"difference_{protocol}"] for record in records)
+    ]
+    tables = [difference_table(reference, records, protocol) for protocol in protocols]
     title = f"{reference.label} against the others"
     return Chapter("differences", title, [Paragraph(explained), *tables, Paragraph(METHOD)])
 
@@ -106,13 +110,13 @@ def differences_chapter(reference: SystemCells, records: Sequence[Record]) -> Ch
 def costs_chapter(
     section: Section, accuracy: Sequence[Record], records: Sequence[Record], prefix: str
 ) -> tuple[Chapter, list[Record]]:
-    """Table IV, and accuracy against multiply-adds; also the plot's records."""
+    """Chapter of Table IV and accuracy against multiply-adds, and the plot's records."""
     explained = (
         "What a system costs once it is trained: time to score all test users, time per user when many are scored at "
         "once and when one user waits, memory, and size. Multiply-adds and parameters are counted and the same "
         "everywhere; seconds hold for the machine named below."
     )
-    shown = [record for record in records if record["group"] != "ablation"]  # these have a table of their own
+    shown = [record for record in records if record["group"] != "ablation"]  # these have another table
     blocks: list[Block] = [Paragraph(explained), cost_table(section, shown)]
     published = published_cost_table(section, shown)
     if published:
@@ -124,7 +128,7 @@ def costs_chapter(
 
 
 def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
-    """Table V."""
+    """Chapter of Table V: data-aware gates, and its records."""
     records = gate_records(section)
     if not records:
         return None
@@ -139,7 +143,7 @@ def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
 
 
 def fixed_gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
-    """Gates of networks that are not searched."""
+    """Chapter of the gates of fixed networks, and its records."""
     records = fixed_gate_records(section)
     if not records:
         return None
@@ -151,31 +155,29 @@ def fixed_gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None
 
 
 def ablations_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
-    """EASRec with one thing changed each."""
+    """Chapter of the ablations, and its records."""
     records = ablation_records(section)
     if not records:
         return None
-    explained = (
-        "What each part of EASRec contributes: everything as in EASRec but for the one thing that the row names."
-    )
+    explained = "What each part of EASRec contributes: each row is EASRec with the one change that it names."
     return Chapter("ablations", "Ablations", [Paragraph(explained), ablation_table(records)]), records
 
 
 def sweep_chapter(section: Section, prefix: str) -> tuple[Chapter, list[Record]] | None:
-    """Figure 4."""
+    """Chapter of Figure 4, accuracy and cost over λ, and its records."""
     records = sweep_records(section)
     if not records:
         return None
     explained = (
-        "λ says how much the search minds cost: 0 not at all. If the constraint works, the chosen networks become "
+        "λ is the weight of cost in the search; 0 ignores it. If the constraint works, the chosen networks become "
         "cheaper to the right while accuracy stays about the same."
     )
     blocks: list[Block] = [Paragraph(explained)]
     for system in dict.fromkeys(str(record["system"]) for record in records):
-        chosen = [record for record in records if record["system"] == system]
+        swept = [record for record in records if record["system"] == system]
         name = f"{prefix}fig4" if system == "easrec" else f"{prefix}fig4-{_slug(system)}"
-        if len(chosen) > 1:
-            blocks.append(sweep_plot(chosen, name))
+        if len(swept) > 1:
+            blocks.append(sweep_plot(swept, name))
     blocks.append(sweep_table(records))
     return Chapter("fig4", "Figure 4: the trade-off λ", blocks), records
 

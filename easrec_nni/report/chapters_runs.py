@@ -1,11 +1,11 @@
-"""Chapters about how the figures came about: the searches, the trainings, settings and versions."""
+"""Chapters on searches, trainings, settings and versions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 
-from easrec_nni.report.chosen import budget_table, choices_table, typical_cell
+from easrec_nni.report.choices import budget_table, choices_table, typical_cell
 from easrec_nni.report.content import Block, Chapter, Column, Entry, Listing, Paragraph, Row, Table
 from easrec_nni.report.histories import HISTORIES, curves, is_one_shot, option_curves, searched_architectures
 from easrec_nni.report.plots.network import network_plot
@@ -22,7 +22,7 @@ SUBJECT = "easrec"
 
 
 def search_chapter(section: Section, systems: Sequence[SystemCells], prefix: str) -> Chapter | None:
-    """What the searches chose, and how sure they were."""
+    """Chapter of the architectures that the searches chose, and their certainty."""
     choices = choices_table(section)
     if choices is None:
         return None
@@ -39,9 +39,9 @@ def search_chapter(section: Section, systems: Sequence[SystemCells], prefix: str
         blocks += _network(subject, prefix)
     blocks.append(choices)
     expected = {
-        system.label: found
+        system.label: costs
         for system in searched
-        if is_one_shot(system.cells[0]) and (found := curves(system, "search", "expected_cost"))
+        if is_one_shot(system.cells[0]) and (costs := curves(system, "search", "expected_cost"))
     }
     if expected:
         blocks.append(cost_plot(expected, f"{prefix}search-cost"))
@@ -54,33 +54,40 @@ def search_chapter(section: Section, systems: Sequence[SystemCells], prefix: str
 
 def _network(subject: SystemCells, prefix: str) -> list[Block]:
     cell = typical_cell(subject)
-    found = searched_architectures([cell]) if cell else {}
-    return [network_plot(each, f"{subject.label} (seed {seed})", f"{prefix}network") for seed, each in found.items()]
+    architectures = searched_architectures([cell]) if cell else {}
+    return [
+        network_plot(architecture, f"{subject.label} (seed {seed})", f"{prefix}network")
+        for seed, architecture in architectures.items()
+    ]
 
 
 def _probabilities(subject: SystemCells, prefix: str) -> list[Block]:
     blocks: list[Block] = []
-    found = searched_architectures(subject.cells)
-    known = {seed: each for seed, each in found.items() if each.probabilities.keys() >= {"pruning", "depth"}}
+    architectures = searched_architectures(subject.cells)
+    with_probabilities = {
+        seed: architecture
+        for seed, architecture in architectures.items()
+        if architecture.probabilities.keys() >= {"pruning", "depth"}
+    }
     entropies = {
         name: values
         for name, key in (("α", "entropy_pruning"), ("β", "entropy_depth"))
         if (values := curves(subject, "search", key))
     }
-    if entropies and found:
-        space = next(iter(found.values())).space
+    if entropies and architectures:
+        space = next(iter(architectures.values())).space
         options = {"α": len(space.candidates), "β": len(space.depths)}
         shown = {name: values for name, values in entropies.items() if options[name] > 1}
         if shown:
             blocks.append(entropy_plot(shown, options, f"{prefix}search-entropy"))
     blocks += _options(subject, "What the data want and what the constraint pulls", f"{prefix}search-options")
-    if known:
-        blocks.append(probabilities_plot(known, subject.label, f"{prefix}search-probabilities"))
+    if with_probabilities:
+        blocks.append(probabilities_plot(with_probabilities, subject.label, f"{prefix}search-probabilities"))
     return blocks
 
 
 def _options(system: SystemCells, title: str, name: str) -> list[Block]:
-    """Plot of each option's cross entropy, charge and probability over a search; empty where they were not recorded."""
+    """Plot of each option's cross entropy, charge and probability; empty if not recorded."""
     histories = {cell.result.seed: read_history(cell.folder / HISTORIES["search"]) for cell in system.cells}
     choices = option_curves(histories)
     if not choices:
@@ -90,16 +97,16 @@ def _options(system: SystemCells, title: str, name: str) -> list[Block]:
 
 
 def training_chapter(systems: Sequence[SystemCells], prefix: str) -> Chapter | None:
-    """Curves of the trainings that were evaluated."""
+    """Chapter of the training curves of the evaluated networks."""
     blocks: list[Block] = []
     for key, name, title, unit in (
         ("ndcg@10_full", "training-ndcg", "Validation NDCG@10 during training", "validation NDCG@10, full ranking"),
         ("train_loss", "training-loss", "Loss during training", "cross entropy, nats"),
     ):
-        found = {system.label: (system.first.group, curves(system, "training", key)) for system in systems}
-        known = {label: pair for label, pair in found.items() if pair[1]}
-        if known:
-            blocks.append(training_plot(known, f"{prefix}{name}", title, unit))
+        trainings = {system.label: (system.first.group, curves(system, "training", key)) for system in systems}
+        recorded = {label: pair for label, pair in trainings.items() if pair[1]}
+        if recorded:
+            blocks.append(training_plot(recorded, f"{prefix}{name}", title, unit))
     if not blocks:
         return None
     explained = (
@@ -110,7 +117,7 @@ def training_chapter(systems: Sequence[SystemCells], prefix: str) -> Chapter | N
 
 
 def provenance_chapter(section: Section) -> Chapter:
-    """Budget, settings, versions, commits, commands, and what is not finished."""
+    """Chapter of budgets, settings, versions, commits, commands and unfinished cells."""
     explained = (
         "All systems of a study have the same split, negatives, early stopping, batch size and one hyper-parameter "
         "setting each; the test set was looked at once, at the end."
@@ -148,20 +155,20 @@ def _studies_table(section: Section) -> Table:
 
 
 def _versions_table(section: Section) -> Table:
-    """Each package's versions and each commit, with the number of cells that they made."""
+    """Table of each package's versions and the commits, with their numbers of cells."""
     counts: dict[tuple[str, str], int] = {}
     for cell in section.cells:
-        found = {**cell.result.versions, "commit": cell.result.commit or "not known"}
-        for item in found.items():
+        versions = {**cell.result.versions, "commit": cell.result.commit or "not known"}
+        for item in versions.items():
             counts[item] = counts.get(item, 0) + 1
     names = sorted({name for name, _ in counts}, key=lambda name: (name == "commit", name))
     total = len(section.cells)
     rows = []
     for name in names:
-        known = {version: count for (package, version), count in counts.items() if package == name}
+        cells_by_version = {version: count for (package, version), count in counts.items() if package == name}
         text = "; ".join(
             version if count == total else f"{version} ({count} cell{'s' if count > 1 else ''})"
-            for version, count in sorted(known.items())
+            for version, count in sorted(cells_by_version.items())
         )
         rows.append(Row(name, {"version": Entry(text)}))
     note = "“+changes” after a commit: the code had been edited since."

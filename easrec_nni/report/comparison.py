@@ -1,4 +1,4 @@
-"""Networks side by side: accuracy on the test set, cost, time; for the terminal, as CSV and as Markdown."""
+"""Comparison of networks: test accuracy, cost and time; for terminal, CSV and Markdown."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Column:
-    """A column: the figure's name, with protocol and unit, how it is titled and shown, and whether more is better."""
+    """Column of a figure: its key with protocol and unit, title, format, and best direction."""
 
     key: str
     title: str
@@ -57,32 +57,29 @@ COLUMNS = (
     Column("parameters", "parameters", readable_count, False),
     Column("inference_ms_per_user", "inference ms per user", _milliseconds, False),
 )
-"""What networks are compared by (rankings: :mod:`easrec_nni.evaluation.metrics`). No published figure stands here."""
+"""Figures of the comparison (rankings: :mod:`easrec_nni.evaluation.metrics`), none of them published."""
 
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """Figures of one network, by the names of :data:`COLUMNS`; what is not known is left out.
-
-    All rows of a table have the same split.
-    """
+    """Figures of one network by the keys of :data:`COLUMNS`, without missing ones; all rows have the same split."""
 
     name: str
     figures: Mapping[str, float]
     split: str = LEAVE_ONE_OUT
 
     def text(self, column: Column) -> str:
-        """A figure as a person reads it."""
+        """Human-readable figure of a column."""
         return column.show(self.figures[column.key]) if column.key in self.figures else "–"
 
 
 def read_run(name: str, file: str | Path) -> ComparisonRow:
-    """Row of a run's ``metrics.json``: the figures of its sections ``test``, ``cost`` and ``inference``.
+    """Read a row from a run's ``metrics.json``: sections ``test``, ``cost`` and ``inference``.
 
     Raises
     ------
     UserError
-        The file is missing or not of a run.
+        The file is missing, or does not have a run's figures.
     """
     path = Path(file)
     try:
@@ -90,11 +87,11 @@ def read_run(name: str, file: str | Path) -> ComparisonRow:
     except (OSError, ValueError):
         raise UserError(f"there is no readable {path}; run `python -m easrec_nni.retrain` again") from None
     figures: dict[str, float] = {}
-    known = {column.key for column in COLUMNS}
+    keys = {column.key for column in COLUMNS}
     if isinstance(document, dict):
         for section in (document, *(document.get(part) for part in ("cost", "inference", "test"))):
             if isinstance(section, dict):
-                figures |= {key: float(value) for key, value in section.items() if key in known and _is_finite(value)}
+                figures |= {key: float(value) for key, value in section.items() if key in keys and _is_finite(value)}
     if "ndcg@10_full" not in figures:
         raise UserError(f"{path} holds no test figures; run `python -m easrec_nni.retrain` again")
     dataset = document.get("dataset")
@@ -105,12 +102,12 @@ def read_run(name: str, file: str | Path) -> ComparisonRow:
 def _is_finite(value: object) -> bool:
     try:
         return isinstance(value, int | float) and math.isfinite(value)
-    except OverflowError:  # JSON's whole numbers have no limit
+    except OverflowError:  # JSON's integers have no limit
         return False
 
 
 def _shown(rows: Sequence[ComparisonRow]) -> list[Column]:
-    """Columns that some row has.
+    """Columns that at least one row has.
 
     Raises
     ------
@@ -124,47 +121,47 @@ def _shown(rows: Sequence[ComparisonRow]) -> list[Column]:
 
 
 def _best(rows: Sequence[ComparisonRow], column: Column) -> str | None:
-    """Best figure of a column as it is shown, so that rows that look alike are marked alike."""
+    """Best figure of a column as columns, so that equal-looking figures are marked alike."""
     values = [row.figures[column.key] for row in rows if column.key in row.figures]
     return column.show(max(values) if column.more_is_better else min(values)) if len(values) > 1 else None
 
 
 def comparison_table(rows: Sequence[ComparisonRow], title: str | None = None) -> Table:
-    """Table for the terminal, one network in a column, so that it fits 80 characters; the best figures are bold.
+    """Table for an 80-character terminal, one network per column, the best figures bold.
 
     Parameters
     ----------
     rows
         Networks to compare.
     title
-        Above the table.
+        Title above the table.
     """
     table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("test set")
     for row in rows:
         table.add_column(row.name, justify="right")
-    shown = _shown(rows)
-    for index, column in enumerate(shown):
+    columns = _shown(rows)
+    for index, column in enumerate(columns):
         best = _best(rows, column)
         cells = [Text(row.text(column), style="bold" if row.text(column) == best else "") for row in rows]
-        ends = index + 1 < len(shown) and column.title.split()[-1] != shown[index + 1].title.split()[-1]
+        ends = index + 1 < len(columns) and column.title.split()[-1] != columns[index + 1].title.split()[-1]
         table.add_row(column.title, *cells, end_section=ends and column.more_is_better)
     return table
 
 
 def comparison_csv(rows: Sequence[ComparisonRow]) -> str:
-    """CSV with all digits, one network in a line, columns named as the figures."""
+    """CSV with all digits, one network per line, columns named by the figures' keys."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    shown = _shown(rows)
-    writer.writerow(["network", *(column.key for column in shown)])
+    columns = _shown(rows)
+    writer.writerow(["network", *(column.key for column in columns)])
     for row in rows:
-        writer.writerow([row.name, *(row.figures.get(column.key, "") for column in shown)])
+        writer.writerow([row.name, *(row.figures.get(column.key, "") for column in columns)])
     return stream.getvalue()
 
 
 def comparison_markdown(rows: Sequence[ComparisonRow]) -> str:
-    """Markdown table, one network in a line, the best figures bold.
+    """Markdown table, one network per line, the best figures bold.
 
     Examples
     --------
@@ -175,12 +172,12 @@ def comparison_markdown(rows: Sequence[ComparisonRow]) -> str:
     | a | **900** |
     | b | 1,200 |
     """
-    shown = _shown(rows)
-    best = {column.key: _best(rows, column) for column in shown}
+    columns = _shown(rows)
+    best = {column.key: _best(rows, column) for column in columns}
 
     def cell(row: ComparisonRow, column: Column) -> str:
         text = row.text(column)
         return f"**{text}**" if text == best[column.key] else text
 
-    cells = [[row.name, *(cell(row, column) for column in shown)] for row in rows]
-    return markdown_table(["network", *(column.title for column in shown)], cells)
+    cells = [[row.name, *(cell(row, column) for column in columns)] for row in rows]
+    return markdown_table(["network", *(column.title for column in columns)], cells)

@@ -1,4 +1,4 @@
-"""Makes the content of a report from sections: which chapters, in which order, and the tables as data."""
+"""Composes a report's content from its sections: chapters in order, and tables as data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from easrec_nni.report.chapters_results import (
     sweep_chapter,
 )
 from easrec_nni.report.chapters_runs import provenance_chapter, search_chapter, training_chapter
-from easrec_nni.report.chosen import budget_warning
+from easrec_nni.report.choices import budget_warning
 from easrec_nni.report.content import Chapter, Record
 from easrec_nni.report.costs import cost_records
 from easrec_nni.report.differences import difference_records, noise_of, reference_of
@@ -39,27 +39,27 @@ DATA_FILES = (
     "fig4",
     "trials",
 )
-"""CSV files of a report; each has the records of all sections."""
+"""Names of a report's CSV files, each with the records of all sections."""
 
-MOST_NAMED = 6  # unfinished cells that are named one by one
+MOST_NAMED = 6  # maximum number of unfinished cells listed by name
 
 
 @dataclass(frozen=True)
 class SectionContent:
-    """A dataset's part of the report.
+    """Content of a report's section on one dataset.
 
     Attributes
     ----------
     key, title
-        Its anchor and heading.
+        Anchor and heading.
     verdict
-        What the figures show, in a sentence or two.
+        Summary of the results in one or two sentences.
     warnings
-        What a reader must know before the figures.
+        Warnings shown before the figures.
     chapters
-        The rest.
+        Chapters in order.
     data
-        Records of :data:`DATA_FILES` by name.
+        Records by name in :data:`DATA_FILES`.
     """
 
     key: str
@@ -71,16 +71,16 @@ class SectionContent:
 
 
 def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent:
-    """Content of one section.
+    """Compose the content of one section.
 
     Parameters
     ----------
     section
-        The dataset's cells.
+        Cells of the dataset.
     key
-        Put before the chapters' anchors; several sections need different ones.
+        Prefix of the chapters' anchors, different for each section.
     prefix
-        Put before the names of the plots' files.
+        Prefix of the plots' file names.
     """
     systems = compared_systems(section)
     accuracy, costs = accuracy_records(section), cost_records(section)
@@ -96,37 +96,36 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
         chapters.append(differences_chapter(reference, differences))
     chapter, data["accuracy-cost"] = costs_chapter(section, accuracy, costs, prefix)
     chapters.append(chapter)
-    for name, made in (
+    for name, optional in (
         ("table5", gates_chapter(section)),
         ("gates", fixed_gates_chapter(section)),
         ("ablations", ablations_chapter(section)),
         ("fig4", sweep_chapter(section, prefix)),
     ):
-        if made:
-            chapters.append(made[0])
-            data[name] = made[1]
+        if optional:
+            chapters.append(optional[0])
+            data[name] = optional[1]
     chapters += [
         search_chapter(section, systems, prefix),
         training_chapter(systems, prefix),
         provenance_chapter(section),
     ]
-    known = [each for each in chapters if each]
-    anchored = [Chapter(f"{key}{each.key}", each.title, each.blocks) for each in known]
+    anchored = [Chapter(f"{key}{chapter.key}", chapter.title, chapter.blocks) for chapter in chapters if chapter]
     about = f"{section.dataset.title}: {section.dataset.n_users:,} users, {section.dataset.n_items:,} items"
     return SectionContent(key, about, verdict(section, systems), warnings_of(section), anchored, data)
 
 
 def different_settings(settings: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Dotted names of the settings that are not the same everywhere.
+    """Dotted names of the settings that differ.
 
     Examples
     --------
     >>> different_settings([{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3, "d": 4}}])
     ['b.c', 'b.d']
     """
-    flat = [_flat(each) for each in settings]
-    names = sorted({name for each in flat for name in each})
-    return [name for name in names if len({repr(each.get(name)) for each in flat}) > 1]
+    flattened = [_flat(study_settings) for study_settings in settings]
+    names = sorted({name for flat in flattened for name in flat})
+    return [name for name in names if len({repr(flat.get(name)) for flat in flattened}) > 1]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -137,7 +136,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def warnings_of(section: Section) -> list[str]:
-    """What a reader must know before the figures: unfinished cells, single seeds, unequal budgets."""
+    """Warnings shown before the figures: unfinished cells, single seeds, unequal budgets."""
     warnings = []
     unfinished = section.unfinished
     if unfinished:
@@ -151,17 +150,17 @@ def warnings_of(section: Section) -> list[str]:
         )
     few = [system.label for system in section.systems if len(system.cells) == 1 and system.first.group != "floor"]
     if few:
-        warnings.append(f"Only one seed, so nothing is known of its luck: {', '.join(few)}.")
+        warnings.append(f"Single seed, so the run-to-run variance is unknown: {', '.join(few)}.")
     if len({cell.result.negatives_version for cell in section.cells}) > 1:
         warnings.append(
-            "Validation figures of pop100 and uni100 are of two kinds: cells of earlier versions ranked against "
-            "negatives among which the test target never was. Test figures are alike."
+            "Validation figures of pop100 and uni100 are not comparable between all cells: those of earlier versions "
+            "ranked against negatives without the test target. Test figures are comparable."
         )
     different = different_settings([study.document.settings for study in section.studies])
     if different:
         warnings.append(
-            f"The studies that stand together here differ in {', '.join(different)}: systems of one may differ from "
-            "those of another by that alone."
+            f"The studies in this section differ in {', '.join(different)}: differences between systems of different "
+            "studies may come from that alone."
         )
     budget = budget_warning(section.systems)
     if budget:

@@ -1,4 +1,4 @@
-"""What a report consists of, whatever it is written as: chapters of paragraphs, tables, pictures and listings.
+"""Content model of a report: chapters of paragraphs, tables, pictures and listings.
 
 HTML and Markdown are two renderings of the same content. To add a chapter: a function that makes a :class:`Chapter`
 from a section, called in :mod:`easrec_nni.report.composing`.
@@ -25,32 +25,33 @@ __all__ = [
     "mark_best",
     "mean_entry",
     "number_entry",
+    "show_accuracy",
     "show_p",
     "signed",
 ]
 
 Record = dict[str, float | int | str | bool | None]
-"""A row with all digits, as it is written as CSV."""
+"""Row of a CSV file, with all digits."""
 
 MISSING = "–"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """Column of a table.
 
     Attributes
     ----------
     key
-        Its figure in the records.
+        Key of its figure in the records.
     title
-        Its heading.
+        Heading.
     group
         Heading over several columns.
     more_is_better
-        Which end is best, None where neither is.
+        Whether the largest or the smallest figure is best; None for neither.
     published
-        Whether it repeats figures of the paper.
+        Whether the column shows figures of the paper.
     """
 
     key: str
@@ -62,7 +63,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Entry:
-    """A cell of a table: its text, what follows it smaller, and how it is marked."""
+    """Cell of a table: text, spread in smaller type, and marks."""
 
     text: str
     value: float | None = None
@@ -73,7 +74,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: its name, the part of the table it is in, and its entries by the columns' keys."""
+    """Row of a table: name, group, and entries by the columns' keys."""
 
     name: str
     entries: Mapping[str, Entry]
@@ -83,10 +84,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; ``first`` is the heading of the rows' names, ``notes`` stand below it.
+    """Table; ``first`` is the heading of the rows' names, ``notes`` are shown below it.
 
-    Published figures come from another copy of the data, and are ranked as :data:`PUBLISHED_PROTOCOL` says. So a table
-    that has some shows our accuracy by that ranking only, and marks nothing as the best or as better.
+    Published figures come from another copy of the data, with the ranking :data:`PUBLISHED_PROTOCOL`. A table with
+    published figures therefore shows our accuracy with that ranking only, and marks nothing as best or better.
 
     Raises
     ------
@@ -113,7 +114,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Plain text; ``strong`` for a warning that must be seen."""
+    """Plain text; ``strong`` for a warning."""
 
     text: str
     strong: bool = False
@@ -121,7 +122,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Listing:
-    """Text as it is, such as settings, folded away."""
+    """Verbatim text, such as settings, collapsed by default."""
 
     title: str
     text: str
@@ -132,7 +133,7 @@ Block = Paragraph | Table | Picture | Listing
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of the report with a line in the table of contents."""
+    """Chapter of the report, with an entry in the table of contents."""
 
     key: str
     title: str
@@ -140,7 +141,7 @@ class Chapter:
 
 
 def number_entry(record: Record, key: str, show: Callable[[float], str]) -> Entry:
-    """A figure without spread."""
+    """Entry of a figure without spread."""
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, float | int):
         return Entry(MISSING)
@@ -148,16 +149,21 @@ def number_entry(record: Record, key: str, show: Callable[[float], str]) -> Entr
 
 
 def mean_entry(record: Record, key: str, show: Callable[[float], str]) -> Entry:
-    """A mean with its standard deviation over seeds and its star, from ``key``, ``key_sd`` and ``key_star``."""
+    """Entry of a mean with standard deviation and star, from ``key``, ``key_sd``, ``key_star``."""
     entry = number_entry(record, key, show)
     sd = record.get(f"{key}_sd")
-    # What is not drawn at random has no spread: ± 0 would only be noise for the eye.
+    # A deterministic figure has no spread: ± 0 would be clutter.
     spread = f"± {show(sd)}" if isinstance(sd, float) and sd > 0 and entry.value is not None else ""
     return replace(entry, spread=spread, star=record.get(f"{key}_star") is True)
 
 
+def show_accuracy(value: float) -> str:
+    """Accuracy with four decimals."""
+    return f"{value:.4f}"
+
+
 def signed(value: float) -> str:
-    """A difference with its sign.
+    """Signed difference with a typographic minus.
 
     Examples
     --------
@@ -168,7 +174,7 @@ def signed(value: float) -> str:
 
 
 def show_p(p: float) -> str:
-    """A p-value, short.
+    """Short p-value.
 
     Examples
     --------
@@ -179,14 +185,14 @@ def show_p(p: float) -> str:
 
 
 def mark_best(columns: Sequence[Column], rows: Sequence[Row]) -> list[Row]:
-    """The same rows, the best entries of each column marked; entries that look alike are marked alike."""
+    """Rows with the best entries of each column marked; equal texts are marked alike."""
     best: dict[str, str] = {}
     for column in columns:
         entries = [row.entries[column.key] for row in rows if column.key in row.entries]
-        known = [entry for entry in entries if entry.value is not None]
-        if column.more_is_better is not None and len(known) > 1:
-            choose = max if column.more_is_better else min
-            best[column.key] = choose(known, key=lambda entry: entry.value or 0.0).text
+        measured = [entry for entry in entries if entry.value is not None]
+        if column.more_is_better is not None and len(measured) > 1:
+            extreme = max if column.more_is_better else min
+            best[column.key] = extreme(measured, key=lambda entry: entry.value or 0.0).text
     return [
         replace(
             row,

@@ -1,4 +1,4 @@
-"""Table IV: what every system costs to run and to make."""
+"""Table IV: inference and training cost of every system."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easrec_nni.study.documents import EfficiencyDocument, EfficiencyRow, Spread
 
 __all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table"]
 
-BUSY = 0.3  # processes for each core that are too many while something is measured
+BUSY = 0.3  # load per core above which a measurement gets a warning
 
 MEASURED = (
     "inference_seconds_test_set",
@@ -27,7 +27,7 @@ MEASURED = (
 
 
 def _plain(value: float) -> str:
-    """Three digits that matter."""
+    """Number with three significant digits."""
     if value >= 100 or value == 0:
         return f"{value:,.0f}"
     return f"{value:#.3g}" if value >= 0.001 else f"{value:.1e}"
@@ -45,7 +45,7 @@ SHOW: dict[str, Callable[[float], str]] = {
 
 
 def cost_records(section: Section) -> list[Record]:
-    """One record for each system, with all digits; what was not measured is None."""
+    """One record per system, with all digits; None for what was not measured."""
     _, published = published_for(section.dataset.name)
     records = []
     for system in section.systems:
@@ -57,11 +57,11 @@ def cost_records(section: Section) -> list[Record]:
         ):
             record |= system.record(part, key)
         if not any(cell.result.choices for cell in system.cells):
-            record |= {"search_seconds": None, "search_seconds_sd": None}  # there was none: not a quick one
+            record |= {"search_seconds": None, "search_seconds_sd": None}  # no search, rather than a quick one
         record["making_seconds"] = sum(
             float(seconds) for key in ("search_seconds", "retrain_seconds") if (seconds := record[key]) is not None
         )
-        # A baseline that is not trained stores nothing: no size, rather than the smallest.
+        # An untrained baseline stores nothing: it has no size, rather than the smallest.
         sizes = [cell.result.bytes_on_disk for cell in system.cells if cell.result.bytes_on_disk]
         record["bytes_on_disk"] = statistics.fmean(sizes) if sizes else None
         row = published.get(system.name)
@@ -74,7 +74,7 @@ def cost_records(section: Section) -> list[Record]:
 
 
 def _measured(rows: Sequence[EfficiencyRow]) -> Record:
-    """Measurements of a system: the median over its measured seeds, and the whole range."""
+    """Measurements of a system: median over its measured seeds, and total range."""
     record: Record = {}
     for key in MEASURED:
         spreads: list[Spread] = _present(rows, key)
@@ -90,12 +90,12 @@ def _measured(rows: Sequence[EfficiencyRow]) -> Record:
 
 
 def _present(rows: Sequence[EfficiencyRow], key: str) -> list[Any]:
-    """Values of a field in the rows that have it."""
+    """Values of a field that are not None."""
     return [value for row in rows if (value := getattr(row, key)) is not None]
 
 
 def _own_peaks(rows: Sequence[EfficiencyRow]) -> list[float]:
-    """Bytes that each process needed beyond its imports."""
+    """Peak memory of each process minus that of its imports, in bytes."""
     pairs = [(row.peak_memory_bytes, row.baseline_peak_memory_bytes) for row in rows]
     return [peak - baseline for peak, baseline in pairs if peak is not None and baseline is not None]
 
@@ -124,9 +124,9 @@ def _entry(record: Record, key: str) -> Entry:
     if key.startswith("published_"):
         return number_entry(record, key, lambda value: f"{value:g}")
     entry = mean_entry(record, key, SHOW[key])
-    own = record["own_peak_memory_bytes"]
-    if key == "peak_memory_bytes" and isinstance(own, float):
-        return replace(entry, spread=f"its own {readable_bytes(own)}")
+    network_bytes = record["own_peak_memory_bytes"]
+    if key == "peak_memory_bytes" and isinstance(network_bytes, int | float):
+        return replace(entry, spread=f"its own {readable_bytes(network_bytes)}")
     low, high = record.get(f"{key}_min"), record.get(f"{key}_max")
     if isinstance(low, float) and isinstance(high, float):
         return replace(entry, spread=f"{_plain(low)} to {_plain(high)}")
@@ -137,7 +137,7 @@ def _entry(record: Record, key: str) -> Entry:
 
 
 def cost_table(section: Section, records: Sequence[Record]) -> Table:
-    """Table IV of a section; columns of which nothing is known are left out."""
+    """Table IV of a section, without empty columns."""
     columns = [column for column in _columns(records) if any(record.get(column.key) is not None for record in records)]
     rows = [
         Row(
@@ -152,7 +152,7 @@ def cost_table(section: Section, records: Sequence[Record]) -> Table:
 
 
 def published_cost_table(section: Section, records: Sequence[Record]) -> Table | None:
-    """What was measured of ours beside the paper's Table IV; None where one of the two is not known."""
+    """Our measurements with those of the paper's Table IV; None if either is missing."""
     name, _ = published_for(section.dataset.name)
     ours, published = f"ours, {section.dataset.title}, this machine", f"published, {name}, an unnamed GPU"
     columns = [
@@ -168,9 +168,9 @@ def _notes(section: Section, records: Sequence[Record]) -> list[str]:
     notes = [
         "A multiply-add is one multiplication and one addition; twice the number would be FLOPs. They are counted for "
         "one user with a history of full length, scoring of the whole catalogue included. “Of these executed” leaves "
-        "out what the program skips, such as positions of the last layer that nobody asks for.",
+        "out what the program skips, such as positions of the last layer that are not needed.",
         "Search and training times are wall clock of the cells as they ran, possibly several at a time on one machine: "
-        "they say what a study costs, and are no measurement of speed.",
+        "they show what a study costs, and do not measure speed.",
     ]
     measured = [record for record in records if any(record[key] is not None for key in MEASURED)]
     machines = [study.efficiency for study in section.studies if study.efficiency]
@@ -184,7 +184,7 @@ def _notes(section: Section, records: Sequence[Record]) -> list[str]:
         notes.append(
             f"Inference was measured with the network of seed {' or '.join(seeds)}; sizes are means ± standard "
             "deviations over all seeds, whose networks may differ. Of the peak memory “its own” is what the network "
-            "and its work took beyond a process that has only loaded the libraries."
+            "and its work took beyond a process that only loaded the libraries."
         )
     if 0 < len(measured) < len(records):
         missing = ", ".join(str(record["title"]) for record in records if record not in measured)
@@ -198,13 +198,13 @@ def _machine_notes(document: EfficiencyDocument) -> list[str]:
     )
     threads = f"{document.threads} thread{'s' if document.threads != 1 else ''}" if document.threads else "all threads"
     repeats = f"{document.repeats} repeats" if document.repeats else "the repeats"
-    notes = [f"Measured after warm-up, median and range of {repeats}, {threads}, systems in turns. {about}".strip()]
+    notes = [f"Measured after warm-up, median and range of {repeats}, {threads}, in alternation. {about}".strip()]
     before = document.load_average.get("before", [])
     cores = document.machine.get("cores")
     if before and isinstance(cores, int) and before[0] > BUSY * cores:
         notes.append(
             f"The machine was not idle: {before[0]:g} processes on {cores} core{'s' if cores != 1 else ''} in the "
-            "minute before. Times are longer than they would be, and less exact."
+            "minute before. Times are longer and less exact than on an idle machine."
         )
     return notes
 

@@ -1,4 +1,4 @@
-"""Which differences are more than noise: one system against every other, and how far single figures can be trusted."""
+"""Differences between one system and every other, and the noise of single figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from easrec_nni.report.accuracy import best_of
-from easrec_nni.report.comparing import Comparison, Interval, compare, is_tested, is_told_apart
+from easrec_nni.report.comparing import Comparison, Interval, compare, is_significant, is_tested
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, show_p, signed
 from easrec_nni.report.sections import SystemCells
 
@@ -18,20 +18,20 @@ REFERENCE = "easrec"
 
 
 def reference_of(systems: Sequence[SystemCells]) -> SystemCells | None:
-    """EASRec; where it was not run, the best by NDCG@10 of full ranking."""
-    found = next((system for system in systems if system.name == REFERENCE), None)
-    return found or best_of(systems, "ndcg", "full")
+    """EASRec or, if it was not run, the best system by NDCG@10 of full ranking."""
+    reference = next((system for system in systems if system.name == REFERENCE), None)
+    return reference or best_of(systems, "ndcg", "full")
 
 
 def difference_records(reference: SystemCells, systems: Sequence[SystemCells]) -> list[Record]:
-    """Of every other system, the reference's NDCG@10 minus its own, for each protocol."""
+    """Records of the reference's NDCG@10 minus that of every other system, by protocol."""
     others = tuple(system for system in systems if system is not reference)
-    found = {protocol: compare(reference, others, "ndcg", protocol) for protocol in PROTOCOLS}
+    comparisons = {protocol: compare(reference, others, "ndcg", protocol) for protocol in PROTOCOLS}
     records = []
     for other in others:
         record: Record = {"system": other.name, "title": other.label, "group": other.first.group}
         for protocol in PROTOCOLS:
-            entries = _record(found[protocol].get(other.name))
+            entries = _record(comparisons[protocol].get(other.name))
             record |= {f"{key}_{protocol}": value for key, value in entries.items()}
         records.append(record)
     return records
@@ -42,7 +42,7 @@ def _record(comparison: Comparison | None) -> Record:
         keys = ("difference", "relative_percent", "users_low", "users_high", "seeds_low", "seeds_high", "p", "effect")
         return {**dict.fromkeys(keys), "seeds": None, "verdict": "not tested"}
     verdict = "not tested: too few seeds"
-    if is_told_apart(comparison):
+    if is_significant(comparison):
         verdict = "better" if comparison.difference > 0 else "worse"
     elif is_tested(comparison):
         verdict = "cannot be told apart"
@@ -73,10 +73,11 @@ def _entries(record: Record, protocol: str) -> dict[str, Entry]:
     difference, percent, p, effect = (
         record[f"{key}_{protocol}"] for key in ("difference", "relative_percent", "p", "effect")
     )
-    known = isinstance(difference, float)
     relative = f"{percent:+.1f} %".replace("-", "−") if isinstance(percent, float) else ""
     return {
-        "difference": Entry(signed(difference), difference, relative) if known else Entry("–"),  # type: ignore[arg-type]
+        "difference": (
+            Entry(signed(difference), difference, relative) if isinstance(difference, float) else Entry("–")
+        ),
         "users": _interval_entry(record, "users", protocol),
         "seeds": _interval_entry(record, "seeds", protocol),
         "p": Entry(show_p(p), p) if isinstance(p, float) else Entry("–"),
@@ -86,7 +87,7 @@ def _entries(record: Record, protocol: str) -> dict[str, Entry]:
 
 
 def difference_table(reference: SystemCells, records: Sequence[Record], protocol: str) -> Table:
-    """The reference against every other system, in one protocol."""
+    """Table of the reference against every other system, for one protocol."""
     columns = [
         Column("difference", "difference"),
         Column("users", "over users", "95 % interval"),
@@ -105,17 +106,17 @@ def difference_table(reference: SystemCells, records: Sequence[Record], protocol
 
 @dataclass(frozen=True)
 class Noise:
-    """How far figures of a section can be trusted.
+    """Uncertainty of a section's figures.
 
     Attributes
     ----------
     users
-        Test users.
+        Number of test users.
     error, mean
-        Standard error over these users of the best system's NDCG@10 of full ranking, and that figure.
+        Standard error over users of the best system's NDCG@10 (full ranking), and that NDCG@10.
     interval
-        Half the width of a 95 % interval of the difference between two systems, over users or over seeds, whichever is
-        wider, in the middle of all comparisons; None if none was possible.
+        Half-width of the 95 % interval of the difference between two systems, over users or over seeds, whichever is
+        wider; median of all comparisons, None if there is none.
     """
 
     users: int
@@ -125,23 +126,23 @@ class Noise:
 
     @property
     def share(self) -> float:
-        """Standard error as a share of the figure."""
+        """Standard error as a share of the mean."""
         return self.error / self.mean if self.mean else 0.0
 
 
 def noise_of(systems: Sequence[SystemCells], records: Sequence[Record]) -> Noise | None:
-    """What chance does to NDCG@10 of full ranking; None where ranks are not known."""
+    """Uncertainty of NDCG@10 (full ranking); None without ranks."""
     best = best_of(systems, "ndcg", "full")
     error = best.user_error("ndcg", "full") if best else None
     measure = best.measure("test", "ndcg@10_full") if best else None
     if best is None or error is None or measure is None:
         return None
     users = len(next(iter(best.gains("ndcg", "full").values())))
-    halves = [max(_half(record, "users"), _half(record, "seeds")) for record in records]
-    known = [half for half in halves if half > 0]
-    return Noise(users, error, measure.mean, statistics.median(known) if known else None)
+    halves = [max(_half_width(record, "users"), _half_width(record, "seeds")) for record in records]
+    compared = [half for half in halves if half > 0]
+    return Noise(users, error, measure.mean, statistics.median(compared) if compared else None)
 
 
-def _half(record: Record, name: str) -> float:
+def _half_width(record: Record, name: str) -> float:
     low, high = record[f"{name}_low_full"], record[f"{name}_high_full"]
     return (high - low) / 2 if isinstance(low, float) and isinstance(high, float) else 0.0

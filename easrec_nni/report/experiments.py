@@ -1,4 +1,4 @@
-"""An NNI experiment as a part of the report: its trials, what they cost, how they went, and why some failed."""
+"""Section on an NNI experiment: its trials, their costs, curves and failures."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from easrec_nni.report.plots.training import training_plot
 
 __all__ = ["experiment_content", "is_experiment", "trial_records"]
 
-MOST_CURVES = 24  # trials whose curves are drawn
-LONGEST_TEXT = 200  # characters of a reason or a parameter
-GROUP = "search strategy"  # gives the points of plots their look
+MOST_CURVES = 24  # maximum number of trials with curves
+LONGEST_TEXT = 200  # maximum length of a reason or a parameter
+GROUP = "search strategy"  # decides the style of points in plots
 _LEFT_OUT = ("architecture", "files_at")
 _COLUMNS = (
     Column("default", "objective", "validation", True),
@@ -55,13 +55,13 @@ _COUNTS = ("madds_per_user", "parameters")
 
 
 def is_experiment(source: str | Path) -> bool:
-    """Whether a report's source is an experiment's id or a file of results, and no study's folder."""
+    """Whether a report's source is an experiment's id or a results file, not a study folder."""
     path = Path(source)
     return path.is_file() or (not path.exists() and is_experiment_id(str(source)))
 
 
 def trial_records(source: str, trials: Sequence[Trial]) -> list[Record]:
-    """Everything that is known of each trial, flat, such as ``sampled_lambda``, ``test_ndcg@10_full`` and ``depth``."""
+    """Flat record of each trial, with keys such as ``sampled_lambda`` and ``test_ndcg@10_full``."""
     records = []
     for trial in trials:
         record: Record = {"experiment": source, "trial": trial.number, "id": trial.id, "status": trial.status}
@@ -83,19 +83,19 @@ def _plain(value: object) -> float | int | str | bool | None:
 
 
 def experiment_content(source: str | Path, key: str = "", prefix: str = "") -> SectionContent:
-    """Content of an experiment, running, stopped or finished, or of a file of its results.
+    """Compose the section on an experiment, running or ended, or on a results file.
 
     Parameters
     ----------
     source
-        As :func:`~easrec_nni.experiments.export.trials_of` takes it.
+        Experiment's id or results file, see :func:`~easrec_nni.experiments.export.trials_of`.
     key, prefix
-        As :func:`~easrec_nni.report.composing.compose` takes them.
+        See :func:`~easrec_nni.report.composing.compose`.
 
     Raises
     ------
     UserError
-        There is no such experiment or file.
+        The experiment or file does not exist.
     """
     name = Path(source).stem
     trials = trials_of(source)
@@ -132,22 +132,22 @@ def _warnings(trials: Sequence[Trial]) -> list[str]:
         warnings.append(f"{len(running)} trials have not ended: this report is preliminary.")
     best = best_trial(trials)
     if best is not None and best.figure("feasible") == 0:
-        warnings.append("No trial is below the ceiling of cost that was asked for; the best one is the nearest.")
+        warnings.append("No trial is below the requested cost ceiling; the best one is the nearest.")
     if best is not None and sum(trial.score is not None for trial in trials) > 1:
         warnings.append(
-            "One seed each: the best of several trials is partly the luckiest, and its validation figure too high. "
-            "Test figures decided nothing."
+            "Single seed each: the best of several trials is partly lucky, and its validation figure is biased "
+            "upwards. Test figures were not used for the choice."
         )
     return warnings
 
 
 def _trials_table(trials: Sequence[Trial], records: Sequence[Record]) -> Table:
-    known = [column for column in _COLUMNS if any(record.get(column.key) is not None for record in records)]
+    results = [column for column in _COLUMNS if any(record.get(column.key) is not None for record in records)]
     sampled = [Column(name, name.removeprefix("sampled_"), "sampled") for name in _sampled_names(records)]
-    columns = [Column("status", "status", "trial"), *sampled, *known]
+    columns = [Column("status", "status", "trial"), *sampled, *results]
     rows = []
     for trial, record in zip(trials, records, strict=True):
-        entries = {column.key: _entry(record, column.key) for column in known}
+        entries = {column.key: _entry(record, column.key) for column in results}
         entries |= {column.key: _text(record.get(column.key)) for column in sampled}
         entries["status"] = Entry(trial.status.lower())
         rows.append(Row(f"trial {trial.number}", entries, hint=trial.id))
@@ -156,7 +156,7 @@ def _trials_table(trials: Sequence[Trial], records: Sequence[Record]) -> Table:
         "for one user with a history of full length. Times were measured in the trial, whatever else the machine did. "
         f"A search whose α or β has an entropy above {LARGEST_DECIDED_ENTROPY} nats at its end is undecided."
     ]
-    return Table("Trials of the experiment", columns, mark_best(known, rows), first="trial", notes=notes)
+    return Table("Trials of the experiment", columns, mark_best(results, rows), first="trial", notes=notes)
 
 
 def _sampled_names(records: Sequence[Record]) -> list[str]:
@@ -186,14 +186,14 @@ def _tradeoff(trials: Sequence[Trial], prefix: str) -> list[Block]:
         return []
     front = set(pareto_front([(float(point[COST] or 0), float(point[ACCURACY] or 0)) for point in points]))
     records = [{**point, "pareto": index in front} for index, point in enumerate(points)]
-    caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front, trials that none beats."
+    caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front."
     return [replace(tradeoff_plot(records, f"{prefix}accuracy-cost"), caption=caption)]
 
 
 def _curves(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
     blocks: list[Block] = []
     for phase, title in (("search", "Validation NDCG@10 while searching"), ("retrain", "… while retraining")):
-        found: dict[str, tuple[str, Curves]] = {}
+        curves: dict[str, tuple[str, Curves]] = {}
         for trial in trials[:MOST_CURVES]:
             points = [
                 (float(report["epoch"]), float(report[ACCURACY]))
@@ -201,9 +201,9 @@ def _curves(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
                 if report.get("phase") == phase and _are_numbers(report.get("epoch"), report.get(ACCURACY))
             ]
             if points:
-                found[_label(trial)] = (GROUP, {0: points})
-        if found:
-            blocks.append(training_plot(found, f"{prefix}training-{phase}", title, "validation NDCG@10, full ranking"))
+                curves[_label(trial)] = (GROUP, {0: points})
+        if curves:
+            blocks.append(training_plot(curves, f"{prefix}training-{phase}", title, "validation NDCG@10, full ranking"))
     return [Chapter(f"{key}curves", "How the trials went", blocks)] if blocks else []
 
 

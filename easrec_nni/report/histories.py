@@ -1,4 +1,4 @@
-"""What a section's cells recorded while they searched and trained."""
+"""Curves and architectures that a section's cells recorded during search and training."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from easrec_nni.report.sections import SystemCells
 __all__ = ["Curves", "curves", "curves_of", "is_one_shot", "mean_curve", "option_curves", "searched_architectures"]
 
 Curves = dict[int, list[tuple[float, float]]]
-"""Of each seed, epoch and figure."""
+"""Pairs of epoch and figure, by seed."""
 
 Rows = Sequence[Mapping[str, float]]
 
@@ -19,23 +19,24 @@ HISTORIES = {"search": "search/state/history.csv", "training": "retrained/histor
 
 
 def curves(system: SystemCells, stage: str, key: str) -> Curves:
-    """A figure over the epochs of a stage, ``search`` or ``training``; seeds that did not record it are left out."""
+    """Curves of a figure in a stage (``search`` or ``training``), by seed, if recorded."""
     return curves_of({cell.result.seed: read_history(cell.folder / HISTORIES[stage]) for cell in system.cells}, key)
 
 
 def curves_of(histories: Mapping[int, Rows], key: str) -> Curves:
-    """A figure over the epochs of each seed's history; seeds that did not record it are left out."""
-    found = {
+    """Curves of a figure in the histories, by seed, if recorded."""
+    recorded = {
         seed: [(row["epoch"], row[key]) for row in rows if key in row and "epoch" in row]
         for seed, rows in histories.items()
     }
-    return {seed: points for seed, points in found.items() if points}
+    return {seed: points for seed, points in recorded.items() if points}
 
 
 def option_curves(histories: Mapping[int, Rows]) -> dict[str, dict[str, dict[str, Curves]]]:
-    """Curves of each option of a one-shot search, as :func:`~easrec_nni.report.plots.options.options_plot` takes them.
+    """Curves of each option of a one-shot search, for the options plot.
 
-    Empty for histories that did not record the cross entropy of each option; a choice of one option is left out.
+    See :func:`~easrec_nni.report.plots.options.options_plot`. Empty for histories without the cross entropy of each
+    option; a choice with a single option is left out.
     """
     choices: dict[str, dict[str, dict[str, Curves]]] = {}
     columns = [name for rows in histories.values() for name in (rows[0] if rows else ())]
@@ -55,13 +56,13 @@ def option_curves(histories: Mapping[int, Rows]) -> dict[str, dict[str, dict[str
 
 
 def is_one_shot(cell: CellRecord) -> bool:
-    """Whether a cell's search trained one supernet: its epochs are a course, not candidates one after the other."""
+    """Whether a cell's search trained a supernet, so that its epochs form a curve."""
     rows = read_history(cell.folder / HISTORIES["search"])
     return bool(rows) and "expected_cost" in rows[0] and "reward" not in rows[0]
 
 
-def mean_curve(found: Curves) -> list[tuple[float, float]]:
-    """Mean over the seeds that got as far.
+def mean_curve(by_seed: Curves) -> list[tuple[float, float]]:
+    """Mean over the seeds that reached each epoch.
 
     Examples
     --------
@@ -69,19 +70,19 @@ def mean_curve(found: Curves) -> list[tuple[float, float]]:
     [(0, 2.0), (1, 2.0)]
     """
     values: dict[float, list[float]] = {}
-    for points in found.values():
+    for points in by_seed.values():
         for epoch, value in points:
             values.setdefault(epoch, []).append(value)
-    return [(epoch, sum(each) / len(each)) for epoch, each in sorted(values.items())]
+    return [(epoch, sum(figures) / len(figures)) for epoch, figures in sorted(values.items())]
 
 
 def searched_architectures(cells: Sequence[CellRecord]) -> dict[int, Architecture]:
-    """Of each seed, what its search wrote, probabilities included.
+    """Architectures written by the search, by seed, with probabilities.
 
     Raises
     ------
     UserError
-        A file is damaged.
+        An architecture file is damaged.
     """
     files = {cell.result.seed: cell.folder / "search" / "architecture.json" for cell in cells}
     return {seed: Architecture.read(file) for seed, file in files.items() if file.is_file()}

@@ -1,4 +1,4 @@
-"""Which systems nobody beats in both accuracy and cost."""
+"""Pareto front of accuracy and cost."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ COST = "madds_per_user"
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Points that no other point beats: none is as cheap and as accurate, and better in one of the two.
+    """Indices of the points that no other point dominates.
 
     Parameters
     ----------
     points
-        Cost (less is better) and accuracy (more is better).
+        Pairs of cost (less is better) and accuracy (more is better).
 
     Returns
     -------
     list of int
-        Their indices, cheapest first; equal points are all kept, in the order given.
+        Indices, cheapest first; equal points are all on the front, in the order given.
 
     Examples
     --------
@@ -39,20 +39,20 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def figure_of(record: Record, key: str) -> float:
-    """A figure of a record; 0 if it is not known."""
+    """Figure of a record as float; 0 if missing."""
     return float(record.get(key) or 0.0)
 
 
 def tradeoff_records(accuracy: Sequence[Record], costs: Sequence[Record]) -> list[Record]:
-    """Systems with both figures, and whether they are on the Pareto front of the means."""
+    """Records of systems with accuracy and cost, and whether they are on the Pareto front."""
     by_name = {record["system"]: record for record in costs}
     records: list[Record] = []
     for record in accuracy:
         cost = by_name.get(record["system"], {}).get(COST)
         if isinstance(cost, float) and cost > 0:
             keys = ("dataset", "system", "title", "group", "seeds", ACCURACY, f"{ACCURACY}_sd")
-            kept: Record = {key: record.get(key) for key in keys}
+            identity: Record = {key: record.get(key) for key in keys}
             sd = by_name[record["system"]].get(f"{COST}_sd")
-            records.append({**kept, COST: cost, f"{COST}_sd": sd})
+            records.append({**identity, COST: cost, f"{COST}_sd": sd})
     front = set(pareto_front([(figure_of(record, COST), figure_of(record, ACCURACY)) for record in records]))
     return [{**record, "pareto": index in front} for index, record in enumerate(records)]

@@ -1,6 +1,6 @@
-"""Figures that the paper publishes, as data: Tables III, IV and V of Zhang et al., "EASRec".
+"""Published figures: Tables III, IV and V of Zhang et al., "EASRec".
 
-They stand beside ours, marked as published. To add those of another paper: a dataset in :data:`PUBLISHED`.
+Tables show them next to ours, marked as published. To add figures of another dataset: an entry in :data:`PUBLISHED`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = [
 ]
 
 PUBLISHED_PROTOCOL = "pop100_recbole"
-"""The ranking that published figures stand beside; no other one does (:class:`~easrec_nni.report.content.Table`)."""
+"""Our only ranking shown with published figures (:class:`~easrec_nni.report.content.Table`)."""
 
 NOT_COMPARABLE = (
     "Published figures are not comparable with ours digit by digit: the paper trains on other copies of the data, with "
@@ -36,14 +36,14 @@ FALLBACK = "ml-1m"
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """A row of Tables III and IV.
+    """Row of the paper's Tables III and IV.
 
     Attributes
     ----------
     test, valid
-        Recall@10, MRR@10 and NDCG@10 of the test and of the evaluation set, Table III.
+        Recall@10, MRR@10 and NDCG@10 on the test and evaluation sets, Table III.
     inference_seconds, gpu_gigabytes
-        Inference over the test set and memory of the GPU, Table IV.
+        Seconds of inference on the test set, and GPU memory in GB, Table IV.
     """
 
     test: tuple[float, float, float]
@@ -90,18 +90,18 @@ PUBLISHED: dict[str, dict[str, PublishedRow]] = {
         "sasrecf-linrec": PublishedRow((0.7879, 0.3780, 0.4757), (0.8859, 0.4791, 0.5769), 201, 8.30),
     },
 }
-"""By dataset and name of the system; "w/o LinRec" is the plain model."""
+"""Rows by dataset and system; the paper's "w/o LinRec" is the plain model."""
 
 PUBLISHED_GATES: dict[str, tuple[float, float, float]] = {
     "easrec": (0.7151, 0.4207, 0.4910),
     "easrec-gates1": (0.7043, 0.4059, 0.4771),
     "easrec-gates0": (0.6977, 0.3875, 0.4615),
 }
-"""Table V: Recall@10, MRR@10, NDCG@10 of the evaluation set of MovieLens-1M."""
+"""Table V: Recall@10, MRR@10, NDCG@10 on the evaluation set of MovieLens-1M."""
 
 
 def published_for(dataset: str) -> tuple[str, dict[str, PublishedRow]]:
-    """The published dataset to show beside one of ours, and its rows; MovieLens-1M where the paper lacks it.
+    """Published dataset shown with one of ours, and its rows; MovieLens-1M by default.
 
     Examples
     --------

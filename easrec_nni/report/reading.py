@@ -1,4 +1,4 @@
-"""Reads a study's folder: the cells that are complete, those that are not, and what was measured."""
+"""Reads a study's folder: complete and unfinished cells, and measured efficiency."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from easrec_nni.training import history
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
 
 RANKS_FILE = "ranks.npz"
-AGREEMENT = 1e-6  # of a figure in result.json and the same figure made from ranks.npz
+AGREEMENT = 1e-6  # tolerance between a figure in result.json and the same figure from ranks.npz
 
 
 @dataclass(frozen=True)
 class CellRecord:
-    """A complete cell.
+    """Complete cell of a study.
 
     Attributes
     ----------
     result
-        Its figures.
+        Figures of the cell.
     folder
-        Where its other files are.
+        Folder of the cell's files.
     ranks
-        Rank of each test target by protocol, int64 ``[targets]``; empty if the file is not there.
+        Rank of each test target by protocol, int64 ``[targets]``; empty if the file is missing.
     users
-        ``[targets]`` user of each target, where users have several; else None.
+        User of each target, ``[targets]``, where users have several targets; else None.
     """
 
     result: CellResult
@@ -67,12 +67,12 @@ class CellRecord:
 
 @dataclass(frozen=True)
 class StudyRecord:
-    """All that a study's folder holds.
+    """Content of a study's folder.
 
     Attributes
     ----------
     unfinished
-        Paths, below ``cells``, of the cells that were asked for or begun and have no result.
+        Paths, below ``cells``, of requested or started cells without a result.
     """
 
     path: Path
@@ -88,50 +88,50 @@ def read_study(path: Path) -> StudyRecord:
     Raises
     ------
     UserError
-        There is no study, a file is damaged, or no cell is complete.
+        The folder is not a study, a file is damaged, or no cell is complete.
     """
     if not (path / STUDY_FILE).is_file():
-        raise UserError(f"{path} is no study: there is no {STUDY_FILE}; give a folder that `easrec reproduce` wrote")
+        raise UserError(f"{path} is not a study folder: it has no {STUDY_FILE}; give a folder of `easrec reproduce`")
     document = read_document(path / STUDY_FILE, StudyDocument, "restore it, or run `easrec reproduce` with a new --out")
     folders = sorted(folder for folder in (path / "cells").glob("*/seed*") if folder.is_dir())
     cells = [_read_cell(folder, document) for folder in folders if (folder / RESULT_FILE).is_file()]
     if not cells:
-        raise UserError(f"{path} has no complete cell yet; run `easrec reproduce` again, it goes on where it was")
-    begun = {folder.relative_to(path / "cells").as_posix() for folder in folders}
+        raise UserError(f"{path} has no complete cell yet; run `easrec reproduce` again; it resumes where it stopped")
+    started = {folder.relative_to(path / "cells").as_posix() for folder in folders}
     complete = {cell.folder.relative_to(path / "cells").as_posix() for cell in cells}
     efficiency = None
     if (path / EFFICIENCY_FILE).is_file():
-        remedy = "remove it and run the same `easrec reproduce` again: it measures anew"
+        remedy = "remove it and run the same `easrec reproduce` again to measure"
         efficiency = read_document(path / EFFICIENCY_FILE, EfficiencyDocument, remedy)
-    unfinished = sorted((begun | _expected(document, cells)) - complete)
+    unfinished = sorted((started | _expected(document, cells)) - complete)
     return StudyRecord(path, document, tuple(cells), tuple(unfinished), efficiency)
 
 
 def _expected(document: StudyDocument, cells: Sequence[CellRecord]) -> set[str]:
-    """Paths of the cells that the study's tables ask for."""
+    """Paths of the cells in the study's tables."""
     return {cell.path.as_posix() for cell in [*_plain_cells(document), *_swept_cells(document, cells)]}
 
 
 def _plain_cells(document: StudyDocument) -> list[Cell]:
-    """Cells without parameters: every seed of the systems of the tables that sweep nothing.
+    """Cells without parameters: every seed of the systems in tables without a sweep.
 
-    A study's file joins the systems of all its tables. One that is named by sweeps alone has no such cells.
+    A study's file merges the systems of all its tables. A system that only occurs in sweeps has no such cells.
     """
     tables = [TABLES[name] for name in document.tables if name in TABLES]
     plain = {system for table in tables if not table.parameters for system in table.systems}
-    swept_alone = {system for table in tables if table.parameters for system in table.systems} - plain
+    only_swept = {system for table in tables if table.parameters for system in table.systems} - plain
     if all(table.parameters for table in tables):
         return []
-    return [Cell(name, seed) for name in document.systems if name not in swept_alone for seed in document.seeds]
+    return [Cell(name, seed) for name in document.systems if name not in only_swept for seed in document.seeds]
 
 
 def _swept_cells(document: StudyDocument, cells: Sequence[CellRecord]) -> list[Cell]:
-    """Cells of the sweeps: every value of the systems and seeds that a sweep has begun."""
-    begun = {(cell.result.system, cell.result.seed) for cell in cells if cell.result.parameters}
+    """Cells of the sweeps: every value for the systems and seeds with a swept cell."""
+    started = {(cell.result.system, cell.result.seed) for cell in cells if cell.result.parameters}
     return [
         Cell(system, seed, {name: value})
         for name, values in document.parameters.items()
-        for system, seed in begun
+        for system, seed in started
         for value in values
     ]
 
@@ -141,7 +141,7 @@ def _read_cell(folder: Path, study: StudyDocument) -> CellRecord:
     file = folder / RESULT_FILE
     result = read_document(file, CellResult, remedy)
     if result.dataset.fingerprint != study.dataset.fingerprint:
-        raise UserError(f"{file} is about other data than its study; {remedy}")
+        raise UserError(f"{file} is of another dataset than its study; {remedy}")
     ranks = _read_ranks(folder / RANKS_FILE, protocols_of(result.test), remedy)
     cell = CellRecord(result, folder, ranks, ranks.pop(TEST_USERS, None))
     if ranks:
@@ -168,7 +168,7 @@ def _read_ranks(file: Path, protocols: Sequence[str], remedy: str) -> dict[str, 
 
 
 def _check_ranks(cell: CellRecord, file: Path, remedy: str) -> None:
-    """Ranks of another run would give another run's statistics."""
+    """Refuse ranks that do not give the result's NDCG@10, since they come from another run."""
     for protocol in cell.ranks:
         key = f"ndcg@10_{protocol}"
         mean, known = float(cell.gains("ndcg", protocol, 10).mean()), cell.result.test[key]
@@ -177,7 +177,7 @@ def _check_ranks(cell: CellRecord, file: Path, remedy: str) -> None:
 
 
 def read_history(file: Path) -> list[dict[str, float]]:
-    """Rows of a ``history.csv``, one for each epoch; none if there is no such file.
+    """Rows of a ``history.csv``, one per epoch; none if the file does not exist.
 
     Raises
     ------

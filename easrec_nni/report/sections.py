@@ -1,4 +1,4 @@
-"""Puts studies together: one section for each dataset, its cells grouped into systems."""
+"""Merges studies into one section per dataset, with cells grouped into systems."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ __all__ = ["Section", "SystemCells", "merge_studies"]
 TOP = 10
 
 
-@dataclass(frozen=True, eq=False)  # itself and no other: comparisons of large arrays are remembered by it
+@dataclass(frozen=True, eq=False)  # identity comparison: the key of cached comparisons of large arrays
 class SystemCells:
-    """All seeds of one system with the same further parameters."""
+    """Cells of one system with the same parameters, one per seed."""
 
     cells: tuple[CellRecord, ...]
 
     @property
     def first(self) -> CellResult:
-        """Result of the smallest seed: names and settings are the same for all."""
+        """Result of the smallest seed; names and settings are the same for all seeds."""
         return self.cells[0].result
 
     @property
@@ -42,13 +42,13 @@ class SystemCells:
 
     @property
     def label(self) -> str:
-        """What a table calls it, parameters included."""
+        """Title in tables, parameters included."""
         parts = [f"{'λ' if name == 'lambda' else name} = {value}" for name, value in sorted(self.parameters.items())]
         return ", ".join([self.first.title, *parts])
 
     @property
     def parameters(self) -> dict[str, float | int | str | bool | None]:
-        """What it has beyond system and seed."""
+        """Parameters beyond system and seed."""
         return self.first.parameters
 
     @property
@@ -57,25 +57,25 @@ class SystemCells:
         return tuple(cell.result.seed for cell in self.cells)
 
     def measure(self, part: str, key: str) -> Summary | None:
-        """A figure of a part of the results (``test``, ``cost``, ``choices``) over seeds; None if it is not known."""
+        """Summary over seeds of a figure in a part of the results (``test``, ``cost``), or None."""
         parts = [getattr(cell.result, part) for cell in self.cells]
         values = [values[key] for values in parts if values and key in values]
-        # Rankings that some seeds lack, as they were made earlier: a mean over the others is not the system's.
+        # Older results lack some rankings: a mean over the other seeds would not be the system's.
         if "@" in key and len(values) < len(parts):
             return None
         return summarise(values) if values else None
 
     def record(self, part: str, key: str, name: str | None = None) -> Record:
-        """The same as entries of a record: ``name`` (the key by default) and ``name_sd``, None if it is not known."""
+        """:meth:`measure` as entries ``name`` (by default the key) and ``name_sd`` of a record."""
         measure, name = self.measure(part, key), name or key
         return {name: measure.mean if measure else None, f"{name}_sd": measure.sd if measure else None}
 
     def gains(self, metric: str, protocol: str) -> dict[int, NDArray[np.float64]]:
-        """Of each seed whose ranks are known, what each user adds to a metric."""
+        """Each user's contribution to a metric, ``[users]``, for each seed with ranks."""
         return {cell.result.seed: cell.gains(metric, protocol, TOP) for cell in self.cells if protocol in cell.ranks}
 
     def user_error(self, metric: str, protocol: str) -> float | None:
-        """Standard error over test users of the metric's mean over seeds."""
+        """Standard error over test users of a metric's mean over seeds."""
         gains = list(self.gains(metric, protocol).values())
         return standard_error(np.stack(gains)) if gains else None
 
@@ -90,7 +90,7 @@ class Section:
 
     @cached_property
     def all_systems(self) -> tuple[SystemCells, ...]:
-        """Cells by system and parameters, in the registry's order, swept values ascending."""
+        """All systems, including those of sweeps, in the registry's order, swept values ascending."""
         groups: dict[object, list[CellRecord]] = {}
         for cell in self.cells:
             groups.setdefault(cell.key[:2], []).append(cell)
@@ -99,11 +99,11 @@ class Section:
 
     @cached_property
     def systems(self) -> tuple[SystemCells, ...]:
-        """Systems as they are, without those of a sweep."""
+        """Systems without those of sweeps."""
         return tuple(system for system in self.all_systems if not system.parameters)
 
     def system(self, name: str) -> SystemCells | None:
-        """A system by its name."""
+        """System with a given name, or None."""
         return next((system for system in self.systems if system.name == name), None)
 
     @property
@@ -113,7 +113,7 @@ class Section:
         return tuple(sorted({path for study in self.studies for path in study.unfinished} - complete))
 
     def identity(self, system: SystemCells) -> Record:
-        """What a record of a system begins with: its dataset, names, group and number of seeds."""
+        """First entries of a system's record: dataset, names, group and number of seeds."""
         return {
             "dataset": self.dataset.title,
             "system": system.name,
@@ -123,7 +123,7 @@ class Section:
         }
 
     def efficiency(self, system: SystemCells) -> list[EfficiencyRow]:
-        """What was measured of a system."""
+        """Efficiency measurements of a system."""
         rows = [row for study in self.studies if study.efficiency for row in study.efficiency.rows]
         return [row for row in rows if row.system == system.name and row.parameters == system.parameters]
 
@@ -140,7 +140,7 @@ def _order(system: SystemCells) -> tuple[object, ...]:
 
 
 def merge_studies(studies: Sequence[StudyRecord]) -> list[Section]:
-    """One section for each dataset, in the order of the studies.
+    """Merge studies into one section per dataset, in the order of the studies.
 
     Raises
     ------
@@ -149,30 +149,30 @@ def merge_studies(studies: Sequence[StudyRecord]) -> list[Section]:
     """
     sections = []
     for fingerprint in dict.fromkeys(study.document.dataset.fingerprint for study in studies):
-        chosen = tuple(study for study in studies if study.document.dataset.fingerprint == fingerprint)
+        members = tuple(study for study in studies if study.document.dataset.fingerprint == fingerprint)
         cells: dict[object, tuple[CellRecord, Path]] = {}
-        for study in chosen:
+        for study in members:
             for cell in study.cells:
-                known, origin = cells.get(cell.key, (cell, study.path))
-                if known.result.settings != cell.result.settings:
+                earlier, origin = cells.get(cell.key, (cell, study.path))
+                if earlier.result.settings != cell.result.settings:
                     raise UserError(
                         f"{origin} and {study.path} both have {cell.result.system} with seed {cell.result.seed}, with "
-                        "different settings: report them one by one"
+                        "different settings: report them separately"
                     )
-                cells[cell.key] = (max(known, cell, key=lambda each: each.result.written), study.path)
-        section = Section(chosen[0].document.dataset, chosen, tuple(cell for cell, _ in cells.values()))
+                cells[cell.key] = (max(earlier, cell, key=lambda candidate: candidate.result.written), study.path)
+        section = Section(members[0].document.dataset, members, tuple(cell for cell, _ in cells.values()))
         _check_users(section)
         sections.append(section)
     return sections
 
 
 def _check_users(section: Section) -> None:
-    """Users are compared one by one: all cells must have evaluated the same targets of them."""
+    """Refuse cells with different numbers of users, since users are compared in pairs."""
     numbers = {len(ranks) for cell in section.cells for ranks in cell.ranks.values()}
     if len(numbers) > 1:
         raise UserError(
-            f"cells on {section.dataset.title} have ranks of {sorted(numbers)} users: they do not belong together"
+            f"cells on {section.dataset.title} have ranks of {sorted(numbers)} users: they cannot be compared"
         )
     users = [cell.users for cell in section.cells if cell.users is not None]
     if any(not np.array_equal(each, users[0]) for each in users):
-        raise UserError(f"cells on {section.dataset.title} have targets of other users: they do not belong together")
+        raise UserError(f"cells on {section.dataset.title} have targets of other users: they cannot be compared")

@@ -1,11 +1,11 @@
-"""The report's first sentences: what the figures show, and no more."""
+"""Summary of the results, shown first in the report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from easrec_nni.report.accuracy import best_of
-from easrec_nni.report.comparing import Comparison, compare, is_better, is_tested, is_told_apart
+from easrec_nni.report.comparing import Comparison, compare, is_better, is_significant, is_tested
 from easrec_nni.report.content import signed
 from easrec_nni.report.sections import Section, SystemCells
 
@@ -27,19 +27,19 @@ def _seeds(systems: Sequence[SystemCells]) -> str:
 
 
 def _against_all(system: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Comparison]:
-    """Against all others at once: corrected for their number, as the tables are."""
+    """Comparisons with all others, corrected for their number as in the tables."""
     return compare(system, tuple(other for other in systems if other is not system), "ndcg", "full")
 
 
 def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
-    """Which system is best, whether that is more than chance, and what EASRec costs beside SASRec.
+    """Best system, its significance, and EASRec's cost relative to SASRec.
 
     Parameters
     ----------
     section
-        The dataset's cells.
+        Cells of the dataset.
     systems
-        The systems that are compared.
+        Systems to compare.
     """
     best = best_of(systems, "ndcg", "full")
     if best is None:
@@ -56,7 +56,7 @@ def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
 
 
 def _nothing_beside(section: Section, best: SystemCells) -> str:
-    """What there is to see of a system that stands alone: its own variants, or nothing."""
+    """End of the sentence on a single system: its variants, or nothing to compare."""
     variants = len(section.all_systems) - 1
     if not variants:
         return ": there is nothing to compare it with."
@@ -64,7 +64,7 @@ def _nothing_beside(section: Section, best: SystemCells) -> str:
 
 
 def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:
-    """Whether the first place is more than chance."""
+    """Clause on the significance of the first place."""
     comparisons = _against_all(best, systems)
     others = [system for system in systems if system is not best]
     runner_up = best_of(others, "ndcg", "full")
@@ -82,15 +82,15 @@ def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:
 
 
 def _place(systems: Sequence[SystemCells]) -> str:
-    """Whom EASRec beats and who beats it, where that is more than chance."""
+    """Sentence on the numbers of systems significantly better and worse than EASRec."""
     subject = next((system for system in systems if system.name == SUBJECT), None)
     if subject is None:
         return ""
-    comparisons = [each for each in _against_all(subject, systems).values() if is_tested(each)]
+    comparisons = [comparison for comparison in _against_all(subject, systems).values() if is_tested(comparison)]
     if not comparisons:
         return ""
-    better = sum(is_better(each) for each in comparisons)
-    worse = sum(is_told_apart(each) for each in comparisons) - better
+    better = sum(map(is_better, comparisons))
+    worse = sum(map(is_significant, comparisons)) - better
     return (
         f" Of {len(comparisons)} others that it was tested against, {subject.label} is significantly better than "
         f"{better} and worse than {worse}; {len(comparisons) - better - worse} cannot be told apart from it."
@@ -98,28 +98,28 @@ def _place(systems: Sequence[SystemCells]) -> str:
 
 
 def _cost(systems: Sequence[SystemCells]) -> str:
-    """What EASRec costs and gives beside SASRec, where both are known."""
+    """Sentence on EASRec's cost and accuracy relative to SASRec; empty if either is missing."""
     by_name = {system.name: system for system in systems}
     subject, baseline = by_name.get(SUBJECT), by_name.get(BASELINE)
     if subject is None or baseline is None:
         return ""
-    mine, theirs = subject.measure("cost", "madds_per_user"), baseline.measure("cost", "madds_per_user")
-    if mine is None or theirs is None or not theirs.mean:
+    madds, baseline_madds = (system.measure("cost", "madds_per_user") for system in (subject, baseline))
+    if madds is None or baseline_madds is None or not baseline_madds.mean:
         return ""
-    ratio = mine.mean / theirs.mean
+    ratio = madds.mean / baseline_madds.mean
     if ratio > 1:
         cost = f"{ratio:.2f} times the multiply-adds of {baseline.label}, more and not fewer"
     else:
         cost = f"{ratio:.0%} of the multiply-adds of {baseline.label}"
-    return f" {subject.label} takes {cost}; {_beside(subject, baseline, systems)}."
+    return f" {subject.label} takes {cost}; {_accuracy_difference(subject, baseline, systems)}."
 
 
-def _beside(subject: SystemCells, baseline: SystemCells, systems: Sequence[SystemCells]) -> str:
+def _accuracy_difference(subject: SystemCells, baseline: SystemCells, systems: Sequence[SystemCells]) -> str:
     comparison = _against_all(subject, systems).get(baseline.name)
     figures = f"{_mean(subject):.4f} against {_mean(baseline):.4f}"
     if comparison is None or not is_tested(comparison) or comparison.users_interval is None:
         return f"whether its NDCG@10, {figures}, differs was not tested"
-    if is_told_apart(comparison):
+    if is_significant(comparison):
         return f"its NDCG@10 is significantly {'higher' if comparison.difference > 0 else 'lower'}, {figures}"
     low, high = comparison.users_interval.low, comparison.users_interval.high
     return (

@@ -1,4 +1,4 @@
-"""Writes a report's folder: every file whole or not at all, the page last."""
+"""Writes a report's folder: each file atomically, the page last."""
 
 from __future__ import annotations
 
@@ -28,13 +28,12 @@ def write_report(sources: Sequence[str | Path], out: Path, title: str | None = N
     Parameters
     ----------
     sources
-        Folders that `easrec reproduce` wrote, of which those on the same data are put together; ids of experiments,
-        running, stopped or finished; files of results, as :func:`~easrec_nni.experiments.result_files.read_exported`
-        reads them.
+        Study folders of `easrec reproduce`, merged by dataset; ids of experiments, running or ended; results files, see
+        :func:`~easrec_nni.experiments.result_files.read_exported`.
     out
         Folder to write to; files of an earlier report are replaced.
     title
-        Heading; names the datasets by default.
+        Heading; by default it names the datasets.
 
     Returns
     -------
@@ -62,7 +61,7 @@ def write_report(sources: Sequence[str | Path], out: Path, title: str | None = N
         experiments
     )
     heading = title or "; ".join(about)
-    # All is made before anything is written: a mistake leaves an earlier report as it was.
+    # Everything is composed before anything is written, so that an error leaves an earlier report unchanged.
     page, text = html_report(heading, contents), markdown_report(heading, contents)
     tables = {name: [record for content in contents for record in content.data.get(name, [])] for name in DATA_FILES}
     _write_plots(contents, out / "plots")
@@ -70,14 +69,14 @@ def write_report(sources: Sequence[str | Path], out: Path, title: str | None = N
         if table:
             write_text(out / f"{name}.csv", records_csv(table))
         else:
-            (out / f"{name}.csv").unlink(missing_ok=True)  # of an earlier report, and no longer true
+            (out / f"{name}.csv").unlink(missing_ok=True)  # stale file of an earlier report
     write_text(out / "report.md", text)
     write_text(out / PAGE, page)
     return out / PAGE
 
 
 def _keys(names: Sequence[str]) -> list[str]:
-    """What is put before anchors and file names: nothing for a single part."""
+    """Prefixes of anchors and file names; empty for a single section."""
     if len(names) == 1:
         return [""]
     keys = []
@@ -98,8 +97,8 @@ def _write_plots(contents: Sequence[SectionContent], folder: Path) -> None:
 
 
 def _remove_stale(folder: Path, names: set[str]) -> None:
-    """Remove plots of an earlier report that this one has not; what else lies there is left alone."""
-    ours = re.compile(rf"(d\d+-[a-z0-9-]*-)?({'|'.join(PLOTS)})(-[a-z0-9-]+)?")
+    """Remove plots of an earlier report; other files are left alone."""
+    plot_name = re.compile(rf"(d\d+-[a-z0-9-]*-)?({'|'.join(PLOTS)})(-[a-z0-9-]+)?")
     for file in folder.glob("*"):
-        if file.suffix in (".svg", ".png") and ours.fullmatch(file.stem) and file.stem not in names:
+        if file.suffix in (".svg", ".png") and plot_name.fullmatch(file.stem) and file.stem not in names:
             file.unlink()

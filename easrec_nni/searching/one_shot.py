@@ -148,14 +148,14 @@ def _option_columns(
     strategy: DifferentiableStrategy, config: SpaceConfig, losses: dict[str, list[float]]
 ) -> dict[str, float]:
     """Columns of every option: probability, cross entropy, constraint's charge (nats)."""
-    probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.pull()
+    probabilities, costs = _selection(strategy).probabilities(), strategy.oneshot_module.option_costs()
     columns: dict[str, float] = {}
     for symbol, label in (("alpha", "pruning"), ("beta", "depth")):
         if label in probabilities:
             options = [f"{symbol}_{option}" for option in option_names(config)[label]]
             columns |= dict(zip(options, probabilities[label].tolist(), strict=True))
             columns |= dict(zip((f"cross_entropy_{option}" for option in options), losses[label], strict=True))
-            columns |= dict(zip((f"constraint_{option}" for option in options), pull[label], strict=True))
+            columns |= dict(zip((f"constraint_{option}" for option in options), costs[label], strict=True))
     return columns
 
 

@@ -71,7 +71,7 @@ def read_piece(
     products, sums : Tensor
         States after the piece.
     """
-    batch = replace(network.embedding.begin(ids), embedding=embed_items(network, ids, places))
+    batch = replace(network.embedding.embed(ids), embedding=embed_items(network, ids, places))
     running = [
         RunningAttention(network.config.attention, matrix, vector)
         for matrix, vector in zip(products, sums, strict=True)
@@ -140,7 +140,7 @@ def read_histories(
 def _pieces(
     items: NDArray[np.integer], begins: NDArray[np.int64], ends: NDArray[np.int64], piece: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Per piece: number of users with events left, their ids ``[count, T]`` and places ``[count, T]``."""
+    """Per piece: number of users with events left, their ids and places ``[count, T]``."""
     lengths = ends - begins
     for start in range(0, int(lengths.max(initial=0)), piece):
         count = int((lengths > start).sum())

@@ -240,7 +240,7 @@ def _compare(network: EASRecNetwork, file: Path, dataset: Dataset | None) -> tup
 
 
 def _random_histories(n_items: int) -> Iterator[Tensor]:
-    """Random histories: the first row padded on the left, the last on the right, the second empty."""
+    """Random histories: first row padded on the left, last on the right, second empty."""
     random = np.random.default_rng(0)
     for users, length in CHECKED_SHAPES:
         ids: NDArray[np.int64] = random.integers(1, n_items + 1, (users, length))

@@ -1,4 +1,4 @@
-"""Studies: the cells of a table, run as trials of an NNI experiment, then measured and reported.
+"""Studies: the cells of a table, run as trials of an NNI experiment, then measured.
 
 An interrupted study resumes with its missing cells. ``documents.py`` has the files of a study as typed models, for the
 code that writes them and for reports.

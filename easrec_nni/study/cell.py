@@ -1,4 +1,4 @@
-"""Run one cell of a table: search, retraining and test evaluation of one system with one seed.
+"""Run a cell of a table: search, retraining and evaluation of one system with one seed.
 
 The cell's folder holds its state: complete stages are not repeated, and an interrupted run resumes.
 """

@@ -1,6 +1,6 @@
-"""Cells of a table: names, folders, settings and results; :mod:`easrec_nni.study.cell` runs them.
+"""Cells of a table: names, folders, settings and results.
 
-A report imports this module, and thus neither torch nor NNI.
+:mod:`easrec_nni.study.cell` runs them. A report imports only this module, and thus neither torch nor NNI.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Worker(Protocol):
         """Facts about the loaded network."""
 
     def ask(self, request: str) -> dict[str, Any]:
-        """Send a request, see :func:`easrec_nni.study.efficiency_worker.serve`, and return the answer."""
+        """Send a request (see ``efficiency_worker.serve``) and return the answer."""
 
     def close(self) -> None:
         """Kill the process."""

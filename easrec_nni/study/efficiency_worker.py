@@ -1,4 +1,4 @@
-"""Worker process that measures one trained network, started by :mod:`easrec_nni.study.efficiency`.
+"""Worker process that measures one trained network (:mod:`easrec_nni.study.efficiency`).
 
 ``python -m easrec_nni.study.efficiency_worker CELL DATASET THREADS USERS`` loads, warms up and writes a line of JSON.
 Then it answers each request line (``pass``, ``latency`` or ``memory``) with a line of JSON, until its input ends.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
-from search_spaces.chunks import runs
+from search_spaces.chunks import split_by_positions
 
 __all__ = ["BatchPart", "CACHED_VALUES", "leaves_of", "loss_in_parts", "parts_of"]
 
@@ -56,7 +56,7 @@ def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> 
         return [BatchPart(batch, 1.0)]
     return [
         BatchPart(_rows(batch, begin, end, max(lengths[begin:end])), sum(counts[begin:end]) / total)
-        for begin, end in runs(lengths, most)
+        for begin, end in split_by_positions(lengths, most)
         if sum(counts[begin:end])
     ]
 

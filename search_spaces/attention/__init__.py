@@ -1,11 +1,10 @@
-"""Forms of attention: each is a function of projected queries, keys and values.
+"""Forms of attention, functions of projected queries, keys and values.
 
-To add one, write a file with a function of the signature of :data:`AttentionCore` and name it in :data:`ATTENTIONS` and
-in :data:`~search_spaces.config.ATTENTION_NAMES`. It must ignore masked keys, must not let a causal query see a later
-key (or be in :data:`BIDIRECTIONAL_ONLY`), and must accept a single query per sequence that stands for the last
-position. Every operator it uses must be countable: see ``easrec_nni.architecture.cost``. A form that has weights is a
-module with such a function as its ``forward``, made from the configuration; its weights may not depend on the width of
-a block, because all candidates keep them whole.
+A new form is a file with a function of type :data:`AttentionCore` and a name in :data:`ATTENTIONS` and
+:data:`~search_spaces.config.ATTENTION_NAMES`. It must ignore masked keys, must not let a causal query see later keys
+(or be in :data:`BIDIRECTIONAL_ONLY`), and must accept a single query per sequence, which is the last position. All its
+operators must be countable; see ``easrec_nni.architecture.cost``. A form with weights is a module built from the
+configuration with such a ``forward``; its weights may not depend on the block's width, as candidates do not slice them.
 """
 
 from __future__ import annotations
@@ -52,12 +51,12 @@ ATTENTIONS: dict[str, AttentionCore | type[LinformerAttention]] = {
 
 
 def make_attention(config: SpaceConfig) -> AttentionCore:
-    """The configuration's form of attention; a module if it has weights, new in each layer.
+    """Attention of a configuration; forms with weights are modules, one per layer.
 
     Raises
     ------
     ValueError
-        There is no form of that name.
+        The name is unknown.
     """
     if config.attention not in ATTENTIONS:
         raise ValueError(f"attention={config.attention!r} is unknown; choose from {', '.join(ATTENTIONS)}")

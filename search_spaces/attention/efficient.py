@@ -1,4 +1,4 @@
-"""Efficient attention: a softmax over features for queries, one over positions for keys."""
+"""Efficient attention: softmax over features for queries, over positions for keys."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ def efficient_attention(
     r"""Efficient attention (Shen et al., WACV 2021): :math:`\rho_q(Q) (\rho_k(K)^T V)` per head.
 
     :math:`\rho_q` is a softmax over each query's features, :math:`\rho_k` one over the positions of each key feature
-    (the publication's softmax normalisation, which has no further scale).
+    (the publication's softmax normalisation, without further scale).
 
-    The publication has no causal form. Here a key's softmax then runs over the positions up to the query's:
+    The publication has no causal form. Here the key's softmax runs over positions up to the query's:
 
     .. math:: o_t = \sum_j \frac{\rho_q(q_t)_j}{\sum_{s \le t} e^{k_{sj}}} \sum_{s \le t} e^{k_{sj}} v_s
 
-    The denominator depends on the query's position alone and is moved over to the query, which leaves plain causal
-    linear attention. Key logits are clipped to ±30, in either direction, so that all forms are one function: see
+    The denominator only depends on the query's position; dividing the query by it leaves plain causal linear attention.
+    Key logits are clipped to ±30 in both directions, so that all forms agree; see
     :func:`~search_spaces.exponent.clipped_exp`.
 
-    Parameters and shapes as in :func:`~search_spaces.attention.linrec.linrec_attention`; ``key_norm`` and ``dropout``
-    are not used.
+    Parameters and shapes are those of :func:`~search_spaces.attention.linrec.linrec_attention`; ``key_norm`` and
+    ``dropout`` are not used.
     """
-    key = clipped_exp(key) * mask[:, None, :, None].to(key.dtype)
+    key = clipped_exp(key) * mask[:, None, :, None].to(key.dtype)  # [B, heads, N, d_h]
     sums = key.cumsum(dim=-2) if is_causal_over_all(query, key, causal) else key.sum(dim=-2, keepdim=True)
     return linear_attention(query.softmax(dim=-1) / sums.clamp_min(SMALLEST_SUM), key, value, causal)

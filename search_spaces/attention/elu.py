@@ -1,4 +1,4 @@
-"""Linear attention of the "Transformers are RNNs" paper."""
+"""Linear attention with elu features ("Transformers are RNNs")."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from search_spaces.attention.linear import is_causal_over_all, linear_attention
 
 __all__ = ["elu_attention"]
 
-# Weights of all keys sum to less than this only where there are none, or where features are so negative that elu + 1
-# has lost its digits.
+# Sums of weights are below this only without keys, or if features are so negative that elu + 1 loses its digits.
 SMALLEST_TOTAL = 1e-6
 
 
@@ -21,14 +20,15 @@ def elu_attention(
 
     .. math:: o_t = \frac{\phi(q_t)^T \sum_s \phi(k_s) v_s^T}{\phi(q_t)^T \sum_s \phi(k_s)}
 
-    with s over all interactions, or over those up to t if causal. Weights are positive and sum to one, as those of a
-    softmax do; there is no :math:`1/\sqrt{d_h}`, as in the publication.
+    with s over all interactions, or over those up to t if causal. Weights are positive and sum to one, as in a softmax;
+    there is no :math:`1/\sqrt{d_h}`, as in the publication.
 
-    Parameters and shapes as in :func:`~search_spaces.attention.linrec.linrec_attention`; ``key_norm`` and ``dropout``
-    are not used.
+    Parameters and shapes are those of :func:`~search_spaces.attention.linrec.linrec_attention`; ``key_norm`` and
+    ``dropout`` are not used.
     """
     query = F.elu(query) + 1
     key = (F.elu(key) + 1) * mask[:, None, :, None].to(key.dtype)
+    # [B, heads, N, d_h], or [B, heads, 1, d_h] over all keys
     sums = key.cumsum(dim=-2) if is_causal_over_all(query, key, causal) else key.sum(dim=-2, keepdim=True)
     total = (query * sums).sum(dim=-1, keepdim=True).clamp_min(SMALLEST_TOTAL)  # [B, heads, M, 1]
     return linear_attention(query, key, value, causal) / total

@@ -1,4 +1,4 @@
-"""Linformer: softmax attention over a few learned mixtures of positions."""
+"""Linformer: softmax attention over learned mixtures of positions."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ __all__ = ["LinformerAttention"]
 
 
 class LinformerAttention(nn.Module):
-    r"""Linformer (Wang et al., arXiv 2006.04768): :math:`softmax(Q (E K)^T / \sqrt{d_h}) F V` per head.
+    r"""Linformer (Wang et al., arXiv 2006.04768).
 
-    E and F are learned projections of N positions to k. They are shared by the heads and belong to a layer (the
-    publication's headwise sharing), and do not depend on the width of the block.
+    Per head it computes :math:`softmax(Q (E K)^T / \sqrt{d_h}) F V`.
 
-    A row of E belongs to a position counted from the newest interaction, as the position embeddings of
-    ``positions="from_end"`` do: padding anywhere and sequences shorter than N meet the weights that they would meet
-    without it. Rows of missing positions are not used, as if keys and values were zero there (as the authors' program
-    takes a part of E for shorter sequences). Every query sees every mixture and every mixture all positions: there is
-    no causal form.
+    E and F are learned projections of N positions to k, one pair per layer shared by its heads (the publication's
+    headwise sharing), independent of the block's width.
+
+    Rows of E are positions counted from the newest interaction, like position embeddings with ``positions="from_end"``:
+    padding does not change the weights that an interaction meets. Rows of missing positions are not used, as if keys
+    and values were zero there (the authors' program slices E for shorter sequences). Every query sees every mixture and
+    every mixture sees all positions, so that there is no causal form.
 
     Parameters
     ----------
     config
-        ``window`` (N) and ``linformer_rank`` (k, at most N).
+        Configuration with ``window`` (N) and ``linformer_rank`` (k, at most N).
     """
 
     def __init__(self, config: SpaceConfig) -> None:
@@ -42,19 +43,19 @@ class LinformerAttention(nn.Module):
     def forward(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str, dropout: float
     ) -> Tensor:
-        """Attention of queries ``[B, heads, M, d_h]`` to all positions, ``[B, heads, M, d_h]``.
+        """Attention of queries ``[B, heads, M, d_h]`` over all positions.
 
-        Parameters and shapes as in :func:`~search_spaces.attention.linrec.linrec_attention`; ``key_norm`` is not used,
-        ``dropout`` is the probability of dropping an attention weight.
+        Parameters and shapes are those of :func:`~search_spaces.attention.linrec.linrec_attention`; ``key_norm`` is not
+        used, ``dropout`` is the probability of dropping an attention weight.
 
         Raises
         ------
         ValueError
-            Asked for causal attention.
+            ``causal`` is true.
         """
         if causal:
             raise ValueError("linformer has no causal form: set direction='bidirectional'")
-        after = mask.long().flip(1).cumsum(1).flip(1)  # interactions from here to the end, this one included
+        after = mask.long().flip(1).cumsum(1).flip(1)  # [B, N] interactions from here to the end, including this one
         places = (after - 1).clamp(0, self.keys.shape[0] - 1)
         key, value = (
             self._project(tensor, F.embedding(places, weight) * mask[..., None].to(weight.dtype))
@@ -64,7 +65,7 @@ class LinformerAttention(nn.Module):
 
     @staticmethod
     def _project(tensor: Tensor, weights: Tensor) -> Tensor:
-        """``[B, heads, N, d_h]`` by ``[B, N, k]`` to ``[B, heads, k, d_h]``, one product for all heads."""
+        """Project ``[B, heads, N, d_h]`` with ``[B, N, k]`` to ``[B, heads, k, d_h]``."""
         batch, heads, _, width = tensor.shape
         projected = weights.transpose(1, 2) @ tensor.transpose(1, 2).flatten(2)  # [B, k, heads * d_h]
         return projected.view(batch, -1, heads, width).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Causal linear attention over sequences that go on: what earlier keys and values leave behind is carried along."""
+"""Causal linear attention in pieces, with the state of earlier keys and values."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ RUNNING_FORMS = ("linrec", "elu")
 
 
 def has_sums(config: SpaceConfig) -> bool:
-    """Whether a head's state has a vector besides its matrix: elu's sum of keys, or a key column's sum of squares."""
+    """Whether a head's state has a vector (sums over keys or their squares) besides its matrix."""
     return config.attention == "elu" or config.key_norm == "column"
 
 
 class RunningAttention:
-    r"""Attention of a piece of each sequence to that piece and to all that came before it, in O(1) of the latter.
+    r"""Attention over sequences given in pieces, at a cost independent of earlier pieces.
 
-    It stands in for :func:`~search_spaces.attention.linrec.linrec_attention` or
-    :func:`~search_spaces.attention.elu.elu_attention` in a causal block: pieces one after the other give what the plain
-    form gives for the whole. The state of a head is :math:`\sum_s k_s v_s^T`, and where :func:`has_sums` says so
+    It replaces :func:`~search_spaces.attention.linrec.linrec_attention` or
+    :func:`~search_spaces.attention.elu.elu_attention` in a causal block: successive pieces give the same result as
+    the plain form on the whole. The state of a head is :math:`\sum_s k_s v_s^T` and, if :func:`has_sums`,
     :math:`\sum_s k_s^2` (linrec with ``key_norm="column"``) or :math:`\sum_s k_s` (elu).
 
     Parameters
     ----------
     form
-        One of :data:`RUNNING_FORMS`.
+        Form of attention, one of :data:`RUNNING_FORMS`.
     products
-        ``[B, heads, d_h, d_h]``, zeros at the beginning. Not written to: see Attributes. May be float64 where the
-        block is float32: sums over an endless stream then lose no digits.
+        Initial state ``[B, heads, d_h, d_h]``, zeros without a past; never modified. May be float64 in a float32 block,
+        so that sums over long streams lose no digits.
     sums
-        ``[B, heads, d_h]``, zeros at the beginning; not read where there are none.
+        Initial state ``[B, heads, d_h]``, zeros without a past; ignored without :func:`has_sums`.
 
     Attributes
     ----------
     products, sums
-        After a call, the state after its piece.
+        State after the last piece.
 
     Raises
     ------
@@ -63,15 +63,15 @@ class RunningAttention:
     def __call__(
         self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, causal: bool, key_norm: str, dropout: float
     ) -> Tensor:
-        """Attention of the next piece; parameters and shapes as in the plain form, ``causal`` must be true.
+        """Attention of the next piece, with the parameters of the plain form; must be causal.
 
-        A single query per sequence stands for the end of the piece, as in the plain forms.
+        A single query per sequence is the last position of the piece, as in the plain forms.
         """
         assert causal
         present = mask[:, None, :, None].to(key.dtype)
         if self.form == "elu":
             query, key = F.elu(query) + 1, (F.elu(key) + 1) * present
-            sums = self._grown_sums(query, key, key)
+            sums = self._update_sums(query, key, key)
             total = (query * sums).sum(dim=-1, keepdim=True).clamp_min(SMALLEST_TOTAL)
             return self._product(query, key, value) / total.to(query.dtype)
         scale = query.shape[-1] ** -0.5
@@ -80,12 +80,12 @@ class RunningAttention:
         if key_norm == "row":
             key = key * (scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
         else:
-            squares = self._grown_sums(query, key, key.square())
+            squares = self._update_sums(query, key, key.square())
             query = query * (scale / squares.clamp_min(SMALLEST_NORM**2).sqrt()).to(query.dtype)
         return self._product(query, key, value)
 
-    def _grown_sums(self, query: Tensor, key: Tensor, terms: Tensor) -> Tensor:
-        """Sums up to each query, ``[B, heads, M, d_h]``; the last one is kept."""
+    def _update_sums(self, query: Tensor, key: Tensor, terms: Tensor) -> Tensor:
+        """Sums up to each query, ``[B, heads, M, d_h]``; updates the state."""
         earlier = self.sums[..., None, :]
         if is_causal_over_all(query, key, True):
             sums = earlier + terms.cumsum(dim=-2)
@@ -95,11 +95,11 @@ class RunningAttention:
         return sums
 
     def _product(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        grown = self.products + key.transpose(-1, -2) @ value
+        updated = self.products + key.transpose(-1, -2) @ value  # [B, heads, d_h, d_h]
         if is_causal_over_all(query, key, True):
-            earlier = torch.matmul(query.to(grown.dtype), self.products).to(query.dtype)
+            earlier = torch.matmul(query.to(updated.dtype), self.products).to(query.dtype)
             out = causal_linear_attention(query, key, value) + earlier
         else:
-            out = torch.matmul(query.to(grown.dtype), grown).to(query.dtype)
-        self.products = grown
+            out = torch.matmul(query.to(updated.dtype), updated).to(query.dtype)
+        self.products = updated
         return out

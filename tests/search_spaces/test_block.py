@@ -1,4 +1,4 @@
-"""The block against Eq. 9 written out with explicit indices: which weights a candidate keeps, what its gates see."""
+"""Block against Eq. 9 with explicit indices: weights of a candidate, inputs of its gates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_parts(**options: Any) -> tuple[SpaceConfig, Batch]:
     )
     embedding = SequenceEmbedding(config).eval().double()
     randomise(embedding)
-    return config, embedding.begin(IDS)
+    return config, embedding.embed(IDS)
 
 
 @torch.no_grad()
@@ -46,7 +46,7 @@ def gelu(x: Tensor) -> Tensor:
 
 
 def gate(block: Block, name: str, embedding: Tensor, width: int, out: int) -> Tensor:
-    """Eq. 6 and 7 from the first columns of the weights; ones where the block has no such gate."""
+    """Gate by Eq. 6 and 7 from the first columns of the weights; ones without a gate."""
     module = getattr(block, name)
     if module is None:
         return torch.ones(())
@@ -59,15 +59,15 @@ def gate(block: Block, name: str, embedding: Tensor, width: int, out: int) -> Te
 def reference(
     block: Block, config: SpaceConfig, states: Tensor, embedding: Tensor, mask: Tensor, h: int, i: int
 ) -> Tensor:
-    """Eq. 9 at widths h and i. Of each head's dimensions the first are kept, and of all others the first as well."""
+    """Eq. 9 at widths h and i, keeping the first dimensions of each head and of all others."""
     states, embedding = states[..., :h], embedding[..., :h]
-    whole, kept = HIDDEN // HEADS, h // HEADS
-    rows = [head * whole + j for head in range(HEADS) for j in range(kept)]  # dimensions of the kept heads
+    full_width, width = HIDDEN // HEADS, h // HEADS
+    rows = [head * full_width + j for head in range(HEADS) for j in range(width)]  # dimensions of the kept heads
     projected = []
     for part in range(3):
         places = [part * HIDDEN + row for row in rows]
         flat = states @ block.qkv.weight[places][:, :h].T + block.qkv.bias[places]
-        projected.append(torch.stack([flat[..., head * kept : (head + 1) * kept] for head in range(HEADS)], 1))
+        projected.append(torch.stack([flat[..., head * width : (head + 1) * width] for head in range(HEADS)], 1))
     # What a form of attention computes is tested by itself.
     heads = block.attention(*projected, mask, config.direction == "causal", config.key_norm, 0.0)
     joined = torch.cat([heads[:, head] for head in range(HEADS)], -1)
@@ -97,9 +97,9 @@ def test_block_is_equation_9_at_every_width(attention: str, gate_layers: int, la
     states = torch.randn(*IDS.shape, HIDDEN, dtype=torch.float64) if layer == 2 else None
     expected = reference(block, config, embedding if states is None else states, embedding, batch.mask, h, i)
     real = IDS != 0
-    found = block(states, batch, h, i)
-    assert found.shape == (*IDS.shape, h)
-    torch.testing.assert_close(found[real], expected[real], rtol=1e-9, atol=1e-10)
+    states_out = block(states, batch, h, i)
+    assert states_out.shape == (*IDS.shape, h)
+    torch.testing.assert_close(states_out[real], expected[real], rtol=1e-9, atol=1e-10)
     # The newest position alone, and several inner widths at once, are the same numbers.
     newest = block(states, replace(batch, last_only=True), h, i)
     torch.testing.assert_close(newest[:, 0], expected[:, -1], rtol=1e-9, atol=1e-10)
@@ -128,4 +128,4 @@ def test_dropout_of_the_embedding_is_drawn_once_for_all_who_ask() -> None:
     _, batch = make_parts()
     batch.source.train()
     assert torch.equal(batch.input(6), batch.input(6))
-    assert not torch.equal(batch.source.begin(IDS).input(6), batch.input(6))
+    assert not torch.equal(batch.source.embed(IDS).input(6), batch.input(6))

@@ -15,7 +15,7 @@ ONE = {"hidden_pruning": (0.0,), "inner_pruning": (0.0,), "min_depth": 2}
 
 
 def ragged(rows: int = 23, length: int = 12, side: str = "left") -> Tensor:
-    """Sequences of 0 to ``length`` items, some longer than the window, padded on one side or in between."""
+    """Sequences of 0 to ``length`` items, padded on one side or in between."""
     random = torch.Generator().manual_seed(3)
     ids = torch.randint(1, 41, (rows, length), generator=random)
     for row in range(rows):
@@ -53,23 +53,23 @@ def test_scores_in_chunks_are_those_of_all_at_once(small_chunks: None, side: str
     network = EASRecSpace(SpaceConfig(**SIZES | changes)).double().eval()
     ids = ragged(side=side)
     with torch.no_grad():
-        found = network(ids)
-    expected = network(ids)  # with gradients: nothing is cut
-    assert expected.requires_grad and not found.requires_grad
-    assert torch.allclose(found, expected, rtol=1e-10, atol=1e-12)
+        scores = network(ids)
+    expected = network(ids)  # gradients disable chunking
+    assert expected.requires_grad and not scores.requires_grad
+    assert torch.allclose(scores, expected, rtol=1e-10, atol=1e-12)
 
 
 def with_cold_users(users: int, length: int, cold: int, random: torch.Generator) -> Tensor:
-    """Histories with padding anywhere, of which ``cold`` users, spread at random, have none."""
+    """Histories with padding anywhere; ``cold`` random users have no interactions."""
     ids = torch.randint(1, SIZES["n_items"] + 1, (users, length), generator=random)
     ids[torch.rand(users, length, generator=random) < torch.rand(users, 1, generator=random)] = 0
     ids[torch.randperm(users, generator=random)[:cold]] = 0
     return ids
 
 
-def each_alone(network: EASRecSpace, ids: Tensor) -> Tensor:
-    """Scores of every user by a call of its own, without padding and without chunks."""
-    with torch.enable_grad():  # nothing is cut while gradients are wanted
+def score_separately(network: EASRecSpace, ids: Tensor) -> Tensor:
+    """Scores of each user in a separate call, without padding and chunks."""
+    with torch.enable_grad():  # gradients disable chunking
         rows = [row[row != 0] if row.any() else row[:1] for row in ids]
         return torch.cat([network(row[None]) for row in rows]).detach()
 
@@ -89,7 +89,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("changes", KINDS.values(), ids=KINDS)
-def test_users_without_history_get_scores_like_everybody_else(small_chunks: None, changes: dict[str, Any]) -> None:
+def test_users_without_history_get_scores_like_others(small_chunks: None, changes: dict[str, Any]) -> None:
     torch.manual_seed(1)
     network = EASRecSpace(SpaceConfig(**SIZES | changes)).double().eval()
     random = torch.Generator().manual_seed(2)
@@ -106,13 +106,13 @@ def test_users_without_history_get_scores_like_everybody_else(small_chunks: None
     for users, length, cold in shapes:
         ids = with_cold_users(users, length, cold, random)
         with torch.no_grad():
-            found = network(ids)
-        expected = each_alone(network, ids)
-        assert found[:, 1:].isfinite().all()
-        assert torch.allclose(found, expected, rtol=1e-9, atol=1e-11), (users, length, cold)
+            scores = network(ids)
+        expected = score_separately(network, ids)
+        assert scores[:, 1:].isfinite().all()
+        assert torch.allclose(scores, expected, rtol=1e-9, atol=1e-11), (users, length, cold)
         assert torch.allclose(network(ids), expected, rtol=1e-9, atol=1e-11), (users, length, cold)  # all at once
-        if cold > 1:  # they have nothing that could tell them apart
-            empty = found[(ids == 0).all(1)]
+        if cold > 1:  # users without history are indistinguishable
+            empty = scores[(ids == 0).all(1)]
             assert torch.allclose(empty, empty[:1].expand_as(empty), rtol=1e-9, atol=1e-11)
 
 
@@ -123,8 +123,8 @@ def test_hundreds_of_users_of_whom_some_are_new(users: int, cold: int) -> None:
     network = EASRecSpace(config).double().eval()
     ids = with_cold_users(users, 20, cold, torch.Generator().manual_seed(users + cold))
     with torch.no_grad():
-        found = network(ids)
-    assert torch.allclose(found, each_alone(network, ids), rtol=1e-9, atol=1e-11)
+        scores = network(ids)
+    assert torch.allclose(scores, score_separately(network, ids), rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
@@ -136,41 +136,41 @@ def test_a_traced_network_takes_users_without_history() -> None:
     with torch.no_grad():
         traced = torch.jit.trace(network, example, check_trace=False)
     for ids in (example, cold):
-        assert torch.allclose(traced(ids), each_alone(network, ids), rtol=1e-9, atol=1e-11)
+        assert torch.allclose(traced(ids), score_separately(network, ids), rtol=1e-9, atol=1e-11)
 
 
 def test_rows_without_interactions_widen_no_chunk(small_chunks: None) -> None:
     ids = torch.zeros(12, 30, dtype=torch.long)
     ids[::3, -2:] = 5
-    met: list[Tensor] = []
-    in_chunks(lambda part: met.append(part) or part.sum(1, keepdim=True), ids, 9, 16)
-    assert sum(len(part) for part in met) == 12
-    assert all(part.shape[1] <= 2 for part in met)
+    parts: list[Tensor] = []
+    in_chunks(lambda part: parts.append(part) or part.sum(1, keepdim=True), ids, 9, 16)
+    assert sum(len(part) for part in parts) == 12
+    assert all(part.shape[1] <= 2 for part in parts)
 
 
 def test_chunks_are_small_and_carry_no_common_padding(small_chunks: None) -> None:
-    ids, met = ragged(), []
+    ids, parts = ragged(), []
 
     def run(part: Tensor) -> Tensor:
-        met.append(part)
+        parts.append(part)
         return part.sum(1, keepdim=True)
 
     newest = torch.where((ids != 0).flip(1).cumsum(1).flip(1) <= 9, ids, 0)
     assert torch.equal(in_chunks(run, ids, 9, 16), newest.sum(1, keepdim=True))
-    assert len(met) >= 5
-    assert sum(len(part) for part in met) == len(ids)
-    for part in met:
+    assert len(parts) >= 5
+    assert sum(len(part) for part in parts) == len(ids)
+    for part in parts:
         assert len(part) == 1 or part.numel() <= 20
         assert part.shape[1] == 1 or ((part[:, 0] != 0).any() and (part[:, -1] != 0).any())
 
 
-def test_a_single_user_is_not_cut() -> None:
-    met = []
-    in_chunks(lambda part: met.append(part) or part, torch.ones(1, 9, dtype=torch.long), 9, 16)
-    assert [part.shape for part in met] == [(1, 9)]
+def test_a_single_user_is_not_chunked() -> None:
+    parts = []
+    in_chunks(lambda part: parts.append(part) or part, torch.ones(1, 9, dtype=torch.long), 9, 16)
+    assert [part.shape for part in parts] == [(1, 9)]
 
 
-def test_nothing_is_cut_where_gradients_or_dropout_are_wanted() -> None:
+def test_gradients_and_dropout_disable_chunking() -> None:
     assert not may_chunk(training=False)
     with torch.no_grad():
         assert may_chunk(training=False)

@@ -1,4 +1,4 @@
-"""Configurations and labels: what is refused says why, and what is accepted means one thing."""
+"""Configurations and labels: validation messages and round trips."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_any_text_is_read_or_refused_as_a_value_error(text: str) -> None:
         ({"heads": 3}, "hidden_pruning=0.0 keeps 16 of hidden=16 dimensions, which heads=3 do not divide"),
         ({"hidden_pruning": [0, 0.45]}, "hidden_pruning=0.45 keeps 8.8 of hidden=16"),
         ({"hidden_pruning": [0.4375]}, "hidden_pruning=0.4375 keeps 9 of hidden=16 dimensions, which heads=2"),
-        ({"inner_pruning": [0.3]}, "inner_pruning=0.3 keeps 22.4 of inner=32 dimensions: not whole"),
+        ({"inner_pruning": [0.3]}, "inner_pruning=0.3 keeps 22.4 of inner=32 dimensions: not a whole number"),
         ({"hidden_pruning": []}, "pruning ratios must be distinct numbers"),
         ({"inner_pruning": []}, "pruning ratios must be distinct numbers"),
         ({"inner_pruning": [0.5, 0.5]}, "pruning ratios must be distinct numbers"),
@@ -129,25 +129,25 @@ def test_architectures_outside_the_space_are_refused(architecture: dict[str, Any
 
 
 def test_the_three_ways_to_write_an_architecture_mean_the_same() -> None:
-    wanted = Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=2)
-    assert SPACE.choice(wanted) == wanted
-    assert SPACE.choice({"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}) == wanted
-    assert SPACE.choice({"pruning": "hidden25_inner50", "depth": 2}) == wanted
+    choice = Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=2)
+    assert SPACE.choice(choice) == choice
+    assert SPACE.choice({"hidden_pruning": 0.25, "inner_pruning": 0.5, "depth": 2}) == choice
+    assert SPACE.choice({"pruning": "hidden25_inner50", "depth": 2}) == choice
 
 
 def test_ratios_with_more_digits_than_their_label_are_found_by_it() -> None:
     config = SpaceConfig(**SMALL | {"hidden": 24}, hidden_pruning=(0, 1 / 3), inner_pruning=(0, 0.0625))
-    for wanted in config.architectures():
-        assert config.choice({"pruning": wanted.label, "depth": wanted.depth}) == wanted
+    for choice in config.architectures():
+        assert config.choice({"pruning": choice.label, "depth": choice.depth}) == choice
 
 
 def test_ratios_that_are_no_binary_fractions_are_found_by_their_label() -> None:
     # 0.1 * 100 / 100 and 1 - 0.7 are not the floats 0.1 and 0.3.
     config = SpaceConfig(**SMALL | {"hidden": 20, "inner": 30}, hidden_pruning=(0.1, 0.7), inner_pruning=(0.1, 0.3))
-    for wanted in config.architectures():
-        found = config.choice({"pruning": wanted.label, "depth": wanted.depth})
-        assert found.label == wanted.label
-        assert config.compact(found).hidden == round(20 * (1 - wanted.hidden_pruning))
+    for choice in config.architectures():
+        parsed = config.choice({"pruning": choice.label, "depth": choice.depth})
+        assert parsed.label == choice.label
+        assert config.compact(parsed).hidden == round(20 * (1 - choice.hidden_pruning))
     assert config.compact({"pruning": "hidden70_inner30", "depth": 1}).inner == 21
 
 

@@ -1,4 +1,4 @@
-"""CORE's head against its formulas, written out by position."""
+"""CORE's head against its formulas, position by position."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from search_spaces import EASRecSpace, SpaceConfig
-from search_spaces.candidates import KeptDimensions
+from search_spaces.candidates import WidthMasks
 from strategies import STRATEGIES
 
 N_ITEMS = 15
@@ -28,7 +28,7 @@ IDS = torch.tensor([[0, 0, 0, 0, 0, 9, 3, 3, 12], [1, 2, 3, 4, 5, 6, 7, 8, 9], [
 
 
 def make_space(**options: Any) -> EASRecSpace:
-    """In float64, with random weights, in eval mode."""
+    """Space in float64 with random weights, in eval mode."""
     torch.manual_seed(0)
     space = EASRecSpace(SpaceConfig(**SMALL | options)).eval().double()
     with torch.no_grad():
@@ -44,7 +44,7 @@ def make_network(**options: Any) -> EASRecSpace:
 
 
 def session(network: EASRecSpace, states: Tensor, ids: Tensor, seen: list[int]) -> Tensor:
-    """Weighted sum of the items at some places, weights from the transformer's states there."""
+    """Sum of the items at the seen positions, weighted by the transformer's states there."""
     assert network.head is not None
     exponents = [math.exp(float(states[t] @ network.head.energy.weight[0])) for t in seen]
     total = torch.zeros(network.config.hidden, dtype=torch.float64)
@@ -60,16 +60,16 @@ def test_scores_are_cosines_of_the_session_and_the_items_over_the_temperature(
     direction: str, temperature: float
 ) -> None:
     network = make_network(direction=direction, core_temperature=temperature)
-    batch = network.embedding.begin(IDS)
+    batch = network.embedding.embed(IDS)
     states = network.layers(None, batch)
     scores, at_all = network(IDS), network.score(network.states(IDS))
     for row, ids in enumerate(IDS):
         places = ids.nonzero().flatten().tolist()
         for t in places:
             seen = [s for s in places if s <= t] if direction == "causal" else places
-            own = session(network, states[row], ids, seen)
+            vector = session(network, states[row], ids, seen)
             for item in range(1, N_ITEMS + 1):
-                expected = F.cosine_similarity(own, network.embedding.items.weight[item], dim=0) / temperature
+                expected = F.cosine_similarity(vector, network.embedding.items.weight[item], dim=0) / temperature
                 torch.testing.assert_close(at_all[row, t, item], expected, rtol=1e-9, atol=1e-10)
         torch.testing.assert_close(scores[row], at_all[row, places[-1]], rtol=1e-9, atol=1e-10)
     assert (scores[:, 0] == -torch.inf).all()
@@ -103,26 +103,26 @@ def test_large_weights_of_a_position_give_numbers_and_hide_no_earlier_session(si
     # In float32: the newest position's weight is e^size times the others'.
     network = make_network(positions="from_start").float()
     assert network.head is not None
-    states = network.layers(None, network.embedding.begin(IDS))
-    # What of the newest state is in no other one: the weights of the others are 1.
+    states = network.layers(None, network.embedding.embed(IDS))
+    # Component of the newest state that is orthogonal to the others, whose weights are then 1.
     others = states[1, :-1].T
-    alone = states[1, -1] - others @ torch.linalg.lstsq(others, states[1, -1]).solution
+    component = states[1, -1] - others @ torch.linalg.lstsq(others, states[1, -1]).solution
     energy = network.head.energy.weight
-    energy.copy_(alone / (alone @ states[1, -1]) * size)
+    energy.copy_(component / (component @ states[1, -1]) * size)
     sessions = network.states(IDS)
     assert sessions.isfinite().all()
     assert (states[1, :-1] @ energy[0]).abs().max() < size * 1e-3
     clipped = (states[1].double() @ energy[0].double()).clamp(-30, 30)
     for t in range(IDS.shape[1]):
         alpha = clipped[: t + 1].softmax(0)
-        own = (alpha[:, None] * network.embedding.items.weight[IDS[1, : t + 1]].double()).sum(0)
-        torch.testing.assert_close(sessions[1, t].double(), own / own.norm(), rtol=0, atol=1e-3)
+        vector = (alpha[:, None] * network.embedding.items.weight[IDS[1, : t + 1]].double()).sum(0)
+        torch.testing.assert_close(sessions[1, t].double(), vector / vector.norm(), rtol=0, atol=1e-3)
 
 
 def test_dropout_of_items_is_one_draw_for_the_encoder_and_the_sum_and_another_for_the_candidates() -> None:
     network = make_network(dropout=0.5).train()
     assert network.embedding.positions is not None
-    batch = network.embedding.begin(IDS)
+    batch = network.embedding.embed(IDS)
     assert batch.items is not None
     dropped = (batch.items == 0) & (network.embedding.items(IDS) != 0)
     assert 0.3 < dropped[IDS != 0].double().mean() < 0.7
@@ -142,21 +142,21 @@ def test_a_session_without_items_scores_all_alike() -> None:
     assert (scores[:, 1:] == 0).all()
 
 
-def test_kept_dimensions_are_mixed_as_the_candidates_are() -> None:
+def test_width_masks_are_mixed_like_the_candidates() -> None:
     space = make_space()
     assert space.head is not None
-    kept = space.head.kept
-    assert isinstance(kept, KeptDimensions)
+    width_masks = space.head.width_mask
+    assert isinstance(width_masks, WidthMasks)
     like = torch.zeros(3, 16)
-    masks = torch.stack([kept.run(index, like) for index in range(9)])
+    masks = torch.stack([width_masks.run(index, like) for index in range(9)])
     widths = [space.config.hidden_width(hidden) for hidden, _ in space.config.candidates]
     assert masks.sum(1).tolist() == widths
     assert (masks.diff(dim=1) <= 0).all()
     weights = torch.rand(9).softmax(0).requires_grad_()
-    torch.testing.assert_close(kept.mix(weights, like), (weights[:, None] * masks).sum(0))
-    (gradient,) = torch.autograd.grad(kept.mix(weights, like)[-1], weights)
+    torch.testing.assert_close(width_masks.mix(weights, like), (weights[:, None] * masks).sum(0))
+    (gradient,) = torch.autograd.grad(width_masks.mix(weights, like)[-1], weights)
     assert gradient.tolist() == masks[:, -1].tolist()
-    assert list(kept.names) == [label for label in space.simplify()["pruning"].values]
+    assert list(width_masks.names) == [label for label in space.simplify()["pruning"].values]
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -194,7 +194,7 @@ def test_every_strategy_mixes_layers_and_head_and_gets_gradients_of_both(name: s
                 "inner_pruning": [0],
                 "min_depth": 2,
             },
-            "head='core' knows no item features: set features='none'",
+            "head='core' does not support item features: set features='none'",
         ),
         ({"core_temperature": 0}, "core_temperature"),
     ],

@@ -18,11 +18,11 @@ def test_share_and_expectation(probability: float) -> None:
 
 
 def test_draws_are_independent_of_their_place() -> None:
-    """Every byte of a random word is as random as the others, the one with the sign bit too."""
+    """All bytes of a random word are equally random, including that of the sign bit."""
     torch.manual_seed(0)
-    kept = dropout(torch.ones(200_000, 8), 0.5, training=True) != 0
-    assert kept.float().mean(dim=0).tolist() == pytest.approx([0.5] * 8, abs=0.006)
-    correlation = torch.corrcoef(kept.float().T) - torch.eye(8)
+    nonzero = dropout(torch.ones(200_000, 8), 0.5, training=True) != 0
+    assert nonzero.float().mean(dim=0).tolist() == pytest.approx([0.5] * 8, abs=0.006)
+    correlation = torch.corrcoef(nonzero.float().T) - torch.eye(8)
     assert correlation.abs().max().item() < 0.012
 
 

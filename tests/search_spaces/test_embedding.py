@@ -1,4 +1,4 @@
-"""The masked objective: the mask's own embedding and place, and what is asked for a next item."""
+"""Masked objective: embedding and position of the mask, prompts for the next item."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_masked_position_sees_both_sides_and_not_itself(attention: str) -> Non
         changed = ids.clone()
         changed[0, place] = 9
         assert (network.states(changed)[0, 2] - state).abs().max() > 1e-3
-    # Another vector of the mask, another state: it has an embedding of its own.
+    # Another vector of the mask gives another state: the mask has its own embedding.
     network.embedding.items.weight[MASK, 0] += 1
     assert (network.states(ids)[0, 2] - state).abs().max() > 1e-3
 
@@ -103,7 +103,7 @@ def test_the_other_objective_knows_no_mask() -> None:
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"direction": "causal"}, "objective='masked' looks at both sides .*: set direction='bidirectional'"),
+        ({"direction": "causal"}, "objective='masked' needs both sides .*: set direction='bidirectional'"),
         (
             {
                 "features": "stream",
@@ -113,7 +113,7 @@ def test_the_other_objective_knows_no_mask() -> None:
                 "inner_pruning": [0],
                 "min_depth": 2,
             },
-            "objective='masked' knows no item features: set features='none'",
+            "objective='masked' does not support item features: set features='none'",
         ),
     ],
 )

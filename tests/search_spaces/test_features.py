@@ -1,4 +1,4 @@
-"""Item features: each network with them must be a network without them, over items whose vectors are made by hand."""
+"""Item features against networks without them on hand-made item vectors."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ IDS = torch.tensor(
 
 
 def make_tables(config: SpaceConfig, seed: int = 5) -> list[Tensor]:
-    """Random values, none for some items."""
+    """Tables of random values, with some items without values."""
     generator = torch.Generator().manual_seed(seed)
     tables = []
     for size, most in zip(config.feature_sizes, config.feature_values, strict=True):
@@ -65,7 +65,7 @@ def make_tables(config: SpaceConfig, seed: int = 5) -> list[Tensor]:
 
 
 def make_network(**options: Any) -> EASRecSpace:
-    """A network with random weights and tables, in eval mode."""
+    """Network with random weights and tables, in eval mode."""
     torch.manual_seed(0)
     network = EASRecSpace(SpaceConfig(**FIXED | options)).eval()
     with torch.no_grad():
@@ -78,7 +78,7 @@ def make_network(**options: Any) -> EASRecSpace:
 
 
 def feature_vectors(network: EASRecSpace) -> Tensor:
-    """``[n_items + 1, features, d]``, worked out value by value."""
+    """Feature vectors ``[n_items + 1, features, d]``, computed value by value."""
     weights = network.state_dict()
     result = torch.zeros(N_ITEMS + 1, len(network.config.feature_sizes), 16)
     for number, table in enumerate(make_tables(network.config)):
@@ -93,7 +93,7 @@ def feature_vectors(network: EASRecSpace) -> Tensor:
 
 
 def plain_states(network: EASRecSpace, item_vectors: Tensor, layers: str) -> Tensor:
-    """States of the network without features, with other item vectors and the layers of that name."""
+    """States of the network without features, with given item vectors and named layers."""
     none = {"features": "none", "feature_sizes": (), "feature_values": ()}
     plain = EASRecSpace(network.config.model_copy(update=none)).eval()
     weights = {name: weight for name, weight in network.state_dict().items() if name.startswith("embedding.")}
@@ -120,7 +120,7 @@ def test_fused_features_are_other_item_vectors(network: dict[str, Any], features
 
 
 def mixed_vectors(network: EASRecSpace) -> Tensor:
-    """What an item is in the feature stream, weighted by attention if there are several features."""
+    """Item vectors in the feature stream, weighted by attention with several features."""
     vectors, weights = feature_vectors(network), network.state_dict()
     if vectors.shape[1] == 1:
         return vectors[:, 0]
@@ -205,7 +205,7 @@ def test_tables_are_saved_and_loaded_with_the_weights(use: str) -> None:
 @USE
 def test_a_network_without_its_tables_refuses_to_run(use: str) -> None:
     network = EASRecSpace(SpaceConfig(**FIXED, features=use, **FEATURES["three"]))
-    with pytest.raises(ValueError, match="features are not known: call set_feature_tables"):
+    with pytest.raises(ValueError, match="features are not set: call set_feature_tables"):
         network(IDS)
     network.set_feature_tables(make_tables(network.config))
     network(IDS)
@@ -239,11 +239,11 @@ def test_tables_that_do_not_fit_are_refused_and_none_is_put_in() -> None:
 
 @torch.no_grad()
 def test_an_item_has_the_mean_of_its_values_by_hand() -> None:
-    feature = Feature(n_items=3, size=2, most=2, width=1)
+    feature = Feature(n_items=3, size=2, max_values=2, width=1)
     feature.values.weight.copy_(torch.tensor([[9.0], [1.0], [4.0]]))
     feature.table.copy_(torch.tensor([[0, 0], [1, 2], [0, 0], [2, 0]]))
     assert feature(torch.tensor([[1, 2], [3, 0]]))[..., 0].tolist() == [[2.5, 0.0], [4.0, 0.0]]
-    single = Feature(n_items=2, size=1, most=1, width=1)
+    single = Feature(n_items=2, size=1, max_values=1, width=1)
     single.values.weight.copy_(torch.tensor([[9.0], [1.0]]))
     single.table.copy_(torch.tensor([[0], [1], [0]]))
     assert single(torch.tensor([[1, 2]]))[..., 0].tolist() == [[1.0, 9.0]]

@@ -15,7 +15,7 @@ WIDTH, OUT = 5, 7
 
 
 def make_gate(layers: int, scale: float = 2.0, width: int = WIDTH, out: int = OUT) -> DataAwareGate:
-    """A gate with random weights and biases, in float64."""
+    """Gate with random weights and biases, in float64."""
     torch.manual_seed(layers)
     gate = DataAwareGate(width, out, layers, scale).double()
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The supernet and what is cut out of it: a frozen network must be the supernet at its choice, and nothing else.
+"""Supernet and frozen networks: a frozen network must equal the supernet at its choice.
 
 Weights are drawn at random, those of LayerNorm and all biases included: at their initial values (ones, zeros, 0.02) a
 wrong slice would hardly be seen in the scores.
@@ -80,7 +80,7 @@ IDS = torch.tensor(
 
 
 def make_space(seed: int = 0, **options: Any) -> EASRecSpace:
-    """A space with random weights, in eval mode."""
+    """Space with random weights, in eval mode."""
     torch.manual_seed(seed)
     space = EASRecSpace(SpaceConfig(**SMALL | options)).eval()
     with torch.no_grad():
@@ -100,15 +100,15 @@ def make_supernet(space: EASRecSpace) -> Selection:
 
 def one_hot(selection: Selection, choice: Choice) -> dict[str, Tensor]:
     """Weights that select one architecture."""
-    wanted = {"pruning": choice.label, "depth": choice.depth}
+    selected = {"pruning": choice.label, "depth": choice.depth}
     return {
-        label: torch.tensor([float(option == wanted[label]) for option in options])
+        label: torch.tensor([float(option == selected[label]) for option in options])
         for label, options in selection.options.items()
     }
 
 
 def soft_weights(selection: Selection, seed: int = 3) -> dict[str, Tensor]:
-    """Weights none of which is small."""
+    """Weights without small values."""
     generator = torch.Generator().manual_seed(seed)
     return {
         label: torch.rand(len(options), generator=generator).add(0.2).softmax(0)
@@ -260,9 +260,9 @@ def test_items_after_the_newest_interaction_are_not_part_of_a_score(attention: s
 
 
 def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -> Tensor:
-    """Eq. 11 as it stands: every candidate by itself from its own compact weights, padded, weighted, added up."""
+    """Eq. 11 candidate by candidate: compact weights, padding, weighted sum."""
     config = space.config
-    batch = space.embedding.begin(ids)
+    batch = space.embedding.embed(ids)
     states: Tensor | None = None
     total = torch.zeros(*ids.shape, config.hidden)
     for layer, candidates in enumerate(space.blocks(), start=1):
@@ -280,18 +280,18 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
 
 
 def naive_sessions(space: EASRecSpace, states: Tensor, ids: Tensor, candidates: Tensor) -> Tensor:
-    """CORE's head position by position: a softmax over the interactions that are seen, cut to the mixed width."""
+    """CORE's head position by position: softmax over visible interactions, mixed width."""
     assert space.head is not None
-    kept = torch.zeros(space.config.hidden)
+    mask = torch.zeros(space.config.hidden)
     for weight, (hidden_pruning, _) in zip(candidates, space.config.candidates, strict=True):
-        kept[: space.config.hidden_width(hidden_pruning)] += weight
+        mask[: space.config.hidden_width(hidden_pruning)] += weight
     sessions = torch.zeros_like(states)
     for row in range(len(ids)):
         for t in ids[row].nonzero().flatten().tolist():
             seen = ids[row].nonzero().flatten()
             seen = seen[seen <= t] if space.config.direction == "causal" else seen
             alpha = (states[row, seen] @ space.head.energy.weight[0]).softmax(0)
-            session = kept * (alpha[:, None] * space.embedding.items.weight[ids[row, seen]]).sum(0)
+            session = mask * (alpha[:, None] * space.embedding.items.weight[ids[row, seen]]).sum(0)
             sessions[row, t] = session / session.norm()
     return sessions
 
@@ -317,8 +317,8 @@ def test_gradients_of_the_mixing_weights_are_those_of_the_naive_sum(supernet: st
     real = IDS != 0
     reader = torch.linspace(-1, 1, space.config.hidden)
     got = torch.autograd.grad((space.states(IDS)[real] * reader).sum(), list(weights.values()))
-    wanted = torch.autograd.grad((naive_mixture(space, IDS, weights)[real] * reader).sum(), list(weights.values()))
-    for one, other in zip(got, wanted, strict=True):
+    expected = torch.autograd.grad((naive_mixture(space, IDS, weights)[real] * reader).sum(), list(weights.values()))
+    for one, other in zip(got, expected, strict=True):
         assert (one != 0).all()
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
@@ -383,7 +383,7 @@ def test_nni_can_sample_and_enumerate_it(supernet: str) -> None:
     assert torch.equal(network(IDS), space.freeze(sample)(IDS))
     assert space.contains(sample)
     assert not space.contains({"pruning": "hidden99_inner0", "depth": 1})
-    assert len({(each.config.hidden, each.config.inner, each.config.layers) for each in space.grid()}) == 27
+    assert len({(network.config.hidden, network.config.inner, network.config.layers) for network in space.grid()}) == 27
 
 
 def test_freezing_what_is_not_in_the_space_is_refused() -> None:

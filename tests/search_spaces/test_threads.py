@@ -21,8 +21,8 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_results_are_in_order_and_pieces_run_side_by_side(two_threads: None) -> None:
-    both = threading.Barrier(2, timeout=60)  # passes when two pieces run at the same moment
+def test_results_are_in_order_and_pieces_run_in_parallel(two_threads: None) -> None:
+    both = threading.Barrier(2, timeout=60)  # passes when two pieces run at the same time
 
     def run(piece: Tensor) -> Tensor:
         both.wait()
@@ -35,7 +35,7 @@ def test_results_are_in_order_and_pieces_run_side_by_side(two_threads: None) -> 
 
 
 @pytest.mark.parametrize("count", [1, 3, 16])
-def test_threads_are_shared_out(count: int, two_threads: None) -> None:
+def test_threads_are_divided(count: int, two_threads: None) -> None:
     torch.set_num_threads(count)
     shares = run_each(lambda piece: torch.tensor(torch.get_num_threads()), PIECES)
     assert {int(share) for share in shares} == {max(1, count // threads.WORKERS)}
@@ -51,7 +51,7 @@ def test_no_thread_keeps_gradients(inference: bool, two_threads: None) -> None:
     assert all(result.is_inference() == inference for result in results)
 
 
-def test_an_error_arrives_and_the_number_of_threads_is_set_back(two_threads: None) -> None:
+def test_an_error_arrives_and_the_number_of_threads_is_restored(two_threads: None) -> None:
     def run(piece: Tensor) -> Tensor:
         raise ValueError(f"piece of {piece.shape[1]}")
 
@@ -73,10 +73,10 @@ def test_a_network_scores_alike_on_one_thread_and_on_several(two_threads: None) 
     network = EASRecSpace(SpaceConfig(**sizes, hidden_pruning=(0.0,), inner_pruning=(0.0,))).eval()
     ids = torch.randint(1, 51, (60, 80))
     ids[::3, :50] = 0
-    found = []
+    scores = []
     for count in (1, 2, 3):
         torch.set_num_threads(count)
         with torch.no_grad():
-            found.append(network(ids)[:, 1:])
-    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found[2], found[0], rtol=1e-5, atol=1e-5)
+            scores.append(network(ids)[:, 1:])
+    torch.testing.assert_close(scores[1], scores[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(scores[2], scores[0], rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""A space of nothing but NNI's parts, and a problem on it whose best architecture is known."""
+"""Space of plain NNI modules, and a problem on it with a known best architecture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBERS = {"narrow": 0.1, "middle": 0.5, "wide": 1.0}
 
 
 class Add(nn.Module):
-    """Adds a number that can be learned, and remembers how often it did, with and without a graph for gradients."""
+    """Module that adds a learnable number and counts its calls with and without gradients."""
 
     def __init__(self, number: float) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Add(nn.Module):
 
 
 class Sums(ModelSpace):
-    """One to three layers that each add 0.1, 0.5 or 1 to their input."""
+    """Space of one to three layers that each add 0.1, 0.5 or 1 to their input."""
 
     def __init__(self, depth: tuple[int, int] = (1, 3), names: tuple[str, ...] = tuple(NUMBERS)) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Sums(ModelSpace):
 
 
 class ThreeIsBest(LightningModule):
-    """Squared distance to 3, what three wide layers make of 0; their numbers hardly learn, alpha and beta have to."""
+    """Squared distance to 3, the output of three wide layers; only alpha and beta learn."""
 
     def __init__(self, learning_rate: float = 1e-9) -> None:
         super().__init__()
@@ -79,13 +79,13 @@ def sums() -> type[Sums]:
 
 @pytest.fixture
 def cost_table() -> dict[str, dict[int, float]]:
-    """Cost of a layer is its number; that of three wide ones is 1."""
+    """Costs proportional to a layer's number; three wide layers cost 1."""
     return {name: {depth: depth * number / 3 for depth in (1, 2, 3)} for name, number in NUMBERS.items()}
 
 
 @pytest.fixture
 def soften() -> Callable[[DifferentiableStrategy, ModelSpace], DifferentiableModule]:
-    """Makes a space a supernet and returns the search around it, which is not run."""
+    """Function that turns a space into a supernet and returns its search module."""
 
     def make(strategy: DifferentiableStrategy, space: ModelSpace) -> DifferentiableModule:
         problem = ThreeIsBest()
@@ -97,7 +97,7 @@ def soften() -> Callable[[DifferentiableStrategy, ModelSpace], DifferentiableMod
 
 @pytest.fixture
 def search_sums() -> Callable[..., Sums]:
-    """Searches the space for a number of iterations, with one batch each; returns it."""
+    """Function that searches the space for some iterations of one batch and returns it."""
 
     def run(strategy: DifferentiableStrategy, iterations: int, space: Sums | None = None, epochs: int = 1) -> Sums:
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The resource constraint against the double sum of Eq. 15 and against finite differences."""
+"""Resource constraint against the double sum of Eq. 15 and finite differences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ALPHA, BETA = [0.3, -0.8, 0.1, 1.2], [0.7, -0.4, 0.2]
 
 
 def make_selection() -> Selection:
-    """Logits that favour nothing in particular, in float64."""
+    """Selection with arbitrary logits in float64."""
     selection = Selection(OPTIONS)
     selection.logits.double()
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_one_hot_weights_give_the_entry_of_the_table() -> None:
 def through_gumbel_softmax(
     constraint: ResourceConstraint, depth: int, tau: float
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """Eq. 15 as a function of both logits with the noise held fixed, written out apart from Selection."""
+    """Eq. 15 as a function of both logits with fixed noise, independent of Selection."""
     generator = torch.Generator().manual_seed(7)
     uniform = torch.rand(7, generator=generator, dtype=torch.float64)
     noise = -torch.log(-torch.log(uniform))
@@ -107,15 +107,15 @@ def test_gradient_through_the_selection_itself_is_that_of_finite_differences(tau
 
 
 def test_printed_form_with_equal_blocks_gives_beta_no_gradient_and_the_cumulative_one_does() -> None:
-    found = {}
+    gradients = {}
     for form, table in TABLES.items():
         selection = make_selection()
         torch.manual_seed(3)
         value = ResourceConstraint(table, selection)(selection.draw(), 2)
-        found[form] = torch.autograd.grad(value, [selection.logits["pruning"], selection.logits["depth"]])
-    assert found["printed"][1].abs().max() < 1e-8
-    assert found["cumulative"][1].abs().min() > 1e-4
-    for alpha, _ in found.values():
+        gradients[form] = torch.autograd.grad(value, [selection.logits["pruning"], selection.logits["depth"]])
+    assert gradients["printed"][1].abs().max() < 1e-8
+    assert gradients["cumulative"][1].abs().min() > 1e-4
+    for alpha, _ in gradients.values():
         assert alpha.abs().min() > 1e-4
 
 

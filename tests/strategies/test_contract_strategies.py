@@ -1,4 +1,4 @@
-"""What every differentiable strategy must do, whatever its method."""
+"""Contract of every differentiable strategy."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_huge_lambda_ends_at_the_smallest_architecture_and_none_at_the_best_on
         ends[lambda_] = strategy.selection.sample()
         probabilities = strategy.selection.probabilities()
         costs[lambda_] = float(strategy.oneshot_module.constraint.expected(probabilities))
-        assert all(float(each.sum()) == pytest.approx(1) for each in probabilities.values())
+        assert all(float(p.sum()) == pytest.approx(1) for p in probabilities.values())
     assert ends == {0.0: {"pruning": "wide", "depth": 3}, 1000.0: {"pruning": "narrow", "depth": 1}}
     # The expectation over the architectures is on its way there too: it began at the table's mean.
     assert costs[0.0] > 0.6 > 0.36 > 0.2 > costs[1000.0]
@@ -111,7 +111,7 @@ def test_gradient_of_the_resource_term_is_that_of_finite_differences(
 
 
 def test_the_constraint_is_static_unless_it_is_easrecs(name: str, cost_table: Any, sums: Any, soften: Any) -> None:
-    # The strongest depth is 1 of 3: EASRec's L_t / L makes a third of the constraint, and nobody else's changes.
+    # The strongest depth is 1 of 3: EASRec's L_t / L makes a third of the constraint, the others' do not change.
     values = []
     for beta in ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0]):
         module = soften(STRATEGIES[name](cost_table), sums())
@@ -119,7 +119,7 @@ def test_the_constraint_is_static_unless_it_is_easrecs(name: str, cost_table: An
         if name == "easrec":
             module.depth_now = module._strongest_depth()
         uniform = {"pruning": torch.full((3,), 1 / 3), "depth": torch.full((3,), 1 / 3)}
-        module.selection.among_paths = uniform  # what ProxylessNAS reads instead
+        module.selection.path_probabilities = uniform  # what ProxylessNAS reads instead
         values.append(float(module.resource(uniform)))
     mean = sum(cost for row in cost_table.values() for cost in row.values()) / 9
     assert values == pytest.approx([mean / 3, mean] if name == "easrec" else [mean, mean])
@@ -174,7 +174,7 @@ def test_alpha_and_beta_step_every_f_iterations(
 
 
 class Killed(Exception):
-    """Ends a run in the middle of an epoch's end, before the epoch is saved."""
+    """Raised at the end of an epoch before it is saved, to interrupt a run."""
 
 
 def run(dataset: Dataset, folder: Path, name: str, kill_in: int | None = None, epochs: int = 4) -> SearchResult:
@@ -225,13 +225,13 @@ def test_a_killed_search_ends_as_an_unbroken_one_and_exports_what_its_logits_say
     assert ends[0].keys() == ends[1].keys()
     for key, weight in ends[0].items():
         torch.testing.assert_close(ends[1][key], weight, rtol=0, atol=0)
-    expected, found = read_weights(unbroken.supernet), read_weights(resumed.supernet)
+    expected, actual = read_weights(unbroken.supernet), read_weights(resumed.supernet)
     for key in expected:
-        torch.testing.assert_close(found[key], expected[key], rtol=0, atol=0)
+        torch.testing.assert_close(actual[key], expected[key], rtol=0, atol=0)
     for label, probabilities in resumed.architecture.probabilities.items():
         logits = ends[1][f"logits.{label}"]  # of the last epoch; the weights are of the best one with that architecture
         assert list(probabilities.values()) == pytest.approx(logits.double().softmax(-1).tolist(), rel=1e-5)
-        assert len(found[f"{LOGITS}{label}"]) == len(logits)
+        assert len(actual[f"{LOGITS}{label}"]) == len(logits)
         assert sum(probabilities.values()) == pytest.approx(1)
     figures = [(row["warmup"], name, value) for row in resumed.history for name, value in row.items()]
     steps = ("architecture_loss", "constraint")  # alpha and beta take none in the warm-up
@@ -324,9 +324,7 @@ def test_alpha_beta_and_the_temperature_begin_after_the_warmup(
     assert [temperature for *_, temperature, _ in seen] == pytest.approx(expected)
 
 
-def test_the_pull_of_the_constraint_is_lambda_times_the_cost_of_each_option(
-    name: str, cost_table: Any, sums: Any, soften: Any
-) -> None:
+def test_option_costs_are_lambda_times_the_expected_cost(name: str, cost_table: Any, sums: Any, soften: Any) -> None:
     module = soften(STRATEGIES[name](cost_table, lambda_=0.3), sums())
     with torch.no_grad():
         module.logits["pruning"].copy_(torch.tensor([0.3, -0.8, 0.5]))
@@ -336,12 +334,12 @@ def test_the_pull_of_the_constraint_is_lambda_times_the_cost_of_each_option(
         module.depth_now, factor = 2, 2 / 3
     p, q = (module.logits[label].softmax(0).tolist() for label in ("pruning", "depth"))
     table = [[cost_table[width][depth] for depth in (1, 2, 3)] for width in ("narrow", "middle", "wide")]
-    pull = module.pull()
+    costs = module.option_costs()
     for j in range(3):
         expected = 0.3 * factor * sum(p[i] * table[i][j] for i in range(3))
-        assert pull["depth"][j] == pytest.approx(expected, rel=1e-5)
+        assert costs["depth"][j] == pytest.approx(expected, rel=1e-5)
         expected = 0.3 * factor * sum(q[k] * table[j][k] for k in range(3))
-        assert pull["pruning"][j] == pytest.approx(expected, rel=1e-5)
+        assert costs["pruning"][j] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_negative_warmup_is_refused(name: str, cost_table: Any) -> None:
@@ -373,17 +371,17 @@ def test_the_newest_position_alone_has_the_state_and_gradients_that_it_has_among
 ) -> None:
     space, selection = supernet_of(name, supernet=supernet, attention=attention, direction="causal")
     selection.draw()
-    batch = space.embedding.begin(IDS)
+    batch = space.embedding.embed(IDS)
     all_positions = batch.newest(space.layers(None, batch))[:, 0]
     newest = space.newest_state(IDS)
     torch.testing.assert_close(newest, all_positions)
     logits = list(selection.logits.values())
     factors = torch.randn_like(newest)
-    found = [
+    gradients = [
         torch.autograd.grad((states * factors).sum(), logits, retain_graph=True) for states in (newest, all_positions)
     ]
-    for alone, among_all in zip(*found, strict=True):
-        torch.testing.assert_close(alone, among_all)
+    for newest_gradient, full_gradient in zip(*gradients, strict=True):
+        torch.testing.assert_close(newest_gradient, full_gradient)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
@@ -395,7 +393,7 @@ def test_the_argmax_network_gives_the_newest_state_alone(depth: int) -> None:
     ended = []
     space.layers.origin.blocks[depth - 1].register_forward_hook(lambda module, inputs, output: ended.append(output))
     states, newest = space.states(IDS), space.newest_state(IDS)
-    torch.testing.assert_close(newest, space.embedding.begin(IDS).newest(states)[:, 0])
+    torch.testing.assert_close(newest, space.embedding.embed(IDS).newest(states)[:, 0])
     assert [output.shape[1] for output in ended] == [6, 1], "all positions for states(), the newest for newest_state()"
 
 
@@ -414,20 +412,20 @@ def test_weights_are_constants_in_a_step_of_the_architecture_and_learn_again_aft
     monkeypatch.setattr(SequenceModule, "training_step", spy)
     sizes = {key: value for key, value in SIZES.items() if key != "n_items"}
     document = {"data": str(tiny_dataset.path), "space": {**sizes, "supernet": "shared"}}
-    chosen = {"strategy": name, "epochs": 1, "batch_size": 8, "arch_learning_rate": 0.1}
-    result = search(tiny_dataset, TrialSettings.parse({**document, "search": chosen}, "test"), tmp_path)
-    assert seen[True] and all(found == {False} for found in seen[True]), "one target a user: the architecture's step"
-    assert seen[False] and all(found == {True} for found in seen[False])
+    options = {"strategy": name, "epochs": 1, "batch_size": 8, "arch_learning_rate": 0.1}
+    result = search(tiny_dataset, TrialSettings.parse({**document, "search": options}, "test"), tmp_path)
+    assert seen[True] and all(flags == {False} for flags in seen[True]), "one target a user: the architecture's step"
+    assert seen[False] and all(flags == {True} for flags in seen[False])
     values = [value for name, value in result.history[0].items() if name.startswith("alpha_")]
     assert max(values) > min(values), "alpha has moved"
 
 
 def test_a_step_that_fails_leaves_the_weights_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    from strategies.differentiable import _without_gradients
+    from strategies.differentiable import _frozen_weights
 
     module = torch.nn.Linear(2, 2)
     module.bias.requires_grad_(False)
-    with pytest.raises(ZeroDivisionError), _without_gradients(module):
+    with pytest.raises(ZeroDivisionError), _frozen_weights(module):
         assert not module.weight.requires_grad
         raise ZeroDivisionError
     assert module.weight.requires_grad and not module.bias.requires_grad, "what was a constant before stays one"

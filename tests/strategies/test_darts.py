@@ -1,4 +1,4 @@
-"""DARTS: a plain softmax, no temperature, no constraint unless one is asked for."""
+"""DARTS: plain softmax, no temperature, no constraint by default."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def test_a_step_is_adams_on_the_loss_and_the_expected_cost(cost_table: Any, sear
         ((output - 3) ** 2 + lambda_ * output / 3).backward()
         optimizer.step()
     assert strategy.selection is not None
-    found = strategy.selection.logits
-    torch.testing.assert_close(found["pruning"].detach(), alpha.detach(), rtol=1e-4, atol=1e-6)
-    torch.testing.assert_close(found["depth"].detach(), beta.detach(), rtol=1e-4, atol=1e-6)
+    logits = strategy.selection.logits
+    torch.testing.assert_close(logits["pruning"].detach(), alpha.detach(), rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(logits["depth"].detach(), beta.detach(), rtol=1e-4, atol=1e-6)
 
 
 def test_there_is_no_constraint_by_default() -> None:

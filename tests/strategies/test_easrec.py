@@ -1,4 +1,4 @@
-"""Algorithm 1 as it behaves in real searches on a tiny dataset."""
+"""Algorithm 1 in real searches on a tiny dataset."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def run(
 
 
 def final_logits(folder: Path) -> dict[str, Tensor]:
-    """Alpha and beta where the search ended, which need not be its best epoch."""
+    """Alpha and beta at the end of the search, not of its best epoch."""
     state = torch.load(folder / "state" / "last.ckpt", weights_only=True)["state_dict"]
     return {label: state[f"logits.{label}"] for label in ("pruning", "depth")}
 
 
 @pytest.fixture(scope="module")
 def cyclic_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """60 users who go through 40 items in one order, each from a place of their own: width helps to learn it."""
+    """60 users who cycle through 40 items from different starts; width helps to learn it."""
     folder = tmp_path_factory.mktemp("cyclic")
     rows = [f"u{user},i{(7 * user + step) % 40},{step}" for user in range(60) for step in range(14)]
     log = folder / "cyclic.csv"
@@ -98,7 +98,7 @@ def test_without_lambda_the_cost_table_has_no_influence_and_with_it_it_has(
 
 
 class Record:
-    """What happened in a search, in order."""
+    """Record of the events of a search, in order."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.modules: list[EASRecModule] = []

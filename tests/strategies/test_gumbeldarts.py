@@ -1,4 +1,4 @@
-"""GumbelDARTS: every layer draws for itself, and the constraint sees what they drew."""
+"""GumbelDARTS: independent draws per layer, and the constraint under these draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NNI's multi-trial strategies as we set them up, on rewards that need no training."""
+"""Multi-trial strategies on rewards that need no training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Drawn = list[tuple[str, int]]
 
 
 class Space(ModelSpace):
-    """As many architectures as the paper's space, 36, without its weights."""
+    """Space with the paper's 36 architectures, without weights."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Space(ModelSpace):
 
 
 def draw(strategy: Any, reward: Callable[[str, int], float], most: int = 1000) -> Drawn:
-    """Architectures in the order in which a strategy draws them."""
+    """Architectures in the order of a strategy's draws."""
     drawn: Drawn = []
 
     def judge(sample: dict[str, Any]) -> float:
@@ -44,7 +44,7 @@ def draw(strategy: Any, reward: Callable[[str, int], float], most: int = 1000) -
 
 
 def additive(seed: int) -> Callable[[str, int], float]:
-    """A reward to which width and depth contribute independently."""
+    """Reward with independent contributions of width and depth."""
     random = np.random.default_rng(seed)
     widths, depths = random.normal(size=WIDTHS), random.normal(size=DEPTHS)
     return lambda width, depth: float(widths[int(width[1:])] + depths[depth - 1])
@@ -71,19 +71,19 @@ def test_every_architecture_comes_once(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "seeds", "least"), [("evolution", 60, 36), ("tpe", 24, 19)])
 def test_what_is_learnt_finds_the_best_sooner_than_chance_does(name: str, seeds: int, least: int) -> None:
-    """A uniform order has the best among its first 16 for 16 of 36 rewards on average; TPE with NNI's grid for 22."""
-    found = 0
+    """By chance the best is among the first 16 for 16 of 36 rewards; with NNI's grid for 22."""
+    hits = 0
     for seed in range(seeds):
         reward = additive(seed)
-        found += best_of(reward) in draw(MULTI_TRIAL_STRATEGIES[name](seed), reward, 16)
-    assert found >= least
+        hits += best_of(reward) in draw(MULTI_TRIAL_STRATEGIES[name](seed), reward, 16)
+    assert hits >= least
 
 
 def test_evolution_finds_the_best_architecture_of_a_space() -> None:
-    """A hill: each step towards the top is rewarded."""
+    """The reward rises towards a single optimum."""
     drawn = draw(evolution(1), lambda width, depth: int(width[1:]) + 3.0 * depth, 24)
     assert ("w8", 4) in drawn
-    assert drawn.index(("w8", 4)) >= FIRST_RANDOM  # found, not drawn by chance at the beginning
+    assert drawn.index(("w8", 4)) >= FIRST_RANDOM  # reached by evolution, not by the random beginning
 
 
 def test_rewards_change_what_comes_after_the_random_beginning() -> None:

@@ -8,7 +8,7 @@ from strategies.paired import PairedBatches
 
 
 class Numbers:
-    """Batches that say in which epoch they were made, and how many were."""
+    """Batches that record the epoch they were made in, and their number."""
 
     def __init__(self, count: int) -> None:
         self.count, self.epoch, self.made, self.epochs = count, 0, 0, list[int]()
@@ -45,7 +45,7 @@ def test_validation_batches_start_over_in_another_order() -> None:
         paired.set_epoch(epoch)
         seen[epoch] = [following() for _, following in paired]
         assert [number for _, number in seen[epoch]] == [0, 1, 0, 1, 0]
-        assert len({made_in for made_in, _ in seen[epoch]}) == 3, "each turn has an order of its own"
+        assert len({made_in for made_in, _ in seen[epoch]}) == 3, "each cycle has its own order"
         assert train.epoch == epoch
     assert not {made_in for made_in, _ in seen[0]} & {made_in for made_in, _ in seen[1]}
     paired.set_epoch(0)

@@ -1,4 +1,4 @@
-"""ProxylessNAS: sampled paths, and what two of them tell alpha and beta."""
+"""ProxylessNAS: sampled paths, and gradients of alpha and beta from two of them."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_candidates_that_are_not_sampled_do_not_run(
 
 @pytest.mark.parametrize("supernet", ["shared", "independent"])
 def test_gradients_are_those_of_the_gates_by_finite_differences(supernet: Any, soften: Any) -> None:
-    """On the real space: dL/dg with the gates moved by hand, then the estimator's formula."""
+    """Real space: dL/dg by finite differences of the gates, then the estimator's formula."""
     torch.manual_seed(0)
     config = SpaceConfig(n_items=12, max_length=5, hidden=8, inner=16, heads=2, layers=3, supernet=supernet)
     space = EASRecSpace(config).double().eval()
@@ -153,10 +153,10 @@ def test_gradients_are_those_of_the_gates_by_finite_differences(supernet: Any, s
 
     for _ in range(3):
         drawn = selection.draw()
-        found = torch.autograd.grad(loss(), list(selection.logits.values()))
-        gates = {label: each.detach().clone() for label, each in drawn.items()}
+        gradients = torch.autograd.grad(loss(), list(selection.logits.values()))
+        gates = {label: gate.detach().clone() for label, gate in drawn.items()}
         selection.weights = gates
-        for label, gradient in zip(selection.logits, found, strict=True):
+        for label, gradient in zip(selection.logits, gradients, strict=True):
             by_gate = torch.zeros_like(gates[label])
             for path in selection.paths[label]:
                 sides = []
@@ -165,7 +165,7 @@ def test_gradients_are_those_of_the_gates_by_finite_differences(supernet: Any, s
                     sides.append(loss().item())
                     gates[label][path] -= sign * 1e-5
                 by_gate[path] = (sides[0] - sides[1]) / 2e-5
-            p = selection.among_paths[label].detach()
+            p = selection.path_probabilities[label].detach()
             torch.testing.assert_close(gradient, p * (by_gate - (p * by_gate).sum()), rtol=1e-4, atol=1e-8)
             assert gradient.abs().max() > 1e-5
 

@@ -1,4 +1,4 @@
-"""RecNAS: what is dropped, and that it stays dropped."""
+"""RecNAS: which options are dropped, and that they stay dropped."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make_selection(alpha: list[float], temperature: float = 1.0) -> PrunedSelect
 
 
 @pytest.mark.parametrize(
-    "temperature, below, left",
+    "temperature, below, remaining",
     [
         (1.0, 0.1, ["a", "b", "c"]),  # d has exp(-3) = 0.05 of a's weight
         (1.0, 0.04, ["a", "b", "c", "d"]),
@@ -35,10 +35,12 @@ def make_selection(alpha: list[float], temperature: float = 1.0) -> PrunedSelect
         (0.001, 0.0, ["a", "b", "c", "d"]),
     ],
 )
-def test_options_below_a_share_of_the_strongest_are_dropped(temperature: float, below: float, left: list[str]) -> None:
+def test_options_below_a_share_of_the_strongest_are_dropped(
+    temperature: float, below: float, remaining: list[str]
+) -> None:
     selection = make_selection([2.0, 1.0, 0.0, -1.0], temperature)
     selection.drop(below)
-    assert selection.left() == {"pruning": left}
+    assert selection.remaining() == {"pruning": remaining}
 
 
 @given(
@@ -80,31 +82,31 @@ def test_adam_does_not_bring_a_dropped_option_back() -> None:
             selection.drop(0.1)
     assert logits[2] == -math.inf
     assert logits[[0, 1, 3]].isfinite().all()
-    assert "c" not in selection.left()["pruning"]
+    assert "c" not in selection.remaining()["pruning"]
 
 
 def test_options_are_dropped_for_good_until_the_best_is_left(
     cost_table: Any, search_sums: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cls = RecNAS.module_type
-    original, left = cls._architecture_step, []
+    original, remaining = cls._architecture_step, []
 
     def step(module: Any, *arguments: Any) -> None:
         original(module, *arguments)
-        left.append({label: set(names) for label, names in module.selection.left().items()})
+        remaining.append({label: set(names) for label, names in module.selection.remaining().items()})
 
     monkeypatch.setattr(cls, "_architecture_step", step)
     strategy = RecNAS(
         cost_table, lambda_=0.0, arch_learning_rate=0.1, temperature=TemperatureSchedule(decay=0.02, end=0.05)
     )
     space = search_sums(strategy, 60)
-    assert left[0] == {"pruning": {"narrow", "middle", "wide"}, "depth": {1, 2, 3}}
-    assert left[-1] == {"pruning": {"wide"}, "depth": {3}}
-    for earlier, later in zip(left, left[1:], strict=False):
+    assert remaining[0] == {"pruning": {"narrow", "middle", "wide"}, "depth": {1, 2, 3}}
+    assert remaining[-1] == {"pruning": {"wide"}, "depth": {3}}
+    for earlier, later in zip(remaining, remaining[1:], strict=False):
         for label in later:
             assert later[label] <= earlier[label]
     # What was dropped does not run any more: neither in the weights' steps nor in alpha's.
-    steps = next(index for index, each in enumerate(left) if "narrow" not in each["pruning"]) + 1
+    steps = next(index for index, each in enumerate(remaining) if "narrow" not in each["pruning"]) + 1
     for adds in space.adds():
         assert sum(adds["narrow"].calls) == 2 * steps < sum(adds["wide"].calls)
 
@@ -118,7 +120,7 @@ def test_nothing_is_dropped_if_nothing_may_be(cost_table: Any, search_sums: Any)
     )
     search_sums(strategy, 30)
     assert isinstance(strategy.selection, PrunedSelection)
-    assert {label: len(names) for label, names in strategy.selection.left().items()} == {"pruning": 3, "depth": 3}
+    assert {label: len(names) for label, names in strategy.selection.remaining().items()} == {"pruning": 3, "depth": 3}
 
 
 @pytest.mark.parametrize("below", [-0.1, 1.0, math.nan])

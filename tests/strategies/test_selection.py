@@ -138,7 +138,7 @@ def test_schedule_can_be_set() -> None:
 
 @pytest.mark.parametrize("options", [{"end": 0.0}, {"start": 0.005}, {"decay": -0.1}, {"start": float("nan")}])
 def test_schedules_that_do_not_fall_to_a_positive_end_are_refused(options: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="a temperature falls from start to end > 0"):
+    with pytest.raises(ValueError, match="the temperature must fall from start to end > 0"):
         TemperatureSchedule(**options)
 
 

@@ -1,4 +1,4 @@
-"""Choices of an NNI space made soft: what each mixed module computes, and what it obeys."""
+"""Soft choices of an NNI space: what each mixed module computes, from which weights."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from search_spaces import EASRecSpace, SpaceConfig
 from strategies import EASRec, Selection
-from strategies.supernet import MixedChoice, MixedDepth, choices_of
+from strategies.supernet import MixedChoice, MixedDepth, space_choices
 
 
 class Add(nn.Module):
-    """Adds a number, and remembers how often it did."""
+    """Module that adds a number and counts its calls."""
 
     def __init__(self, number: float) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Add(nn.Module):
 
 
 class Toy(ModelSpace):
-    """A space of nothing but NNI's parts, none of which can mix by itself: x + 1, x + 10 or x + 100, per layer."""
+    """Space of plain NNI modules without ``mix``: x + 1, x + 10 or x + 100 per layer."""
 
     def __init__(self, depth: tuple[int, int] = (1, 3)) -> None:
         super().__init__()
@@ -87,8 +87,8 @@ def test_gradients_of_the_toy_space_are_those_of_its_formula() -> None:
     for _ in range(3):
         layers.append(sum(a * (layers[-1] + n) for a, n in zip(alpha.unbind(), (1, 10, 100), strict=True)))
     total = sum(b * layer for b, layer in zip(beta.unbind(), layers[1:], strict=True))
-    wanted = torch.autograd.grad(total, [alpha, beta])
-    torch.testing.assert_close((p, q), wanted)
+    expected = torch.autograd.grad(total, [alpha, beta])
+    torch.testing.assert_close((p, q), expected)
 
 
 @pytest.mark.parametrize("candidate", [0, 1, 2])
@@ -115,7 +115,7 @@ def test_layers_without_weight_are_not_run() -> None:
 
 
 def spy_on_weights(space: EASRecSpace, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
-    """Weights that each layer's candidates were mixed with, in the order of the calls."""
+    """Record the mixture weights of each layer, in the order of the calls."""
     seen: list[Tensor] = []
     for candidates in space.blocks():
         original = candidates.mix
@@ -173,7 +173,7 @@ def test_hard_selection_of_the_space_runs_one_candidate_of_each_layer(monkeypatc
 
 @pytest.mark.parametrize("space", [Toy(), small_space(), small_space(supernet="shared")], ids=["toy", "own", "shared"])
 def test_nothing_of_the_space_is_left_without_a_strategy(space: ModelSpace) -> None:
-    choices = choices_of(space)
+    choices = space_choices(space)
     soften(space)
     mixed = [module for module in space.modules() if isinstance(module, MixedChoice | MixedDepth)]
     origins = [module.origin for module in mixed]
@@ -183,7 +183,7 @@ def test_nothing_of_the_space_is_left_without_a_strategy(space: ModelSpace) -> N
     assert sum(isinstance(module, MixedDepth) for module in mixed) == 1
     assert sum(isinstance(module, MixedChoice) for module in mixed) == 3
     # Still the same space for NNI.
-    assert choices_of(space) == choices
+    assert space_choices(space) == choices
 
 
 @pytest.mark.parametrize("space", [Toy(), small_space()], ids=["toy", "own"])
@@ -191,7 +191,7 @@ def test_the_architecture_parameters_are_not_among_the_weights_of_the_network(sp
     names = [name for name, _ in space.named_parameters()]
     selection = soften(space)
     assert len(list(space.parameters())) == len(names)
-    logits = {id(each) for each in selection.logits.values()}
+    logits = {id(logits) for logits in selection.logits.values()}
     assert not any(id(weight) in logits for weight in space.parameters())
 
 
@@ -217,7 +217,7 @@ def test_export_is_nnis_sample() -> None:
 
 
 class WithNumber(ModelSpace):
-    """A space with a choice that cannot be mixed."""
+    """Space with a choice that cannot be mixed."""
 
     def __init__(self) -> None:
         super().__init__()

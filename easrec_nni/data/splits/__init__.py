@@ -28,7 +28,7 @@ __all__ = [
     "LeaveOneOut",
     "Split",
     "Targets",
-    "check_split_name",
+    "check_split",
     "leave_one_out",
     "make_split",
 ]
@@ -42,18 +42,13 @@ SPLITS: dict[str, Callable[[str, Interactions], Split]] = {
 """What makes a split of what is behind its name and a colon."""
 
 
-def check_split_name(name: str) -> None:
-    """Refuse a split that does not exist, before a log is read.
-
-    Parameters
-    ----------
-    name : str
-        A name of :data:`SPLITS` with its argument.
+def check_split(name: str) -> None:
+    """Refuse a name that is none of :data:`SPLITS`, before a log is read.
 
     Raises
     ------
     UserError
-        With the name that was meant, where one is like it.
+        With the likely name.
     """
     kind = name.partition(":")[0]
     if kind not in SPLITS:
@@ -85,7 +80,7 @@ def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
     >>> make_split("time:50%,80%", log).train_end.tolist()
     [2, 5]
     """
-    check_split_name(resolved or name)
     kind, _, argument = (resolved or name).partition(":")
+    check_split(kind)
     split = SPLITS[kind](argument.strip(), log)
     return replace(split, name=name) if resolved else split

@@ -1,4 +1,4 @@
-"""Names beside their points, where they cover neither each other nor other points."""
+"""Placement of point labels without overlap."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Box", "PointLabel", "free_place", "leader", "place_labels"]
 
-DISTANCES = (7.0, 12.0, 18.0, 25.0, 33.0, 43.0, 55.0, 70.0)  # from a point to its name
+DISTANCES = (7.0, 12.0, 18.0, 25.0, 33.0, 43.0, 55.0, 70.0)  # tried distances between point and label
 DIRECTIONS = (0, 180, 90, 270, 45, 315, 135, 225)
-POINT = 5.0  # half the room that a point takes
-LEADER_FROM = 10.0  # names further away get a line to their point
-STEP = 3.0  # length of the pieces that such a line is looked at in
+POINT = 5.0  # half the width of a point
+LEADER_FROM = 10.0  # distance from which a label has a line to its point
+STEP = 3.0  # size of the boxes that approximate such a line
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle, in points of print."""
+    """Rectangle in typographic points."""
 
     left: float
     bottom: float
@@ -32,20 +32,20 @@ class Box:
     top: float
 
     def shared(self, other: Box) -> float:
-        """Area that both cover."""
+        """Area of the intersection with another box."""
         width = min(self.right, other.right) - max(self.left, other.left)
         height = min(self.top, other.top) - max(self.bottom, other.bottom)
         return max(width, 0.0) * max(height, 0.0)
 
     @property
     def area(self) -> float:
-        """Its area."""
+        """Area of the box."""
         return (self.right - self.left) * (self.top - self.bottom)
 
 
 @dataclass(frozen=True)
 class PointLabel:
-    """A point in the axes' coordinates, and its name."""
+    """Label of a point in data coordinates."""
 
     x: float
     y: float
@@ -54,7 +54,7 @@ class PointLabel:
 
 
 def _places(x: float, y: float, width: float, height: float) -> Iterator[Box]:
-    """Boxes around a point, near ones first."""
+    """Candidate boxes around a point, nearest first."""
     for distance in DISTANCES:
         for direction in DIRECTIONS:
             angle = math.radians(direction)
@@ -65,7 +65,7 @@ def _places(x: float, y: float, width: float, height: float) -> Iterator[Box]:
 
 
 def leader(x: float, y: float, box: Box) -> list[Box]:
-    """The line from a point to the nearest side of its name, as small boxes; none where the name is near."""
+    """Line from a point to its label as small boxes; empty if the label is near."""
     end_x, end_y = min(max(x, box.left), box.right), min(max(y, box.bottom), box.top)
     length = math.hypot(end_x - x, end_y - y)
     if length < LEADER_FROM:
@@ -78,20 +78,20 @@ def leader(x: float, y: float, box: Box) -> list[Box]:
 def free_place(
     x: float, y: float, size: tuple[float, float], taken: Sequence[Box], names: Sequence[Box], frame: Box
 ) -> Box:
-    """Nearest place for a name where it covers nothing and stays in the frame; else the one that covers least.
+    """Nearest box for a label that covers nothing; otherwise the one that covers least.
 
     Parameters
     ----------
     x, y
-        The point.
+        Coordinates of the point.
     size
-        Width and height of the name.
+        Width and height of the label.
     taken
-        What the name may not cover.
+        Boxes that the label should not cover.
     names
-        What neither the name nor the line to it may cover.
+        Boxes that neither the label nor the line to it should cover.
     frame
-        What it should stay within.
+        Box that the label should stay within.
     """
     best: tuple[float, Box] | None = None
     for box in _places(x, y, *size):
@@ -106,7 +106,7 @@ def free_place(
 
 
 def _thin(x0: float, y0: float, x1: float, y1: float) -> Box:
-    """Box of an upright or level line."""
+    """Box of a vertical or horizontal line."""
     return Box(min(x0, x1) - 0.5, min(y0, y1) - 0.5, max(x0, x1) + 0.5, max(y0, y1) + 0.5)
 
 
@@ -116,22 +116,22 @@ def place_labels(
     lines: Sequence[Sequence[tuple[float, float]]] = (),
     size: float = 9.0,
 ) -> None:
-    """Write the names of points; call it when all else is drawn.
+    """Draw the labels of points, after everything else has been drawn.
 
     Parameters
     ----------
     axes
-        Where the points are.
+        Axes of the points.
     labels
-        Points and names; earlier ones choose first.
+        Labels, placed in this order.
     lines
-        Upright and level lines that names should not cover, as their corners.
+        Vertical and horizontal lines that labels should not cover, as their corners.
     size
-        Of the letters, in points.
+        Font size in points.
     """
     figure = axes.figure.get_figure(root=True)
     assert figure is not None
-    figure.draw_without_rendering()  # the layout decides where the axes are
+    figure.draw_without_rendering()  # fixes the position of the axes
     figure.set_layout_engine("none")
     scale = 72 / figure.dpi
     pixels = [axes.transData.transform((label.x, label.y)) * scale for label in labels]
@@ -142,12 +142,12 @@ def place_labels(
         taken += [_thin(*begin, *end) for begin, end in pairwise(axes.transData.transform(line) * scale)]
     bounds = axes.get_window_extent()
     frame = Box(bounds.x0 * scale, bounds.y0 * scale, bounds.x1 * scale, bounds.y1 * scale)
-    for label, (x, y), own in zip(labels, pixels, points, strict=True):
+    for label, (x, y), marker in zip(labels, pixels, points, strict=True):
         font: dict[str, Any] = {"fontsize": size, "fontweight": "bold" if label.bold else "normal"}
         text = axes.text(0, 0, label.text, **font)
         extent = text.get_window_extent()
         text.remove()
-        others = [point for point in points if point != own]
+        others = [point for point in points if point != marker]
         box = free_place(x, y, (extent.width * scale + 2, extent.height * scale), taken, [*names, *others], frame)
         _write(axes, label, (x, y), box, font)
         names.append(box)
@@ -156,7 +156,7 @@ def place_labels(
 
 def _write(axes: Axes, label: PointLabel, point: tuple[float, float], box: Box, font: dict[str, Any]) -> None:
     x, y = point
-    # From where on the name its line starts, as shares of its width and height: from the side near to the point.
+    # Start of the line on the label's near side, as shares of its width and height.
     start = (
         (min(max(x, box.left), box.right) - box.left) / (box.right - box.left),
         (min(max(y, box.bottom), box.top) - box.bottom) / (box.top - box.bottom),

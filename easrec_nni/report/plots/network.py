@@ -1,4 +1,4 @@
-"""A drawing of a searched network: what is kept in colour, what was cut away in outline."""
+"""Drawing of a searched network: kept dimensions filled, pruned ones in outline."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["network_plot"]
 
 HIDDEN, INNER = "#0072b2", ACCENT
-LEFT, WIDTH = 0.30, 0.50  # of the bars: where they begin and how long the whole is, as shares of the width
+LEFT, WIDTH = 0.30, 0.50  # left edge and full length of the bars, as shares of the figure's width
 BAR = 0.74  # height of a bar in lines
 INCHES = 0.25  # height of a line
-LARGEST_LAYERS = 12  # that are drawn
+LARGEST_LAYERS = 12  # maximum number of layers drawn
 
 
 def network_plot(architecture: Architecture, title: str, name: str) -> Picture:
@@ -27,11 +27,11 @@ def network_plot(architecture: Architecture, title: str, name: str) -> Picture:
     Parameters
     ----------
     architecture
-        The network and the space that it was chosen from.
+        Architecture with its search space.
     title
-        Who chose it.
+        System that chose it.
     name
-        Of the picture's files.
+        Name of the picture's files.
     """
     space, small = architecture.space, architecture.network
     layers = min(space.layers, LARGEST_LAYERS)
@@ -70,20 +70,20 @@ def _in_words(architecture: Architecture) -> str:
 
 
 def _layer(axes: Axes, level: float, number: int, architecture: Architecture) -> None:
-    """Attention below, feed-forward above."""
+    """Draw a layer: attention below, feed-forward above."""
     space, small = architecture.space, architecture.network
-    kept = number <= small.layers
-    gates = ", gates" if kept and space.gate_layers and number >= space.gates_from else ""
-    _line(axes, level, f"layer {number}: attention{gates}", small.hidden if kept else 0, space.hidden, HIDDEN)
-    _line(axes, level + 1, "feed-forward", small.inner if kept else 0, space.inner, INNER)
+    is_kept = number <= small.layers
+    gates = ", gates" if is_kept and space.gate_layers and number >= space.gates_from else ""
+    _line(axes, level, f"layer {number}: attention{gates}", small.hidden if is_kept else 0, space.hidden, HIDDEN)
+    _line(axes, level + 1, "feed-forward", small.inner if is_kept else 0, space.inner, INNER)
 
 
-def _line(axes: Axes, level: float, text: str, kept: int, total: int, colour: str) -> None:
-    """A bar of the width that is kept, in the outline of the whole."""
+def _line(axes: Axes, level: float, text: str, width: int, total: int, colour: str) -> None:
+    """Draw a bar of the kept width in the outline of the full width."""
     corner = (LEFT, level - BAR / 2)
-    axes.add_patch(Rectangle(corner, WIDTH * kept / total, BAR, color=colour, alpha=0.75, linewidth=0))
+    axes.add_patch(Rectangle(corner, WIDTH * width / total, BAR, color=colour, alpha=0.75, linewidth=0))
     axes.add_patch(Rectangle(corner, WIDTH, BAR, fill=False, edgecolor=MUTED, linewidth=0.8, linestyle=":"))
-    note = f"{kept} of {total}" if 0 < kept < total else str(kept) if kept else "cut away"
-    ink = INK if kept else MUTED
+    note = f"{width} of {total}" if 0 < width < total else str(width) if width else "cut away"
+    ink = INK if width else MUTED
     axes.text(LEFT - 0.015, level, text, ha="right", va="center", fontsize=9, color=ink)
     axes.text(LEFT + WIDTH + 0.015, level, note, ha="left", va="center", fontsize=9, color=ink)

@@ -1,4 +1,4 @@
-"""What a search chose from: cross entropy, charge of the constraint, and probability of each option over the epochs."""
+"""Plot of each option of a search over the epochs: cross entropy, charge and probability."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ PANELS = {
     "constraint": "what the constraint pulls: its charge above the cheapest option's, nats",
     "probability": "what was chosen: probability",
 }
-"""Figures of each option; those in nats are added up by Eq. 16, so that their sum says where the search went."""
+"""Figures of each option; Eq. 16 sums those in nats, and the search minimises the sum."""
 
-MAPS = {"α": "viridis", "β": "plasma"}  # options are ordered by size, and so are the colours
+MAPS = {"α": "viridis", "β": "plasma"}  # options and colours are ordered by size
 
 
 def options_plot(
     choices: Mapping[str, Mapping[str, Mapping[str, Curves]]], warmup: float, title: str, name: str
 ) -> Picture:
-    """Rows: α (widths), β (layers). Columns: cross entropy, charge of the constraint, probability.
+    """Plot α (widths) and β (layers) in rows; cross entropy, charge, probability in columns.
 
     Parameters
     ----------
     choices
-        ``α`` and ``β`` → a key of :data:`PANELS` → option → curves of its seeds; means are drawn.
+        Curves over seeds by choice (``α``, ``β``), key of :data:`PANELS`, and option; means are drawn.
     warmup
-        Epochs at the beginning in which the weights trained alone; shaded.
+        Number of warm-up epochs, in which only the weights train; shaded.
     title, name
-        Of the picture.
+        Title and file name of the picture.
     """
     ends: list[str] = []
     shown: dict[str, Callable[[str], str]] = {"α": percent_label, "β": str}
@@ -47,7 +47,7 @@ def options_plot(
         grid = figure.subplots(len(choices), len(PANELS), squeeze=False, sharex=True)
         for row, (symbol, panels) in zip(grid, choices.items(), strict=True):
             for axes, (key, heading) in zip(row, PANELS.items(), strict=True):
-                means = {shown[symbol](option): dict(mean_curve(found)) for option, found in panels[key].items()}
+                means = {shown[symbol](option): dict(mean_curve(curves)) for option, curves in panels[key].items()}
                 if key != "probability":
                     means = _above_lowest(means)
                 _draw(axes, means, MAPS[symbol], warmup)
@@ -73,7 +73,7 @@ def options_plot(
 
 
 def _above_lowest(means: Mapping[str, Mapping[float, float]]) -> dict[str, dict[float, float]]:
-    """Each epoch's figures less the lowest of that epoch."""
+    """Figures minus the lowest of each epoch."""
     epochs = set.intersection(*(set(curve) for curve in means.values()))
     lowest = {epoch: min(curve[epoch] for curve in means.values()) for epoch in epochs}
     return {

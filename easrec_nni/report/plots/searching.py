@@ -1,4 +1,4 @@
-"""How a search went: expected cost, how undecided it was, and the probabilities at its end."""
+"""Plots of a search: expected cost, entropies, and final probabilities."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 __all__ = ["cost_plot", "entropy_plot", "percent_label", "probabilities_plot"]
 
-# Okabe and Ito's, dark enough for thin lines; line styles tell them apart without colour.
+# Okabe and Ito's palette, darkened for thin lines; line styles distinguish them without colour.
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8a8b8c")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
-APART = 0.055  # smallest distance of two names at the end of lines, as a share of the axes' height
+APART = 0.055  # minimum distance between two labels at line ends, as a share of the axes' height
 
 
 def cost_plot(expected: Mapping[str, Curves], name: str) -> Picture:
-    """Expected cost by strategy over the epochs of its search: means thick, seeds thin."""
+    """Plot expected cost by strategy over the search's epochs: means thick, seeds thin."""
     with new_figure(6.8, 4.0) as figure:
         axes = figure.add_subplot()
         _lines(axes, expected)
         axes.set_ylim(bottom=0)
         set_titles(axes, x="epoch of the search", y="expected cost (1 = largest network)")
-        _end_names(axes, {label: mean_curve(found)[-1] for label, found in expected.items()})
-        ends = [f"{label} {mean_curve(found)[-1][1]:.2f}" for label, found in expected.items()]
+        _end_names(axes, {label: mean_curve(curves)[-1] for label, curves in expected.items()})
+        ends = [f"{label} {mean_curve(curves)[-1][1]:.2f}" for label, curves in expected.items()]
         alt = f"Expected cost at the end of the search, as a share of the largest network: {', '.join(ends)}."
         caption = (
             "Expected multiply-adds of a network drawn from the search's probabilities. Thick: mean over seeds, thin: "
@@ -42,39 +42,39 @@ def cost_plot(expected: Mapping[str, Curves], name: str) -> Picture:
 
 
 def entropy_plot(entropies: Mapping[str, Curves], options: Mapping[str, int], name: str) -> Picture:
-    """How undecided α and β were: entropy as a share of that of a fair draw among the options."""
+    """Plot the entropies of α and β as shares of the uniform distribution's entropy."""
     shares = {
         label: {
             seed: [(epoch, value / math.log(options[label])) for epoch, value in points]
-            for seed, points in found.items()
+            for seed, points in curves.items()
         }
-        for label, found in entropies.items()
+        for label, curves in entropies.items()
     }
     with new_figure(6.8, 3.4) as figure:
         axes = figure.add_subplot()
         _lines(axes, shares)
         axes.set_ylim(0, 1.05)
         set_titles(axes, x="epoch of the search", y="undecidedness (1 = all options alike)")
-        _end_names(axes, {label: mean_curve(found)[-1] for label, found in shares.items()})
-        ends = [f"{label} {mean_curve(found)[-1][1]:.2f}" for label, found in shares.items()]
+        _end_names(axes, {label: mean_curve(curves)[-1] for label, curves in shares.items()})
+        ends = [f"{label} {mean_curve(curves)[-1][1]:.2f}" for label, curves in shares.items()]
         alt = f"Undecidedness at the end of the search: {', '.join(ends)}."
         caption = f"Entropy of α (widths) and β (layers), divided by its largest value. {alt}"
         return picture(figure, name, "How sure the search became", alt, caption)
 
 
 def _lines(axes: Axes, groups: Mapping[str, Curves]) -> None:
-    for index, found in enumerate(groups.values()):
+    for index, curves in enumerate(groups.values()):
         colour, style = COLOURS[index % len(COLOURS)], STYLES[index % len(STYLES)]
-        for points in found.values():
+        for points in curves.values():
             axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.35)
-        axes.plot(*zip(*mean_curve(found), strict=True), color=colour, linestyle=style, linewidth=2.0)
-    last = max(points[-1][0] for found in groups.values() for points in found.values())
+        axes.plot(*zip(*mean_curve(curves), strict=True), color=colour, linestyle=style, linewidth=2.0)
+    last = max(points[-1][0] for curves in groups.values() for points in curves.values())
     axes.set_xlim(0, max(last, 1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _end_names(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
-    """Names at the right of the axes, at the height of their lines' ends or as near as they fit."""
+    """Label lines at the right of the axes, at the height of their ends or as near as possible."""
     low, high = axes.get_ylim()
     heights = spread_out([(value - low) / (high - low) for _, value in ends.values()], APART)
     for index, (label, height) in enumerate(zip(ends, heights, strict=True)):
@@ -93,7 +93,7 @@ def _end_names(axes: Axes, ends: Mapping[str, tuple[float, float]]) -> None:
 
 
 def spread_out(heights: Sequence[float], apart: float) -> list[float]:
-    """Heights at least so far apart, in the same order, moved little.
+    """Move heights to a minimum distance, keeping their order.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def spread_out(heights: Sequence[float], apart: float) -> list[float]:
     [0.45, 0.55, 0.1]
     """
     order = sorted(range(len(heights)), key=lambda index: (heights[index], index))
-    blocks: list[tuple[list[int], float]] = []  # indices that touch each other, and the middle of their heights
+    blocks: list[tuple[list[int], float]] = []  # indices of touching labels, and the centre of their heights
     for index in order:
         members, centre = [index], heights[index]
         while blocks:
@@ -120,13 +120,13 @@ def spread_out(heights: Sequence[float], apart: float) -> list[float]:
 
 
 def probabilities_plot(architectures: Mapping[int, Architecture], title: str, name: str) -> Picture:
-    """Final probabilities of widths (α) and layers (β): bars are means over seeds, dots are seeds."""
-    found = list(architectures.values())
+    """Plot final probabilities of widths (α) and layers (β): bars are means, dots are seeds."""
+    by_seed = list(architectures.values())
     with new_figure(6.8, 4.6) as figure:
-        widths = [len(found[0].probabilities[part]) for part in ("pruning", "depth")]
+        widths = [len(by_seed[0].probabilities[part]) for part in ("pruning", "depth")]
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=[max(widths[0], 4), max(widths[1], 4)])
-        pruning = _bars(left, [each.probabilities["pruning"] for each in found], COLOURS[0])
-        depth = _bars(right, [each.probabilities["depth"] for each in found], COLOURS[1])
+        pruning = _bars(left, [architecture.probabilities["pruning"] for architecture in by_seed], COLOURS[0])
+        depth = _bars(right, [architecture.probabilities["depth"] for architecture in by_seed], COLOURS[1])
         left.set_xticklabels(
             [percent_label(label) for label in pruning], rotation=60, ha="right", rotation_mode="anchor"
         )
@@ -139,12 +139,12 @@ def probabilities_plot(architectures: Mapping[int, Architecture], title: str, na
             f"mean {pruning[strongest[0]]:.2f}), the most probable number of layers is {strongest[1]} "
             f"(mean {depth[strongest[1]]:.2f})."
         )
-        caption = f"Bars: mean over {len(found)} seed{'s' if len(found) > 1 else ''}; dots: single seeds. {alt}"
+        caption = f"Bars: mean over {len(by_seed)} seed{'s' if len(by_seed) > 1 else ''}; dots: single seeds. {alt}"
         return picture(figure, name, f"What {title} was sure of at the end of its search", alt, caption)
 
 
 def _bars(axes: Axes, seeds: Sequence[Mapping[str, float]], colour: str) -> dict[str, float]:
-    """Bars of one choice; returns the means."""
+    """Draw the bars of one choice; return the means."""
     labels = list(dict.fromkeys(label for values in seeds for label in values))
     means = {label: sum(values.get(label, 0.0) for values in seeds) / len(seeds) for label in labels}
     axes.bar(range(len(labels)), list(means.values()), color=colour, alpha=0.55)
@@ -157,6 +157,6 @@ def _bars(axes: Axes, seeds: Sequence[Mapping[str, float]], colour: str) -> dict
 
 
 def percent_label(label: str) -> str:
-    """``hidden25_inner50`` as ``25 %, 50 %``."""
+    """Format ``hidden25_inner50`` as ``25 %, 50 %``."""
     hidden, inner = parse_candidate_label(label)
     return f"{100 * hidden:g} %, {100 * inner:g} %"

@@ -1,4 +1,4 @@
-"""Figure 4: accuracy and multiply-adds against λ."""
+"""Plot of Figure 4: accuracy and multiply-adds against λ."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PANELS = (
 
 
 def sweep_plot(records: Sequence[Record], name: str) -> Picture:
-    """Panels above each other of the records of one system, λ at equal steps."""
+    """Plot the records of one system in stacked panels, λ at equal steps."""
     values = [f"{figure_of(record, SWEPT):g}" for record in records]
     seeds = sorted({int(record["seeds"] or 0) for record in records})
     with new_figure(6.4, 6.4) as figure:

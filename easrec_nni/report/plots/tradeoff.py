@@ -1,4 +1,4 @@
-"""Accuracy against multiply-adds, with the Pareto front."""
+"""Plot of accuracy against multiply-adds, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["tradeoff_plot"]
 
 Corners = list[tuple[float, float]]
 
-ROOM = 0.12  # beside the outermost points, as a share of the range
+ROOM = 0.12  # margin around the points, as a share of the range
 
 
 def tradeoff_plot(records: Sequence[Record], name: str) -> Picture:
-    """Scatter of :func:`~easrec_nni.report.pareto.tradeoff_records`, with standard deviations over seeds as bars."""
+    """Scatter plot of ``tradeoff_records``, with standard deviations over seeds as bars."""
     with new_figure(7.6, 5.2) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
@@ -73,7 +73,7 @@ def _points(axes: Axes, records: Sequence[Record]) -> None:
 
 
 def _lines(records: Sequence[Record], steps_x: Sequence[float], steps_y: Sequence[float]) -> list[Corners]:
-    """The front's steps and the error bars, as corners."""
+    """Corners of the front's steps and of the error bars."""
     steps = [(steps_x[0], steps_y[0])]
     for x, y in zip(steps_x[1:], [*steps_y[1:], steps_y[-1]], strict=True):
         steps += [(x, steps[-1][1]), (x, y)]
@@ -86,7 +86,7 @@ def _lines(records: Sequence[Record], steps_x: Sequence[float], steps_y: Sequenc
 
 
 def _limits(axes: Axes, records: Sequence[Record]) -> None:
-    """Room around the points for their names."""
+    """Set the axes' limits, with a margin for labels."""
     costs = []
     for record in records:
         cost, spread = figure_of(record, COST), figure_of(record, f"{COST}_sd")
@@ -98,7 +98,7 @@ def _limits(axes: Axes, records: Sequence[Record]) -> None:
 
 
 def _ticks(axes: Axes) -> None:
-    """At 1, 2 and 5 of every power of ten: a range of less than ten would have one tick or none."""
+    """Set ticks at 1, 2 and 5 of every power of ten, since the range may be less than ten-fold."""
     low, high = axes.get_xlim()
     ticks = [digit * 10.0**power for power in range(0, 15) for digit in (1, 2, 5)]
     inside = [tick for tick in ticks if low <= tick <= high]

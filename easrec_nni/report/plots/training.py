@@ -1,4 +1,4 @@
-"""How the networks were trained: one small panel for each system, all to the same scale."""
+"""Plot of training curves: one small panel per system, all on the same scale."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ LONGEST_TITLE = 28  # characters of a panel's title
 
 
 def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: str, unit: str) -> Picture:
-    """Curves of every system.
+    """Plot the training curves of every system.
 
     Parameters
     ----------
     systems
-        By label: the group, and the curves of its seeds.
+        Group, and curves by seed, of each system's label.
     name, title
-        Of the picture.
+        File name and title of the picture.
     unit
         Title of the vertical axes.
     """
@@ -36,8 +36,8 @@ def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: s
     with new_figure(8.4, 0.5 + 1.75 * rows) as figure:
         panels = figure.subplots(rows, ACROSS, sharex=True, sharey=True, squeeze=False)
         flat = [axes for row in panels for axes in row]
-        for axes, (label, (group, found)) in zip(flat, systems.items(), strict=False):
-            _panel(axes, found, look_of(group).colour)
+        for axes, (label, (group, curves)) in zip(flat, systems.items(), strict=False):
+            _panel(axes, curves, look_of(group).colour)
             short = label if len(label) <= LONGEST_TITLE else f"{label[: LONGEST_TITLE - 1]}…"
             axes.set_title(short, fontsize=8.5, fontweight="normal", color=INK)
         for axes in flat[len(systems) :]:
@@ -54,9 +54,9 @@ def training_plot(systems: Mapping[str, tuple[str, Curves]], name: str, title: s
         return picture(figure, name, title, alt, caption)
 
 
-def _panel(axes: Axes, found: Curves, colour: str) -> None:
-    for points in found.values():
+def _panel(axes: Axes, curves: Curves, colour: str) -> None:
+    for points in curves.values():
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.6, alpha=0.5)
-    axes.plot(*zip(*mean_curve(found), strict=True), color=colour, linewidth=1.8)
+    axes.plot(*zip(*mean_curve(curves), strict=True), color=colour, linewidth=1.8)
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.tick_params(labelsize=8)

@@ -1,4 +1,4 @@
-"""A report's content as one HTML file and as Markdown."""
+"""Rendering of a report's content as one HTML file and as Markdown."""
 
 from easrec_nni.report.rendering.markdown import markdown_report
 from easrec_nni.report.rendering.page import html_report

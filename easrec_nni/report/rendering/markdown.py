@@ -1,4 +1,4 @@
-"""``report.md``: the same content as text, with the plots as files beside it."""
+"""``report.md``: the report as Markdown, with the plots in files next to it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FENCE = "```"
 
 
 def escape_markdown(text: str) -> str:
-    """Text that stays text: no markup, no HTML, one line.
+    """Escape text for Markdown: no markup, no HTML, one line.
 
     Examples
     --------
@@ -30,14 +30,14 @@ def escape_markdown(text: str) -> str:
 
 
 def markdown_report(title: str, sections: Sequence[SectionContent]) -> str:
-    """The report as Markdown.
+    """Render a report as Markdown.
 
     Parameters
     ----------
     title
-        Its heading, any text.
+        Heading of the report, any text.
     sections
-        What it shows.
+        Sections of the report.
     """
     parts = [f"# {escape_markdown(title)}"]
     for section in sections:

@@ -1,4 +1,4 @@
-"""``report.html``: one file that needs nothing else, neither files beside it nor a network."""
+"""``report.html``: the report as one self-contained file."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ FOLDER = Path(__file__).parent
 
 
 def html_report(title: str, sections: Sequence[SectionContent]) -> str:
-    """The page.
+    """Render a report as an HTML page.
 
     Parameters
     ----------
     title
-        Its heading, any text.
+        Heading of the report, any text.
     sections
-        What it shows.
+        Sections of the report.
     """
-    # Everything that templates insert is escaped, whatever it is; pictures are matplotlib's own SVG.
+    # Everything that templates insert is escaped, except pictures, which are matplotlib's SVG.
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=select_autoescape(default=True),
@@ -53,12 +53,12 @@ def _kind(block: Block) -> str:
 
 
 def _is_numeric(column: Column, table: Table) -> bool:
-    """Whether a column has numbers, which stand at its right and can be sorted."""
+    """Whether a column has numbers, which are right-aligned and sortable."""
     entries = (row.entries.get(column.key) for row in table.rows)
     return any(entry is not None and entry.value is not None for entry in entries)
 
 
 def _headings(table: Table) -> list[tuple[str, int, bool]]:
-    """Headings over several columns: text, number of columns, whether they are published ones."""
+    """Headings over several columns: text, number of columns, whether they are published."""
     spans = groupby(table.columns, lambda column: (column.group, column.published))
     return [(group, len(list(columns)), published) for (group, published), columns in spans]

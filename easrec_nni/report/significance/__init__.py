@@ -1,14 +1,14 @@
-"""Is a difference a result, or noise? Over seeds, over users, and corrected for how many systems are compared.
+"""Significance tests over seeds and over users, corrected for multiple comparisons.
 
-A figure of a recommender is uncertain in two ways that have nothing to do with each other:
+A figure of a recommender has two independent sources of variance:
 
-* **Seeds.** The same system trained again ends elsewhere. Systems are compared seed by seed: a paired two-sided t-test
-  (:func:`paired_test`), whose p-values are corrected for many comparisons (:func:`holm`).
+* **Seeds.** The same system trained again has another result. Systems are compared seed by seed with a paired two-sided
+  t-test (:func:`paired_test`), whose p-values are corrected for multiple comparisons (:func:`holm`).
 * **Users.** The same networks, tested on other users of the same kind, would have other figures; with MovieLens-100K's
-  943 test users the standard error of NDCG@10 is near 8 % of its value. More seeds do not make it smaller: they are
-  all tested on the same users. Users are drawn anew instead (:func:`paired_bootstraps`).
+  943 test users the standard error of NDCG@10 is near 8 % of its value. More seeds do not reduce it, since all are
+  tested on the same users. Users are resampled instead (:func:`paired_bootstraps`).
 
-:func:`compare_systems` asks both, and gives a star only where both say yes.
+:func:`compare_systems` tests both, and gives a star only if both are significant.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One system against all others: what may be called better, and what may not."""
+"""Comparison of one system with all others, over seeds and over users."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A system against another one, in one metric.
+    """Comparison of two systems in one metric.
 
     Attributes
     ----------
     system, other
-        Names.
+        Names of the systems.
     seeds, users
-        How many both have in common.
+        Numbers of common seeds and users.
     mean, other_mean
-        The metric over these seeds and users.
+        Means of the metric over these seeds and users.
     difference
         ``mean - other_mean``.
     seeds_interval
-        Of the difference, by Student's t over seeds; None where seeds cannot tell
+        Confidence interval of the difference, by Student's t over seeds; None where seeds cannot be tested
         (:func:`~easrec_nni.report.significance.seeds.paired_test`).
     p_value
-        Of the two-sided paired t-test over seeds; None where seeds cannot tell.
+        p-value of the two-sided paired t-test over seeds; None where seeds cannot be tested.
     p_holm
-        The same, corrected for all comparisons that were tested; None where there was no test.
+        p-value corrected for all comparisons that were tested; None without a test.
     effect_size
-        Cohen's d_z over seeds; None where seeds cannot tell.
+        Cohen's d_z over seeds; None where seeds cannot be tested.
     users_interval
-        Of the difference, by the paired bootstrap over users; None for a single user.
+        Confidence interval of the difference, by the paired bootstrap over users; None for a single user.
     users_p_value
-        Of the paired bootstrap over users; None for a single user.
+        p-value of the paired bootstrap over users; None for a single user.
     relative_percent, relative_interval
-        The difference in percent of the other's mean, with its interval by the bootstrap over users; None where the
-        other's mean is, or may be, 0.
+        Difference in percent of the other's mean, with its bootstrap interval over users; None if the other's mean is,
+        or may be, 0.
     star
-        Whether a table may mark the system: see :func:`compare_systems`.
+        Whether a table marks the system, see :func:`compare_systems`.
     """
 
     system: str
@@ -89,30 +89,29 @@ def compare_systems(
       of many systems looks better than it is;
     * the interval of the paired bootstrap over users excludes zero.
 
-    Both sources of variance matter. Seeds alone say that these two trainings differ on these users: with enough seeds
-    any difference passes, however small a part of the users it hangs on. Users alone say that these networks differ:
-    another training may turn it round. Neither may be read as the other.
+    Both sources of variance matter. A test over seeds only shows a difference on these users: with enough seeds any
+    difference passes, even if it depends on a few users. A test over users only shows a difference between these
+    networks: another training may reverse it.
 
     Parameters
     ----------
     system
         Name of the system to compare.
     gains
-        Of every system, of every seed: ``[users]``, what each user adds to the metric's mean
+        Gains ``[users]`` by system and seed: each user's contribution to the metric's mean
         (:func:`~easrec_nni.evaluation.metrics.user_gains`), users in the same order everywhere.
     resamples, confidence, seed
-        As in :func:`~easrec_nni.report.significance.users.paired_bootstraps`.
+        See :func:`~easrec_nni.report.significance.users.paired_bootstraps`.
 
     Returns
     -------
     list of Comparison
-        One for each other system, in the order given. Pairs are compared on the seeds that both have, where not all
-        have the same ones.
+        One comparison per other system, in the order given, each on the seeds that both have.
 
     Raises
     ------
     ValueError
-        The system is not among those given, has no seed in common with another, or users differ.
+        The system has no gains, has no seed in common with another, or users differ.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def compare_systems(
     ('base', True, 0.24)
     """
     if system not in gains:
-        raise ValueError(f"there are no gains of {system!r}; known are {', '.join(gains)}")
+        raise ValueError(f"there are no gains of {system!r}, only of {', '.join(gains)}")
     pairs = {name: _paired(system, name, gains) for name in gains if name != system}
     tests = [_over_seeds(pair, confidence) for pair in pairs.values()]
     bootstraps = paired_bootstraps(list(pairs.values()), resamples=resamples, confidence=confidence, seed=seed)
@@ -138,7 +137,7 @@ def compare_systems(
 
 
 def _paired(system: str, other: str, gains: Mapping[str, Mapping[int, NDArray[np.float64]]]) -> Pair:
-    """Gains of both on their common seeds, ascending: twice ``[seeds, users]``."""
+    """Gains of both systems on their common seeds, ascending: two arrays ``[seeds, users]``."""
     common = sorted(gains[system].keys() & gains[other].keys())
     if not common:
         raise ValueError(f"{system!r} and {other!r} have no seed in common")

@@ -1,4 +1,4 @@
-"""Correction of p-values for many comparisons."""
+"""Correction of p-values for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ __all__ = ["holm"]
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    r"""Holm's step-down correction: the chance of even one false result among all comparisons stays below the level.
+    r"""Holm's step-down correction of p-values, which controls the family-wise error rate.
 
     With the p-values in ascending order, :math:`p_{(1)} \le \dots \le p_{(m)}`,
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min\bigl(1, (m - j + 1)\, p_{(j)}\bigr)
 
-    (Holm, Scandinavian Journal of Statistics 1979). It needs no independence: systems that are all compared with the
-    same one are not independent. (``scipy.stats.false_discovery_control`` has other methods, of another guarantee.)
+    (Holm, Scandinavian Journal of Statistics 1979). It does not assume independence: comparisons with the same system
+    are dependent. (``scipy.stats.false_discovery_control`` has other methods, with another guarantee.)
 
     Parameters
     ----------
     p_values
-        Raw p-values in any order; None where there was no test, which is no comparison and is not counted.
+        Raw p-values in any order; None where there was no test, which is not counted.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Over seeds: mean and spread of a system, and two systems seed by seed."""
+"""Statistics over seeds: summary of a system, and paired test of two systems."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scipy import stats
 
 __all__ = ["Interval", "PairedTest", "Summary", "paired_test", "summarise"]
 
-# Figures that differ by less than this share of their size differ by rounding.
+# Relative difference below which figures are equal up to rounding.
 ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Interval:
-    """From ``low`` to ``high``."""
+    """Interval from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -30,18 +30,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class Summary:
-    """A system's figure over seeds.
+    """Summary of a system's figure over seeds.
 
     Attributes
     ----------
     n
-        Seeds.
+        Number of seeds.
     mean
-        Their mean.
+        Mean over seeds.
     sd
         Sample standard deviation (n - 1); None for a single seed.
     interval
-        Of the mean, by Student's t; None for a single seed.
+        Confidence interval of the mean, by Student's t; None for a single seed.
     """
 
     n: int
@@ -52,20 +52,20 @@ class Summary:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Two systems' figures, seed by seed.
+    """Paired t-test of two systems' figures, seed by seed.
 
     Attributes
     ----------
     n
-        Seeds.
+        Number of seeds.
     difference
-        Mean of the differences.
+        Mean difference.
     interval
-        Of the mean difference, by Student's t.
+        Confidence interval of the mean difference, by Student's t.
     p_value
-        Of the two-sided paired t-test that the mean difference is 0.
+        p-value of the two-sided paired t-test that the mean difference is 0.
     effect_size
-        Cohen's d_z: the mean difference in units of the differences' sample standard deviation.
+        Cohen's d_z: mean difference in sample standard deviations of the differences.
     """
 
     n: int
@@ -78,15 +78,15 @@ class PairedTest:
 def summarise(values: Sequence[float], confidence: float = 0.95) -> Summary:
     """Mean, sample standard deviation and t-interval of a figure over seeds.
 
-    A single seed has no spread: ``sd`` and ``interval`` are None. Of equal values, as a system without randomness has
-    them, ``sd`` is 0 and the interval is the value.
+    A single seed has no spread: ``sd`` and ``interval`` are None. For equal values, as of a deterministic system,
+    ``sd`` is 0 and the interval is the value.
 
     Parameters
     ----------
     values
-        One figure for each seed.
+        One figure per seed.
     confidence
-        Of the interval.
+        Confidence level of the interval, such as 0.95.
 
     Raises
     ------
@@ -109,26 +109,26 @@ def summarise(values: Sequence[float], confidence: float = 0.95) -> Summary:
 
 
 def paired_test(values: Sequence[float], others: Sequence[float], confidence: float = 0.95) -> PairedTest:
-    """Compare two systems seed by seed: the k-th value of one with the k-th of the other.
+    """Paired two-sided t-test of two systems, seed by seed.
 
-    Pairing takes out what a seed does to both alike. Where the seeds cannot tell, nothing is made up:
+    Pairing removes the effect of a seed on both systems. Degenerate cases:
 
     * one seed: interval, p-value and effect size are None;
-    * the same figures in each seed: p = 1, effect size 0, the interval is zero;
-    * differences that are all alike but not zero, as of two systems without randomness: no seed says how far the
-      difference could be off, so interval, p-value and effect size are None.
+    * equal figures for each seed: p = 1, effect size 0, the interval is zero;
+    * the same nonzero difference for each seed, as of two deterministic systems: its variance is unknown, so interval,
+      p-value and effect size are None.
 
     Parameters
     ----------
     values, others
-        Figures of the two systems, seed by seed.
+        Figures of the two systems, in the same order of seeds.
     confidence
-        Of the interval.
+        Confidence level of the interval, such as 0.95.
 
     Raises
     ------
     ValueError
-        There are no values, not as many of one as of the other, or one is not finite.
+        There are no values, their numbers differ, or one is not finite.
 
     Examples
     --------
@@ -160,5 +160,5 @@ def _finite(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _constant(values: NDArray[np.float64], scale: NDArray[np.float64]) -> bool:
-    """Whether values are the same but for rounding, at the size of the numbers they were computed from."""
+    """Whether values are equal up to rounding, relative to the numbers they were computed from."""
     return bool(np.ptp(values) <= ROUNDING * np.abs(scale).max())

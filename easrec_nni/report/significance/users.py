@@ -1,4 +1,4 @@
-"""Over users: what a difference between two systems would be on other users of the same kind."""
+"""Paired bootstrap over users: the difference between two systems on other users."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from easrec_nni.report.significance.seeds import ROUNDING, Interval
 __all__ = ["UserBootstrap", "paired_bootstrap", "paired_bootstraps"]
 
 RESAMPLES = 10_000
-# Numbers drawn at once, at 8 bytes each.
+# Maximum number of draws in a block, at 8 bytes each.
 LARGEST_BLOCK = 1 << 21
 
 
 @dataclass(frozen=True)
 class UserBootstrap:
-    """Two systems' gains, user by user.
+    """Bootstrap result of two systems' gains, paired by user.
 
     Attributes
     ----------
     users
-        Their number.
+        Number of users.
     difference
-        Mean over users of one system's gains less the other's.
+        Mean over users of one system's gains minus the other's.
     interval
-        Of that difference, over users drawn anew; None for a single user.
+        Bootstrap confidence interval of the difference; None for a single user.
     p_value
-        Two-sided, that the difference is 0; None for a single user.
+        Two-sided p-value that the difference is 0; None for a single user.
     relative_percent
-        The difference in percent of the other system's mean; None where that is 0.
+        Difference in percent of the other system's mean; None if that is 0.
     relative_interval
-        Of the percentage; None where the other system's mean is 0 for some of the drawn users.
+        Confidence interval of the percentage; None if the other system's mean is 0 in some draw.
     """
 
     users: int
@@ -53,7 +53,7 @@ def paired_bootstrap(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> UserBootstrap:
-    """Compare two systems over users: :func:`paired_bootstraps` of a single pair.
+    """:func:`paired_bootstraps` of a single pair of systems.
 
     Examples
     --------
@@ -71,48 +71,48 @@ def paired_bootstraps(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> list[UserBootstrap]:
-    """Compare pairs of systems over users that are drawn anew, with replacement.
+    """Compare pairs of systems by resampling users with replacement.
 
-    Paired: a drawn user brings its gains under both systems, so that users who are hard for all do not count as
-    noise. All pairs see the same draws. The interval is that of percentiles, which suits means over hundreds of users,
-    and the p-value is its inversion: twice the share of draws on the other side of zero (or at zero), where the users
-    as they are count as one more draw, so that it is never 0. Networks are held fixed: what training them again would
-    do, seeds tell (:func:`~easrec_nni.report.significance.seeds.paired_test`).
+    Paired: a drawn user has its gains under both systems, so that the difficulty of users does not count as noise. All
+    pairs have the same draws. The interval is the percentile interval, which suits means over hundreds of users, and
+    the p-value is its inversion: twice the share of draws on the other side of zero (or at zero), with the original
+    users as one more draw, so that it is never 0. Networks are fixed; the variance of training is tested over seeds
+    (:func:`~easrec_nni.report.significance.seeds.paired_test`).
 
     Parameters
     ----------
     pairs
-        Of each pair, for both systems: ``[users]``, what each user adds to the metric's mean
-        (:func:`~easrec_nni.evaluation.metrics.user_gains`), or ``[seeds, users]``, whose mean over seeds is taken for
-        each user first. The users are the same, in the same order, everywhere.
+        Gains of both systems of each pair: ``[users]``, each user's contribution to the metric's mean
+        (:func:`~easrec_nni.evaluation.metrics.user_gains`), or ``[seeds, users]``, which are averaged over seeds first.
+        All have the same users in the same order.
     resamples
-        Draws of as many users as there are.
+        Number of draws, each of as many users as there are.
     confidence
-        Of the intervals.
+        Confidence level of the intervals, such as 0.95.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
     list of UserBootstrap
-        In the order of the pairs.
+        Results in the order of the pairs.
 
     Raises
     ------
     ValueError
-        There are no users, systems have different numbers of them, a gain is not finite, or nothing is to be drawn.
+        There are no users, their numbers differ, a gain is not finite, or ``resamples`` is below 1.
     """
-    known = [(_per_user(one), _per_user(other)) for one, other in pairs]
-    numbers = sorted({len(each) for pair in known for each in pair})
+    gains = [(_per_user(one), _per_user(other)) for one, other in pairs]  # [users] each
+    numbers = sorted({len(user_gains) for pair in gains for user_gains in pair})
     if len(numbers) > 1 or resamples < 1:
         raise ValueError(f"systems have gains of {numbers} users, which must be the same; resamples is {resamples}")
-    if not known:
+    if not gains:
         return []
-    # Differences themselves are drawn, so that equal gains differ by exactly 0 in every draw.
-    columns = [one - other for one, other in known] + [other for _, other in known]
-    means = _drawn_means(np.stack(columns, axis=1), resamples, seed)
+    # Differences are resampled rather than gains, so that equal gains differ by exactly 0 in every draw.
+    columns = [one - other for one, other in gains] + [other for _, other in gains]
+    means = _drawn_means(np.stack(columns, axis=1), resamples, seed)  # [resamples, 2 pairs]
     return [
-        _result(*known[place], means[:, place], means[:, len(known) + place], confidence) for place in range(len(known))
+        _result(*pair, means[:, place], means[:, len(gains) + place], confidence) for place, pair in enumerate(gains)
     ]
 
 
@@ -123,9 +123,9 @@ def _result(
     drawn_other: NDArray[np.float64],
     confidence: float,
 ) -> UserBootstrap:
-    """Figures of a pair: gains ``[users]`` of both; over draws, the mean difference and the other's mean."""
+    """Result from gains ``[users]`` and drawn differences and means ``[resamples]``."""
     users, difference, base = len(one), float((one - other).mean()), float(other.mean())
-    least = ROUNDING * max(np.abs(one).max(), np.abs(other).max())  # below this a mean is 0 but for rounding
+    least = ROUNDING * max(np.abs(one).max(), np.abs(other).max())  # below this, a mean is 0 up to rounding
     relative = 100 * difference / base if base > least else None
     if users == 1:
         return UserBootstrap(users, difference, None, None, relative, None)
@@ -141,21 +141,22 @@ def _percentiles(drawn: NDArray[np.float64], confidence: float) -> Interval:
 
 
 def _drawn_means(values: NDArray[np.float64], resamples: int, seed: int) -> NDArray[np.float64]:
-    """Means of each column over users drawn with replacement: ``[users, columns]`` to ``[resamples, columns]``."""
+    """Column means over resampled users: ``[users, columns]`` to ``[resamples, columns]``."""
     users, random = len(values), np.random.default_rng(seed)
     means = np.empty((resamples, values.shape[1]))
     rows = max(1, LARGEST_BLOCK // users)
     for begin in range(0, resamples, rows):
         size = min(rows, resamples - begin)
-        chosen = random.integers(0, users, size=(size, users)) + users * np.arange(size)[:, None]
-        times = np.bincount(chosen.ravel(), minlength=size * users).reshape(size, users)  # how often each was drawn
-        means[begin : begin + size] = times.astype(np.float64) @ values / users
+        # Offset by row, so that one bincount counts the draws of each user in each row: mean = counts · values / users.
+        drawn = random.integers(0, users, size=(size, users)) + users * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * users).reshape(size, users)  # [size, users]
+        means[begin : begin + size] = counts.astype(np.float64) @ values / users
     return means
 
 
 def _per_user(gains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over seeds: ``[users]``."""
-    known = np.atleast_2d(np.asarray(gains, dtype=np.float64))
-    if known.ndim != 2 or not known.size or not np.isfinite(known).all():
+    """Gains averaged over seeds: ``[users]``."""
+    by_seed = np.atleast_2d(np.asarray(gains, dtype=np.float64))  # [seeds, users]
+    if by_seed.ndim != 2 or not by_seed.size or not np.isfinite(by_seed).all():
         raise ValueError("gains must be finite numbers, [users] or [seeds, users], of one user or more")
-    return known.mean(axis=0)
+    return by_seed.mean(axis=0)

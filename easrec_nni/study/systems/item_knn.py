@@ -90,7 +90,7 @@ class ItemKNN(nn.Module):
         self.similarity = nearest_items(had, neighbours)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """``[B, T]`` ids, padded with 0 on the left, to ``[B, n_items + 1]`` scores; padding scores ``-inf``."""
+        """``[B, T]`` left-padded ids to ``[B, n_items + 1]`` scores; padding scores ``-inf``."""
         newest = ids[:, -self.max_length :].cpu()  # [B, N]
         users, places = newest.numpy().nonzero()
         ages = newest.shape[1] - places  # 1 for the newest

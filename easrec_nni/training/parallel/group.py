@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from easrec_nni.training.random_states import random_state, set_random_state
-from strategies import Alone
+from strategies import SingleProcess
 
 __all__ = [
     "Together",
@@ -130,7 +130,7 @@ def gathered(value: Value) -> list[Value]:
     return [value for value in values if value is not None]
 
 
-class Together(Alone):
+class Together(SingleProcess):
     """What the processes of a search must have in common beside the weights' gradients."""
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -156,6 +156,6 @@ class Together(Alone):
             set_random_state(own, device)
 
 
-def processes_of() -> Alone:
+def processes_of() -> SingleProcess:
     """How the strategy of this process agrees with others."""
-    return Together() if count() > 1 else Alone()
+    return Together() if count() > 1 else SingleProcess()

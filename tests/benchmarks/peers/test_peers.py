@@ -89,7 +89,7 @@ def test_a_peer_that_fails_is_named_with_its_words(fake_peer: Any, log: Path) ->
 
 
 def test_ours_scores_as_the_toolkit_evaluates(tiny_dataset: Dataset, log: Path, tmp_path: Path) -> None:
-    """Metrics from a file of scores equal those of the toolkit, after an epoch and from a saved state."""
+    """Metrics from a file of scores equal the toolkit's, after an epoch and when restored."""
     order = {
         "dataset": str(tiny_dataset.path),
         "space": {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 1, "gate_layers": 0},

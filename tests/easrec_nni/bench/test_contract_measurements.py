@@ -1,4 +1,4 @@
-"""Contract of every measurement: it runs at a small size, and its figures fit a file and a table."""
+"""Contract of every measurement: runs at a small size, figures fit a file and a table."""
 
 from __future__ import annotations
 

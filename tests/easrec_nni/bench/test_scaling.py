@@ -48,7 +48,7 @@ def test_a_point_tells_time_and_memory() -> None:
 
 @pytest.mark.slow
 def test_memory_of_a_point_is_its_own() -> None:
-    """4,000 positions over 2,000 items are 32 MB of scores, which a small point before it does not hide."""
+    """4,000 positions over 2,000 items are 32 MB of scores."""
     large = order(
         config=SpaceConfig(n_items=2000, max_length=200, **FIXED).model_dump(mode="json"), sequences=20, positions=200
     )
@@ -67,7 +67,7 @@ def test_a_process_that_the_system_killed_hints_at_memory() -> None:
 
 
 def test_axes_vary_one_size_each(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time that is made up as N² has slope 2, and so have the parts that are measured by position."""
+    """Synthetic times of N² have slope 2, for inference and for training per sequence."""
     orders: list[dict[str, Any]] = []
 
     def pretend(_: Bench, function: object, **order: Any) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Streams measured in alternation with recomputation, and the check that both give the same scores."""
+"""Streams measured in alternation with recomputation, and equal scores of both."""
 
 from __future__ import annotations
 

@@ -106,8 +106,8 @@ def test_published_figures_stand_beside_recboles_ranking_alone_and_nothing_is_bo
     key = "recall@10_pop100_recbole"
     assert easrec[key].text == f"{record[key]:.4f}"
     # Above the published figure, the best and more than chance: marked in Table III, and not here.
-    own = _rows(section)["easrec"].entries[key]
-    assert float(record[key] or 0) > 0.9199 and own.best and own.star
+    entry = _rows(section)["easrec"].entries[key]
+    assert float(record[key] or 0) > 0.9199 and entry.best and entry.star
     assert not any(entry.best or entry.star for row in table.rows for entry in row.entries.values())
     assert not any(column.published for column in accuracy_table(records).columns)
     unknown = _section(write_study(tmp_path / "t", {"tpe": 0.0, "random": 0.0}))
@@ -124,8 +124,8 @@ def test_results_made_before_recboles_ranking_are_shown_without_it_and_without_p
             result[part] = {key: value for key, value in result[part].items() if not key.endswith("_recbole")}
         (cell / "result.json").write_text(json.dumps(result))
         with np.load(cell / "ranks.npz") as ranks:
-            kept = {name: ranks[name] for name in ranks if name != "test_pop100_recbole"}
-        np.savez(cell / "ranks.npz", **kept)
+            older = {name: ranks[name] for name in ranks if name != "test_pop100_recbole"}
+        np.savez(cell / "ranks.npz", **older)
     section = _section(path)
     records = accuracy_records(section)
     assert not any("recbole" in column.key for column in accuracy_table(records).columns)

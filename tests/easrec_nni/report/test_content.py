@@ -50,22 +50,22 @@ PUBLISHED = Column("published_ndcg@10", "NDCG@10", "published", published=True)
     ["ndcg@10_pop100", "ndcg@10_full", "valid_ndcg@10_uni100", "test_recall@20_pop100", "ndcg@10_pop100_recboles"],
 )
 def test_published_figures_stand_beside_no_other_ranking(key: str) -> None:
-    own = [Column("valid_mrr@10_pop100_recbole", "MRR@10"), Column("parameters", "parameters")]
-    Table("t", [*own, PUBLISHED], [])
-    Table("t", [*own, Column(key, "NDCG@10")], [])
+    ours = [Column("valid_mrr@10_pop100_recbole", "MRR@10"), Column("parameters", "parameters")]
+    Table("t", [*ours, PUBLISHED], [])
+    Table("t", [*ours, Column(key, "NDCG@10")], [])
     with pytest.raises(ValueError, match=f"beside pop100_recbole alone, not beside {key}"):
-        Table("t", [*own, Column(key, "NDCG@10"), PUBLISHED], [])
+        Table("t", [*ours, Column(key, "NDCG@10"), PUBLISHED], [])
 
 
 @pytest.mark.parametrize("mark", ["best", "star"])
 def test_nothing_is_marked_beside_published_figures(mark: str) -> None:
-    own = Column("ndcg@10_pop100_recbole", "NDCG@10", more_is_better=True)
-    entries = {own.key: Entry("0.9", 0.9), PUBLISHED.key: Entry("0.4661", 0.4661)}
-    rows = [Row("ours", entries), Row("other", {own.key: Entry("0.1", 0.1)})]
-    Table("t", [own, PUBLISHED], rows)
-    marked = [Row("ours", {**entries, own.key: Entry("0.9", 0.9, best=mark == "best", star=mark == "star")})]
-    Table("t", [own], marked)
+    our_column = Column("ndcg@10_pop100_recbole", "NDCG@10", more_is_better=True)
+    entries = {our_column.key: Entry("0.9", 0.9), PUBLISHED.key: Entry("0.4661", 0.4661)}
+    rows = [Row("ours", entries), Row("other", {our_column.key: Entry("0.1", 0.1)})]
+    Table("t", [our_column, PUBLISHED], rows)
+    marked = [Row("ours", {**entries, our_column.key: Entry("0.9", 0.9, best=mark == "best", star=mark == "star")})]
+    Table("t", [our_column], marked)
     with pytest.raises(ValueError, match="nothing is marked in a table with published figures"):
-        Table("t", [own, PUBLISHED], marked)
+        Table("t", [our_column, PUBLISHED], marked)
     with pytest.raises(ValueError, match="nothing is marked"):
-        Table("t", [own, PUBLISHED], mark_best([own, PUBLISHED], rows))
+        Table("t", [our_column, PUBLISHED], mark_best([our_column, PUBLISHED], rows))

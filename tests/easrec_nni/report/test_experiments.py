@@ -1,4 +1,4 @@
-"""NNI's experiments in the report, from files as NNI writes them."""
+"""NNI experiments in the report, from files as NNI writes them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from easrec_nni.report.experiments import experiment_content, is_experiment, tri
 
 
 def final(ndcg: float, madds: float, **more: Any) -> dict[str, Any]:
-    known = {"default": ndcg, "valid_ndcg@10_full": ndcg, "madds_per_user": madds, "depth": 2, "architecture": "{}"}
-    known |= {f"test_{name}@10_full": ndcg * 0.9 for name in ("ndcg", "recall", "mrr")}
-    return {**known, "parameters": 1234, "files_at": "worker:/secret", "pruning": "hidden0_inner50", **more}
+    result = {"default": ndcg, "valid_ndcg@10_full": ndcg, "madds_per_user": madds, "depth": 2, "architecture": "{}"}
+    result |= {f"test_{name}@10_full": ndcg * 0.9 for name in ("ndcg", "recall", "mrr")}
+    return {**result, "parameters": 1234, "files_at": "worker:/secret", "pruning": "hidden0_inner50", **more}
 
 
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
-    """As `nnictl experiment export --type json` writes two trials."""
+    """Export of two trials, as written by `nnictl experiment export --type json`."""
     entries = [
         {"parameter": {"lambda": value}, "value": json.dumps(final(ndcg, madds)), "trialJobId": name}
         for name, value, ndcg, madds in (("aaaaa", 0.1, 0.05, 4e6), ("bbbbb", 1.0, 0.04, 1e6))
@@ -73,8 +73,8 @@ def test_what_is_taken_for_an_experiment(exported: Path, tmp_path: Path, monkeyp
     assert not is_experiment(tmp_path) and not is_experiment("../hx3kq8ay") and not is_experiment("studies/ml-100k")
     for words, message in (
         (["hx3kq8ay"], "NNI has no experiment 'hx3kq8ay'"),
-        (["studies/none"], "is no study"),
-        ([str(tmp_path)], "is no study"),
+        (["studies/none"], "is not a study folder"),
+        ([str(tmp_path)], "is not a study folder"),
     ):
         done = CliRunner().invoke(app, ["report", *words])
         assert done.exit_code == 2 and message in done.output
@@ -107,7 +107,7 @@ def test_curves_reasons_and_warnings(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert rows["trial 3, λ = 0.30000000000000004"]["status"].text == "early_stopped"
     assert [block.name for block in content.chapters[1].blocks] == ["training-search", "training-retrain"]
     assert any("1 trials have not ended" in warning for warning in content.warnings)
-    assert any("No trial is below the ceiling" in warning for warning in content.warnings)
+    assert any("No trial is below the requested cost ceiling" in warning for warning in content.warnings)
     assert content.verdict.startswith("1 of 4 trials ended with a result.")
 
 

@@ -54,7 +54,7 @@ def test_a_dataset_that_the_paper_lacks_is_shown_movielens_1m() -> None:
 
 
 def test_documents_set_no_other_ranking_and_nothing_bold_beside_published_figures() -> None:
-    """As in reports, where tables refuse it."""
+    """The same rule as in reports, where tables enforce it."""
     root = Path(__file__).parents[3]
     texts = [file.read_text(encoding="utf-8") for file in (root / "README.md", *sorted(root.glob("docs/*.md")))]
     tables = [table for text in texts for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)]

@@ -61,7 +61,7 @@ def test_a_sweep_alone_asks_for_no_plain_cells(write_study: WriteStudy, tmp_path
         (lambda d: d.update(schema_version=2), r"schema_version"),
         (lambda d: d.update(seed="many"), r"seed"),
         (lambda d: d["cost"].update(madds_per_user=-1), r"madds_per_user is negative"),
-        (lambda d: d["dataset"].update(fingerprint="other"), r"is about other data than its study"),
+        (lambda d: d["dataset"].update(fingerprint="other"), r"is of another dataset than its study"),
     ],
 )
 def test_a_damaged_result_is_one_line_with_its_remedy(
@@ -87,7 +87,7 @@ def test_what_is_no_json_object_is_refused(write_study: WriteStudy, tmp_path: Pa
 
 
 def test_what_is_no_study_is_refused(write_study: WriteStudy, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"is no study: there is no study\.json"):
+    with pytest.raises(UserError, match=r"is not a study folder: it has no study\.json"):
         read_study(tmp_path)
     path = write_study(tmp_path / "s", {"easrec": 0.1})
     shutil.rmtree(path / "cells")

@@ -17,7 +17,7 @@ from easrec_nni.report.ablations import (
 )
 from easrec_nni.report.accuracy import compared_systems
 from easrec_nni.report.chapters_runs import provenance_chapter
-from easrec_nni.report.chosen import budget_table, budget_warning, choices_table, typical_cell
+from easrec_nni.report.choices import budget_table, budget_warning, choices_table, typical_cell
 from easrec_nni.report.composing import compose, warnings_of
 from easrec_nni.report.content import Listing, Picture, Table
 from easrec_nni.report.differences import difference_records, difference_table, noise_of, reference_of
@@ -185,8 +185,8 @@ def test_histories_of_one_shot_searches_are_told_from_those_by_trials(write_stud
     section = _section(write_study(tmp_path / "s", {"easrec": 0.1, "tpe": 0.0, "sasrec": 0.0}))
     sasrec, easrec, tpe = section.systems
     assert is_one_shot(easrec.cells[0]) and not is_one_shot(tpe.cells[0]) and not is_one_shot(sasrec.cells[0])
-    found = curves(easrec, "search", "expected_cost")
-    assert sorted(found) == [0, 1, 2] and [epoch for epoch, _ in found[1]] == list(range(8))
+    costs = curves(easrec, "search", "expected_cost")
+    assert sorted(costs) == [0, 1, 2] and [epoch for epoch, _ in costs[1]] == list(range(8))
     assert curves(easrec, "search", "no such figure") == {} and curves(sasrec, "search", "expected_cost") == {}
     assert len(curves(sasrec, "training", "ndcg@10_full")[0]) == 16
     assert sorted(searched_architectures(easrec.cells)) == [0, 1, 2] and searched_architectures(sasrec.cells) == {}
@@ -215,7 +215,7 @@ def test_a_reader_is_warned_of_unfinished_cells_and_single_seeds(write_study: Wr
     (path / "cells" / "sasrec" / "seed1" / "result.json").unlink()
     unfinished, single = warnings_of(_section(path))
     assert unfinished.startswith("1 of 6 cells are not finished and not in any figure: sasrec/seed1.")
-    assert single == "Only one seed, so nothing is known of its luck: SASRec."
+    assert single == "Single seed, so the run-to-run variance is unknown: SASRec."
 
 
 def test_a_reader_is_warned_of_studies_with_other_settings(write_study: WriteStudy, tmp_path: Path) -> None:
@@ -226,10 +226,10 @@ def test_a_reader_is_warned_of_studies_with_other_settings(write_study: WriteStu
     document["settings"]["search"] |= {"epochs": 99, "noise": False}
     (two / "study.json").write_text(json.dumps(document))
     (warning,) = warnings_of(merge_studies([read_study(one), read_study(two)])[0])
-    assert warning.startswith("The studies that stand together here differ in search.epochs, search.noise:")
+    assert warning.startswith("The studies in this section differ in search.epochs, search.noise:")
 
 
-def test_a_study_of_floors_alone_has_no_chapters_about_searches(write_study: WriteStudy, tmp_path: Path) -> None:
+def test_a_study_of_baselines_alone_has_no_chapters_about_searches(write_study: WriteStudy, tmp_path: Path) -> None:
     content = compose(_section(write_study(tmp_path / "s", {"popularity": 0.1, "itemknn": 0.0})))
     assert [chapter.key for chapter in content.chapters] == ["accuracy", "differences", "cost", "made"]
 
@@ -238,6 +238,6 @@ def test_two_kinds_of_validation_negatives_are_warned_of(
     write_study: WriteStudy, write_cell: Callable[..., Path], tmp_path: Path
 ) -> None:
     path = write_study(tmp_path / "s", {"easrec": 0.1})
-    assert not any("of two kinds" in warning for warning in warnings_of(_section(path)))
+    assert not any("not comparable" in warning for warning in warnings_of(_section(path)))
     write_cell(path, "sasrec", 0, changes={"negatives_version": 2})
-    assert any("pop100 and uni100 are of two kinds" in warning for warning in warnings_of(_section(path)))
+    assert any("uni100 are not comparable between all cells" in warning for warning in warnings_of(_section(path)))

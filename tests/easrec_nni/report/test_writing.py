@@ -27,7 +27,7 @@ VOID = {"meta", "link", "br", "img", "input", "hr", "path", "use", "rect"}
 
 
 class _Page(HTMLParser):
-    """Elements, what they load, and whether every one is closed."""
+    """HTML parser that collects elements and their sources, and checks that all are closed."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -240,4 +240,4 @@ def test_the_command_writes_into_the_study_and_names_the_page(write_study: Write
     assert result.exit_code == 0 and result.stdout.strip() == str(study / "report" / "report.html")
     assert "<h1>My &lt;title&gt;</h1>" in (study / "report" / "report.html").read_text(encoding="utf-8")
     missing = CliRunner().invoke(app, ["report", str(tmp_path / "nothing")])
-    assert missing.exit_code == 2 and "is no study" in missing.stderr
+    assert missing.exit_code == 2 and "is not a study folder" in missing.stderr

@@ -1,4 +1,4 @@
-"""A study's trial reports to NNI and writes the same files as a search trial with the same settings."""
+"""A study's trial reports and writes the same as a search trial with the same settings."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from easrec_nni.training.losses import make_loss, next_item_loss
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
 from search_spaces import EASRecSpace, SpaceConfig
 from strategies.selection import Selection
-from strategies.supernet import choices_of, wrap
+from strategies.supernet import space_choices, wrap
 
 SIZES = {"n_items": 30, "max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "dropout": 0.0}
 
@@ -110,7 +110,7 @@ def test_architecture_parameters_get_the_gradients_of_the_whole_batch(small_part
     """Parts share one draw: its graph must last for all of them, and lead to the logits."""
     torch.manual_seed(0)
     space = EASRecSpace(SpaceConfig(**SIZES)).double()
-    selection = Selection(choices_of(space), noise=False)
+    selection = Selection(space_choices(space), noise=False)
     selection.logits.double()
     space.layers = wrap(space.layers, {}, selection)  # type: ignore[assignment]
     for index, block in enumerate(space.layers.origin.blocks):  # type: ignore[union-attr]

@@ -55,7 +55,7 @@ def test_the_mixture_of_long_sequences_in_bfloat16_is_that_of_float32_rounded(su
     found = {}
     for name, enabled in (("float32", False), ("bf16", True)):
         with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            batch = space.embedding.begin(ids)
+            batch = space.embedding.embed(ids)
             states = second.mix(weights, first.mix(weights, None, batch), batch)
             gradients = torch.autograd.grad(states[..., 0].float().mean(), list(first.parameters()), allow_unused=True)
         found[name] = states.float(), torch.cat([each.flatten() for each in gradients if each is not None])

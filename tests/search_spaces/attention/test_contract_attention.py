@@ -1,4 +1,4 @@
-"""What every form of attention in the registry must do, and what single forms promise besides.
+"""Contract of every registered form of attention, and properties of single forms.
 
 Forms are compared with plain loops: one query, one key and one feature at a time, as the equations are written. Whole
 networks with each form are in ``test_space.py`` (padding, causality, pruned slices) and ``test_cost.py`` (operators).
@@ -60,7 +60,7 @@ def make_inputs(
 
 
 def make_form(name: str, window: int = LENGTH) -> AttentionCore:
-    """A form of attention; in float64, and with random weights, if it has any."""
+    """Form of attention in float64, with random weights if it has any."""
     torch.manual_seed(11)
     config = SpaceConfig(n_items=1, max_length=window, attention=name, direction="bidirectional", linformer_rank=RANK)
     form = make_attention(config)
@@ -111,10 +111,10 @@ def efficient_at(query: list[float], keys: list[list[float]], values: list[list[
     """Shen et al.: the query's softmax over features chooses among maps, each a softmax over positions."""
     out = [0.0] * len(query)
     for j in range(len(query)):
-        chosen = math.exp(query[j]) / sum(math.exp(q) for q in query)
+        weight = math.exp(query[j]) / sum(math.exp(q) for q in query)
         total = sum(math.exp(key[j]) for key in keys)
         for key, value in zip(keys, values, strict=True):
-            out = [o + chosen * math.exp(key[j]) / total * v for o, v in zip(out, value, strict=True)]
+            out = [o + weight * math.exp(key[j]) / total * v for o, v in zip(out, value, strict=True)]
     return out
 
 
@@ -258,15 +258,18 @@ def test_chunked_causal_attention_is_the_running_sum(
 @pytest.mark.parametrize("length", [1, 4, 5, 12, 14])
 def test_gradients_by_chunks_are_those_of_the_whole_product(length: int, chunk: int) -> None:
     torch.manual_seed(length)
-    own = [torch.randn(2, 3, length, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
-    other = [tensor.detach().clone().requires_grad_() for tensor in own]
+    tensors = [torch.randn(2, 3, length, 5, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    other = [tensor.detach().clone().requires_grad_() for tensor in tensors]
     outer = torch.randn(2, 3, length, 5, dtype=torch.float64)
-    found, expected = causal_linear_attention(*own, chunk), (other[0] @ other[1].mT).tril() @ other[2]
-    torch.testing.assert_close(found, expected)
-    gradients = torch.autograd.grad((found * outer).sum(), own), torch.autograd.grad((expected * outer).sum(), other)
+    actual, expected = causal_linear_attention(*tensors, chunk), (other[0] @ other[1].mT).tril() @ other[2]
+    torch.testing.assert_close(actual, expected)
+    gradients = (
+        torch.autograd.grad((actual * outer).sum(), tensors),
+        torch.autograd.grad((expected * outer).sum(), other),
+    )
     for one, two in zip(*gradients, strict=True):
         torch.testing.assert_close(one, two)
-    assert torch.autograd.gradcheck(lambda *all_: causal_linear_attention(*all_, chunk), own)
+    assert torch.autograd.gradcheck(lambda *all_: causal_linear_attention(*all_, chunk), tensors)
 
 
 @pytest.mark.parametrize("padding", ["left", "right", "scattered", "empty"])
@@ -347,10 +350,10 @@ def test_softmax_attention_drops_weights_only_when_asked_to() -> None:
     value = torch.ones_like(key)
     mask = torch.ones(BATCH, LENGTH, dtype=torch.bool)
     torch.manual_seed(0)
-    kept = softmax_attention(query, key, value, mask, False, "row", 0.0)
+    full = softmax_attention(query, key, value, mask, False, "row", 0.0)
     dropped = softmax_attention(query, key, value, mask, False, "row", 0.5)
     # Weights sum to one, and so each output is one unless some were dropped.
-    torch.testing.assert_close(kept, torch.ones_like(kept))
+    torch.testing.assert_close(full, torch.ones_like(full))
     assert (dropped != 1).any()
 
 
@@ -386,9 +389,9 @@ def test_efficient_attention_is_exact_up_to_where_it_clips() -> None:
     key = key[:, None].expand(1, HEADS, 3, 2)
     weights = key.softmax(dim=-2)[..., :1]
     for inputs in ((query, key, value), (query.float(), key.float(), value.float())):
-        found = efficient_attention(*inputs, mask, False, "row", 0.0).double()
+        actual = efficient_attention(*inputs, mask, False, "row", 0.0).double()
         torch.testing.assert_close(
-            found, (weights * value).sum(-2, keepdim=True).expand_as(found), rtol=1e-5, atol=1e-6
+            actual, (weights * value).sum(-2, keepdim=True).expand_as(actual), rtol=1e-5, atol=1e-6
         )
     beyond = efficient_attention(query, key + 1, value, mask, False, "row", 0.0)
     assert (beyond - efficient_attention(query, key, value, mask, False, "row", 0.0)).abs().max() > 0.01
@@ -408,7 +411,7 @@ def test_linformer_owns_weights_of_a_rank_that_is_at_most_the_window() -> None:
             "keys": (window, rank),
             "values": (window, rank),
         }
-        assert (form.keys - form.values).abs().max() > 0.1  # projections of their own
+        assert (form.keys - form.values).abs().max() > 0.1  # separate projections
 
 
 def test_gradients_of_linformers_own_weights_are_those_of_finite_differences() -> None:
@@ -434,9 +437,9 @@ def test_linformer_drops_weights_only_when_asked_to() -> None:
     query, key, value = make_inputs(17)
     mask = torch.ones(BATCH, LENGTH, dtype=torch.bool)
     torch.manual_seed(0)
-    kept = form(query, key, value, mask, False, "row", 0.0)
-    assert torch.equal(form(query, key, value, mask, False, "row", 0.0), kept)
-    assert not torch.equal(form(query, key, value, mask, False, "row", 0.5), kept)
+    full = form(query, key, value, mask, False, "row", 0.0)
+    assert torch.equal(form(query, key, value, mask, False, "row", 0.0), full)
+    assert not torch.equal(form(query, key, value, mask, False, "row", 0.5), full)
 
 
 def test_an_unknown_form_is_refused_with_the_known_ones() -> None:

@@ -1,4 +1,4 @@
-"""Attention by pieces against the plain forms over the whole sequence."""
+"""Attention in pieces against the plain forms over the whole sequence."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def test_pieces_give_what_the_whole_gives(form: str, key_norm: str, pieces: tupl
     tensors, mask = inputs()
     running = RunningAttention(form, *empty_state())
     parts = zip(*(tensor.split(pieces, dim=2) for tensor in tensors), mask.split(pieces, dim=1), strict=True)
-    found = torch.cat([running(*part, True, key_norm, 0.0) for part in parts], dim=2)
+    actual = torch.cat([running(*part, True, key_norm, 0.0) for part in parts], dim=2)
     expected = ATTENTIONS[form](*tensors, mask, True, key_norm, 0.0)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
 
 
 @EVERY
@@ -45,9 +45,9 @@ def test_a_single_query_stands_for_the_end_of_the_piece(form: str, key_norm: str
     (query, key, value), mask = inputs()
     running = RunningAttention(form, *empty_state())
     running(query[:, :, :90], key[:, :, :90], value[:, :, :90], mask[:, :90], True, key_norm, 0.0)
-    found = running(query[:, :, -1:], key[:, :, 90:], value[:, :, 90:], mask[:, 90:], True, key_norm, 0.0)
+    actual = running(query[:, :, -1:], key[:, :, 90:], value[:, :, 90:], mask[:, 90:], True, key_norm, 0.0)
     expected = ATTENTIONS[form](query[:, :, -1:], key, value, mask, True, key_norm, 0.0)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_the_state_may_have_more_digits_than_the_block() -> None:

@@ -1,4 +1,4 @@
-"""Where a star may stand, and how often it stands where there is nothing."""
+"""When a star is given, and its rate of false positives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Gains = dict[str, dict[int, np.ndarray]]
 
 
 def gains_of(seed: int, effects: dict[str, float], *, of_seed: float = 0.01, of_user: float = 0.0) -> Gains:
-    """Systems on the same users: how hard a user is, what a system is worth, and noise of its trainings and users."""
+    """Gains from user difficulty, effect of the system, and noise of trainings and users."""
     random = np.random.default_rng(seed)
     base = random.random(USERS)
     return {
@@ -63,17 +63,17 @@ def test_who_is_not_the_best_has_no_star() -> None:
 
 
 def few_users_carry_it(gains: Gains) -> Gains:
-    """Equal but for one user, whom our trainings always serve: certain over seeds, nothing over users."""
-    other = {turn: each.copy() for turn, each in gains["a"].items()}
-    for turn, each in other.items():
-        each[7] += 40 + turn / 10
+    """Systems that differ for one user only: significant over seeds, not over users."""
+    other = {turn: user_gains.copy() for turn, user_gains in gains["a"].items()}
+    for turn, user_gains in other.items():
+        user_gains[7] += 40 + turn / 10
     return {"ours": other, "a": gains["a"]}
 
 
 def one_training_carries_it(gains: Gains) -> Gains:
-    """Better for every user by what single trainings gained, and others lost."""
+    """Better for every user in some trainings and worse in others: not significant over seeds."""
     worth = [0.9, -0.1, 0.4, -0.2, 0.5]
-    return {"ours": {turn: each + worth[turn] for turn, each in gains["a"].items()}, "a": gains["a"]}
+    return {"ours": {turn: user_gains + worth[turn] for turn, user_gains in gains["a"].items()}, "a": gains["a"]}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_equal_systems_have_a_star_in_less_than_one_of_twenty_studies(null: Null
 
 def best_first(gains: Gains) -> Gains:
     best = max(gains, key=lambda name: np.mean(list(gains[name].values())))
-    return {"ours": gains[best], **{name: each for name, each in gains.items() if name != best}}
+    return {"ours": gains[best], **{name: gains[name] for name in gains if name != best}}
 
 
 def test_a_clear_difference_has_a_star_nearly_always() -> None:
@@ -157,8 +157,8 @@ def test_systems_without_randomness_have_no_test_and_do_not_count() -> None:
         "popularity": dict.fromkeys(range(SEEDS), users),
         **gains_of(3, {"trained": 0.0}),
     }
-    floor, trained = compare_systems("knn", gains, resamples=500)
-    assert (floor.p_value, floor.p_holm, floor.star) == (None, None, False)
+    baseline, trained = compare_systems("knn", gains, resamples=500)
+    assert (baseline.p_value, baseline.p_holm, baseline.star) == (None, None, False)
     assert trained.p_value is not None and trained.p_holm == trained.p_value
 
 
@@ -179,7 +179,7 @@ def test_a_system_alone_is_compared_with_nobody() -> None:
 
 def test_mistakes_are_refused() -> None:
     gains = gains_of(0, {"ours": 0.0, "a": 0.0})
-    with pytest.raises(ValueError, match="no gains of 'theirs'; known are ours, a"):
+    with pytest.raises(ValueError, match="no gains of 'theirs', only of ours, a"):
         compare_systems("theirs", gains)
     with pytest.raises(ValueError, match="no seed in common"):
         compare_systems("ours", {"ours": gains["ours"], "a": {99: gains["a"][0]}})

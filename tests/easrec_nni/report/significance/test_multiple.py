@@ -1,4 +1,4 @@
-"""Holm's correction by hand and by its two definitions."""
+"""Holm's correction compared with hand calculation and its two definitions."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ p_values = st.lists(st.floats(0, 1), min_size=1, max_size=6)
 
 
 def closed_testing(p: list[float], place: int) -> float:
-    """Largest Bonferroni p-value of all sets of hypotheses that hold this one: what Holm's correction is short for."""
+    """Closed testing: largest Bonferroni p-value of all sets that contain a hypothesis."""
     others = [index for index in range(len(p)) if index != place]
     sets = [(place, *rest) for size in range(len(p)) for rest in combinations(others, size)]
     return max(min(1.0, len(chosen) * min(p[index] for index in chosen)) for chosen in sets)
 
 
 def rejected(p: list[float], level: float) -> set[int]:
-    """Holm's procedure as published: step down while the smallest p-value left is below its share of the level."""
+    """Holm's procedure as published: step down while the smallest p-value is below its level."""
     order = sorted(range(len(p)), key=lambda place: p[place])
-    found: set[int] = set()
+    hypotheses: set[int] = set()
     for turn, place in enumerate(order):
         if p[place] > level / (len(p) - turn):
             break
-        found.add(place)
-    return found
+        hypotheses.add(place)
+    return hypotheses
 
 
 def test_by_hand() -> None:
@@ -49,9 +49,9 @@ def test_by_hand() -> None:
     ],
 )
 def test_small_cases(raw: list[float | None], corrected: list[float | None]) -> None:
-    found = holm(raw)
-    assert [value is None for value in found] == [value is None for value in corrected]
-    assert [v for v in found if v is not None] == pytest.approx([v for v in corrected if v is not None])
+    adjusted = holm(raw)
+    assert [value is None for value in adjusted] == [value is None for value in corrected]
+    assert [v for v in adjusted if v is not None] == pytest.approx([v for v in corrected if v is not None])
 
 
 @given(p_values)

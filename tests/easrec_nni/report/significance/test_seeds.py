@@ -1,4 +1,4 @@
-"""Statistics over seeds against scipy, and where seeds cannot tell."""
+"""Statistics over seeds compared with scipy, and degenerate cases."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ figures = st.lists(st.tuples(shares, shares), min_size=2, max_size=8)
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
 def test_summary_is_scipys(confidence: float) -> None:
     values = [0.101, 0.097, 0.110, 0.093, 0.1]
-    found = summarise(values, confidence)
+    result = summarise(values, confidence)
     low, high = stats.t.interval(confidence, 4, loc=statistics.mean(values), scale=stats.sem(values))
-    assert (found.n, found.mean, found.sd) == (5, pytest.approx(0.1002), pytest.approx(statistics.stdev(values)))
-    assert found.interval is not None
-    assert (found.interval.low, found.interval.high) == (pytest.approx(low), pytest.approx(high))
+    assert (result.n, result.mean, result.sd) == (5, pytest.approx(0.1002), pytest.approx(statistics.stdev(values)))
+    assert result.interval is not None
+    assert (result.interval.low, result.interval.high) == (pytest.approx(low), pytest.approx(high))
 
 
 @pytest.mark.parametrize("confidence", [0.9, 0.95])
@@ -32,15 +32,15 @@ def test_paired_test_is_scipys(confidence: float) -> None:
     one, other = [0.12, 0.11, 0.14, 0.12, 0.13], [0.11, 0.115, 0.12, 0.1, 0.125]
     expected = stats.ttest_rel(one, other)
     differences = [a - b for a, b in zip(one, other, strict=True)]
-    found = paired_test(one, other, confidence)
-    assert found.n == 5
-    assert found.p_value == pytest.approx(expected.pvalue)
-    assert found.difference == pytest.approx(statistics.mean(differences))
-    assert found.effect_size == pytest.approx(statistics.mean(differences) / statistics.stdev(differences))
-    assert found.effect_size == pytest.approx(expected.statistic / math.sqrt(5))
+    result = paired_test(one, other, confidence)
+    assert result.n == 5
+    assert result.p_value == pytest.approx(expected.pvalue)
+    assert result.difference == pytest.approx(statistics.mean(differences))
+    assert result.effect_size == pytest.approx(statistics.mean(differences) / statistics.stdev(differences))
+    assert result.effect_size == pytest.approx(expected.statistic / math.sqrt(5))
     limits = expected.confidence_interval(confidence)
-    assert found.interval is not None
-    assert (found.interval.low, found.interval.high) == pytest.approx((limits.low, limits.high))
+    assert result.interval is not None
+    assert (result.interval.low, result.interval.high) == pytest.approx((limits.low, limits.high))
 
 
 def test_pairs_matter() -> None:
@@ -54,26 +54,26 @@ def test_pairs_matter() -> None:
 @given(figures)
 def test_swapping_the_systems_turns_the_sign(pairs: list[tuple[float, float]]) -> None:
     one, other = map(list, zip(*pairs, strict=True))
-    found, swapped = paired_test(one, other), paired_test(other, one)
-    assert found.difference == pytest.approx(-swapped.difference)
-    assert found.p_value is None or 0 <= found.p_value <= 1
-    assert (found.p_value is None) == (swapped.p_value is None)
-    assert found.p_value is None or found.p_value == pytest.approx(swapped.p_value)
-    assume(found.interval is not None and swapped.interval is not None)
-    assert found.interval is not None and swapped.interval is not None
-    assert found.interval.low == pytest.approx(-swapped.interval.high)
-    assert found.interval.low <= found.difference <= found.interval.high
-    assert found.effect_size == pytest.approx(-(swapped.effect_size or 0))
+    result, swapped = paired_test(one, other), paired_test(other, one)
+    assert result.difference == pytest.approx(-swapped.difference)
+    assert result.p_value is None or 0 <= result.p_value <= 1
+    assert (result.p_value is None) == (swapped.p_value is None)
+    assert result.p_value is None or result.p_value == pytest.approx(swapped.p_value)
+    assume(result.interval is not None and swapped.interval is not None)
+    assert result.interval is not None and swapped.interval is not None
+    assert result.interval.low == pytest.approx(-swapped.interval.high)
+    assert result.interval.low <= result.difference <= result.interval.high
+    assert result.effect_size == pytest.approx(-(swapped.effect_size or 0))
 
 
 @settings(deadline=None)
 @given(figures)
 def test_the_interval_and_the_p_value_agree(pairs: list[tuple[float, float]]) -> None:
     one, other = map(list, zip(*pairs, strict=True))
-    found = paired_test(one, other)
-    assume(found.p_value is not None and found.interval is not None and abs(found.p_value - 0.05) > 1e-6)
-    assert found.p_value is not None and found.interval is not None
-    assert (found.p_value < 0.05) == found.interval.excludes_zero
+    result = paired_test(one, other)
+    assume(result.p_value is not None and result.interval is not None and abs(result.p_value - 0.05) > 1e-6)
+    assert result.p_value is not None and result.interval is not None
+    assert (result.p_value < 0.05) == result.interval.excludes_zero
 
 
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""The bootstrap over users against scipy's, by enumeration, and at its edges."""
+"""Bootstrap over users compared with scipy and with enumeration, and edge cases."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_interval_is_near_scipys() -> None:
         n_resamples=20_000,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    found = paired_bootstrap(one, other, resamples=20_000)
-    assert found.users == 300
-    assert found.difference == pytest.approx(one.mean() - other.mean())
-    assert found.interval is not None
-    assert found.interval.low == pytest.approx(expected.low, abs=1.5e-3)
-    assert found.interval.high == pytest.approx(expected.high, abs=1.5e-3)
-    half = (found.interval.high - found.interval.low) / 2
+    result = paired_bootstrap(one, other, resamples=20_000)
+    assert result.users == 300
+    assert result.difference == pytest.approx(one.mean() - other.mean())
+    assert result.interval is not None
+    assert result.interval.low == pytest.approx(expected.low, abs=1.5e-3)
+    assert result.interval.high == pytest.approx(expected.high, abs=1.5e-3)
+    half = (result.interval.high - result.interval.low) / 2
     assert half == pytest.approx(1.96 * (standard_error(one - other) or 0), rel=0.05)
 
 
@@ -54,19 +54,19 @@ def test_relative_interval_is_near_scipys() -> None:
         n_resamples=20_000,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    found = paired_bootstrap(one, other, resamples=20_000)
-    assert found.relative_percent == pytest.approx(100 * (one.mean() / other.mean() - 1))
-    assert found.relative_interval is not None
-    assert found.relative_interval.low == pytest.approx(expected.low, abs=1.5)
-    assert found.relative_interval.high == pytest.approx(expected.high, abs=1.5)
+    result = paired_bootstrap(one, other, resamples=20_000)
+    assert result.relative_percent == pytest.approx(100 * (one.mean() / other.mean() - 1))
+    assert result.relative_interval is not None
+    assert result.relative_interval.low == pytest.approx(expected.low, abs=1.5)
+    assert result.relative_interval.high == pytest.approx(expected.high, abs=1.5)
 
 
 def test_p_value_is_that_of_all_draws() -> None:
     differences = np.array([0.5, -0.2, 0.3, 0.1])
     draws = np.array([sum(drawn) for drawn in product(differences, repeat=4)])
     exact = 2 * min((draws <= 1e-12).mean(), (draws >= -1e-12).mean())
-    found = paired_bootstrap(differences + 0.3, np.full(4, 0.3), resamples=40_000)
-    assert found.p_value == pytest.approx(exact, abs=0.01)
+    result = paired_bootstrap(differences + 0.3, np.full(4, 0.3), resamples=40_000)
+    assert result.p_value == pytest.approx(exact, abs=0.01)
     assert 0.02 < exact < 0.3
 
 
@@ -83,9 +83,12 @@ def test_draws_are_seeded_and_the_same_for_all_pairs(monkeypatch: pytest.MonkeyP
     assert paired_bootstrap(one, other, resamples=500) == single
     assert paired_bootstrap(one, other, resamples=500, seed=1).interval != single.interval
     many = paired_bootstraps([(one, one), (one, other), (other, one)], resamples=500)
-    for found, expected in ((many[1].interval, single.interval), (many[1].relative_interval, single.relative_interval)):
-        assert found is not None and expected is not None
-        assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    for interval, expected in (
+        (many[1].interval, single.interval),
+        (many[1].relative_interval, single.relative_interval),
+    ):
+        assert interval is not None and expected is not None
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
     monkeypatch.setattr(users_module, "LARGEST_BLOCK", 1000)  # blocks of 3 draws
     again = paired_bootstrap(one, other, resamples=500).interval
     assert again is not None and single.interval is not None
@@ -95,43 +98,43 @@ def test_draws_are_seeded_and_the_same_for_all_pairs(monkeypatch: pytest.MonkeyP
 def test_gains_of_several_seeds_are_averaged_for_each_user() -> None:
     one, other = gains_of(0)
     more, _ = gains_of(5)
-    found = paired_bootstrap(np.stack([one, more]), other, resamples=200)
-    assert found == paired_bootstrap((one + more) / 2, other, resamples=200)
+    result = paired_bootstrap(np.stack([one, more]), other, resamples=200)
+    assert result == paired_bootstrap((one + more) / 2, other, resamples=200)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=30))
 def test_swapping_the_systems_turns_the_sign(pairs: list[tuple[float, float]]) -> None:
     one, other = (np.array(side) for side in zip(*pairs, strict=True))
-    found, swapped = paired_bootstrap(one, other, resamples=300), paired_bootstrap(other, one, resamples=300)
-    assert found.difference == -swapped.difference
-    assert found.p_value is not None and 0 < found.p_value <= 1
-    assert found.p_value == swapped.p_value
-    assert found.interval is not None and swapped.interval is not None
-    assert found.interval.low == pytest.approx(-swapped.interval.high, abs=1e-12)
-    assert found.interval.low <= found.interval.high
-    for interval in (found.relative_interval, swapped.relative_interval):
+    result, swapped = paired_bootstrap(one, other, resamples=300), paired_bootstrap(other, one, resamples=300)
+    assert result.difference == -swapped.difference
+    assert result.p_value is not None and 0 < result.p_value <= 1
+    assert result.p_value == swapped.p_value
+    assert result.interval is not None and swapped.interval is not None
+    assert result.interval.low == pytest.approx(-swapped.interval.high, abs=1e-12)
+    assert result.interval.low <= result.interval.high
+    for interval in (result.relative_interval, swapped.relative_interval):
         assert interval is None or (math.isfinite(interval.low) and interval.low <= interval.high < math.inf)
-    if found.interval.excludes_zero:
-        assert found.p_value < 0.06  # 0.05, and what 300 draws cannot resolve
+    if result.interval.excludes_zero:
+        assert result.p_value < 0.06  # 0.05, and what 300 draws cannot resolve
 
 
 def test_equal_systems_do_not_differ_at_all() -> None:
     one, _ = gains_of(3)
-    found = paired_bootstraps([(one, one)] * 7)[6]
-    assert (found.difference, found.interval, found.p_value) == (0.0, Interval(0.0, 0.0), 1.0)
-    assert (found.relative_percent, found.relative_interval) == (0.0, Interval(0.0, 0.0))
+    result = paired_bootstraps([(one, one)] * 7)[6]
+    assert (result.difference, result.interval, result.p_value) == (0.0, Interval(0.0, 0.0), 1.0)
+    assert (result.relative_percent, result.relative_interval) == (0.0, Interval(0.0, 0.0))
 
 
 def test_a_single_user_cannot_tell() -> None:
-    found = paired_bootstrap(np.array([1.0]), np.array([0.5]))
-    assert (found.users, found.difference, found.interval, found.p_value) == (1, 0.5, None, None)
-    assert (found.relative_percent, found.relative_interval) == (100.0, None)
+    result = paired_bootstrap(np.array([1.0]), np.array([0.5]))
+    assert (result.users, result.difference, result.interval, result.p_value) == (1, 0.5, None, None)
+    assert (result.relative_percent, result.relative_interval) == (100.0, None)
 
 
 def test_nothing_is_in_percent_of_zero() -> None:
-    found = paired_bootstrap(np.array([0.5, 1.0]), np.zeros(2))
-    assert (found.relative_percent, found.relative_interval) == (None, None)
+    result = paired_bootstrap(np.array([0.5, 1.0]), np.zeros(2))
+    assert (result.relative_percent, result.relative_interval) == (None, None)
     few = paired_bootstrap(np.array([0.5, 1.0]), np.array([0.0, 1.0]))  # some draws have the first user alone
     assert few.relative_percent == 50.0 and few.relative_interval is None
 

@@ -1,4 +1,4 @@
-"""Contract of every system: it runs as a small cell, writes a complete result, and is listed."""
+"""Contract of every system: runs as a small cell, writes a complete result, is listed."""
 
 from __future__ import annotations
 

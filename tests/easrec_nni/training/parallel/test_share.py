@@ -20,7 +20,7 @@ from easrec_nni.training.parallel import (
     processes_of,
 )
 from search_spaces import EASRecSpace, SpaceConfig
-from strategies import Alone
+from strategies import SingleProcess
 
 SIZES: dict[str, Any] = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 1}
 
@@ -94,4 +94,4 @@ def test_one_process_has_nothing_to_agree_on() -> None:
     weight.grad = torch.tensor([1.0, 2.0])
     average_gradients([weight])
     assert weight.grad.tolist() == [1, 2] and average(torch.tensor(3.0)).item() == 3
-    assert count() == 1 and is_first() and gathered("x") == ["x"] and type(processes_of()) is Alone
+    assert count() == 1 and is_first() and gathered("x") == ["x"] and type(processes_of()) is SingleProcess

@@ -1,4 +1,4 @@
-"""What the searches chose, seed by seed, and what each system was given to do it with."""
+"""Architectures chosen by the searches, seed by seed, and the budgets of all systems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _choice_text(cell: CellRecord) -> str:
 
 
 def _certainty(architecture: Architecture | None) -> str:
-    """Entropies at the end of a search, in brackets; empty for a search by trials, which has none."""
+    """Entropies at the end of a search, in brackets; empty for multi-trial search."""
     if architecture is None or not architecture.entropies:
         return ""
     entropies = ", ".join(
@@ -35,7 +35,7 @@ def _certainty(architecture: Architecture | None) -> str:
 
 
 def typical_cell(system: SystemCells) -> CellRecord | None:
-    """Cell of the architecture that most seeds chose, of these the smallest seed; None if nothing was searched."""
+    """Cell with the architecture most seeds chose, smallest seed first; None without a search."""
     cells = [cell for cell in system.cells if cell.result.choices]
     if not cells:
         return None
@@ -44,7 +44,7 @@ def typical_cell(system: SystemCells) -> CellRecord | None:
 
 
 def choices_table(section: Section) -> Table | None:
-    """Architecture of every searched system and seed; None if nothing was searched."""
+    """Table of the architecture of every searched system and seed; None without a search."""
     systems = [system for system in section.all_systems if any(cell.result.choices for cell in system.cells)]
     if not systems:
         return None
@@ -52,9 +52,9 @@ def choices_table(section: Section) -> Table | None:
     columns = [Column(f"seed{seed}", f"seed {seed}") for seed in seeds]
     rows = []
     for system in systems:
-        found = searched_architectures(system.cells)
+        architectures = searched_architectures(system.cells)
         texts = {
-            f"seed{cell.result.seed}": Entry(_choice_text(cell) + _certainty(found.get(cell.result.seed)))
+            f"seed{cell.result.seed}": Entry(_choice_text(cell) + _certainty(architectures.get(cell.result.seed)))
             for cell in system.cells
             if cell.result.choices
         }
@@ -69,7 +69,7 @@ def choices_table(section: Section) -> Table | None:
 
 @dataclass(frozen=True)
 class _Budget:
-    """What a system was given."""
+    """Budget of a system: epochs, patience, batch size, hyper-parameter trials."""
 
     search: int
     retrain: int
@@ -78,23 +78,23 @@ class _Budget:
     trials: int
 
     @property
-    def alike(self) -> tuple[int, int, int]:
-        """What all trained systems should have in common: epochs in total, batch size, trials."""
+    def comparable(self) -> tuple[int, int, int]:
+        """Part that all trained systems should share: total epochs, batch size, trials."""
         return self.search + self.retrain, self.batch, self.trials
 
 
 def _budgets(system: SystemCells) -> list[_Budget]:
     keys = ("search_epochs", "retrain_epochs", "patience", "batch_size", "hyperparameter_trials")
-    found = (_Budget(*(int(cell.result.budget.get(key, 0)) for key in keys)) for cell in system.cells)
-    return sorted(dict.fromkeys(found), key=lambda budget: (budget.search, budget.retrain))
+    budgets = (_Budget(*(int(cell.result.budget.get(key, 0)) for key in keys)) for cell in system.cells)
+    return sorted(dict.fromkeys(budgets), key=lambda budget: (budget.search, budget.retrain))
 
 
-def _given(budget: _Budget, key: str) -> str:
-    return str(getattr(budget, key)) if budget.alike[0] else "–"  # floors are not trained
+def _budget_text(budget: _Budget, key: str) -> str:
+    return str(getattr(budget, key)) if budget.comparable[0] else "–"  # baselines are not trained
 
 
 def budget_table(section: Section) -> Table:
-    """Largest numbers of epochs and what was used of them, for every system."""
+    """Table of allowed and used epochs of every system."""
     columns = [
         Column("search", "search epochs, at most", "allowed"),
         Column("retrain", "training epochs, at most", "allowed"),
@@ -109,7 +109,7 @@ def budget_table(section: Section) -> Table:
     for system in section.all_systems:
         budgets = _budgets(system)
         entries = {
-            key: Entry(" or ".join(dict.fromkeys(_given(budget, key) for budget in budgets)))
+            key: Entry(" or ".join(dict.fromkeys(_budget_text(budget, key) for budget in budgets)))
             for key in ("search", "retrain", "patience", "batch", "trials")
         }
         for key, name in (
@@ -130,17 +130,17 @@ def budget_table(section: Section) -> Table:
 
 
 def budget_warning(systems: Sequence[SystemCells]) -> str | None:
-    """A sentence if trained systems were not given the same epochs, batch size and trials."""
-    given: dict[tuple[int, int, int], list[str]] = {}
+    """Warning if trained systems had different epochs, batch sizes or trials; else None."""
+    labels_by_budget: dict[tuple[int, int, int], list[str]] = {}
     for system in systems:
         for budget in _budgets(system):
-            if budget.alike[0]:  # floors are not trained
-                given.setdefault(budget.alike, []).append(system.label)
-    if len(given) < 2:
+            if budget.comparable[0]:  # baselines are not trained
+                labels_by_budget.setdefault(budget.comparable, []).append(system.label)
+    if len(labels_by_budget) < 2:
         return None
     parts = [
         f"{epochs} epochs, batches of {batch}, {trials} hyper-parameter setting{'s' if trials != 1 else ''}: "
         + ", ".join(dict.fromkeys(labels))
-        for (epochs, batch, trials), labels in sorted(given.items(), reverse=True)
+        for (epochs, batch, trials), labels in sorted(labels_by_budget.items(), reverse=True)
     ]
-    return "Not all systems were given the same; a difference may come from that alone. " + "; ".join(parts) + "."
+    return "Not all systems had the same budget; a difference may come from that alone. " + "; ".join(parts) + "."
