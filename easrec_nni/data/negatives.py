@@ -105,6 +105,7 @@ def draw_negatives(
             # A random training interaction has an item drawn in proportion to popularity.
             return training[rng.integers(0, len(training), size=shape)].astype(np.int64)
 
+    items = np.asarray(items)
     result = np.zeros((len(split.eval_users), k), dtype=np.int32)
     for start in range(0, len(result), _USERS_PER_CHUNK):
         users = split.eval_users[start : start + _USERS_PER_CHUNK]
@@ -199,45 +200,67 @@ def _draw_chunk(
     k: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    width = len(weights)
     lengths = offsets[users + 1] - offsets[users]
-    histories = [items[offsets[user] : offsets[user + 1]] for user in users]
-    # One sorted key per (row, item) pair; column 0 counts as taken, so padding is never accepted.
     rows = np.repeat(np.arange(len(users)), lengths)
-    keys = np.sort(np.concatenate([rows * width + np.concatenate(histories), np.arange(len(users)) * width]))
+    places = np.arange(len(rows)) + np.repeat(offsets[users] - np.cumsum(lengths) + lengths, lengths)
+    had = items[places]
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
     for round_number in range(_ROUNDS):
         if len(open_rows) == 0:
             break
-        extra = k + k // 4 + 1 if round_number == 0 else k // 2 + 1
-        candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), extra))], axis=1)
-        chosen[open_rows] = _first_valid(candidates, open_rows, keys, width, k)
+        if round_number == 0:
+            chosen = _first_valid(draw((len(users), k + k // 4 + 1)), rows, had, len(weights), k)
+        else:
+            candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), k // 2 + 1))], axis=1)
+            number = np.full(len(users), -1)
+            number[open_rows] = np.arange(len(open_rows))
+            open_had = number[rows] >= 0
+            chosen[open_rows] = _first_valid(candidates, number[rows[open_had]], had[open_had], len(weights), k)
         open_rows = open_rows[chosen[open_rows, -1] == 0]
     for row in open_rows:
-        _complete(chosen[row], histories[row], weights, rng)
+        _complete(chosen[row], had[rows == row], weights, rng)
     return chosen
 
 
 def _first_valid(
-    candidates: NDArray[np.int64], rows: NDArray[np.int64], keys: NDArray[np.int64], width: int, k: int
+    candidates: NDArray[np.int64], rows: NDArray[np.int64], had: NDArray[np.int32], n_numbers: int, k: int
 ) -> NDArray[np.int64]:
-    """First k distinct candidates of each row that are no items of its user, in order; then zeros."""
-    # Item and place in one number: sorting these is a stable sort by item, and ascending queries are fast.
-    shift = int(candidates.shape[1]).bit_length()
-    packed = np.sort((candidates << shift) | np.arange(candidates.shape[1]), axis=1)
+    """First k distinct candidates of each row that its user never had, in order; then zeros.
+
+    Parameters
+    ----------
+    candidates : ndarray of int64, shape [R, candidates]
+        Item numbers; 0 is no item.
+    rows, had : ndarray, shape [H]
+        Row of each interaction, ascending, and its item.
+    n_numbers : int
+        Item numbers that there are, 0 included.
+    k : int
+        How many to take.
+    """
+    n_rows, width = candidates.shape
+    # Item and place in one number: sorting these is a stable sort by item.
+    shift = int(width).bit_length()
+    kind = np.int32 if n_numbers << shift < 1 << 31 else np.int64
+    packed = (candidates.astype(kind) << shift) | np.arange(width, dtype=kind)
+    packed.sort(axis=1)
     ordered = packed >> shift
-    wanted = rows[:, None] * width + ordered
-    places = np.searchsorted(keys, wanted)
-    accepted = keys[np.minimum(places, len(keys) - 1)] != wanted
-    accepted[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
-    valid = np.empty_like(accepted)
-    np.put_along_axis(valid, packed & ((1 << shift) - 1), accepted, axis=1)
-    position = np.cumsum(valid, axis=1) - 1
-    valid &= position < k
-    kept = np.zeros((len(rows), k), dtype=np.int64)
-    row, column = np.nonzero(valid)
-    kept[row, position[row, column]] = candidates[row, column]
+    refused = ordered == 0
+    refused[:, 1:] |= ordered[:, 1:] == ordered[:, :-1]
+    # A row's candidates are sorted, and so are all, once the row is a part of the number.
+    begins = np.arange(n_rows)[:, None] * n_numbers
+    numbers = (ordered + begins).ravel()
+    wanted = rows * n_numbers + had
+    places = np.searchsorted(numbers, wanted)  # of equal candidates the first; the others are refused already
+    places = places[numbers[np.minimum(places, len(numbers) - 1)] == wanted]
+    refused.ravel()[places] = True
+    row, place = np.nonzero(refused)
+    valid = np.ones(candidates.shape, dtype=bool)
+    valid[row, packed[row, place] & ((1 << shift) - 1)] = False
+    count = np.cumsum(valid, axis=1, dtype=np.int32)
+    kept = np.zeros((n_rows, k), dtype=np.int64)
+    kept[np.arange(k) < count[:, -1:]] = candidates[valid & (count <= k)]
     return kept
 
 
