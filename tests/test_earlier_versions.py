@@ -59,7 +59,7 @@ def test_a_dataset_has_its_fingerprint_and_every_ranking(earlier: Path) -> None:
     dataset = load_dataset("old", verify=True)
     known = json.loads((earlier / "run" / "retrained" / "metrics.json").read_text())
     assert dataset.fingerprint == known["dataset"]["fingerprint"]
-    assert dataset.negatives("pop100_recbole", "test").shape == (len(dataset.split.eval_users), 100)
+    assert dataset.negatives("pop100_recbole", "test").shape == (len(dataset.split.test.users), 100)
 
 
 def test_a_network_has_the_test_figures_that_it_had(earlier: Path) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.peers.log import ARRAYS, Log
+from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import replacing, write_text
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.splits import LeaveOneOut
 
 __all__ = ["RECBOLE_NAME", "convert"]
 
@@ -42,13 +44,15 @@ def convert(dataset: Dataset, folder: Path) -> Log:
         return Log.read(folder)
     folder.mkdir(parents=True, exist_ok=True)
     split = dataset.split
+    if not isinstance(split, LeaveOneOut):
+        raise UserError(f"the peers split by leave-one-out, and {dataset.name} is split by {split.name}")
     arrays = (
         np.asarray(dataset.items),
         np.asarray(dataset.offsets),
         split.train_end,
-        split.eval_users,
-        split.valid_target_index,
-        split.test_target_index,
+        split.test.users,
+        split.valid.places,
+        split.test.places,
     )
     for name, array in zip(ARRAYS, arrays, strict=True):
         np.save(folder / f"{name}.npy", array)

@@ -21,7 +21,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, replacing, write_json
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.ranking import Ranker
+from easrec_nni.evaluation.ranking import Ranker, metrics_of
 
 __all__ = ["compare", "metrics_of_scores", "reached", "record_curve"]
 
@@ -30,12 +30,12 @@ MONITOR = "valid_ndcg@10_full"
 
 
 def metrics_of_scores(scores: Path, dataset: Dataset, part: str) -> dict[str, float]:
-    """Metrics of the scores in a file, ``[E, n_items + 1]``, rows as ``dataset.split.eval_users``."""
+    """Metrics of the scores in a file, ``[E, n_items + 1]``, rows as ``dataset.split.part(part)``."""
     table = torch.from_numpy(np.load(scores, mmap_mode="r+"))
     ranker = Ranker(dataset, part, PROTOCOLS)
     for batch in EvaluationBatches(dataset, part, 1, 256):
         ranker.add(table[batch.rows], batch)
-    return {f"{part}_{name}": value for name, value in ranker.metrics().items()}
+    return {f"{part}_{name}": value for name, value in metrics_of(ranker.ranks()).items()}
 
 
 def record_curve(

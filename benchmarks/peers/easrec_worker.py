@@ -70,7 +70,7 @@ class Ours:
         self.network.eval()
         length, size = self.network.config.max_length, evaluation_batch_size(self.data.n_items)
         ready = list(EvaluationBatches(self.data, part, length, size))
-        scores = np.empty((len(self.data.split.eval_users), self.data.n_items + 1), dtype=np.float32)
+        scores = np.empty((len(self.data.split.test), self.data.n_items + 1), dtype=np.float32)
         parts: list[torch.Tensor] = []
         figures = timed(lambda: parts.extend(self.network(batch.ids) for batch in ready))
         for batch, values in zip(ready, parts, strict=True):
@@ -101,7 +101,7 @@ def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
     facts = {
         "versions": package_versions(),
         "threads": threads,
-        "test_users": len(system.data.split.eval_users),
+        "test_users": len(system.data.split.test),
         "parameters": sum(weight.numel() for weight in system.network.parameters()),
         "baseline_peak_memory_bytes": system.after_imports,
     }

@@ -10,9 +10,10 @@ from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.data.split_names import NO_SPLIT
 from search_spaces import EASRecNetwork
 
-__all__ = ["check_dataset", "open_run"]
+__all__ = ["check_dataset", "check_evaluated", "open_run"]
 
 
 _logger = logging.getLogger(__name__)
@@ -73,3 +74,36 @@ def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
     known = architecture.dataset.fingerprint if architecture.dataset else ""
     if known and known != dataset.fingerprint:
         _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
+
+
+def check_evaluated(architecture: Architecture, dataset: Dataset, run: str | Path) -> None:
+    """Refuse to evaluate a network by targets that it was trained on.
+
+    Parameters
+    ----------
+    architecture
+        Of the network.
+    dataset
+        Whose targets it shall be evaluated by.
+    run
+        The network's folder.
+
+    Raises
+    ------
+    UserError
+        It was trained on all data, or by another split; or the catalogue is another one.
+    """
+    check_dataset(architecture, dataset)
+    trained = architecture.dataset
+    if trained is None or trained.fingerprint == dataset.fingerprint and trained.split != NO_SPLIT:
+        return
+    if trained.split == NO_SPLIT:
+        raise UserError(
+            f"{run} was trained on all interactions, those of validation and test too, so that nothing is left to "
+            "evaluate it by: evaluate the validated run that it has its number of epochs from"
+        )
+    if trained.split != dataset.split.name:
+        raise UserError(
+            f"{run} was trained on {trained.name} split by {trained.split}, and {dataset.name} is split by "
+            f"{dataset.split.name}: the network may have seen its targets; evaluate it on the dataset it was trained on"
+        )

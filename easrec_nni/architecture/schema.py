@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.common.hints import did_you_mean
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 from search_spaces.config import ATTENTION_NAMES, Choice, SpaceConfig, candidate_label
 
 if TYPE_CHECKING:
@@ -69,11 +70,18 @@ class DatasetReference(_Part):
     fingerprint: str = Field("", description="checksum of the prepared dataset")
     n_users: int = Field(ge=1)
     n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
+    split: str = Field(LEAVE_ONE_OUT, description="what trained and what was a target; none: everything trained")
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
         """Reference to a dataset."""
-        return cls(name=dataset.name, fingerprint=dataset.fingerprint, n_users=dataset.n_users, n_items=dataset.n_items)
+        return cls(
+            name=dataset.name,
+            fingerprint=dataset.fingerprint,
+            n_users=dataset.n_users,
+            n_items=dataset.n_items,
+            split=dataset.split.name,
+        )
 
 
 class DatasetIdentity(DatasetReference):
@@ -82,6 +90,11 @@ class DatasetIdentity(DatasetReference):
     model_config = ConfigDict(extra="allow")  # keys of later versions are left alone
 
     fingerprint: str
+
+    @property
+    def title(self) -> str:
+        """Name, with the split where it is not the usual one: figures of two splits are not to be compared."""
+        return self.name if self.split == LEAVE_ONE_OUT else f"{self.name}, split {self.split}"
 
 
 class ArchitectureSchema(_Part):
@@ -114,7 +127,8 @@ class ArchitectureSchema(_Part):
     def _check_names(self) -> Self:
         """Names are shown in terminals, which obey some characters."""
         names = [*self.cost, *(self.unpruned_cost or ()), *self.metrics, *self.versions, *self.versions.values()]
-        for name in [*names, *self.space.feature_names, self.dataset.name if self.dataset else ""]:
+        names += [self.dataset.name, self.dataset.split] if self.dataset else []
+        for name in [*names, *self.space.feature_names]:
             if not name.isprintable():
                 raise ValueError(f"the name {name[:40]!r} has characters that cannot be printed")
         return self

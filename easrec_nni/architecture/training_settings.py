@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from easrec_nni.data.batches.modes import History, Mode
+from easrec_nni.data.batches.modes import BatchBy, History, Mode
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -14,11 +14,13 @@ __all__ = [
     "Loss",
     "MaskingSettings",
     "RetrainSettings",
+    "SelectBy",
     "SettingsPart",
     "TrainingSettings",
 ]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
+SelectBy = Literal["ndcg@10_full", "ndcg@10_unseen"]
 LARGEST_SEED = (1 << 32) - 1
 """Largest seed of NumPy's global generator."""
 
@@ -40,6 +42,12 @@ class RetrainSettings(SettingsPart):
     batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is judged and kept in their place"
+    )
+    refit: bool = Field(
+        False, description="train once more for the best number of epochs, on training and validation interactions"
+    )
 
 
 class MaskingSettings(SettingsPart):
@@ -61,14 +69,19 @@ class TrainingSettings(SettingsPart):
     mode: Mode | None = None
     masking: MaskingSettings | None = Field(None, description="mode: masked")
     history: History | None = None
+    batch_by: BatchBy | None = None
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
+    select_by: SelectBy | None = None
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"
     )
     seed: int | None = Field(None, ge=0, le=LARGEST_SEED)
     retrain: RetrainSettings | None = None
+    refitted_epochs: int | None = Field(
+        None, ge=1, le=LARGEST_NUMBER, description="epochs on training and validation interactions together"
+    )
 
     def flat(self) -> dict[str, Any]:
         """Values by dotted name, without those that are not said.

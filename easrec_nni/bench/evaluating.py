@@ -18,7 +18,7 @@ def _measure(bench: Bench) -> Figures:
         for name, network in bench.networks.items()
     }
     return {
-        "users": len(bench.dataset.split.eval_users),
+        "users": bench.dataset.split.test.n_users,
         "items": bench.dataset.n_items,
         "protocols": list(PROTOCOLS),
         **{name: {"seconds": spread(seconds)} for name, seconds in in_turns(evaluations, bench.repeats).items()},

@@ -61,7 +61,7 @@ def _row(bench: Bench, name: str, network: EASRecNetwork, dataset: Dataset, trai
                 forms[form]["metrics"] = evaluate(networks[form], dataset)
     return {
         "network": name,
-        "test_users": len(dataset.split.eval_users),
+        "test_users": len(dataset.split.test),
         "max_length": length,
         "opset": whole.opset,
         "export_seconds": seconds,

@@ -88,9 +88,7 @@ def measure_prepare(log: str, folder: str) -> Figures:
     folder
         Folder of the dataset; a dataset that lies there is replaced.
     """
-    settings = PrepareSettings()
-    if "evaluate_users" in PrepareSettings.model_fields:
-        settings = PrepareSettings.model_validate({"evaluate_users": EVALUATED_USERS})
+    settings = PrepareSettings(evaluate_users=EVALUATED_USERS)
     spill = Path(folder).parent
     figures = _measured(
         lambda: prepare(log, folder, settings=settings, force=True, memory=MEMORY, spill=spill, reporter=LogReporter())

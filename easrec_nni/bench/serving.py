@@ -68,7 +68,7 @@ def _pass_ms(timer: ScoringTimer, network: Any) -> float:
 
 
 def _measure(bench: Bench) -> Figures:
-    users = len(bench.dataset.split.eval_users)
+    users = bench.dataset.split.test.n_users
     times = scoring_ms(bench.networks, bench.dataset, bench.space.max_length, bench, BATCHES)
     figures: Figures = {}
     for name, choice in bench.choices.items():

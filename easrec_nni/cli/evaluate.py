@@ -25,7 +25,7 @@ def evaluate_command(
         list[str] | None,
         typer.Option(
             metavar="NAME,…",
-            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these but unseen].",
+            help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these].",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
@@ -60,16 +60,24 @@ def evaluate_command(
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
+    is_refitted = architecture.training is not None and architecture.training.refitted_epochs is not None
+    if is_refitted and part == "valid":
+        raise UserError(f"{run} was trained on the validation targets (a refit): evaluate it on --part test")
     dataset = toolkit.load_dataset(name)
-    toolkit.check_dataset(architecture, dataset)
+    toolkit.check_evaluated(architecture, dataset, run)
     network = toolkit.load_network(architecture, run / "weights.safetensors")
     if compile_first:
         toolkit.compile_scoring(network)
     figures, _ = toolkit.evaluate_fully(network, dataset, part, ks, tuple(names) or toolkit.PROTOCOLS)
+    if is_refitted:
+        figures = {f"{figure}{toolkit.REFITTED}": value for figure, value in figures.items()}
+    targets = dataset.split.part(part)
+    print(f"{part}, split {dataset.split.name}: {len(targets)} targets of {targets.n_users} users")
     for metric, value in figures.items():
         print(f"{metric}: {value!r}")
     if out is not None:
-        write_json(out, figures)
+        about = {"dataset": dataset.name, "split": dataset.split.name, "part": part, "users": targets.n_users}
+        write_json(out, {**figures, **about, "targets": len(targets)})
 
 
 def _split(texts: Sequence[str]) -> list[str]:

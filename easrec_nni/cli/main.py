@@ -29,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "prepare": (
         "easrec_nni.cli.prepare:prepare_command",
-        "Prepare a dataset: read it, filter it, split it by leave-one-out and draw its negatives.",
+        "Prepare a dataset: read it, filter it, split it and draw its negatives.",
     ),
     "launch": (
         "easrec_nni.cli.launch:launch_command",

@@ -50,6 +50,17 @@ def prepare_command(
         typer.Option(min=1, help="Drop items with fewer, again and again (k-core)."),
     ] = 1,
     min_rating: Annotated[float | None, typer.Option(help="Drop interactions with a lower rating.")] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="SPLIT",
+            help="leave-one-out; time:90%, time:2024-06-01 or two such points, what follows them being the targets of "
+            "validation and test; last:K of each user; or none: everything trains.",
+        ),
+    ] = "leave-one-out",
+    evaluate_users: Annotated[
+        int | None, typer.Option(min=2, metavar="N", help="Evaluate a sample of so many users, drawn once. [all]")
+    ] = None,
     drop_duplicates: Annotated[
         bool,
         typer.Option(
@@ -112,7 +123,7 @@ def prepare_command(
         bool, typer.Option("--dry-run", help="Say what would be understood, and write nothing.")
     ] = False,
 ) -> None:
-    """Prepare a dataset: read it, filter it, split it by leave-one-out and draw its negatives.
+    """Prepare a dataset: read it, filter it, split it and draw its negatives.
 
     It says which column was taken for what, how times were read and which rows were dropped, before it writes.
     Interactions are sorted by user and time; equal times keep the order of the file. A second run with
@@ -128,6 +139,7 @@ def prepare_command(
       easrec prepare ratings.csv --no-header --user-column 1 --item-column 2 --time-column 4
       easrec prepare Toys.txt --order-is-time            (lines of a user and an item, or all its items)
       zcat log.csv.gz | easrec prepare - --name log
+      easrec prepare log.csv --split time:90% --evaluate-users 100000
     """  # noqa: D301 (the command line's formatter asks for this character)
     if min_rating is not None and not math.isfinite(min_rating):
         raise UserError("--min-rating must be a finite number")
@@ -165,6 +177,8 @@ def prepare_command(
         until=until,
         collapse_repeats=collapse_repeats,
         seed=seed,
+        split=split.strip(),
+        evaluate_users=evaluate_users,
     )
     files = [source, *(also or [])] if also else source
     with RichReporter(Console(stderr=True)) as reporter:
@@ -197,6 +211,8 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     console : Console
         Where to print.
     """
+    from easrec_nni.data.split_record import split_lines
+
     counts = manifest.counts
     table = Table("dataset", "# users", "# items", "UA", "IA", "# interactions")
     for column in table.columns[1:]:
@@ -207,13 +223,13 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     lines = [
         "UA and IA are interactions per user and per item. No count has the padding entry in it;",
         f"with it, as the EASRec paper counts, there are {counts.users + 1} users and {counts.items + 1} items.",
-        f"evaluated users: {manifest.split.users_evaluated}"
-        f" (training only, fewer than 3 interactions: {manifest.split.users_train_only})",
+        *split_lines(manifest.split),
         "item features: " + (", ".join(f"{each.name} ({each.values})" for each in manifest.features) or "none"),
     ]
     lines += [f"dropped: {count} {reason}" for reason, count in manifest.dropped.items()] or ["dropped: nothing"]
     for key, short in manifest.negatives.users_short.items():
         if short:
-            lines.append(f"negatives {key}: {short} users have fewer than {manifest.negatives.k} candidates")
+            rows = "targets" if manifest.split.parts else "users"
+            lines.append(f"negatives {key}: {short} {rows} have fewer than {manifest.negatives.k} candidates")
     lines.append(f"written to {path}")
     console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)

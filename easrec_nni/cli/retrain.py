@@ -37,6 +37,20 @@ def retrain_command(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="Then train once more, as long, on training and validation interactions."),
+    ] = False,
+    all_data: Annotated[
+        bool,
+        typer.Option("--all-data", help="Train on everything, to serve the network: no validation, no figures."),
+    ] = False,
+    validated: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="With --all-data: run that tells how many epochs, by default the folder of --arch."
+        ),
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
 ) -> None:
@@ -46,6 +60,12 @@ def retrain_command(
     --settings, --set or an option says otherwise, key by key; the first line says what was taken. The network that the
     training begins with competes with the epochs, so that its weights come out where no epoch is better.
 
+    With --refit the network to serve is in OUT/refitted: trained on the validation interactions too, for as many epochs
+    as were best without them; its figures end in _refitted. It can be asked for after the run as well.
+
+    With --all-data every interaction trains, the targets of validation and test too, for as many epochs as were best in
+    the validated run, or exactly --epochs. Such a network is for `easrec recommend`; `easrec evaluate` refuses it.
+
     A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
 
     \b
@@ -53,13 +73,18 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
+      easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
     """  # noqa: D301 (the command line's formatter asks for this character)
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
+    if all_data and refit:
+        raise UserError("--refit trains on validation too, --all-data on everything: give one of them")
+    if validated is not None and not all_data:
+        raise UserError("--validated belongs to --all-data")
     progress = begin_training_command(threads)
 
     given = {
-        "retrain.epochs": epochs,
+        "retrain.epochs": None if all_data else epochs,  # there the validated run's count for a schedule of the rate
         "retrain.patience": patience,
         "retrain.batch_size": batch_size,
         "retrain.learning_rate": learning_rate,
@@ -67,11 +92,17 @@ def retrain_command(
         "seed": seed,
         "devices": devices,
         "precision": precision,
+        "retrain.refit": refit or None,
     }
     given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
     chosen = read_settings(arch, settings, data, given)
-    result = toolkit.retrain(arch, data, out, weights=weights, settings=chosen, progress=progress, restart=restart)
-    show_metrics(result.metrics)
+    how: dict[str, Any] = {"weights": weights, "settings": chosen, "progress": progress, "restart": restart}
+    if all_data:
+        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **how)
+        print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
+    else:
+        result = toolkit.retrain(arch, data, out, **how)
+        show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
@@ -83,6 +114,6 @@ def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any
 
 def show_metrics(metrics: dict[str, Any]) -> None:
     """Print the figures of a run, one part a line."""
-    for part in ("valid", "test"):
+    for part in ("valid", "test", *(["test_refitted"] if "test_refitted" in metrics else [])):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
         print(f"{part:>5}: {figures}")

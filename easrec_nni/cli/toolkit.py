@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from easrec_nni.architecture.compiling import compile_scoring
     from easrec_nni.architecture.cost import architecture_cost
     from easrec_nni.architecture.document import Architecture
-    from easrec_nni.architecture.run_folder import check_dataset, open_run
+    from easrec_nni.architecture.run_folder import check_evaluated, open_run
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.bench.document import write_documents
     from easrec_nni.bench.measurement import Bench, BenchRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from easrec_nni.cli.demo_steps import run_demo
     from easrec_nni.cli.stream import EventStream
     from easrec_nni.data import PrepareSettings, load_dataset, prepare, preview
-    from easrec_nni.evaluation.figures import PROTOCOLS
+    from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
     from easrec_nni.evaluation.scoring import evaluate_fully
     from easrec_nni.experiments.experiment import check_results, is_experiment_id
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from easrec_nni.experiments.watching import trials_table
     from easrec_nni.report import write_report
     from easrec_nni.retraining.metrics import read_metrics
-    from easrec_nni.retraining.stage import retrain
+    from easrec_nni.retraining.stage import retrain, retrain_on_all_data
     from easrec_nni.serving import StreamingRecommender
     from easrec_nni.serving.history import recommend_after
     from easrec_nni.serving.kept_states import KeptStates

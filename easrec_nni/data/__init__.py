@@ -1,10 +1,11 @@
 """Data: preparing logs of interactions, and opening what was prepared.
 
 `prepare` turns a named dataset or local files into a folder of memory-mapped arrays, and `load_dataset`
-opens that folder. Every split comes from `leave_one_out`, every sampled negative from `draw_negatives`.
+opens that folder. Every split comes from `easrec_nni.data.splits`, every sampled negative from `draw_negatives`.
 
 To add a dataset, write one file in ``easrec_nni/data/sources`` and add one line to the registry `NAMED`
-in ``easrec_nni/data/sources/__init__.py``.
+in ``easrec_nni/data/sources/__init__.py``. To add a split, write one file in ``easrec_nni/data/splits`` and add one
+line to the registry `SPLITS` there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from easrec_nni.data.manifest import Manifest, PrepareSettings
     from easrec_nni.data.negatives import draw_negatives
     from easrec_nni.data.pipeline import prepare, preview
-    from easrec_nni.data.split import LeaveOneOut, leave_one_out, split_validation_users
+    from easrec_nni.data.splits import LeaveOneOut, Split, leave_one_out
+    from easrec_nni.data.splits.validation_users import split_validation_users
 
 __all__ = [
     "Dataset",
@@ -27,6 +29,7 @@ __all__ = [
     "LeaveOneOut",
     "Manifest",
     "PrepareSettings",
+    "Split",
     "draw_negatives",
     "leave_one_out",
     "load_dataset",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.common.errors import UserError
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
-from easrec_nni.data.negatives import training_items, used_negatives
-from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
+from easrec_nni.data.negatives import PARTS, training_items, used_negatives
+from easrec_nni.data.splits import Interactions, Split, make_split
+from easrec_nni.data.splits.checks import check_targets, check_trainable
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class Dataset:
         The source's id of each item number; entry 0 is empty.
     item_features : dict of str to ItemFeature
         Features of the items by name.
+    evaluated_users : ndarray of int64 or None
+        Sample of the users that are evaluated, ascending; None: all.
     """
 
     name: str
@@ -70,6 +75,7 @@ class Dataset:
     item_ids: IdTable | NDArray[np.str_]
     item_features: dict[str, ItemFeature]
     _negatives: dict[str, NDArray[np.int32]] = field(repr=False)
+    evaluated_users: NDArray[np.int64] | None = None
     _used: dict[tuple[str, str], NDArray[np.int32]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -84,13 +90,42 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over items, offsets and stored negatives, from the manifest."""
+        """SHA-256 over items, offsets, stored negatives and what a split other than leave-one-out decides."""
         return self.manifest.fingerprint
 
     @cached_property
-    def split(self) -> LeaveOneOut:
-        """The leave-one-out split, computed once."""
-        return leave_one_out(self.offsets)
+    def split(self) -> Split:
+        """The split that the manifest names, computed once.
+
+        Raises
+        ------
+        UserError
+            The arrays do not have the targets that the manifest counts.
+        """
+        info = self.manifest.split
+        split = make_split(info.method, Interactions(self.items, self.offsets, self.times), info.resolved)
+        if self.evaluated_users is not None:
+            split = split.of_users(self.evaluated_users)
+        for part in PARTS:
+            found, counted = len(split.part(part)), info.rows(part)
+            if found != counted:
+                raise UserError(
+                    f"the dataset in {self.path} is damaged ({found} {part} targets by the split {info.method} instead "
+                    f"of {counted}): prepare it again with --force"
+                )
+        return split
+
+    def trained_through(self, through: Literal["valid", "test"]) -> Dataset:
+        """The same data with further parts to train on, which are no targets then.
+
+        Parameters
+        ----------
+        through : {"valid", "test"}
+            Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
+        """
+        view = replace(self)
+        vars(view)["split"] = self.split.trained_through(through)  # where the cached property looks first
+        return view
 
     @cached_property
     def training_counts(self) -> NDArray[np.int64]:
@@ -99,18 +134,19 @@ class Dataset:
         return np.bincount(training, minlength=self.n_items + 1).astype(np.int64)
 
     def check_trainable(self) -> None:
-        """Refuse what ``prepare`` refuses today, in a folder that an earlier version made.
+        """Refuse what leaves nothing to train, to choose or to evaluate by.
 
         Raises
         ------
         UserError
-            There is too little to train, to choose or to evaluate by: see
-            :func:`~easrec_nni.data.split.check_trainable`.
+            Everything trains, or there is too little: what ``prepare`` refuses today, in a folder that an earlier
+            version made. See :mod:`easrec_nni.data.splits.checks`.
         """
+        check_targets(self.split, f"the dataset {self.name}: ")
         check_trainable(self.offsets, self.split, self.n_items, f"the dataset {self.name}: ")
 
     def negatives(self, protocol: str, part: str) -> NDArray[np.int32]:
-        """Negatives of the evaluated users.
+        """Negatives of a part's targets.
 
         Those of a part know the history and that part's target, and nothing later. Test negatives of ``pop100`` and
         ``uni100`` are mapped from disk; the others are made from the stored ones, or from the seed, on first use.
@@ -119,14 +155,15 @@ class Dataset:
         ----------
         protocol : {"pop100", "uni100", "pop100_recbole"}
             Sampled by popularity in the training part, or uniformly, among what the user did not have; or by
-            popularity in the whole log among all items but the target, with replacement, as RecBole does.
+            popularity in the whole log (up to the part's point, where the split has points in time) among all items
+            but the target, with replacement, as RecBole does.
         part : {"valid", "test"}
             For which target.
 
         Returns
         -------
-        ndarray of int32, shape [E, k]
-            Rows as in ``split.eval_users``, distinct items in each; 0 where a user has too few candidates, or an item
+        ndarray of int32, shape [R, k]
+            Rows as in ``split.part(part)``, distinct items in each; 0 where a user has too few candidates, or an item
             was drawn again.
 
         Raises

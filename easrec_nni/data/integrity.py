@@ -34,14 +34,19 @@ def dataset_problem(dataset: Dataset) -> str | None:
             expected[f"text of {name}"] = (ids.text, np.uint8, ids.text.shape[:1])
         else:
             expected[name] = (ids, ids.dtype, (size,))
-    rows = (dataset.manifest.split.users_evaluated, dataset.manifest.negatives.k)
-    expected |= {name: (array, np.int32, rows) for name, array in dataset._negatives.items()}
+    split, k = dataset.manifest.split, dataset.manifest.negatives.k
+    for name, negatives in dataset._negatives.items():
+        expected[name] = (negatives, np.int32, (split.rows(name.rpartition("_")[2]), k))
+    if dataset.evaluated_users is not None:
+        expected["evaluated_users"] = (dataset.evaluated_users, np.int64, dataset.evaluated_users.shape[:1])
     for name, feature in dataset.item_features.items():
         expected[f"feature {name}"] = (feature.offsets, np.int64, (counts.items + 2,))
         expected[f"values of feature {name}"] = (feature.values, np.int32, feature.values.shape[:1])
     for name, (array, kind, shape) in expected.items():
         if array.dtype != kind or array.shape != shape:
             return f"{name} is {array.dtype}{list(array.shape)} instead of {np.dtype(kind)}{list(shape)}"
+    if dataset.evaluated_users is not None and not _within(dataset.evaluated_users, 0, counts.users - 1):
+        return "evaluated_users has numbers of no user"
     return _numbers_problem(dataset)
 
 
@@ -58,6 +63,11 @@ def _numbers_problem(dataset: Dataset) -> str | None:
     for name, array in dataset._negatives.items():
         if not _within(array, 0, counts.items):
             return f"{name} has numbers outside the catalogue"
+    return _features_problem(dataset)
+
+
+def _features_problem(dataset: Dataset) -> str | None:
+    """Which numbers of item features point outside of what they count."""
     for name, feature in dataset.item_features.items():
         if not _divide(feature.offsets, len(feature.values)):
             return f"the offsets of feature {name} do not divide its values"
@@ -71,5 +81,5 @@ def _divide(offsets: NDArray[np.int64], length: int) -> bool:
     return bool(offsets[0] == 0 and offsets[-1] == length and np.all(np.diff(offsets) >= 0))
 
 
-def _within(array: NDArray[np.int32], lowest: int, highest: int) -> bool:
+def _within(array: NDArray[np.integer[Any]], lowest: int, highest: int) -> bool:
     return not array.size or bool(array.min() >= lowest and array.max() <= highest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
@@ -11,6 +12,7 @@ from easrec_nni.data.home import dataset_folder
 from easrec_nni.data.integrity import dataset_problem
 from easrec_nni.data.manifest import MANIFEST_NAME, READ_VERSIONS, Manifest
 from easrec_nni.data.negatives import PARTS, STORED_PROTOCOLS
+from easrec_nni.data.split_record import EVALUATED_USERS
 from easrec_nni.data.storage import ARRAYS, fingerprint, load_array, load_ids
 
 __all__ = ["load_dataset", "read_manifest"]
@@ -61,10 +63,22 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
         for part in PARTS
     }
     features = {each.name: _load_feature(path, each.name) for each in manifest.features}
-    dataset = Dataset(manifest.name, path, manifest, **arrays, **ids, item_features=features, _negatives=negatives)  # type: ignore[arg-type]
+    sample: Any = None if manifest.split.users_to_sample is None else load_array(path / EVALUATED_USERS)
+    dataset = Dataset(
+        manifest.name,
+        path,
+        manifest,
+        **arrays,  # type: ignore[arg-type]
+        **ids,  # type: ignore[arg-type]
+        item_features=features,
+        _negatives=negatives,  # type: ignore[arg-type]
+        evaluated_users=sample,
+    )
     problem = dataset_problem(dataset)
-    if problem is None and verify and fingerprint(dataset.items, dataset.offsets, negatives) != manifest.fingerprint:  # type: ignore[arg-type]
-        problem = "its arrays do not have the fingerprint of the manifest"
+    if problem is None and verify:
+        found = fingerprint(dataset.items, dataset.offsets, negatives, dataset.split, sample)  # type: ignore[arg-type]
+        if found != manifest.fingerprint:
+            problem = "its arrays do not have the fingerprint of the manifest"
     if problem is not None:
         raise UserError(f"the dataset in {path} is damaged ({problem}): prepare it again with --force")
     return dataset

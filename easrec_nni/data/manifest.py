@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
+
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
 FORMAT_VERSION = 2
 """Version of the dataset folder that is written. In 1, all ids took the length of the longest."""
@@ -17,6 +27,9 @@ MANIFEST_NAME = "manifest.json"
 
 DatasetName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 """Name of a dataset, which becomes the name of folders (see `easrec_nni.data.home.check_name`)."""
+
+SplitName = Annotated[str, StringConstraints(pattern=r"^[!-~]([ -~]{0,98}[!-~])?$")]
+"""A split with its argument, such as ``time:90%``: it is shown in terminals, which obey some characters."""
 
 FeatureName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$")]
 """Name of an item feature, which is also the beginning of its files' names."""
@@ -30,6 +43,16 @@ def feature_name(text: str) -> str:
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that came later: JSON leaves them out where they have their default, so that folders stay the same."""
+
+    @model_serializer(mode="wrap")
+    def _without_later_defaults(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+        values = handler(self)
+        if not info.mode_is_json():
+            return values
+        unused = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].default}
+        return {name: value for name, value in values.items() if name not in unused}
 
 
 class PrepareSettings(_Model):
@@ -80,8 +103,14 @@ class PrepareSettings(_Model):
     collapse_repeats : bool
         Drop interactions with the item that the user had right before.
     seed : int
-        Seed of the sampled negatives, and of the log itself where it is synthetic.
+        Seed of the sampled negatives, of the sample of users, and of the log itself where it is synthetic.
+    split : str
+        Which interactions train and which are targets: a name of `easrec_nni.data.splits.SPLITS` and its argument.
+    evaluate_users : int or None
+        Users to evaluate at most, drawn at random; None evaluates all.
     """
+
+    later = ("split", "evaluate_users")
 
     min_user_interactions: int = Field(default=1, ge=1)
     min_item_interactions: int = Field(default=1, ge=1)
@@ -109,6 +138,8 @@ class PrepareSettings(_Model):
     until: str | None = None
     collapse_repeats: bool = False
     seed: int = Field(default=0, ge=0)
+    split: SplitName = LEAVE_ONE_OUT
+    evaluate_users: int | None = Field(default=None, ge=2)
 
 
 class SourceFile(_Model):
@@ -137,12 +168,47 @@ class Counts(_Model):
     interactions_per_item: float
 
 
-class SplitInfo(_Model):
-    """How the interactions are divided (see `easrec_nni.data.split`)."""
+class PartInfo(_Model):
+    """Targets of a part and what is none (see `easrec_nni.data.splits.base.Targets`)."""
 
-    method: Literal["leave-one-out"] = "leave-one-out"
+    users: int
+    targets: int
+    repeats: int = 0
+    cold_users: int = 0
+    cold_user_interactions: int = 0
+    cold_items: int = 0
+    cold_item_interactions: int = 0
+
+
+class SplitInfo(_Model):
+    """How the interactions are divided (see `easrec_nni.data.splits`).
+
+    Attributes
+    ----------
+    method : str
+        The split as it was asked for.
+    users_evaluated, users_train_only : int
+        Users with a test target, and users without any target.
+    resolved : str
+        The split with its points in time, in the log's unit, where the log decided them.
+    parts : dict of str to PartInfo
+        Validation and test; empty for leave-one-out, where each evaluated user has one target in both.
+    users_to_sample : int or None
+        Users with targets, of whom a sample is evaluated; None: all are.
+    """
+
+    later = ("resolved", "parts", "users_to_sample")
+
+    method: SplitName = LEAVE_ONE_OUT
     users_evaluated: int
     users_train_only: int
+    resolved: SplitName | Literal[""] = ""
+    parts: dict[str, PartInfo] = {}
+    users_to_sample: int | None = None
+
+    def rows(self, part: str) -> int:
+        """Number of a part's targets."""
+        return self.parts[part].targets if part in self.parts else self.users_evaluated
 
 
 class NegativesInfo(_Model):

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.data.recbole_negatives import draw_recbole_negatives
-from easrec_nni.data.split import LeaveOneOut
+from easrec_nni.data.splits import LeaveOneOut, Split, Targets
+from easrec_nni.data.splits.base import is_before
 from easrec_nni.data.validation_negatives import with_test_targets
 
 NEGATIVES_PER_USER = 100
@@ -33,7 +34,7 @@ class Negatives:
 
     Attributes
     ----------
-    items : ndarray of int32, shape [E, k]
+    items : ndarray of int32, shape [R, k]
         Item numbers in the order of drawing, distinct in each row; 0 fills rows with too few candidates.
     users_short : int
         Rows that have a 0 because the user's candidates are fewer than k.
@@ -46,20 +47,21 @@ class Negatives:
 def draw_negatives(
     items: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    split: LeaveOneOut,
+    split: Split,
     n_items: int,
     protocol: str,
     part: str,
     k: int = NEGATIVES_PER_USER,
     seed: int = 0,
 ) -> Negatives:
-    """Draw k negatives for every evaluated user, without replacement: what a dataset's folder holds.
+    """Draw k negatives for every row of a part, without replacement: what a dataset's folder holds.
 
     An item is drawn with a probability proportional to its weight among the items left over
-    (``pop100``: its count in the training part; ``uni100``: 1). No item of the user is drawn, both targets
-    included; `used_negatives` lets test targets into the validation negatives. Items of weight 0 are drawn,
-    uniformly, only when no other is left. Each row is an exact draw of that kind: rejection sampling does most
-    rows, and a row that it leaves unfinished is completed by perturbing the logarithms of the weights with
+    (``pop100``: its count in the training part; ``uni100``: 1). No item of the user's history and of the part is
+    drawn, other targets included, and none that first appears later (``Targets.unknown_items``). Leave-one-out draws
+    no item that the user ever had; `used_negatives` lets test targets into the validation negatives. Items of weight
+    0 are drawn, uniformly, only when no other is left. Each row is an exact draw of that kind: rejection sampling does
+    most rows, and a row that it leaves unfinished is completed by perturbing the logarithms of the weights with
     Gumbel noise.
 
     Parameters
@@ -68,7 +70,7 @@ def draw_negatives(
         Item numbers 1..n_items in user-then-time order.
     offsets : ndarray of int64, shape [n_users + 1]
         Where each user's interactions begin and end.
-    split : LeaveOneOut
+    split : Split
         The split of these interactions.
     n_items : int
         Items in the catalogue, without padding.
@@ -77,14 +79,14 @@ def draw_negatives(
     part : {"valid", "test"}
         The two parts are drawn independently of each other.
     k : int
-        Negatives per user.
+        Negatives per row.
     seed : int
         Seed, 0 or more.
 
     Returns
     -------
     Negatives
-        The item numbers and how many users had too few candidates.
+        The item numbers and how many rows had too few candidates.
 
     Raises
     ------
@@ -93,12 +95,13 @@ def draw_negatives(
     """
     _check(STORED_PROTOCOLS, protocol, part)
     rng = np.random.default_rng([seed, PROTOCOLS.index(protocol), PARTS.index(part)])
-    training = training_items(items, offsets, split)
+    training, targets = training_items(items, offsets, split), split.part(part)
     weights = _weights(training, n_items, protocol)
     if protocol == "uni100":
+        known = np.delete(np.arange(n_items + 1), [0, *targets.unknown_items])
 
         def draw(shape: tuple[int, int]) -> NDArray[np.int64]:
-            return rng.integers(1, n_items + 1, size=shape)
+            return known[rng.integers(0, len(known), size=shape)]
     else:
 
         def draw(shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -106,10 +109,10 @@ def draw_negatives(
             return training[rng.integers(0, len(training), size=shape)].astype(np.int64)
 
     items = np.asarray(items)
-    result = np.zeros((len(split.eval_users), k), dtype=np.int32)
+    result = np.zeros((len(targets), k), dtype=np.int32)
     for start in range(0, len(result), _USERS_PER_CHUNK):
-        users = split.eval_users[start : start + _USERS_PER_CHUNK]
-        result[start : start + len(users)] = _draw_chunk(items, offsets, users, weights, draw, k, rng)
+        rows = slice(start, start + _USERS_PER_CHUNK)
+        result[rows] = _draw_chunk(items, offsets, targets, rows, weights, draw, k, rng)
     return Negatives(result, int(np.count_nonzero(result[:, -1] == 0)) if k else 0)
 
 
@@ -117,7 +120,7 @@ def used_negatives(
     stored: Mapping[str, NDArray[np.int32]],
     items: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    split: LeaveOneOut,
+    split: Split,
     n_items: int,
     protocol: str,
     part: str,
@@ -128,7 +131,7 @@ def used_negatives(
 
     Parameters
     ----------
-    stored : mapping of str to ndarray of int32, shape [E, k]
+    stored : mapping of str to ndarray of int32, shape [R, k]
         What the dataset's folder holds, by protocol and part, such as ``pop100_valid``.
     items, offsets, split, n_items
         As for `draw_negatives`.
@@ -141,7 +144,7 @@ def used_negatives(
 
     Returns
     -------
-    ndarray of int32, shape [E, k]
+    ndarray of int32, shape [R, k]
         Distinct items in each row, and zeros where there are fewer than k.
 
     Raises
@@ -152,9 +155,10 @@ def used_negatives(
     _check(PROTOCOLS, protocol, part)
     stream = (seed, PROTOCOLS.index(protocol), PARTS.index(part), 1)
     if protocol not in STORED_PROTOCOLS:
-        return draw_recbole_negatives(items, offsets, items[split.target_index(part)], k, stream)
+        known = is_before(split.known_ends(part), offsets)
+        return draw_recbole_negatives(items, offsets, items[split.part(part).places], k, stream, known)
     drawn = stored[f"{protocol}_{part}"]
-    if part == "test":
+    if part == "test" or not isinstance(split, LeaveOneOut):
         return drawn
     weights = _weights(training_items(items, offsets, split), n_items, protocol)
     return with_test_targets(drawn, items, offsets, split, weights, stream)
@@ -172,7 +176,7 @@ def _weights(training: NDArray[np.int32], n_items: int, protocol: str) -> NDArra
     return weights.astype(np.float64)
 
 
-def training_items(items: NDArray[np.int32], offsets: NDArray[np.int64], split: LeaveOneOut) -> NDArray[np.int32]:
+def training_items(items: NDArray[np.int32], offsets: NDArray[np.int64], split: Split) -> NDArray[np.int32]:
     """Item numbers of the training part of all users, in user-then-time order.
 
     Parameters
@@ -185,41 +189,40 @@ def training_items(items: NDArray[np.int32], offsets: NDArray[np.int64], split: 
     ndarray of int32
         One number for each training interaction.
     """
-    trains = np.ones(len(items), dtype=bool)
-    trains[split.valid_target_index] = False
-    trains[split.test_target_index] = False
-    return np.asarray(items)[trains]
+    return np.asarray(items)[is_before(split.training_end(), offsets)]
 
 
 def _draw_chunk(
     items: NDArray[np.int32],
     offsets: NDArray[np.int64],
-    users: NDArray[np.int64],
+    targets: Targets,
+    rows: slice,
     weights: NDArray[np.float64],
     draw: Draw,
     k: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    lengths = offsets[users + 1] - offsets[users]
-    rows = np.repeat(np.arange(len(users)), lengths)
-    places = np.arange(len(rows)) + np.repeat(offsets[users] - np.cumsum(lengths) + lengths, lengths)
-    had = items[places]
+    users = targets.users[rows]
+    begins = offsets[users]
+    lengths = targets.excluded_ends[rows] - begins
+    owners = np.repeat(np.arange(len(users)), lengths)
+    had = items[np.arange(len(owners)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)]
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
     for round_number in range(_ROUNDS):
         if len(open_rows) == 0:
             break
         if round_number == 0:
-            chosen = _first_valid(draw((len(users), k + k // 4 + 1)), rows, had, len(weights), k)
+            chosen = _first_valid(draw((len(users), k + k // 4 + 1)), owners, had, len(weights), k)
         else:
             candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), k // 2 + 1))], axis=1)
             number = np.full(len(users), -1)
             number[open_rows] = np.arange(len(open_rows))
-            open_had = number[rows] >= 0
-            chosen[open_rows] = _first_valid(candidates, number[rows[open_had]], had[open_had], len(weights), k)
+            open_had = number[owners] >= 0
+            chosen[open_rows] = _first_valid(candidates, number[owners[open_had]], had[open_had], len(weights), k)
         open_rows = open_rows[chosen[open_rows, -1] == 0]
     for row in open_rows:
-        _complete(chosen[row], had[rows == row], weights, rng)
+        _complete(chosen[row], had[owners == row], targets.unknown_items, weights, rng)
     return chosen
 
 
@@ -265,13 +268,18 @@ def _first_valid(
 
 
 def _complete(
-    chosen: NDArray[np.int64], history: NDArray[np.int32], weights: NDArray[np.float64], rng: np.random.Generator
+    chosen: NDArray[np.int64],
+    history: NDArray[np.int32],
+    unknown: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> None:
     """Fill the zeros at the end of `chosen`: given its beginning, the rest is a draw among what is left."""
     filled = int(np.count_nonzero(chosen))
     left = np.ones(len(weights), dtype=bool)
     left[0] = False
     left[history] = False
+    left[unknown] = False
     left[chosen[:filled]] = False
     candidates = np.flatnonzero(left)
     some = weights[candidates] > 0

@@ -28,14 +28,15 @@ from easrec_nni.data.manifest import (
     PrepareSettings,
     SourceFile,
     SourceInfo,
-    SplitInfo,
 )
 from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, STORED_PROTOCOLS, draw_negatives
 from easrec_nni.data.reading import read_log
 from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, Source, choose_sources
 from easrec_nni.data.sources.table import SUFFIXES
-from easrec_nni.data.split import LeaveOneOut, check_trainable, leave_one_out
+from easrec_nni.data.split_record import sample_users, split_info
+from easrec_nni.data.splits import Interactions, Split, make_split
+from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
 from easrec_nni.data.summary import LogSummary
 
@@ -189,7 +190,8 @@ def _reuse(
             "pass --force to replace it, or another --name or --out to keep both"
         )
     dataset = load_dataset(target.absolute())
-    dataset.check_trainable()  # an earlier version prepared any
+    # An earlier version prepared any.
+    check_trainable(dataset.offsets, dataset.split, dataset.n_items, f"the dataset {dataset.name}: ")
     reporter.note(f"already prepared with these settings, reusing {target}")
     return dataset
 
@@ -203,10 +205,14 @@ def _write(
     info: SourceInfo,
     reporter: Reporter,
 ) -> None:
-    split = leave_one_out(log.offsets)
+    split = make_split(settings.split, Interactions(log.items, log.offsets, log.times))
+    sample = sample_users(split, settings.evaluate_users, settings.seed)
+    info_of_split = split_info(split, sample)
+    if sample is not None:
+        split = split.of_users(sample)
     check_trainable(log.offsets, split, len(log.item_ids) - 1)
     features = _features(raw, log, reporter)
-    reporter.step(f"drawing negatives for {len(split.eval_users)} users")
+    reporter.step(f"drawing negatives for {info_of_split.users_evaluated} users")
     negatives, short = _negatives(log, split, settings.seed)
     manifest = Manifest(
         name=name,
@@ -215,15 +221,15 @@ def _write(
         understood=log.summary.lines,
         settings=settings,
         source=info,
-        split=SplitInfo(users_evaluated=len(split.eval_users), users_train_only=split.users_train_only),
+        split=info_of_split,
         negatives=NegativesInfo(k=NEGATIVES_PER_USER, seed=settings.seed, users_short=short),
         features=tuple(_feature_info(name, feature) for name, feature in features.items()),
-        fingerprint=fingerprint(log.items, log.offsets, negatives),
+        fingerprint=fingerprint(log.items, log.offsets, negatives, split, sample),
         package_version=_package_version(),
     )
     reporter.step(f"writing {target}")
     with whole_folder(target) as folder:
-        write_folder(folder, log, features, negatives, manifest)
+        write_folder(folder, log, features, negatives, manifest, sample)
 
 
 def _features(raw: RawLog, log: EncodedLog, reporter: Reporter) -> dict[str, EncodedFeature]:
@@ -239,7 +245,7 @@ def _features(raw: RawLog, log: EncodedLog, reporter: Reporter) -> dict[str, Enc
     return features
 
 
-def _negatives(log: EncodedLog, split: LeaveOneOut, seed: int) -> tuple[dict[str, NDArray[np.int32]], dict[str, int]]:
+def _negatives(log: EncodedLog, split: Split, seed: int) -> tuple[dict[str, NDArray[np.int32]], dict[str, int]]:
     drawn = {
         f"{protocol}_{part}": draw_negatives(
             log.items, log.offsets, split, len(log.item_ids) - 1, protocol, part, seed=seed

@@ -16,11 +16,13 @@ def draw_recbole_negatives(
     targets: NDArray[np.int32],
     k: int,
     stream: tuple[int, ...],
+    known: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int32]:
     """Draw k negatives for every target, with replacement; an item that is drawn again counts once.
 
     An item is drawn with a probability proportional to how often it is somebody's next item: all interactions count,
-    validation and test ones too, but for each user's first. The target alone is left out; the rest of the user's
+    validation and test ones too, but for each user's first. Where a split has points in time, `known` leaves out what
+    lies behind them, which RecBole would count. The target alone is left out; the rest of the user's
     history is not. The source is RecBole 1.2.1: ``RepeatableSampler`` leaves out ``{target}`` and counts the items of
     the dataset that ``SequentialDataset.data_augmentation`` has made, one row for each interaction but the first;
     ``Trainer._neg_sample_batch_eval`` puts the scores of repeats into one place.
@@ -37,17 +39,21 @@ def draw_recbole_negatives(
         Draws for each row.
     stream : tuple of int
         Seed. The bits of PCG64 are the same for all versions of NumPy, and nothing else is random here.
+    known : ndarray of bool, shape [interactions], or None
+        Which interactions may be counted; None: all.
 
     Returns
     -------
     ndarray of int32, shape [E, k]
         Distinct items of each row, ascending, with a 0 in place of each repeat; all 0 where no other item was next.
     """
-    counted = np.ones(len(items), dtype=bool)
+    counted = np.ones(len(items), dtype=bool) if known is None else known.copy()
     counted[offsets[:-1][np.diff(offsets) > 0]] = False
     pool = np.sort(items[counted])
     bits = np.random.PCG64(stream)
     result = np.zeros((len(targets), k), dtype=np.int32)
+    if len(pool) == 0:
+        return result
     for start in range(0, len(targets), _USERS_PER_CHUNK):
         chunk = targets[start : start + _USERS_PER_CHUNK, None]
         # Equal items lie together in the pool: a draw that would fall on the target's or behind them skips these.

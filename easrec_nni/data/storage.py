@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import MANIFEST_NAME, Manifest
+from easrec_nni.data.split_record import EVALUATED_USERS
+from easrec_nni.data.splits import LeaveOneOut, Split
 
 if TYPE_CHECKING:
     from easrec_nni.data.encode import EncodedFeature, EncodedLog
 
 ARRAYS = ("items", "offsets", "times")
 _IDS = tuple(f"{name}.{part}" for name in ("user_ids", "item_ids") for part in ("offsets", "text"))
-_ENTRIES = {MANIFEST_NAME, "features", "negatives", "user_ids.npy", "item_ids.npy"}
+_ENTRIES = {MANIFEST_NAME, "features", "negatives", EVALUATED_USERS, "user_ids.npy", "item_ids.npy"}
 _ENTRIES |= {f"{name}.npy" for name in (*ARRAYS, *_IDS)}
 
 
@@ -94,6 +96,7 @@ def write_folder(
     features: Mapping[str, EncodedFeature],
     negatives: Mapping[str, NDArray[np.int32]],
     manifest: Manifest,
+    evaluated_users: NDArray[np.int64] | None = None,
 ) -> None:
     """Write all files of a dataset, the manifest last.
 
@@ -109,7 +112,11 @@ def write_folder(
         Negatives by the name of their file, such as ``pop100_valid``.
     manifest : Manifest
         What is written.
+    evaluated_users : ndarray of int64 or None
+        Sample of the users that are evaluated; None: all.
     """
+    if evaluated_users is not None:
+        np.save(folder / EVALUATED_USERS, evaluated_users, allow_pickle=False)
     for name in ARRAYS:
         np.save(folder / f"{name}.npy", getattr(log, name), allow_pickle=False)
     for name, ids in (("user_ids", log.user_ids), ("item_ids", log.item_ids)):
@@ -159,7 +166,11 @@ def load_ids(folder: Path, name: str) -> IdTable | NDArray[np.str_]:
 
 
 def fingerprint(
-    items: NDArray[np.int32], offsets: NDArray[np.int64], negatives: Mapping[str, NDArray[np.int32]]
+    items: NDArray[np.int32],
+    offsets: NDArray[np.int64],
+    negatives: Mapping[str, NDArray[np.int32]],
+    split: Split | None = None,
+    evaluated_users: NDArray[np.int64] | None = None,
 ) -> str:
     """SHA-256 over what an experiment's numbers depend on.
 
@@ -169,6 +180,10 @@ def fingerprint(
         The interactions, as in `Dataset`.
     negatives : mapping of str to ndarray of int32, shape [E, k]
         Negatives by name; their order does not matter.
+    split : Split or None
+        What trains and what is a target, where the offsets alone do not say; they do for leave-one-out.
+    evaluated_users : ndarray of int64 or None
+        Sample of the users that are evaluated; None: all.
 
     Returns
     -------
@@ -178,6 +193,11 @@ def fingerprint(
     digest = hashlib.sha256()
     arrays: list[tuple[str, NDArray[np.generic], str]] = [("items", items, "<i4"), ("offsets", offsets, "<i8")]
     arrays += [(name, negatives[name], "<i4") for name in sorted(negatives)]
+    if split is not None and not isinstance(split, LeaveOneOut):
+        arrays += [("train_end", split.train_end, "<i8"), ("valid_end", split.valid_end, "<i8")]
+        arrays += [(f"{part}_targets", split.part(part).places, "<i8") for part in ("valid", "test")]
+    if evaluated_users is not None:
+        arrays.append(("evaluated_users", evaluated_users, "<i8"))
     for name, array, kind in arrays:
         digest.update(f"{name}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array, dtype=kind).data)

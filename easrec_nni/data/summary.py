@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine
 from easrec_nni.data.reading import CheckedLog
-from easrec_nni.data.split import MIN_EVALUATED_LENGTH
+from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
 
 __all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.data.split import LeaveOneOut
+from easrec_nni.data.splits import LeaveOneOut
 
 __all__ = ["with_test_targets"]
 
@@ -55,8 +55,8 @@ def with_test_targets(
     result = np.array(stored)
     for start in range(0, len(stored), _USERS_PER_CHUNK):
         rows = slice(start, start + _USERS_PER_CHUNK)
-        users, targets = split.eval_users[rows], items[split.test_target_index[rows]]
-        begins, ends = offsets[users], split.valid_target_index[rows] + 1
+        users, targets = split.test.users[rows], items[split.test.places[rows]]
+        begins, ends = offsets[users], split.valid.places[rows] + 1
         lengths = ends - begins
         flat = np.repeat(np.arange(len(users)), lengths)
         places = np.arange(len(flat)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)

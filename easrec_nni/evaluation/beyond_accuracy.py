@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,17 +32,23 @@ class Recommended:
         Items of the catalogue, without padding.
     k
         Cut-off or cut-offs.
+    unknown
+        Items that are not recommended, as they first appear later; they are not counted in the catalogue.
     """
 
-    def __init__(self, n_items: int, k: int | Sequence[int] = 10) -> None:
-        self.n_items = n_items
+    def __init__(self, n_items: int, k: int | Sequence[int] = 10, unknown: NDArray[np.int64] | None = None) -> None:
+        self.unknown = torch.zeros(0, dtype=torch.int64) if unknown is None else torch.from_numpy(unknown)
+        self.n_items = n_items - len(self.unknown)
         self.counts = {cut: np.zeros(n_items + 1, dtype=np.int64) for cut in cut_offs(k)}
 
     def add(self, scores: Tensor) -> None:
         """Count what these users are recommended: scores ``[B, n_items + 1]``."""
+        if len(self.unknown):
+            scores = scores.index_fill(1, self.unknown.to(scores.device), -torch.inf)
         best = top_items(scores, max(self.counts))[1].cpu().numpy()
         for cut, counts in self.counts.items():
             counts += np.bincount(best[:, :cut].ravel(), minlength=len(counts))
+            counts[self.unknown.numpy()] = 0  # those that fill the list where it is longer than what is known
 
     def metrics(self, training_counts: NDArray[np.int64]) -> dict[str, float]:
         """Figures over the users that were added.

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from easrec_nni.evaluation.metrics import METRICS
 
-__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "check_accuracy", "protocols_of"]
+__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "check_accuracy", "protocols_of"]
 
-PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
+PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 """Rankings of a final evaluation."""
 
-LATER_PROTOCOLS = ("pop100_recbole",)
+LATER_PROTOCOLS = ("unseen", "pop100_recbole")
 """Those of :data:`PROTOCOLS` that results of earlier versions do not have."""
+
+REFITTED = "_refitted"
+"""End of the names of figures of a network that was trained on the validation interactions too."""
 
 
 def protocols_of(figures: Mapping[str, float]) -> tuple[str, ...]:

@@ -14,15 +14,17 @@ from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation.figures import PROTOCOLS
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
 
-__all__ = ["RANKS_FILE", "final_evaluation", "write_ranks"]
+__all__ = ["RANKS_FILE", "TEST_USERS", "final_evaluation", "rank_arrays", "write_ranks"]
 
 RANKS_FILE = "ranks.npz"
+TEST_USERS = "test_users"
+"""Array of that file: user of each test target, where users have several."""
 
 
 def final_evaluation(
-    network: Any, dataset: Dataset, arch_share: float
+    network: Any, dataset: Dataset, arch_share: float, select_by: str = MONITOR
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
     """Figures of a network that will not be trained any more.
 
@@ -34,26 +36,51 @@ def final_evaluation(
         Prepared interactions.
     arch_share
         Share of users whose validation targets train architecture parameters.
+    select_by
+        Figure that selected the epoch.
 
     Returns
     -------
     tuple
         Figures of ``test``, ``valid`` and ``valid_selection_users`` (the users that select, with the standard error of
-        the selecting figure), ``negatives_version`` (of what these are ranked against), and the ranks of the test
-        targets: ``test_full``, … in the order of ``dataset.split.eval_users``.
+        the selecting figure), ``negatives_version`` (of what these are ranked against), and ranks in the order of the
+        split's rows: of the test targets (:func:`rank_arrays`), and of the validation targets in the ranking that
+        selected (such as ``valid_full``).
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
     _, rows = validation_rows(dataset, arch_share)
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
-    error = {f"{MONITOR}_standard_error": figure_standard_error(selection, MONITOR)}
+    users = dataset.split.valid.row_users
+    users = None if users is None else users[rows]
+    error = {f"{select_by}_standard_error": figure_standard_error(selection, select_by, users)}
     figures = {
         "test": test,
         "valid": valid,
-        "valid_selection_users": metrics_of(selection) | error,
+        "valid_selection_users": metrics_of(selection, users=users) | error,
         "negatives_version": NEGATIVES_VERSION,
     }
-    return figures, {f"test_{name}": ranks for name, ranks in test_ranks.items()}
+    chosen = protocol_of(select_by)
+    return figures, rank_arrays(test_ranks, dataset) | {f"valid_{chosen}": valid_ranks[chosen]}
+
+
+def rank_arrays(
+    ranks: dict[str, NDArray[np.int64]], dataset: Dataset, ending: str = ""
+) -> dict[str, NDArray[np.int64]]:
+    """Arrays of ``ranks.npz``: ranks of the test targets, and the user of each where users have several.
+
+    Parameters
+    ----------
+    ranks
+        By protocol, in the order of ``dataset.split.test``.
+    dataset
+        Whose targets.
+    ending
+        End of the ranks' names, after the protocol.
+    """
+    users = dataset.split.test.row_users
+    arrays = {f"test_{name}{ending}": values for name, values in ranks.items()}
+    return arrays if users is None else arrays | {TEST_USERS: users}
 
 
 def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:

@@ -54,13 +54,14 @@ class ScoringTimer:
         batch_size: int | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
-        self.users = len(dataset.split.eval_users)
+        rows = dataset.split.test.first_rows
+        self.users = len(rows)
         self.batch_size = batch_size or evaluation_batch_size(dataset.n_items)
-        everyone = EvaluationBatches(dataset, "test", max_length, self.batch_size)
+        everyone = EvaluationBatches(dataset, "test", max_length, self.batch_size, rows)
         self.batches = [batch.ids.to(self.device) for batch in everyone]
-        by_length = np.argsort(everyone.places - everyone.starts, kind="stable")
+        by_length = np.argsort(everyone.ends - everyone.starts, kind="stable")
         chosen = by_length[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
-        one_by_one = EvaluationBatches(dataset, "test", max_length, 1, np.sort(chosen))
+        one_by_one = EvaluationBatches(dataset, "test", max_length, 1, rows[np.sort(chosen)])
         self.singles = [batch.ids.to(self.device) for batch in one_by_one]
 
     def pass_seconds(self, network: Any) -> float:

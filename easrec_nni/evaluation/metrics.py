@@ -23,6 +23,7 @@ __all__ = [
     "METRICS",
     "cut_offs",
     "figure_standard_error",
+    "mean_by_user",
     "metrics_from_ranks",
     "standard_error",
     "user_gains",
@@ -88,17 +89,48 @@ def user_gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.floa
     return np.where(ranks <= k, gains, 0.0)
 
 
-def metrics_from_ranks(ranks: NDArray[np.int64] | Tensor, k: int | Sequence[int], protocol: str) -> dict[str, float]:
+def mean_by_user(gains: NDArray[np.float64], users: NDArray[np.int64] | None) -> NDArray[np.float64]:
+    """Mean gain of each user over its targets: ``[targets]`` to ``[users]``, in the users' order.
+
+    Parameters
+    ----------
+    gains
+        ``[targets]``.
+    users
+        ``[targets]`` user of each, in any order; None where every user has a single target.
+
+    Examples
+    --------
+    >>> mean_by_user(np.array([1.0, 0.0, 0.5]), np.array([7, 7, 3])).tolist()
+    [0.5, 0.5]
+    """
+    if users is None:
+        return gains
+    numbers, of_target = np.unique(users, return_inverse=True)
+    return np.bincount(of_target, gains, minlength=len(numbers)) / np.bincount(of_target)
+
+
+def metrics_from_ranks(
+    ranks: NDArray[np.int64] | Tensor,
+    k: int | Sequence[int],
+    protocol: str,
+    users: NDArray[np.int64] | None = None,
+) -> dict[str, float]:
     """Recall, MRR and NDCG at one k or several: means over users of :func:`user_gains`.
+
+    Where users have several targets, a user's value is the mean over these, each ranked by itself. Recall@k is then
+    what it is for many relevant items too: the share of the user's targets among the first k. All users count alike.
 
     Parameters
     ----------
     ranks
-        ``[users]``, 1 = best.
+        ``[targets]``, 1 = best.
     k
         Cut-off or cut-offs.
     protocol
         What the ranks are among; it becomes part of the names.
+    users
+        As in :func:`mean_by_user`.
 
     Raises
     ------
@@ -114,7 +146,7 @@ def metrics_from_ranks(ranks: NDArray[np.int64] | Tensor, k: int | Sequence[int]
     if len(ranks) == 0:
         raise ValueError("there are no ranks: no user was evaluated")
     return {
-        f"{metric}@{cut}_{protocol}": float(user_gains(ranks, metric, cut).mean())
+        f"{metric}@{cut}_{protocol}": float(mean_by_user(user_gains(ranks, metric, cut), users).mean())
         for cut in cut_offs(k)
         for metric in METRICS
     }
@@ -137,15 +169,19 @@ def standard_error(gains: NDArray[np.float64]) -> float | None:
     return float(per_user.std(ddof=1) / np.sqrt(len(per_user))) if len(per_user) > 1 else None
 
 
-def figure_standard_error(ranks: Mapping[str, NDArray[np.int64]], figure: str) -> float:
+def figure_standard_error(
+    ranks: Mapping[str, NDArray[np.int64]], figure: str, users: NDArray[np.int64] | None = None
+) -> float:
     """Standard error over users of a figure by its full name; 0 for a single user.
 
     Parameters
     ----------
     ranks
-        Of every user's target, by protocol.
+        Of every target, by protocol.
     figure
         Such as ``ndcg@10_full``.
+    users
+        As in :func:`mean_by_user`.
 
     Examples
     --------
@@ -154,4 +190,4 @@ def figure_standard_error(ranks: Mapping[str, NDArray[np.int64]], figure: str) -
     """
     metric, _, rest = figure.partition("@")
     k, _, protocol = rest.partition("_")
-    return standard_error(user_gains(ranks[protocol], metric, int(k))) or 0.0
+    return standard_error(mean_by_user(user_gains(ranks[protocol], metric, int(k)), users)) or 0.0

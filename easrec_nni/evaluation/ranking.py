@@ -13,6 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.padding import padded
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.splits.checks import check_targets
 from easrec_nni.evaluation.metrics import metrics_from_ranks
 from easrec_nni.evaluation.ranks import full_ranks, sampled_ranks
 
@@ -24,11 +25,21 @@ PROTOCOLS = ("full", "pop100")
 """Those that are used where nobody says which."""
 
 
-def metrics_of(ranks: dict[str, NDArray[np.int64]], k: int | Sequence[int] = 10) -> dict[str, float]:
-    """Recall, MRR and NDCG of all protocols at one k or several; ranks ``[users]`` by protocol."""
+def metrics_of(
+    ranks: dict[str, NDArray[np.int64]], k: int | Sequence[int] = 10, users: NDArray[np.int64] | None = None
+) -> dict[str, float]:
+    """Recall, MRR and NDCG of all protocols at one k or several; ranks ``[targets]`` by protocol.
+
+    Parameters
+    ----------
+    ranks, k
+        As in :func:`~easrec_nni.evaluation.metrics.metrics_from_ranks`.
+    users
+        Users of the targets, where some have several.
+    """
     result: dict[str, float] = {}
     for name, values in ranks.items():
-        result |= metrics_from_ranks(values, k, name)
+        result |= metrics_from_ranks(values, k, name, users)
     return result
 
 
@@ -47,7 +58,7 @@ class Ranker:
     Raises
     ------
     UserError
-        There is no such part.
+        There is no such part, or no target, as everything trains.
     ValueError
         There is no such protocol.
     """
@@ -57,16 +68,20 @@ class Ranker:
             raise UserError(f"part={part!r}: evaluate on valid or test")
         self.protocols = tuple(dict.fromkeys(protocols))
         self.negatives = {name: dataset.negatives(name, part) for name in protocols if name not in ("full", "unseen")}
-        self.dataset, self.part = dataset, part
+        check_targets(dataset.split, f"the dataset {dataset.name}: ")
+        self.dataset, self.targets = dataset, dataset.split.part(part)
+        unknown = self.targets.unknown_items
+        self.unknown = torch.from_numpy(unknown) if len(unknown) else None
         self.collected: dict[str, list[Tensor]] = {name: [] for name in protocols}
 
     def add(self, scores: Tensor, batch: EvaluationBatch) -> None:
         """Take the ranks of a batch."""
+        unknown = None if self.unknown is None else self.unknown.to(scores.device)
         for name in self.protocols:
             if name == "full":
-                ranks = full_ranks(scores, batch.targets)
+                ranks = full_ranks(scores, batch.targets, unknown=unknown)
             elif name == "unseen":
-                ranks = full_ranks(scores, batch.targets, self._histories(batch).to(scores.device))
+                ranks = full_ranks(scores, batch.targets, self._histories(batch).to(scores.device), unknown)
             else:
                 chosen = torch.from_numpy(np.asarray(self.negatives[name][batch.rows.cpu().numpy()], dtype=np.int64))
                 ranks = sampled_ranks(scores, batch.targets, chosen.to(scores.device))
@@ -74,15 +89,11 @@ class Ranker:
 
     def _histories(self, batch: EvaluationBatch) -> Tensor:
         """All interactions before the targets, however many; 0 where the target itself was seen before."""
-        split, rows = self.dataset.split, batch.rows.cpu().numpy()
-        begins, ends = self.dataset.offsets[split.eval_users[rows]], split.target_index(self.part)[rows]
+        rows = batch.rows.cpu().numpy()
+        begins, ends = self.dataset.offsets[self.targets.users[rows]], self.targets.history_ends[rows]
         seen = padded(self.dataset.items, begins, ends)  # [B, longest]
         return torch.from_numpy(np.where(seen == batch.targets.cpu().numpy()[:, None], 0, seen))
 
     def ranks(self) -> dict[str, NDArray[np.int64]]:
-        """Ranks of all users that were added, in that order, by protocol."""
+        """Ranks of all targets that were added, in that order, by protocol."""
         return {name: torch.cat(parts).numpy() for name, parts in self.collected.items()}
-
-    def metrics(self, k: int | Sequence[int] = 10) -> dict[str, float]:
-        """All metrics of all protocols over the users that were added."""
-        return metrics_of(self.ranks(), k)

@@ -26,7 +26,7 @@ def checked_scores(scores: Tensor) -> Tensor:
     return scores
 
 
-def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None) -> Tensor:
+def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None, unknown: Tensor | None = None) -> Tensor:
     """Rank of each target among all items, 1 = best, last among equals.
 
     Parameters
@@ -37,6 +37,8 @@ def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None) -
         ``[B]`` item numbers.
     history
         ``[B, T]`` items to leave out of the ranking (0 = none), never the target.
+    unknown
+        Items that are left out for all, as they first appear later; none of them is a target.
 
     Returns
     -------
@@ -51,6 +53,8 @@ def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None) -
     wanted = checked_scores(scores).gather(1, targets[:, None])
     above = scores >= wanted
     above[:, 0] = False
+    if unknown is not None:
+        above[:, unknown] = False
     if history is not None:
         above.scatter_(1, history, False)
     return _count(above.scatter_(1, targets[:, None], True))

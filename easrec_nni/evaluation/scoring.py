@@ -15,6 +15,7 @@ from torch import Tensor
 
 from easrec_nni.data.batches.evaluation import EvaluationBatch, EvaluationBatches
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.data.splits import Targets
 from easrec_nni.evaluation.beyond_accuracy import Recommended
 from easrec_nni.evaluation.metrics import cut_offs
 from easrec_nni.evaluation.ranking import PROTOCOLS, Ranker, metrics_of
@@ -59,7 +60,7 @@ def rank_users(
     max_length: int | None = None,
     protocols: Sequence[str] = PROTOCOLS,
 ) -> dict[str, NDArray[np.int64]]:
-    """Rank of every evaluated user's target by protocol, in the order of ``dataset.split.eval_users``.
+    """Rank of every target of a part by protocol, in the order of ``dataset.split.part(part)``.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def evaluate(
     ['mrr@10_full', 'ndcg@10_full', 'recall@10_full']
     """
     ranks = rank_users(network, dataset, part, max_length=max_length, protocols=protocols)
-    return metrics_of(ranks, k)
+    return metrics_of(ranks, k, dataset.split.part(part).row_users)
 
 
 def evaluate_fully(
@@ -151,19 +152,27 @@ def evaluate_fully(
     ranks : dict
         As from :func:`rank_users`.
     """
-    ranker, recommended = Ranker(dataset, part, protocols), Recommended(dataset.n_items, cut_offs(ks))
+    ranker = Ranker(dataset, part, protocols)
+    recommended = Recommended(dataset.n_items, cut_offs(ks), ranker.targets.unknown_items)
 
     def take(scores: Tensor, batch: EvaluationBatch) -> None:
         ranker.add(scores, batch)
         if "full" in ranker.protocols:
-            recommended.add(scores)
+            recommended.add(_once_per_user(scores, batch, ranker.targets))
 
     order = _score_users(network, dataset, part, max_length, take)
     ranks = {name: values[order] for name, values in ranker.ranks().items()}
-    metrics = metrics_of(ranks, ks)
+    metrics = metrics_of(ranks, ks, ranker.targets.row_users)
     if "full" in ranks:
         metrics |= recommended.metrics(dataset.training_counts)
     return metrics, ranks
+
+
+def _once_per_user(scores: Tensor, batch: EvaluationBatch, targets: Targets) -> Tensor:
+    """Scores of the rows with a user's first target: all targets of a user have the same scores."""
+    if targets.row_users is None:
+        return scores
+    return scores[torch.from_numpy(np.isin(batch.rows.cpu().numpy(), targets.first_rows)).to(scores.device)]
 
 
 def look_back(network: Any) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import copy_whole
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import SELECTED, name_in
 from easrec_nni.experiments.experiment import Trial, best_trial
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.remote_files import fetch, trial_place
@@ -150,7 +150,7 @@ def describe_score(trial: Trial) -> str:
     """What a trial reached, to be put behind its name; empty while it has no result."""
     if trial.score is None:
         return ""
-    ndcg = trial.figure(f"valid_selection_{MONITOR}")
+    ndcg = trial.figure(name_in(trial.final or {}, SELECTED))
     if ndcg is None or (trial.final or {}).get("objective") == "ndcg":
         return f", validation NDCG@10 {trial.score:.4f}"
     above = ", above the ceiling of cost" if trial.figure("feasible") == 0 else ""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_seconds
-from easrec_nni.evaluation.selection import COMPARED, MONITOR
+from easrec_nni.evaluation.selection import COMPARED, MONITOR, SELECTED, name_in
 from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.logs import last_words, manager_failure, tuner_failure
 from easrec_nni.experiments.manager import ExperimentStatus, experiment_status
@@ -52,10 +52,10 @@ def _doing(trial: Trial) -> str:
 def _score(trial: Trial) -> str:
     """Final NDCG, or the newest in brackets; of trials that name none, what they report as their result."""
     if trial.score is not None:
-        ndcg = trial.figure(f"valid_selection_{MONITOR}")
+        ndcg = trial.figure(name_in(trial.final or {}, SELECTED))
         return f"{trial.score if ndcg is None else ndcg:.4f}"
     newest = trial.intermediate[-1] if trial.intermediate else {}
-    value = newest.get(COMPARED, newest.get(MONITOR, newest.get("default")))
+    value = newest.get(name_in(newest, COMPARED), newest.get(MONITOR, newest.get("default")))
     return f"({value:.4f})" if isinstance(value, int | float) else ""
 
 

@@ -50,7 +50,7 @@ def _show(value: float) -> str:
 def _figures(section: Section, system: SystemCells) -> Record:
     """What both tables say of a system; figures of the validation set have names of their own."""
     record: Record = {
-        "dataset": section.dataset.name,
+        "dataset": section.dataset.title,
         "system": system.name,
         "title": system.label,
         "seeds": len(system.cells),
@@ -203,7 +203,7 @@ def gate_table(records: Sequence[Record]) -> Table:
 
 def published_gate_table(section: Section, records: Sequence[Record]) -> Table | None:
     """Validation figures of ours beside those of the paper's Table V; None where one of the two is not known."""
-    ours = f"ours, {section.dataset.name}, validation set, {PUBLISHED_PROTOCOL}"
+    ours = f"ours, {section.dataset.title}, validation set, {PUBLISHED_PROTOCOL}"
     columns = [
         *(Column(f"valid_{m}@10_{PUBLISHED_PROTOCOL}", title, ours) for m, title in zip(METRICS, TITLES, strict=True)),
         *(

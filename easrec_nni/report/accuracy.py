@@ -116,7 +116,7 @@ def accuracy_table(records: Sequence[Record]) -> Table:
 def published_table(section: Section, records: Sequence[Record]) -> Table | None:
     """Test figures of ours beside those of the paper's Table III; None where one of the two is not known."""
     name, _ = published_for(section.dataset.name)
-    ours = f"ours, {section.dataset.name}, {PUBLISHED_PROTOCOL}"
+    ours = f"ours, {section.dataset.title}, {PUBLISHED_PROTOCOL}"
     columns = [
         *(Column(f"{metric}@10_{PUBLISHED_PROTOCOL}", TITLES[metric], ours) for metric in METRICS),
         *(Column(f"published_{metric}@10", TITLES[metric], f"published, {name}", published=True) for metric in METRICS),

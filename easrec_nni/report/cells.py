@@ -26,7 +26,7 @@ def cell_records(section: Section) -> list[Record]:
     for cell in (cell for system in section.all_systems for cell in system.cells):
         result = cell.result
         record: Record = {
-            "dataset": result.dataset.name,
+            "dataset": result.dataset.title,
             "fingerprint": result.dataset.fingerprint,
             "system": result.system,
             "title": result.title,

@@ -68,7 +68,7 @@ def _beside_published(section: Section, table: Table | None) -> list[Block]:
     note = NOT_COMPARABLE
     if name != section.dataset.name:
         note = (
-            f"The paper has no figures for {section.dataset.name}; those for {name} stand here as orientation. {note}"
+            f"The paper has no figures for {section.dataset.title}; those for {name} stand here as orientation. {note}"
         )
     return [table, Paragraph(note)]
 

@@ -16,6 +16,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json
 from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 
 __all__ = [
     "COLUMNS",
@@ -61,10 +62,14 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """Figures of one network, by the names of :data:`COLUMNS`; what is not known is left out."""
+    """Figures of one network, by the names of :data:`COLUMNS`; what is not known is left out.
+
+    All rows of a table have the same split.
+    """
 
     name: str
     figures: Mapping[str, float]
+    split: str = LEAVE_ONE_OUT
 
     def text(self, column: Column) -> str:
         """A figure as a person reads it."""
@@ -92,7 +97,9 @@ def read_run(name: str, file: str | Path) -> ComparisonRow:
                 figures |= {key: float(value) for key, value in section.items() if key in known and _is_finite(value)}
     if "ndcg@10_full" not in figures:
         raise UserError(f"{path} holds no test figures; run `python -m easrec_nni.retrain` again")
-    return ComparisonRow(name, figures)
+    dataset = document.get("dataset")
+    about = dataset if isinstance(dataset, dict) else document  # a run's, or what `easrec evaluate --out` wrote
+    return ComparisonRow(name, figures, str(about.get("split", LEAVE_ONE_OUT)))
 
 
 def _is_finite(value: object) -> bool:
@@ -103,7 +110,16 @@ def _is_finite(value: object) -> bool:
 
 
 def _shown(rows: Sequence[ComparisonRow]) -> list[Column]:
-    """Columns that some row has."""
+    """Columns that some row has.
+
+    Raises
+    ------
+    UserError
+        Rows have different splits, so that their figures cannot stand in one column.
+    """
+    if len({row.split for row in rows}) > 1:
+        splits = ", ".join(f"{row.name} {row.split}" for row in rows)
+        raise UserError(f"networks were tested by different splits ({splits}): compare those of one split")
     return [column for column in COLUMNS if any(column.key in row.figures for row in rows)]
 
 

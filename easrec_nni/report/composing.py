@@ -91,7 +91,7 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     if systems:
         chapters.append(accuracy_chapter(section, accuracy, noise_of(systems, differences)))
     if reference:
-        dataset: Record = {"dataset": section.dataset.name, "reference": reference.name}
+        dataset: Record = {"dataset": section.dataset.title, "reference": reference.name}
         data["differences"] = [dataset | record for record in differences]
         chapters.append(differences_chapter(reference, differences))
     chapter, data["accuracy-cost"] = costs_chapter(section, accuracy, costs, prefix)
@@ -112,7 +112,7 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     ]
     known = [each for each in chapters if each]
     anchored = [Chapter(f"{key}{each.key}", each.title, each.blocks) for each in known]
-    about = f"{section.dataset.name}: {section.dataset.n_users:,} users, {section.dataset.n_items:,} items"
+    about = f"{section.dataset.title}: {section.dataset.n_users:,} users, {section.dataset.n_items:,} items"
     return SectionContent(key, about, verdict(section, systems), warnings_of(section), anchored, data)
 
 

@@ -154,7 +154,7 @@ def cost_table(section: Section, records: Sequence[Record]) -> Table:
 def published_cost_table(section: Section, records: Sequence[Record]) -> Table | None:
     """What was measured of ours beside the paper's Table IV; None where one of the two is not known."""
     name, _ = published_for(section.dataset.name)
-    ours, published = f"ours, {section.dataset.name}, this machine", f"published, {name}, an unnamed GPU"
+    ours, published = f"ours, {section.dataset.title}, this machine", f"published, {name}, an unnamed GPU"
     columns = [
         Column("inference_seconds_test_set", "test set, s", ours),
         Column("peak_memory_bytes", "peak memory", ours),

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.figures import protocols_of
-from easrec_nni.evaluation.metrics import user_gains
+from easrec_nni.evaluation.final import TEST_USERS
+from easrec_nni.evaluation.metrics import mean_by_user, user_gains
 from easrec_nni.study.cells import Cell
 from easrec_nni.study.documents import (
     EFFICIENCY_FILE,
@@ -45,12 +46,19 @@ class CellRecord:
     folder
         Where its other files are.
     ranks
-        Rank of each test user's target by protocol, int64 ``[evaluated users]``; empty if the file is not there.
+        Rank of each test target by protocol, int64 ``[targets]``; empty if the file is not there.
+    users
+        ``[targets]`` user of each target, where users have several; else None.
     """
 
     result: CellResult
     folder: Path
     ranks: dict[str, NDArray[np.int64]]
+    users: NDArray[np.int64] | None = None
+
+    def gains(self, metric: str, protocol: str, k: int) -> NDArray[np.float64]:
+        """What each user adds to a metric, ``[users]``: the mean over its targets."""
+        return mean_by_user(user_gains(self.ranks[protocol], metric, k), self.users)
 
     @property
     def key(self) -> tuple[str, tuple[tuple[str, object], ...], int]:
@@ -136,9 +144,10 @@ def _read_cell(folder: Path, study: StudyDocument) -> CellRecord:
     if result.dataset.fingerprint != study.dataset.fingerprint:
         raise UserError(f"{file} is about other data than its study; {remedy}")
     ranks = _read_ranks(folder / RANKS_FILE, protocols_of(result.test), remedy)
+    cell = CellRecord(result, folder, ranks, ranks.pop(TEST_USERS, None))
     if ranks:
-        _check_ranks(ranks, result, folder / RANKS_FILE, remedy)
-    return CellRecord(result, folder, ranks)
+        _check_ranks(cell, folder / RANKS_FILE, remedy)
+    return cell
 
 
 def _read_ranks(file: Path, protocols: Sequence[str], remedy: str) -> dict[str, NDArray[np.int64]]:
@@ -147,20 +156,25 @@ def _read_ranks(file: Path, protocols: Sequence[str], remedy: str) -> dict[str, 
     try:
         with np.load(file, allow_pickle=False) as arrays:
             ranks = {name: np.asarray(arrays[f"test_{name}"]) for name in protocols}
+            users = np.asarray(arrays[TEST_USERS]) if TEST_USERS in arrays.files else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{file} is damaged ({error}); {remedy}") from None
     if any(array.ndim != 1 or array.dtype.kind != "i" or not array.size or array.min() < 1 for array in ranks.values()):
         raise UserError(f"{file} is damaged (ranks are whole numbers from 1, in one row); {remedy}")
-    return ranks
+    if users is None:
+        return ranks
+    if users.dtype.kind != "i" or any(array.shape != users.shape for array in ranks.values()):
+        raise UserError(f"{file} is damaged (there is one user for each target); {remedy}")
+    return ranks | {TEST_USERS: users}
 
 
-def _check_ranks(ranks: dict[str, NDArray[np.int64]], result: CellResult, file: Path, remedy: str) -> None:
+def _check_ranks(cell: CellRecord, file: Path, remedy: str) -> None:
     """Ranks of another run would give another run's statistics."""
-    for protocol, array in ranks.items():
+    for protocol in cell.ranks:
         key = f"ndcg@10_{protocol}"
-        mean = float(user_gains(array, "ndcg", 10).mean())
-        if not math.isclose(mean, result.test[key], abs_tol=AGREEMENT):
-            raise UserError(f"{file} gives {key}={mean:.6f}, {RESULT_FILE} {result.test[key]:.6f}; {remedy}")
+        mean, known = float(cell.gains("ndcg", protocol, 10).mean()), cell.result.test[key]
+        if not math.isclose(mean, known, abs_tol=AGREEMENT):
+            raise UserError(f"{file} gives {key}={mean:.6f}, {RESULT_FILE} {known:.6f}; {remedy}")
 
 
 def read_history(file: Path) -> list[dict[str, float]]:

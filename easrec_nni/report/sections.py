@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import UserError
-from easrec_nni.evaluation.metrics import standard_error, user_gains
+from easrec_nni.evaluation.metrics import standard_error
 from easrec_nni.report.content import Record
 from easrec_nni.report.reading import CellRecord, StudyRecord
 from easrec_nni.report.significance import Summary, summarise
@@ -72,11 +72,7 @@ class SystemCells:
 
     def gains(self, metric: str, protocol: str) -> dict[int, NDArray[np.float64]]:
         """Of each seed whose ranks are known, what each user adds to a metric."""
-        return {
-            cell.result.seed: user_gains(cell.ranks[protocol], metric, TOP)
-            for cell in self.cells
-            if protocol in cell.ranks
-        }
+        return {cell.result.seed: cell.gains(metric, protocol, TOP) for cell in self.cells if protocol in cell.ranks}
 
     def user_error(self, metric: str, protocol: str) -> float | None:
         """Standard error over test users of the metric's mean over seeds."""
@@ -119,7 +115,7 @@ class Section:
     def identity(self, system: SystemCells) -> Record:
         """What a record of a system begins with: its dataset, names, group and number of seeds."""
         return {
-            "dataset": self.dataset.name,
+            "dataset": self.dataset.title,
             "system": system.name,
             "title": system.label,
             "group": system.first.group,
@@ -171,9 +167,12 @@ def merge_studies(studies: Sequence[StudyRecord]) -> list[Section]:
 
 
 def _check_users(section: Section) -> None:
-    """Users are compared one by one: all cells must have evaluated the same number of them."""
+    """Users are compared one by one: all cells must have evaluated the same targets of them."""
     numbers = {len(ranks) for cell in section.cells for ranks in cell.ranks.values()}
     if len(numbers) > 1:
         raise UserError(
-            f"cells on {section.dataset.name} have ranks of {sorted(numbers)} users: they do not belong together"
+            f"cells on {section.dataset.title} have ranks of {sorted(numbers)} users: they do not belong together"
         )
+    users = [cell.users for cell in section.cells if cell.users is not None]
+    if any(not np.array_equal(each, users[0]) for each in users):
+        raise UserError(f"cells on {section.dataset.title} have targets of other users: they do not belong together")

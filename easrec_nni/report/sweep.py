@@ -23,7 +23,7 @@ def sweep_records(section: Section) -> list[Record]:
         if set(system.parameters) != {SWEPT} or isinstance(value, str | bool | None):
             continue
         record: Record = {
-            "dataset": section.dataset.name,
+            "dataset": section.dataset.title,
             "system": system.name,
             "title": system.first.title,
             SWEPT: float(value),

@@ -43,13 +43,13 @@ def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
     """
     best = best_of(systems, "ndcg", "full")
     if best is None:
-        return f"On {section.dataset.name} no system that could be compared is complete yet."
+        return f"On {section.dataset.title} no system that could be compared is complete yet."
     others = [system for system in systems if system is not best]
     if not others:
         shown = f"{best.label} ({_mean(best):.4f}, {_seeds([best])})"
-        return f"On {section.dataset.name}, {shown} is the only complete system{_nothing_beside(section, best)}"
+        return f"On {section.dataset.title}, {shown} is the only complete system{_nothing_beside(section, best)}"
     sentence = (
-        f"On {section.dataset.name}, of {len(systems)} systems ({_seeds(systems)} each), {best.label} has the highest "
+        f"On {section.dataset.title}, of {len(systems)} systems ({_seeds(systems)} each), {best.label} has the highest "
         f"mean NDCG@10 of full ranking on the test set, {_mean(best):.4f}"
     )
     return f"{sentence}{_first(best, systems)}.{_place(systems)}{_cost(systems)}"

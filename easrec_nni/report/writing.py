@@ -51,7 +51,7 @@ def write_report(sources: Sequence[str | Path], out: Path, title: str | None = N
     experiments = [source for source in dict.fromkeys(map(str, sources)) if is_experiment(source)]
     studies = {Path(source).resolve(): Path(source) for source in sources if not is_experiment(source)}
     sections = merge_studies([read_study(path) for path in studies.values()])
-    names = [section.dataset.name for section in sections] + [Path(source).stem for source in experiments]
+    names = [section.dataset.title for section in sections] + [Path(source).stem for source in experiments]
     keys = _keys(names)
     contents = [compose(section, key, key) for section, key in zip(sections, keys, strict=False)]
     contents += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
+from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
@@ -20,9 +22,21 @@ from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
 from easrec_nni.training.context import TrialContext
 from search_spaces import EASRecNetwork
 
-__all__ = ["METRICS_FILE", "RunMetrics", "RunTraining", "read_metrics", "run_metrics"]
+__all__ = [
+    "METRICS_FILE",
+    "RefitMetrics",
+    "RefitTraining",
+    "RunMetrics",
+    "RunTraining",
+    "WEIGHTS_FILE",
+    "metrics_without_figures",
+    "read_metrics",
+    "run_metrics",
+    "validated_epochs",
+]
 
 METRICS_FILE = "metrics.json"
+WEIGHTS_FILE = "weights.safetensors"
 
 
 class RunTraining(Document):
@@ -36,6 +50,7 @@ class RunTraining(Document):
     kept: str | None = None
     micro_batch: dict[str, Number | str | dict[str, float]] = {}
     selected_by: str | None = None
+    trained_on: str | None = None
 
     @classmethod
     def of(cls, record: EpochRecord, *, inherited: bool, micro_batch: dict[str, Any], selected_by: str) -> RunTraining:
@@ -64,6 +79,41 @@ class RunTraining(Document):
             selected_by=selected_by,
         )
 
+    @classmethod
+    def of_all_data(cls, history: Sequence[Mapping[str, float]], inherited: bool) -> RunTraining:
+        """Section of a training on all interactions, whose last epoch is taken.
+
+        Parameters
+        ----------
+        history
+            Rows of its epochs.
+        inherited
+            Whether it began with a supernet's weights.
+        """
+        return cls(
+            epochs=len(history),
+            best_epoch=len(history) - 1,
+            seconds=sum(row["seconds"] for row in history),
+            threads=torch.get_num_threads(),
+            weights="inherited" if inherited else "scratch",
+            kept="trained",
+            trained_on="all interactions, those of validation and test too",
+        )
+
+
+class RefitTraining(Document):
+    """How long a refit trained."""
+
+    epochs: int
+    seconds: float
+
+
+class RefitMetrics(Document):
+    """``metrics.json`` of a refit, and what the validated run's ``metrics.json`` holds of it."""
+
+    test_refitted: dict[str, float]
+    refit: RefitTraining
+
 
 class RunMetrics(ResultDocument):
     """``metrics.json`` of a retraining."""
@@ -78,6 +128,8 @@ class RunMetrics(ResultDocument):
     choices: dict[str, Number]
     dataset: DatasetIdentity | None = None
     settings: dict[str, Any] = {}
+    test_refitted: dict[str, float] = {}
+    refit: RefitTraining | None = None
 
 
 def read_metrics(folder: str | Path) -> RunMetrics:
@@ -96,7 +148,7 @@ def run_metrics(
 ) -> tuple[RunMetrics, dict[str, NDArray[np.int64]]]:
     """Contents of ``metrics.json``, and the ranks of each protocol."""
     settings, dataset = context.settings, context.dataset
-    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share)
+    figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     metrics = RunMetrics(
         **figures,
         cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
@@ -108,3 +160,50 @@ def run_metrics(
         **provenance(),
     )
     return metrics, ranks
+
+
+def metrics_without_figures(context: TrialContext, architecture: Architecture, training: RunTraining) -> RunMetrics:
+    """Contents of ``metrics.json`` of a network that was trained on all data: nothing is left to measure it by."""
+    return RunMetrics(
+        test={},
+        valid={},
+        valid_selection_users={},
+        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        training=training,
+        choices=architecture.choices.model_dump(mode="json"),
+        dataset=DatasetIdentity.of(context.dataset),
+        settings=context.settings.model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+        **provenance(),
+    )
+
+
+def validated_epochs(run: str | Path | None, inherited: bool) -> int:
+    """Epochs behind the best network of a validated run.
+
+    Parameters
+    ----------
+    run
+        Folder of a retraining.
+    inherited
+        Whether the training that is to last as long begins from a supernet's weights.
+
+    Raises
+    ------
+    UserError
+        There is no such run, it began otherwise, or no epoch of it was better than its beginning.
+    """
+    advice = "give its folder (--validated FOLDER), or a number (--epochs N)"
+    if run is None or not (Path(run) / METRICS_FILE).is_file():
+        raise UserError(
+            f"a training on all data takes its number of epochs from a validated run, and {run or 'none'} is no such "
+            f"folder: {advice}"
+        )
+    training = read_metrics(run).training
+    if training.trained_on is not None:
+        raise UserError(f"{run} was trained on all data itself, so that it tells no number of epochs: {advice}")
+    if (training.weights == "inherited") != inherited:
+        begun = "--weights SUPERNET" if training.weights == "inherited" else "--scratch"
+        raise UserError(f"{run} began with {begun}, which its number of epochs belongs to: give {begun}, or --epochs N")
+    if training.best_epoch < 0:
+        raise UserError(f"no epoch of {run} was better than the network that it began with: give --epochs N")
+    return training.best_epoch + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,21 @@ from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.data.splits.checks import check_trainable
 from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
-from easrec_nni.evaluation.selection import MONITOR
-from easrec_nni.retraining.metrics import METRICS_FILE, RunMetrics, RunTraining, read_metrics, run_metrics
+from easrec_nni.retraining.metrics import (
+    METRICS_FILE,
+    WEIGHTS_FILE,
+    RunMetrics,
+    RunTraining,
+    metrics_without_figures,
+    read_metrics,
+    run_metrics,
+    validated_epochs,
+)
+from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
-from easrec_nni.training.callbacks import EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
@@ -37,10 +47,10 @@ from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecNetwork
 
-__all__ = ["Retrained", "retrain", "retraining_worker"]
+__all__ = ["Retrained", "retrain", "retrain_on_all_data", "retraining_worker"]
 
-WEIGHTS_FILE = "weights.safetensors"
-
+WORKER = "easrec_nni.retraining.worker"
+"""Program of the other processes of a retraining."""
 
 _logger = logging.getLogger(__name__)
 
@@ -84,7 +94,8 @@ def retrain(
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
     The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
-    −1: where no epoch is better, it comes out unchanged.
+    −1: where no epoch is better, it comes out unchanged. With ``retrain.refit`` the network is then trained once more
+    (:mod:`~easrec_nni.retraining.refit`), in the folder ``refitted``; of a complete run that is all that is done.
 
     Parameters
     ----------
@@ -116,7 +127,7 @@ def retrain(
     >>> settings = TrialSettings(data="log", retrain={"epochs": 1})
     >>> trained = retrain(architecture, dataset, folder / "retrained", settings=settings)
     >>> sorted(name for name in trained.metrics["test"] if name.startswith("mrr"))
-    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100']
+    ['mrr@10_full', 'mrr@10_pop100', 'mrr@10_pop100_recbole', 'mrr@10_uni100', 'mrr@10_unseen']
     """
     origin = "the architecture" if isinstance(architecture, Architecture) else str(architecture)
     if not isinstance(architecture, Architecture):
@@ -129,27 +140,67 @@ def retrain(
     _logger.info("%s", describe_training(architecture, settings, origin))
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s is complete: taken as it is", folder.path)
+        network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
+    else:
+        metrics = run.train(network, folder, progress, on_epoch)
+    if settings.retrain.refit and not metrics.test_refitted:
+        metrics = run.refit(folder, metrics, progress)
+    return Retrained(network, metrics, folder.path)
+
+
+def retrain_on_all_data(
+    architecture: Architecture | str | Path,
+    data: Dataset | str | Path,
+    out: str | Path,
+    *,
+    epochs: int | None = None,
+    validated: str | Path | None = None,
+    weights: str | Path | None = None,
+    settings: TrialSettings | None = None,
+    progress: bool = False,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    restart: bool = False,
+) -> Retrained:
+    """Train the network of an architecture on all interactions, targets of validation and test too, to serve it.
+
+    Nothing selects the epoch and nothing is left to test by: there are no figures, and evaluation refuses the network.
+
+    Parameters
+    ----------
+    architecture, weights, settings, progress, on_epoch, restart
+        As in :func:`retrain`.
+    data
+        A dataset of any split, or what :func:`~easrec_nni.data.load_dataset` takes.
+    out
+        Folder for ``weights.safetensors``, ``architecture.json``, ``metrics.json`` without figures, ``history.csv``.
+    epochs
+        Epochs to train; None: those behind the best network of the validated run.
+    validated
+        Folder of that run; None: the folder that the architecture's file is in.
+
+    Raises
+    ------
+    UserError
+        There is no validated run and no number of epochs, or the run began with other weights.
+    """
+    file = None if isinstance(architecture, Architecture) else Path(architecture)
+    if not isinstance(architecture, Architecture):
+        architecture = Architecture.read(architecture)
+    dataset = data if isinstance(data, Dataset) else load_dataset(data)
+    settings = with_recorded(architecture, settings or TrialSettings(data=dataset.name))
+    run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
+    run.check_served()
+    if epochs is None:
+        epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
+    network, folder = run.network(), run.served_folder(out, epochs, restart)
+    origin = "the architecture" if file is None else str(file)
+    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
+    if (folder.path / METRICS_FILE).is_file():
+        _logger.info("%s is complete: taken as it is", folder.path)
         network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
         return Retrained(network, read_metrics(folder.path), folder.path)
-    with side_by_side(
-        settings.devices, run.context.job(folder.path, architecture, weights), "easrec_nni.retraining.worker"
-    ):
-        record, micro_batch = run.fit(network, folder, progress, on_epoch)
-    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
-    selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
-    training = RunTraining.of(
-        record, inherited=weights is not None, micro_batch=micro_batch.as_dict(), selected_by=selected_by
-    )
-    if training.kept != "trained":
-        _logger.info(
-            "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
-            MONITOR,
-            record.best_score,
-            training.weights,
-        )
-    metrics, ranks = run_metrics(run.context, architecture, network.eval(), training)
-    run.commit(network, metrics, ranks, folder)
-    return Retrained(network, metrics, folder.path)
+    metrics = run.train_to_serve(network, folder, epochs, progress, on_epoch)
+    return Retrained(network.eval(), metrics, folder.path)
 
 
 def retraining_worker(job: Job) -> None:
@@ -159,6 +210,14 @@ def retraining_worker(job: Job) -> None:
     settings = TrialSettings.parse(job["settings"], "job")
     context = TrialContext(settings, load_dataset(job["data"]), architecture.space)
     run = _Retraining(context, architecture, job["weights"])
+    if "all_data_epochs" in job:
+        epochs = job["all_data_epochs"]
+        fit_again(run.network(), context, run.served_folder(job["out"], epochs), epochs, False, through="test")
+        return
+    if "refit_epochs" in job:
+        refit, epochs = Path(job["out"]), job["refit_epochs"]
+        fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
+        return
     run.fit(run.network(), run.folder(job["out"]), progress=False, on_epoch=None)
 
 
@@ -177,6 +236,14 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
 
+    def check_served(self) -> None:
+        """Refuse what cannot be trained on all interactions."""
+        dataset = self.context.dataset
+        split = dataset.split.trained_through("test")
+        check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
+        check_dataset(self.architecture, dataset)
+        check_mode(self.context.settings.mode, self.architecture.space)
+
     def network(self) -> EASRecNetwork:
         """The network as its training begins, the same in all processes."""
         seed_everything(self.context.settings.seed)
@@ -186,8 +253,15 @@ class _Retraining:
 
     def folder(self, out: str | Path, restart: bool = False) -> RunFolder:
         """Folder of the run; one that was begun when half of the users selected goes on so."""
+        return RunFolder.open(out, self._identity(), restart, later=["selection"])
+
+    def served_folder(self, out: str | Path, epochs: int, restart: bool = False) -> RunFolder:
+        """Folder of a training on all interactions."""
+        return RunFolder.open(out, {**self._identity(), "all_data_epochs": epochs}, restart)
+
+    def _identity(self) -> dict[str, Any]:
         share = self.context.settings.search.arch_share
-        identity = {
+        return {
             **self.context.identity("retrain"),
             "choices": self.architecture.choices.model_dump(mode="json"),
             "inherited": file_digest(Path(self.weights)) if self.weights is not None else None,
@@ -195,7 +269,6 @@ class _Retraining:
             **({"arch_share": share} if share != SearchSettings().arch_share else {}),
             "selection": SELECTION,
         }
-        return RunFolder.open(out, identity, restart, later=["selection"])
 
     def fit(
         self,
@@ -206,7 +279,9 @@ class _Retraining:
     ) -> tuple[EpochRecord, MicroBatchSize]:
         """Train until the epochs or the patience end."""
         settings, chosen = self.context.settings, self.context.settings.retrain
-        record = EpochRecord(folder.state, MONITOR, chosen.patience, weights=network.state_dict, on_epoch=on_epoch)
+        record = EpochRecord(
+            folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+        )
         size = MicroBatchSize(settings.micro_batch)
         every_user = "selection" in folder.identity
         module = SequenceModule(
@@ -215,12 +290,14 @@ class _Retraining:
             loss=self.context.loss(),
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
+            select_by=settings.select_by,
         )
         module.set_model(network)
+        averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
         guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
         trainer = make_trainer(
             chosen.epochs,
-            [guard, EpochOrder(), record, SavePoint(folder.state)],
+            [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
             judge_first=every_user and folder.checkpoint is None,
@@ -237,17 +314,88 @@ class _Retraining:
             raise KeyboardInterrupt
         return record, size
 
+    def train(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train, in as many processes as there are devices, and write the results."""
+        job = self.context.job(folder.path, self.architecture, self.weights)
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            record, micro_batch = self.fit(network, folder, progress, on_epoch)
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
+        inherited = self.weights is not None
+        training = RunTraining.of(
+            record, inherited=inherited, micro_batch=micro_batch.as_dict(), selected_by=selected_by
+        )
+        if training.kept != "trained":
+            _logger.info(
+                "no epoch raised %s above %.4f: the network from %s weights is kept as it was before the training",
+                self.context.settings.select_by,
+                record.best_score,
+                training.weights,
+            )
+        metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), training)
+        self.commit(network, metrics, ranks, folder)
+        return metrics
+
+    def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
+        """Train once more, on training and validation interactions; the figures with those of the refit."""
+        epochs = metrics.training.best_epoch + 1
+        if epochs == 0:
+            _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
+            return metrics
+        network, again = self.network(), self.refit_folder(folder, epochs)
+        job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, again, epochs, progress)
+        recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
+        described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
+        refitted = finish_refit(network, described, self.context, again, history)
+        metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
+        write_json(folder.path / METRICS_FILE, metrics.as_json())
+        return metrics
+
+    def refit_folder(self, folder: RunFolder, epochs: int) -> RunFolder:
+        """Folder of the refit inside the run's."""
+        return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
+
+    def train_to_serve(
+        self,
+        network: EASRecNetwork,
+        folder: RunFolder,
+        epochs: int,
+        progress: bool,
+        on_epoch: Callable[[dict[str, float]], None] | None,
+    ) -> RunMetrics:
+        """Train on all interactions and write the results, without figures."""
+        job: Job = {**self.context.job(folder.path, self.architecture, self.weights), "all_data_epochs": epochs}
+        with side_by_side(self.context.settings.devices, job, WORKER):
+            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test")
+        network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+        served = self.context.trained_through("test")
+        training = RunTraining.of_all_data(history, inherited=self.weights is not None)
+        metrics = metrics_without_figures(served, self.architecture, training)
+        known = {name: value for name, value in self.architecture.metrics.items() if not name.startswith("retrained_")}
+        architecture = self.architecture.model_copy(update={"metrics": known})
+        replace(self, context=served, architecture=architecture).commit(network, metrics, {}, folder)
+        return metrics
+
     def commit(
         self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
         """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
-        write_ranks(ranks, folder.path / RANKS_FILE)
+        if ranks:
+            write_ranks(ranks, folder.path / RANKS_FILE)
         parts = {"valid": metrics.valid, "test": metrics.test}
         figures = {f"retrained_{part}_{name}": value for part in parts for name, value in parts[part].items()}
         self.architecture.model_copy(
             update={
-                "dataset": self.architecture.dataset or DatasetReference.of(self.context.dataset),
+                "dataset": self._trained_dataset(),
                 "training": self._recorded(),
                 "metrics": {**self.architecture.metrics, **figures},
                 "cost": metrics.cost,
@@ -255,6 +403,12 @@ class _Retraining:
         ).write(folder.path / "architecture.json")
         copy_whole(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
+
+    def _trained_dataset(self) -> DatasetReference:
+        """Dataset that the architecture was found on, or that its weights were trained on by another split."""
+        known = self.architecture.dataset
+        trained = DatasetReference.of(self.context.dataset)
+        return known if known is not None and known.split == trained.split else trained
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""

@@ -34,7 +34,6 @@ from torch import Tensor
 
 from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.feature_tables import set_features
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.searching.nni_engine import BudgetSpent, explore
 from easrec_nni.searching.record import Decision
@@ -111,6 +110,7 @@ class _Search:
         # Not more than the one-shot search has, and so every candidate can be paid at least once.
         self.epochs = min(self.chosen.candidate_epochs, self.chosen.epochs)
         self.costs = cost_table(self.config)
+        self.figure = self.context.settings.select_by
         self.scored = _scored_positions(self.context)
 
     def reward(self, sample: dict[str, Any]) -> float:
@@ -138,7 +138,7 @@ class _Search:
             **choice.model_dump(),
             "expected_cost": cost,
             "argmax_cost": cost,
-            "reward": log_linear_reward(metrics[MONITOR], cost, self.chosen.lambda_, self.config.n_items),
+            "reward": log_linear_reward(metrics[self.figure], cost, self.chosen.lambda_, self.config.n_items),
             "price": price,
         }
         self.record.add(row, weights)
@@ -155,7 +155,13 @@ class _Search:
         set_features(network, dataset)
         criterion, loss = self.context.loss(), _EpochLoss()
         size = MicroBatchSize(settings.micro_batch)
-        module = SequenceModule(dataset, settings.search.learning_rate, loss=criterion, micro_batch=size)
+        module = SequenceModule(
+            dataset,
+            settings.search.learning_rate,
+            loss=criterion,
+            micro_batch=size,
+            select_by=self.figure,
+        )
         module.set_model(network)
         rates = {"search.learning_rate": settings.search.learning_rate}
         guard = EndIfDiverged(rates, f"candidate {len(self.record.rows)} ({choice.label}, depth {choice.depth}): ")
@@ -178,8 +184,8 @@ class _Search:
             row["epoch"],
             choice.label,
             choice.depth,
-            MONITOR,
-            row[MONITOR],
+            self.figure,
+            row[self.figure],
             row["argmax_cost"],
             row["reward"],
             best["reward"],

@@ -11,7 +11,6 @@ from easrec_nni.architecture.cost import architecture_cost, cost_table
 from easrec_nni.architecture.document import is_decided
 from easrec_nni.architecture.weights import LOGITS
 from easrec_nni.common.errors import UserError
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.record import Decision, SearchRecord
@@ -80,7 +79,7 @@ def search_one_shot(
     option_losses = OptionLosses(context)
     record = SearchRecord(
         folder.state,
-        MONITOR,
+        settings.select_by,
         chosen.patience,
         weights=lambda: {**space.weights(), **_logits(_selection(strategy))},
         extra=lambda: _describe(strategy, config, option_losses(space, _selection(strategy))),
@@ -100,6 +99,7 @@ def search_one_shot(
             chosen.learning_rate,
             loss=context.loss(),
             micro_batch=MicroBatchSize(settings.micro_batch),
+            select_by=settings.select_by,
         ),
         make_trainer(chosen.epochs, callbacks, progress, settings.precision),
         train_batches=train_batches,

@@ -251,7 +251,7 @@ def _random_histories(n_items: int) -> Iterator[Tensor]:
 
 
 def _real_histories(network: EASRecNetwork, dataset: Dataset | None) -> Iterator[Tensor]:
-    if dataset is not None and len(dataset.split.eval_users):
-        rows = np.arange(min(REAL_USERS, len(dataset.split.eval_users)))
+    if dataset is not None and len(dataset.split.test):
+        rows = dataset.split.test.first_rows[:REAL_USERS]
         for batch in EvaluationBatches(dataset, "test", network.config.max_length, REAL_USERS, rows):
             yield batch.ids

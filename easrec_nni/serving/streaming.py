@@ -259,7 +259,7 @@ class StreamingRecommender:
         dataset
             The one that the items' ids are of.
         before
-            Take each evaluated user's events before this part's target, and no other users; None: all events.
+            Take each evaluated user's events before this part's targets, and no other users; None: all events.
 
         Raises
         ------
@@ -273,8 +273,9 @@ class StreamingRecommender:
             )
         begins, ends, names = dataset.offsets[:-1], dataset.offsets[1:], dataset.user_ids[:]
         if before is not None:
-            users = dataset.split.eval_users
-            begins, ends, names = begins[users], dataset.split.target_index(before), names[users]
+            targets = dataset.split.part(before)
+            rows = targets.first_rows
+            begins, ends, names = begins[targets.users[rows]], targets.history_ends[rows], names[targets.users[rows]]
         self._fit(_names(names), np.asarray(dataset.items, np.int64), begins, ends)
 
     def forget(self, user: str | int) -> bool:

@@ -15,13 +15,14 @@ from easrec_nni.architecture.training_settings import (
     Loss,
     MaskingSettings,
     RetrainSettings,
+    SelectBy,
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.validation import first_problem
 from easrec_nni.common.yaml_files import read_yaml
-from easrec_nni.data.batches.modes import History, Mode, check_history, check_mode
+from easrec_nni.data.batches.modes import BatchBy, History, Mode, check_history, check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from search_spaces import SpaceConfig
@@ -159,6 +160,11 @@ class TrialSettings(_Settings):
         "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
         "augmented: all",
     )
+    batch_by: BatchBy = Field(
+        "sequences",
+        description="what training batches have the same number of: sequences, or targets, so that those of short "
+        "histories do not weigh more than those of long ones; batch_size is then the mean number of sequences",
+    )
     loss: Loss = Field(
         "softmax",
         description="over all items, or over negatives that are drawn for each batch; see easrec_nni.training.losses",
@@ -167,6 +173,11 @@ class TrialSettings(_Settings):
         256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    select_by: SelectBy = Field(
+        "ndcg@10_full",
+        description="validation figure that selects the epoch and is told to the tuner; unseen leaves the user's "
+        "history out of the ranking, for logs in which an item rarely returns",
+    )
     devices: int = Field(
         1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
     )

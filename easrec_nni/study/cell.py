@@ -19,7 +19,7 @@ from easrec_nni.common.locks import alone
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
-from easrec_nni.retraining.stage import WEIGHTS_FILE
+from easrec_nni.retraining.metrics import WEIGHTS_FILE
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cells import Cell, cell_settings, read_result
@@ -30,7 +30,7 @@ from easrec_nni.trial.stages import EpochReport, run_stages
 
 __all__ = ["run_cell", "run_cell_in"]
 
-SHARED = {"test", "valid", "valid_selection_users", "cost", "negatives_version", "inference"}
+SHARED = {"test", "valid", "valid_selection_users", "cost", "negatives_version", "inference", "test_refitted"}
 """Figures of a run that a cell's result has too."""
 
 
@@ -120,7 +120,7 @@ def _run_stages(
     copy_whole(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
     figures, training = results.retrained.figures, results.retrained.figures.training
     return {
-        **figures.model_dump(include=SHARED),
+        **figures.model_dump(include=SHARED, exclude_unset=True),
         "bytes_on_disk": (results.retrained.folder / WEIGHTS_FILE).stat().st_size,
         "choices": None if results.search is None else figures.choices,
         "training": {
@@ -140,7 +140,9 @@ def _measure_floor(floor: Callable[[Dataset], Any], context: TrialContext, folde
     begin = time.perf_counter()
     network = floor(context.dataset)
     seconds = time.perf_counter() - begin
-    figures, ranks = final_evaluation(network, context.dataset, context.settings.search.arch_share)
+    figures, ranks = final_evaluation(
+        network, context.dataset, context.settings.search.arch_share, context.settings.select_by
+    )
     write_ranks(ranks, folder / RANKS_FILE)
     return {
         **figures,

@@ -57,6 +57,7 @@ class CellResult(ResultDocument):
     cost: dict[str, float] = {}
     negatives_version: int = 1
     inference: dict[str, float] = {}
+    test_refitted: dict[str, float] = {}
     bytes_on_disk: int = Field(0, ge=0)
     choices: dict[str, Number] | None = None
     training: dict[str, Number] = {}

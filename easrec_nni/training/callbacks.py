@@ -20,7 +20,7 @@ from easrec_nni.training.history import write_history
 from easrec_nni.training.parallel import average, gathered, is_first, rank
 from easrec_nni.training.random_states import random_state, set_random_state
 
-__all__ = ["BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint"]
+__all__ = ["AveragedWeights", "BEFORE_TRAINING", "EpochOrder", "EpochRecord", "SavePoint"]
 
 BEFORE_TRAINING = -1
 """Epoch of the row that judges the network as a training begins with it; it has no training loss (NaN)."""
@@ -98,13 +98,7 @@ class EpochRecord(Callback):
         """Judge the epoch."""
         module = getattr(pl_module, "training_module", pl_module)
         epoch = BEFORE_TRAINING if trainer.sanity_checking else trainer.current_epoch
-        row = {
-            "epoch": epoch,
-            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
-            "seconds": time.perf_counter() - self._began,
-            **module.metrics,
-            **(self.extra() if self.extra else {}),
-        }
+        row = {**self.measured(epoch), **module.metrics, **(self.extra() if self.extra else {})}
         self.history.append(row)
         self.keep_best(row)
         if is_first():
@@ -117,6 +111,14 @@ class EpochRecord(Callback):
             self.on_epoch(row)
         if self.out_of_patience:
             trainer.should_stop = True
+
+    def measured(self, epoch: int) -> dict[str, float]:
+        """Columns that an epoch has without validation: number, mean training loss and seconds."""
+        return {
+            "epoch": epoch,
+            "train_loss": float(average(torch.stack(self._losses).mean())) if self._losses else math.nan,
+            "seconds": time.perf_counter() - self._began,
+        }
 
     def _say(self, row: dict[str, float]) -> None:
         best = f"best {self.best_score:.4f} " + (
@@ -152,6 +154,60 @@ class EpochRecord(Callback):
         """Take it back."""
         self.history = list(state_dict["history"])
         self.best_epoch, self.best_score = state_dict["best_epoch"], state_dict["best_score"]
+
+
+class AveragedWeights(Callback):
+    """Exponential moving average of the weights, validated and kept in their place; the training goes on with its own.
+
+    It stands behind the :class:`EpochRecord`, which must see the average at the end of a validation.
+
+    Parameters
+    ----------
+    network
+        Network that is trained.
+    decay
+        Share of the average that a step leaves.
+    """
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.network, self.decay, self.steps = network, decay, 0
+        self.average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+        self._own: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Move the average towards the weights; the first steps count more, so that the beginning is forgotten."""
+        self.steps += 1
+        decay = min(self.decay, self.steps / (self.steps + 9))
+        for name, weight in self.network.named_parameters():
+            self.average[name] = self.average[name].to(weight.device).lerp_(weight, 1 - decay)
+
+    def weights(self) -> dict[str, Tensor]:
+        """State of the network with the average in it."""
+        return {**self.network.state_dict(), **self.average}
+
+    @torch.no_grad()
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the average into the network."""
+        if self.steps:
+            self._own = {name: weight.detach().clone() for name, weight in self.network.named_parameters()}
+            for name, weight in self.network.named_parameters():
+                weight.copy_(self.average[name])
+
+    @torch.no_grad()
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the training's own weights back."""
+        for name, weight in self.network.named_parameters() if self._own else ():
+            weight.copy_(self._own[name])
+        self._own = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {"average": self.average, "steps": self.steps}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.average, self.steps = dict(state_dict["average"]), state_dict["steps"]
 
 
 class SavePoint(Checkpoint):

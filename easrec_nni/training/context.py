@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import validation_rows
+from easrec_nni.evaluation.selection import MONITOR, validation_rows
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import Job, ShareOfBatches, count, rank
@@ -77,9 +77,13 @@ class TrialContext:
         if settings.mode == "masked":
             assert settings.history != "overlapping"
             masking = settings.masking.model_dump()
-            masked = MaskedBatches(self.dataset, length, batch_size, settings.seed, settings.history, **masking)
+            masked = MaskedBatches(
+                self.dataset, length, batch_size, settings.seed, settings.history, settings.batch_by, **masking
+            )
             return self._shared(masked, 0)
-        batches = TrainingBatches(self.dataset, length, batch_size, settings.mode, settings.seed, settings.history)
+        batches = TrainingBatches(
+            self.dataset, length, batch_size, settings.mode, settings.seed, settings.history, settings.batch_by
+        )
         return self._shared(batches, 0)
 
     def architecture_batches(self) -> ArchitectureBatches | WithNegatives | ShareOfBatches:
@@ -103,7 +107,7 @@ class TrialContext:
         every_user
             Whether those that train alpha and beta select too, as in a retraining.
         """
-        rows = np.arange(len(self.dataset.split.eval_users)) if every_user else self.selection_rows
+        rows = np.arange(len(self.dataset.split.valid)) if every_user else self.selection_rows
         if len(rows) >= count():  # else all take all of them: every process must have some
             rows = rows[rank() :: count()]
         size = evaluation_batch_size(self.dataset.n_items)
@@ -134,7 +138,8 @@ class TrialContext:
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            stage: part.model_dump(mode="json", exclude_defaults=True),
+            # A refit comes after the run, which is the same with and without it.
+            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
             "mode": settings.mode,
             "history": settings.history,
             "seed": settings.seed,
@@ -151,7 +156,12 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        return identity
+        later = {"batch_by": "sequences", "select_by": MONITOR}
+        return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
+
+    def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:
+        """The same trial, with further parts to train on: see :meth:`~easrec_nni.data.Dataset.trained_through`."""
+        return replace(self, dataset=self.dataset.trained_through(through))
 
     def job(self, out: Path, architecture: Architecture | None = None, weights: str | Path | None = None) -> Job:
         """Arguments of a stage's worker processes."""

@@ -15,7 +15,7 @@ from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
-from easrec_nni.evaluation.selection import COMPARED, MONITOR
+from easrec_nni.evaluation.selection import COMPARED, MONITOR, protocol_of
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
@@ -34,14 +34,16 @@ class SequenceModule(LightningModule):
     learning_rate
         Adam's step.
     protocols
-        Rankings to validate by.
+        Rankings to validate by, besides that of the figure that selects.
     loss
         Full softmax by default.
     micro_batch
         How many positions are in memory at a time; the rule by default.
     compared
-        Rows of the evaluated users by which trials are compared, if others are validated too: their figure is a
+        Rows of the validation targets by which trials are compared, if others are validated too: their figure is a
         column of its own.
+    select_by
+        Figure that selects the epoch.
 
     Attributes
     ----------
@@ -57,11 +59,13 @@ class SequenceModule(LightningModule):
         loss: ItemLoss | None = None,
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
+        select_by: str = MONITOR,
     ) -> None:
         super().__init__()
-        self.compared = compared
+        self.compared, self.select_by = compared, select_by
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
-        self.dataset, self.learning_rate, self.protocols = dataset, learning_rate, tuple(protocols)
+        self.dataset, self.learning_rate = dataset, learning_rate
+        self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(select_by)]))
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
         self._rows: list[Tensor] = []
@@ -95,10 +99,18 @@ class SequenceModule(LightningModule):
         assert self._ranker is not None
         parts = gathered((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
         ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-        self.metrics = metrics_of(ranks)
+        rows = np.concatenate([rows for _, rows in parts])
+        self.metrics = metrics_of(ranks, users=self._users_of(rows))
         if self.compared is not None:
-            chosen = np.isin(np.concatenate([rows for _, rows in parts]), self.compared)
-            self.metrics[COMPARED] = metrics_of({name: values[chosen] for name, values in ranks.items()})[MONITOR]
+            chosen = np.isin(rows, self.compared)
+            theirs = {name: values[chosen] for name, values in ranks.items()}
+            figures = metrics_of(theirs, users=self._users_of(rows[chosen]))
+            self.metrics[f"{COMPARED}{self.select_by}"] = figures[self.select_by]
+
+    def _users_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Users of validation targets, where some have several."""
+        users = self.dataset.split.valid.row_users
+        return None if users is None else users[rows]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; those of the architecture belong to the strategy."""

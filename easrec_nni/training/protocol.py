@@ -3,7 +3,7 @@
 A search and a retraining, of whatever system, take their batches, their loss and these users from
 :class:`~easrec_nni.training.context.TrialContext` alone.
 
-Who decides what, by the figure :data:`~easrec_nni.evaluation.selection.MONITOR`:
+Who decides what, by the figure that ``select_by`` names:
 
 * The best epoch of a search: the users whose validation targets trained no alpha or beta
   (:func:`~easrec_nni.evaluation.selection.validation_rows`). A search must not judge itself by users that it trained

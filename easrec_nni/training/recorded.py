@@ -24,9 +24,11 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         mode=settings.mode,
         masking=settings.masking if settings.mode == "masked" else None,
         history=settings.history,
+        batch_by=settings.batch_by,
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
+        select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
         retrain=settings.retrain,
@@ -48,7 +50,11 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
     UserError
         A key that was given and one that is recorded exclude each other.
     """
-    recorded = architecture.training.model_dump(exclude_none=True) if architecture.training else {}
+    recorded = (
+        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs"})
+        if architecture.training
+        else {}
+    )
     if "arch_share" in recorded:
         recorded["search"] = {"arch_share": recorded.pop("arch_share")}
     document = _merged(recorded, given.model_dump(by_alias=True, exclude_unset=True))
@@ -75,7 +81,11 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     origin
         File of the architecture, or what to call it.
     """
-    values = {name: value for name, value in recorded_training(settings).flat().items() if name != "retrain.weights"}
+    values = {
+        name: value
+        for name, value in recorded_training(settings).flat().items()
+        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # what is off is not shown
+    }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:
         return f"training settings: {origin} records none, so as given or by default: {shown}"

@@ -42,6 +42,7 @@ def make_trainer(
     # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # a refit validates nothing
     if progress and is_first():
         callbacks = [RichProgressBar(leave=False), *callbacks]  # first: it is put away before an error is told
     return Trainer(

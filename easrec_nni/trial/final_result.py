@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.documents import Document, Value
-from easrec_nni.evaluation.selection import MONITOR
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.objective import Objective
 from search_spaces import candidate_label
@@ -22,6 +21,10 @@ class Figures(Protocol):
     @property
     def test(self) -> dict[str, float]:
         """Accuracy on the test targets."""
+
+    @property
+    def test_refitted(self) -> dict[str, float]:
+        """Accuracy on the test targets after a refit, if there was one."""
 
     @property
     def valid(self) -> dict[str, float]:
@@ -81,8 +84,8 @@ def final_result(
     """What NNI is told at the end of any trial: of a search, of a given architecture, of a study's cell.
 
     ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
-    NDCG@10 (full ranking) over the users whose validation targets trained no architecture parameter. Figures of the
-    test set have keys of their own and decide nothing.
+    NDCG@10, in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter.
+    Figures of the test set have keys of their own and decide nothing.
 
     ``architecture`` (the whole document on one line) and ``files_at`` (the machine and folder of the files) let
     ``easrec export`` do without the trial's folder, which stays on the worker.
@@ -104,10 +107,10 @@ def final_result(
     inference = {key: value for key, value in figures.inference.items() if key == "inference_ms_per_user"}
     costs = {**figures.cost, **inference}
     document = {
-        **Objective.of(context).keys(selecting[MONITOR], costs),
-        "default_standard_error": selecting[f"{MONITOR}_standard_error"],
+        **Objective.of(context).keys(selecting[context.settings.select_by], costs),
+        "default_standard_error": selecting[f"{context.settings.select_by}_standard_error"],
         **{f"valid_{name}": value for name, value in figures.valid.items()},
-        **{f"test_{name}": value for name, value in figures.test.items()},
+        **{f"test_{name}": value for name, value in {**figures.test, **figures.test_refitted}.items()},
         **costs,
         **(_network_keys(architecture, folder) if architecture is not None else {}),
         "seed": context.settings.seed,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.common.documents import Value
-from easrec_nni.evaluation.selection import MONITOR
+from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.settings.trial import ObjectiveSettings
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
@@ -25,15 +25,18 @@ class Objective:
         Which of the three, and its numbers.
     space
         The space that the network is of; the price of cost is for a share of its largest network.
+    figure
+        Figure that selects, as ``select_by`` names it.
     """
 
     settings: ObjectiveSettings
     space: SpaceConfig
+    figure: str = MONITOR
 
     @classmethod
     def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(context.settings.objective, context.space)
+        return cls(context.settings.objective, context.space, context.settings.select_by)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""What is maximised.
@@ -47,7 +50,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10, full ranking, of the users that select.
+            Validation NDCG@10 of the users that select, in the ranking that selects.
         cost
             Figures of the network, among them the one that the objective names.
         """
@@ -80,7 +83,7 @@ class Objective:
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Value]:
         """Keys of the final result that say what ``default`` is made of."""
-        known: dict[str, Value] = {"default": self.value(ndcg, cost), f"valid_selection_{MONITOR}": ndcg}
+        known: dict[str, Value] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
         known["objective"] = self.settings.kind
         if self.settings.ceiling is not None:
             # A number, not true or false: the web UI draws and sorts numbers alone.

@@ -47,6 +47,7 @@ class EpochReports:
     def __init__(self, board: Path | None, objective: Objective | None = None, epochs: int | None = None) -> None:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective, self.epochs = objective, epochs
+        self.figure = objective.figure if objective else MONITOR
         self._kept: dict[str, Value] = {}
         self._choices: Mapping[str, float] | None = None
         self._is_drawn = False
@@ -63,7 +64,7 @@ class EpochReports:
         if self.board is not None:
             self.board.epoch(phase, row)
         choices = row if phase == "search" else self._choices
-        figure = row.get(COMPARED, row[MONITOR])
+        figure = row.get(f"{COMPARED}{self.figure}", row[self.figure])
         value = self.objective.epoch_value(figure, choices) if self.objective else figure
         shown = {name: number for name, number in row.items() if name in SHOWN or "@" in name}
         shown = {name: number for name, number in shown.items() if math.isfinite(number)}  # JSON has no NaN
@@ -83,7 +84,7 @@ class EpochReports:
             Largest number of epochs; None where epochs are candidates, whose number nobody knows before.
         """
         self._choices = choices
-        best = max(row[MONITOR] for row in history if all(row[name] == value for name, value in choices.items()))
+        best = max(row[self.figure] for row in history if all(row[name] == value for name, value in choices.items()))
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})

@@ -69,7 +69,7 @@ def our_rounds(dataset: Dataset, part: str) -> NDArray[np.int64]:
 
 def targets_of(dataset: Dataset, part: str) -> NDArray[np.int64]:
     split = dataset.split
-    return np.asarray(dataset.items[split.valid_target_index if part == "valid" else split.test_target_index])
+    return np.asarray(dataset.items[split.valid.places if part == "valid" else split.test.places])
 
 
 def distinct(rows: NDArray[np.int64]) -> list[set[int]]:
@@ -84,7 +84,7 @@ def alike(ours: list[float], theirs: list[float]) -> None:
 
 def test_negatives_are_distributed_alike(ml100k: Dataset, theirs: Answers, part: str) -> None:
     targets = targets_of(ml100k, part)
-    assert theirs[f"{part}_users"].tolist() == (ml100k.split.eval_users + 1).tolist()
+    assert theirs[f"{part}_users"].tolist() == (ml100k.split.test.users + 1).tolist()
     assert theirs[f"{part}_targets"].tolist() == targets.tolist()
     both = [our_rounds(ml100k, part), theirs[f"{part}_negatives"]]
     for rounds in both:
@@ -98,10 +98,10 @@ def test_negatives_are_distributed_alike(ml100k: Dataset, theirs: Answers, part:
     sizes = [[float(len(row)) for row in rows] for rows in sets]
     alike(*sizes)
     # Shares are means over users, of whom each is drawn for several times.
-    split, places = ml100k.split, np.asarray(ml100k.split.valid_target_index)
-    ends = places if part == "valid" else split.test_target_index
+    split, places = ml100k.split, np.asarray(ml100k.split.valid.places)
+    ends = places if part == "valid" else split.test.places
     histories = [
-        set(ml100k.items[ml100k.offsets[user] : end].tolist()) for user, end in zip(split.eval_users, ends, strict=True)
+        set(ml100k.items[ml100k.offsets[user] : end].tolist()) for user, end in zip(split.test.users, ends, strict=True)
     ]
     shares = [[len(row & histories[n % len(histories)]) / len(row) for n, row in enumerate(rows)] for rows in sets]
     differences = np.subtract(*(np.reshape(each, (ROUNDS, -1)) for each in shares))

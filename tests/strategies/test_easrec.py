@@ -244,11 +244,11 @@ def test_users_that_train_alpha_and_beta_do_not_select(
     split = tiny_dataset.split
     assert seen["architecture"] and seen["selection"]
     assert not seen["architecture"] & seen["selection"]
-    assert len(seen["architecture"]) == round(0.25 * len(split.eval_users))
-    assert seen["architecture"] | seen["selection"] == set(range(len(split.eval_users)))
+    assert len(seen["architecture"]) == round(0.25 * len(split.test.users))
+    assert seen["architecture"] | seen["selection"] == set(range(len(split.test.users)))
     # All of them are validation targets: the search never meets a test target.
     for kind, rows in zip(seen, validation_rows(tiny_dataset, 0.25), strict=True):
-        valid = tiny_dataset.items[split.valid_target_index[rows]]
+        valid = tiny_dataset.items[split.valid.places[rows]]
         assert set(targets[kind]) == set(valid.tolist())
 
 

@@ -27,7 +27,7 @@ class EvaluationBatch(NamedTuple):
     Attributes
     ----------
     rows
-        ``[B]`` rows of the dataset's evaluated users.
+        ``[B]`` rows of the part's targets.
     ids
         ``[B, T]`` histories, 0 = padding on the left.
     targets
@@ -40,9 +40,9 @@ class EvaluationBatch(NamedTuple):
 
 
 class EvaluationBatches:
-    """Evaluated users with their history and target, long histories together.
+    """Targets of a part with their users' histories, long histories together.
 
-    When testing, the validation target belongs to the history.
+    When testing, validation targets belong to the history.
 
     Parameters
     ----------
@@ -53,31 +53,31 @@ class EvaluationBatches:
     max_length
         N, newest interactions of the history that are handed out.
     batch_size
-        Users in a batch.
+        Targets in a batch.
     rows
-        Rows of the evaluated users to take, all by default.
+        Rows of the part's targets to take, all by default.
     """
 
     def __init__(
         self, dataset: Dataset, part: str, max_length: int, batch_size: int, rows: NDArray[np.int64] | None = None
     ) -> None:
-        split = dataset.split
+        targets = dataset.split.part(part)
         self.items = np.asarray(dataset.items)
-        self.rows = np.arange(len(split.eval_users)) if rows is None else np.asarray(rows)
-        self.places = split.target_index(part)[self.rows]
-        self.starts = np.maximum(dataset.offsets[split.eval_users[self.rows]], self.places - max_length)
+        self.rows = np.arange(len(targets)) if rows is None else np.asarray(rows)
+        self.places, self.ends = targets.places[self.rows], targets.history_ends[self.rows]
+        self.starts = np.maximum(dataset.offsets[targets.users[self.rows]], self.ends - max_length)
         self.batch_size = batch_size
 
     def __len__(self) -> int:
         return math.ceil(len(self.rows) / self.batch_size)
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        order = np.argsort(self.starts - self.places, kind="stable")  # longest first: memory is known from the start
+        order = np.argsort(self.starts - self.ends, kind="stable")  # longest first: memory is known from the start
         for begin in range(0, len(order), self.batch_size):
-            users = order[begin : begin + self.batch_size]  # [B] of the rows
-            ids = padded(self.items, self.starts[users], self.places[users])  # [B, T]
-            targets = self.items[self.places[users]].astype(np.int64)  # [B]
-            yield EvaluationBatch(torch.from_numpy(self.rows[users]), torch.from_numpy(ids), torch.from_numpy(targets))
+            chosen = order[begin : begin + self.batch_size]  # [B] of the rows
+            ids = padded(self.items, self.starts[chosen], self.ends[chosen])  # [B, T]
+            targets = self.items[self.places[chosen]].astype(np.int64)  # [B]
+            yield EvaluationBatch(torch.from_numpy(self.rows[chosen]), torch.from_numpy(ids), torch.from_numpy(targets))
 
 
 class ArchitectureBatches:

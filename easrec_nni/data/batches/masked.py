@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from easrec_nni.data.batches.modes import BatchBy
 from easrec_nni.data.batches.training import TrainingBatch, TrainingBatches
 from easrec_nni.data.dataset import Dataset
 
@@ -29,7 +30,7 @@ class MaskedBatches(TrainingBatches):
 
     Parameters
     ----------
-    dataset, max_length, batch_size, seed, history
+    dataset, max_length, batch_size, seed, history, batch_by
         As for :class:`~easrec_nni.data.batches.training.TrainingBatches` in causal mode; the masks too are a function
         of (seed, epoch) alone.
     share
@@ -45,11 +46,12 @@ class MaskedBatches(TrainingBatches):
         batch_size: int,
         seed: int,
         history: Literal["all", "newest"] = "all",
+        batch_by: BatchBy = "sequences",
         *,
         share: float = 0.2,
         newest_share: float = 0.5,
     ) -> None:
-        super().__init__(dataset, max_length, batch_size, "causal", seed, history)
+        super().__init__(dataset, max_length, batch_size, "causal", seed, history, batch_by)
         self.mask_token = dataset.n_items + 1
         self.share, self.newest_share = share, newest_share
 

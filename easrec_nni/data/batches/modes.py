@@ -7,10 +7,11 @@ from typing import Literal
 from easrec_nni.common.errors import UserError
 from search_spaces import SpaceConfig
 
-__all__ = ["HISTORIES", "History", "Mode", "check_history", "check_mode"]
+__all__ = ["HISTORIES", "BatchBy", "History", "Mode", "check_history", "check_mode"]
 
 Mode = Literal["causal", "augmented", "masked"]
 History = Literal["all", "newest", "overlapping"]
+BatchBy = Literal["sequences", "targets"]
 HISTORIES: dict[Mode, tuple[History, ...]] = {
     "causal": ("all", "newest", "overlapping"),
     "augmented": ("all",),  # every prefix of every history is a sample

@@ -77,7 +77,7 @@ def windows(dataset: Dataset, max_length: int, history: History = "all") -> Samp
     [1, 2, 3, 4] targets: [4]
     [2, 3, 4, 5] targets: [5]
     """
-    begins, ends = dataset.offsets[:-1], dataset.split.train_end  # [U], [U]
+    begins, ends = dataset.offsets[:-1], dataset.split.training_end()  # [U], [U]
     step = (max_length + 1) // 2 if history == "overlapping" else max_length
     predictable = np.maximum(ends - begins - 1, 0)  # [U]: every training interaction but the first
     # The newest piece has up to max_length targets, each older one step more of them.
@@ -96,7 +96,7 @@ def prefix_samples(dataset: Dataset, max_length: int) -> Samples:
 
     For an example see :func:`windows`.
     """
-    begins, ends = dataset.offsets[:-1], dataset.split.train_end  # [U], [U]
+    begins, ends = dataset.offsets[:-1], dataset.split.training_end()  # [U], [U]
     user, number = _numbered(np.maximum(ends - begins - 1, 0))  # [S], [S]
     piece_ends = begins[user] + number + 2  # [S]: a user's first prefix is one item and its target
     starts = np.maximum(begins[user], piece_ends - max_length - 1)  # [S]

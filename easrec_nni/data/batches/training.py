@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easrec_nni.data.batches.modes import History, Mode, check_history
+from easrec_nni.data.batches.modes import BatchBy, History, Mode, check_history
 from easrec_nni.data.batches.padding import padded, prefix_samples, windows
 from easrec_nni.data.dataset import Dataset
 
@@ -65,10 +65,21 @@ class TrainingBatches:
     history
         Causal mode: what of a user's training part is taken, and how it is cut; see
         :func:`~easrec_nni.data.batches.padding.windows`.
+    batch_by
+        What batches have the same number of. A batch's loss is the mean over its targets, so that with ``sequences``,
+        which lie together by length, a target of a short history weighs as many times more as it has fewer beside it.
+        With ``targets`` all weigh alike; ``batch_size`` is then the mean number of sequences.
     """
 
     def __init__(
-        self, dataset: Dataset, max_length: int, batch_size: int, mode: Mode, seed: int, history: History = "all"
+        self,
+        dataset: Dataset,
+        max_length: int,
+        batch_size: int,
+        mode: Mode,
+        seed: int,
+        history: History = "all",
+        batch_by: BatchBy = "sequences",
     ) -> None:
         check_history(mode, history)
         self.items = np.asarray(dataset.items)
@@ -77,7 +88,7 @@ class TrainingBatches:
             self.samples = windows(dataset, max_length, history)
         else:
             self.samples = prefix_samples(dataset, max_length)
-        self.batch_size, self.seed, self.epoch = batch_size, seed, 0
+        self.batch_size, self.seed, self.epoch, self.batch_by = batch_size, seed, 0, batch_by
 
     def set_epoch(self, epoch: int) -> None:
         """Fix the order of the next iteration."""
@@ -99,6 +110,17 @@ class TrainingBatches:
         """Samples ``[B]`` with their last target, ``[B, T + 1]``."""
         return padded(self.items, self.samples.starts[numbers], self.samples.ends[numbers])
 
+    def _cuts(self, part: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where a pool of samples is cut into batches, as many by targets as by sequences, none of them empty."""
+        by_sequences = np.arange(self.batch_size, len(part), self.batch_size)
+        if self.batch_by == "sequences":
+            return by_sequences
+        count = len(by_sequences) + 1
+        targets = self.samples.targets[part].cumsum()
+        wanted = np.searchsorted(targets, targets[-1] * np.arange(1, count) / count)
+        turn = np.arange(1, count)
+        return np.minimum(np.maximum.accumulate(np.maximum(wanted, 1) - turn) + turn, len(part) - count + turn)
+
     def _sample_numbers(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """Numbers of the samples of each batch, ``[B]``."""
         order = random.permutation(len(self.samples.starts))
@@ -108,5 +130,5 @@ class TrainingBatches:
         for begin in range(0, len(order), pool):
             part = order[begin : begin + pool]
             part = part[np.argsort(lengths[part], kind="stable")]
-            batches.extend(part[i : i + self.batch_size] for i in range(0, len(part), self.batch_size))
+            batches.extend(np.split(part, self._cuts(part)))
         yield from (batches[number] for number in random.permutation(len(batches)))

@@ -104,7 +104,7 @@ class ItemKNN(nn.Module):
 
 def training_matrix(dataset: Dataset) -> csr_array:
     """How often each user had each item in the training part: ``[n_users, n_items + 1]`` float64, sparse."""
-    lengths = dataset.split.train_end - dataset.offsets[:-1]
+    lengths = dataset.split.training_end() - dataset.offsets[:-1]
     users = np.repeat(np.arange(dataset.n_users), lengths)
     items = training_items(dataset.items, dataset.offsets, dataset.split)
     return coo_array((np.ones(len(items)), (users, items)), shape=(dataset.n_users, dataset.n_items + 1)).tocsr()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
@@ -58,7 +59,11 @@ def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor
     >>> item_cross_entropy(torch.zeros(3, 2), torch.ones(5, 2), torch.tensor([0, 4, 2]))
     tensor(1.6094)
     """
-    if states.shape[0] * items.shape[0] <= LARGEST_SCORES:
+    count = states.shape[0] * items.shape[0]
+    if torch.is_autocast_enabled(states.device.type) and count <= LARGEST_CHUNK_SCORES:
+        # In chunks torch makes the products in float32: three times the time on a CPU that knows bfloat16.
+        return F.cross_entropy((states @ items.T).float(), targets)
+    if count <= LARGEST_SCORES:
         return F.cross_entropy(states @ items.T, targets)
     # With the graph retained both ways may be differentiated again alike; it costs one more gradient of the items.
     options = LinearCrossEntropyOptions(batch_chunk_size=_chunk(items.shape[0]), allow_retain_graph=True)

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import torch
 import torch.distributed as dist
@@ -38,6 +38,8 @@ class Job(TypedDict):
     out: str
     architecture: str | None
     weights: str | None
+    refit_epochs: NotRequired[int]
+    all_data_epochs: NotRequired[int]
 
 
 @contextmanager

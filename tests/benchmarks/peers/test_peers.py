@@ -99,7 +99,7 @@ def test_ours_scores_as_the_toolkit_evaluates(tiny_dataset: Dataset, log: Path, 
         "seed": 0,
     }
     facts, handlers = load_ours(order)
-    assert facts["test_users"] == len(tiny_dataset.split.eval_users)
+    assert facts["test_users"] == len(tiny_dataset.split.test.users)
     answer = handlers["epoch"]()
     assert answer["seconds"] > 0 and answer["measured_batches"] == answer["batches_of_an_epoch"]
     handlers["save"](file=str(tmp_path / "state.pt"))

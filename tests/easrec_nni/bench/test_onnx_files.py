@@ -35,7 +35,7 @@ def test_a_retrained_folder_is_measured_in_three_forms(
     architecture = retrained(tiny_dataset, tmp_path)
     (row,) = ALL["onnx"].measure(Bench(request_.model_copy(update={"runs": (str(tmp_path),)})))["rows"]
     json.dumps(row, allow_nan=False)
-    assert row["test_users"] == len(tiny_dataset.split.eval_users) and row["largest_difference_of_scores"] < 1e-4
+    assert row["test_users"] == len(tiny_dataset.split.test.users) and row["largest_difference_of_scores"] < 1e-4
     forms = row["forms"]
     assert list(forms) == ["torch_float32", "onnx_float32", "onnx_int8"]
     expected = evaluate(load_network(architecture, tmp_path / "weights.safetensors"), tiny_dataset)

@@ -42,7 +42,7 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
     words = ["export", str(run), "--onnx", str(out), "--int8", "--data", str(tiny_dataset.path)]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert f"wrote {out}: opset 20; on {14 + len(tiny_dataset.split.eval_users)} histories" in result.output
+    assert f"wrote {out}: opset 20; on {14 + len(tiny_dataset.split.test.users)} histories" in result.output
     assert sorted(file.name for file in out.parent.iterdir()) == [
         "network.int8.json",
         "network.int8.onnx",

@@ -59,7 +59,8 @@ def test_options_reach_the_settings(easrec: Call) -> None:
         *("prepare", "log.csv", "--out", "there", "--name", "mine", "--seed", "4", "--keep-duplicates"),
         *("--min-user-interactions", "2", "--min-item-interactions", "1", "--drop-invalid"),
         *("--user-column", "user", "--item-column", "item", "--time-column", "time", "--rating-column", "time"),
-        *("--min-rating", "1", "--delimiter", ",", "--encoding", "ascii"),
+        *("--min-rating", "1", "--delimiter", ",", "--encoding", "ascii", "--split", "last:1"),
+        *("--evaluate-users", "1000"),
     )
     assert code == 0, err
     dataset = load_dataset("./there")
@@ -91,6 +92,8 @@ def test_options_reach_the_settings(easrec: Call) -> None:
         "until": None,
         "collapse_repeats": False,
         "seed": 4,
+        "split": "last:1",
+        "evaluate_users": 1000,
     }
 
 
@@ -103,6 +106,9 @@ def test_options_reach_the_settings(easrec: Call) -> None:
         (["log.csv", "--encoding", "x"], "unknown encoding"),
         (["douban"], "--path"),
         (["log.csv", "--min-rating", "nan"], "--min-rating must be a finite number"),
+        (["log.csv", "--split", "tme:90%"], "did you mean 'time'?"),
+        (["log.csv", "--split", "time:2024-06-01"], "the log runs from 0 to 9): give points within the log"),
+        (["log.csv", "--split", "last:9"], "users have validation targets, where two are needed"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
@@ -119,6 +125,51 @@ def test_mistakes_are_one_line_and_exit_code_2(
 def test_wrong_usage_has_exit_code_2(easrec: Call, arguments: list[str]) -> None:
     code, _, err = easrec("prepare", *arguments)
     assert code == 2 and "Usage" in err and "Traceback" not in err
+
+
+def test_every_interaction_is_accounted_for_in_what_is_said(easrec: Call, tmp_path: Path) -> None:
+    rows = [(user, item, time) for user in range(4) for item, time in enumerate(range(user, user + 8))]
+    rows += [(0, 1, 9), (0, 1, 10), (9, 1, 9), (9, 2, 10), (1, 77, 10)]
+    lines = "".join(f"u{user},i{item},{time}\n" for user, item, time in rows)
+    (tmp_path / "log.csv").write_text("user,item,time\n" + lines)
+    code, out, _ = easrec("prepare", "log.csv", "--split", "time:6,9")
+    assert code == 0
+    assert "split: time:6,9, validation from 6, test from 9; users without any target: 1" in out
+    # From time 6 up to 9: users 0 to 3 have items 6 and 7, 5 to 7, 4 to 6, 3 to 5; nobody had item 6 or 7 before.
+    assert (
+        "validation: 6 targets of 3 users; no targets are the interactions 5 with items that nobody had by then" in out
+    )
+    assert "(2 such items)" in out
+    # From time 9 on: users 2 and 3 have items 7, and 6 and 7; user 9 is new, item 77 too, user 0 has item 1 twice.
+    assert (
+        "test: 4 targets of 3 users; no targets are the interactions 2 of 1 users who have no history by then, "
+        "1 with items that nobody had by then (1 such items), 1 that repeat a target of the same user" in out
+    )
+    code, again, err = easrec("prepare", "log.csv", "--split", "time:6,9")
+    assert code == 0 and "reusing" in err and "test: 4 targets" in again
+    assert easrec("prepare", "log.csv")[0] == 2, "another split"
+
+
+def test_a_sample_of_users_is_drawn_once_and_said(easrec: Call, tmp_path: Path) -> None:
+    rows = [f"u{user},i{item},{item}\n" for user in range(9) for item in range(6)]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(rows))
+    code, out, _ = easrec("prepare", "log.csv", "--evaluate-users", "4")
+    assert code == 0 and "evaluated users: 4 (" in out
+    assert "evaluated users are a sample of the 9 that have targets, drawn once and stored: evaluated_users.npy" in out
+    drawn = load_dataset("log").evaluated_users
+    assert drawn is not None and drawn.tolist() == load_dataset("log").split.test.users.tolist()
+    assert easrec("prepare", "log.csv", "--evaluate-users", "4", "--force")[0] == 0
+    again = load_dataset("log").evaluated_users
+    assert again is not None and again.tolist() == drawn.tolist()
+    code, out, _ = easrec("prepare", "log.csv", "--evaluate-users", "100", "--force")
+    assert code == 0 and "evaluated users: 9 (" in out and "are a sample" not in out
+    assert not (tmp_path / "home" / "datasets" / "log" / "evaluated_users.npy").exists()
+
+
+def test_everything_trains_if_nothing_is_split(easrec: Call) -> None:
+    for words in ((), ("--force",), ()):
+        code, out, err = easrec("prepare", "log.csv", "--split", "none", *words)
+        assert code == 0 and "split: none, everything trains: no figures" in out, err
 
 
 def test_force_replaces(easrec: Call) -> None:

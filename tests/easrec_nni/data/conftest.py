@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from easrec_nni.data import dataset, pipeline
-from easrec_nni.data.split import LeaveOneOut, check_trainable
+from easrec_nni.data.splits import LeaveOneOut
+from easrec_nni.data.splits.checks import check_trainable
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Logs of a few rows are prepared, as earlier versions did: all with a user to evaluate."""
 
     def check(offsets: Any, split: LeaveOneOut, *rest: Any) -> None:
-        if len(split.eval_users) == 0:
+        if len(split.test.users) == 0:
             check_trainable(offsets, split, *rest)
 
     for module in (pipeline, dataset):

@@ -131,7 +131,7 @@ def test_chunks_of_users_do_not_overlap(monkeypatch: pytest.MonkeyPatch) -> None
     histories = [rng.integers(1, 51, size=rng.integers(1, 9)).tolist() for _ in range(20)]
     log = make_log(histories)
     drawn = draw_negatives(*log, 50, "uni100", "valid", k=20).items
-    for row, user in zip(drawn.tolist(), log[2].eval_users.tolist(), strict=True):
+    for row, user in zip(drawn.tolist(), log[2].test.users.tolist(), strict=True):
         assert not set(row) & {0, *histories[user]} and len(set(row)) == 20
 
 
@@ -158,6 +158,6 @@ def test_real_popularity(ml100k: Dataset) -> None:
     assert mean["pop100"] > 2.5 * mean["uni100"]
     for name in ("pop100", "uni100"):
         rows = ml100k.negatives(name, "valid")
-        for row, user in zip(rows, ml100k.split.eval_users, strict=True):
+        for row, user in zip(rows, ml100k.split.test.users, strict=True):
             own = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1] - 1]  # without the test target
             assert len(np.unique(row)) == 100 and not np.isin(row, own).any() and row.min() >= 1

@@ -183,14 +183,14 @@ def test_rows_have_what_was_not_met_by_the_target_of_the_part(
 
 def test_on_movielens_as_many_test_targets_as_would_be_drawn(ml100k: Dataset) -> None:
     split, items = ml100k.split, ml100k.items
-    targets = items[split.test_target_index]
+    targets = items[split.test.places]
     counts = np.zeros(ml100k.n_items + 1)
     for user, end in enumerate(split.train_end):
         np.add.at(counts, items[ml100k.offsets[user] : end], 1)
     rng = np.random.default_rng(0)
     for protocol, weights in (("pop100", counts), ("uni100", np.ones(ml100k.n_items + 1))):
         drawn = 0
-        for user, target, place in zip(split.eval_users, targets, split.valid_target_index, strict=True):
+        for user, target, place in zip(split.test.users, targets, split.valid.places, strict=True):
             own = weights.copy()
             own[0] = own[items[ml100k.offsets[user] : place + 1]] = 0
             # The 100 smallest of exponential times at these rates are a draw without replacement.

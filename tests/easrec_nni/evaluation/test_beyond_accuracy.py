@@ -63,7 +63,7 @@ def test_evaluation_counts_every_user_once(
 ) -> None:
     monkeypatch.setattr(evaluation_module, "evaluation_batch_size", lambda n_items: batch_size)
     network, split = Moving(tiny_dataset.n_items), tiny_dataset.split
-    places = split.valid_target_index if part == "valid" else split.test_target_index
+    places = split.valid.places if part == "valid" else split.test.places
     shown: list[int] = []
     for place in places:
         shown += sorted_items(network(torch.tensor([[int(tiny_dataset.items[place - 1])]]))[0].tolist(), 3)

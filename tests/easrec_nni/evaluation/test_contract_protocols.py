@@ -38,7 +38,7 @@ class Scores(nn.Module):
 def one_by_one(network: nn.Module, dataset: Dataset, part: str, protocol: str, length: int) -> list[int]:
     """Rank of each evaluated user's target, one user and one item at a time."""
     ranks = []
-    for row, user in enumerate(dataset.split.eval_users):
+    for row, user in enumerate(dataset.split.test.users):
         log = dataset.items[dataset.offsets[user] : dataset.offsets[user + 1]].tolist()
         *history, target = log if part == "test" else log[:-1]
         others = [item for item in range(1, dataset.n_items + 1) if item != target]

@@ -46,8 +46,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def newest(dataset: Dataset, row: int, length: int) -> list[int]:
     """Items of a test user's history that a network of that length sees."""
-    user = dataset.split.eval_users[row]
-    history: list[int] = dataset.items[dataset.offsets[user] : dataset.split.test_target_index[row]].tolist()
+    user = dataset.split.test.users[row]
+    history: list[int] = dataset.items[dataset.offsets[user] : dataset.split.test.places[row]].tolist()
     return history[-length:]
 
 

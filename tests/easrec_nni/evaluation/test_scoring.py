@@ -62,7 +62,7 @@ def test_one_pass_gives_all_cut_offs_and_protocols(tiny_dataset: Dataset, part: 
             expected |= metrics_of(one_by_one, k, protocol)
     network.register_forward_hook(lambda module, inputs, output: passes.append(len(output)))
     metrics, ranks = evaluate_fully(network, tiny_dataset, part, (1, 5, 20), PROTOCOLS)
-    assert sum(passes) == len(tiny_dataset.split.eval_users)
+    assert sum(passes) == len(tiny_dataset.split.test.users)
     assert {name: value for name, value in metrics.items() if name in expected} == pytest.approx(expected)
     more = {f"{name}@{k}_full" for name in ("coverage", "mean_popularity") for k in (1, 5, 20)}
     assert metrics.keys() == expected.keys() | more
@@ -87,7 +87,7 @@ def test_real_scores_are_measured_as_by_ir_measures(ml100k: Dataset, protocol: s
     model, cut_offs = ItemKNN(ml100k, leave_out_seen=False), (1, 5, 10, 20)
     ranks = rank_users(model, ml100k, "test", protocols=(protocol,))[protocol]
     relevant, run, rows = [], [], []
-    for row, user in enumerate(ml100k.split.eval_users[:100]):
+    for row, user in enumerate(ml100k.split.test.users[:100]):
         log = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1]].tolist()
         history, target = log[:-1], log[-1]
         scores = model(torch.tensor([history[-50:]]))[0].tolist()
@@ -214,7 +214,7 @@ def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.answers: dict[tuple[int, ...], int] = {}
-            for user in tiny_dataset.split.eval_users:
+            for user in tiny_dataset.split.test.users:
                 log = tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist()
                 self.answers[tuple(log[:-1])] = log[-1]
 

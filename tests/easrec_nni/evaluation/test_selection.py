@@ -11,7 +11,7 @@ from easrec_nni.evaluation.selection import MONITOR, validation_rows
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_users_that_train_and_users_that_select_are_a_partition(tiny_dataset: Dataset, share: float) -> None:
     train, select = validation_rows(tiny_dataset, share)
-    users = len(tiny_dataset.split.eval_users)
+    users = len(tiny_dataset.split.test.users)
     assert sorted([*train.tolist(), *select.tolist()]) == list(range(users))
     assert len(train) == pytest.approx(share * users, abs=1) and len(select) > 0
 

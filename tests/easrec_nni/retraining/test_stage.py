@@ -15,6 +15,7 @@ import torch
 from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, search
+from easrec_nni.architecture.training_settings import RetrainSettings
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
@@ -75,7 +76,7 @@ def test_nobody_who_trained_alpha_counts_among_those_who_did_not(
 ) -> None:
     """As in the README: the architecture and its weights, and not a word on how it was searched."""
     found, trained = searched
-    everyone = set(range(len(tiny_dataset.split.eval_users)))
+    everyone = set(range(len(tiny_dataset.split.test.users)))
     assert len(trained) == 32 and len(everyone) == 40
     file = found.supernet.with_name("architecture.json")
     done = retrain(
@@ -83,7 +84,7 @@ def test_nobody_who_trained_alpha_counts_among_those_who_did_not(
     )
     known = done.metrics["settings"]
     assert {key: known[key] for key in TRAINING} == TRAINING
-    assert known["retrain"] == {**RETRAIN, "weights": "inherit"}
+    assert known["retrain"] == {**RetrainSettings().model_dump(), **RETRAIN, "weights": "inherit"}
     expected = ndcg_of(done.network, tiny_dataset, everyone - trained)
     assert done.metrics["valid_selection_users"]["ndcg@10_full"] == pytest.approx(expected, abs=1e-12)
     with_others = ndcg_of(done.network, tiny_dataset, everyone)
@@ -155,8 +156,8 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
 ) -> None:
     arch = searched[0].supernet.with_name("architecture.json")
     taken = (
-        f"training settings from {arch}: mode causal, history newest, loss gbce, negatives 6, gbce_t 0.5, "
-        "arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
+        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, gbce_t 0.5, "
+        "select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
         "retrain.learning_rate 0.002"
     )
     assert said(arch, tiny_dataset, tmp_path / "a", caplog) == taken
@@ -167,7 +168,13 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
     )
     assert line.endswith("; overridden: history=all, gbce_t=0.1, retrain.epochs=1, retrain.batch_size=9")
     used = json.loads((tmp_path / "b" / "metrics.json").read_text())["settings"]
-    assert used["retrain"] == {**RETRAIN, "epochs": 1, "batch_size": 9, "weights": "inherit"}
+    assert used["retrain"] == {
+        **RetrainSettings().model_dump(),
+        **RETRAIN,
+        "epochs": 1,
+        "batch_size": 9,
+        "weights": "inherit",
+    }
     assert {key: used[key] for key in TRAINING} == {**TRAINING, "history": "all", "gbce_t": 0.1}
 
 
@@ -188,7 +195,10 @@ def test_a_file_without_the_section_is_trained_by_the_defaults(
     by_hand(tiny_dataset).write(tmp_path / "by-hand.json")
     assert "training" not in json.loads((tmp_path / "by-hand.json").read_text())
     line = said(tmp_path / "by-hand.json", tiny_dataset, tmp_path / "out", caplog, "--epochs", "1", "--seed", "4")
-    assert "by-hand.json records none, so as given or by default: mode causal, history all, loss softmax," in line
+    assert (
+        "by-hand.json records none, so as given or by default: mode causal, history all, batch_by sequences, loss softmax,"
+        in line
+    )
     assert "seed 4, retrain.epochs 1, retrain.patience 10," in line
     record = Architecture.read(tmp_path / "out" / "architecture.json").training
     assert record is not None and record.seed == 4
@@ -275,7 +285,7 @@ def test_every_user_selects_and_the_inherited_network_has_a_row(
     rows = read_history(tmp_path / "history.csv")
     assert [row["epoch"] for row in rows] == [-1, 0, 1] == [row["epoch"] for row in told]
     assert math.isnan(rows[0]["train_loss"]) and all(math.isfinite(row["train_loss"]) for row in rows[1:])
-    everyone = set(range(len(tiny_dataset.split.eval_users)))
+    everyone = set(range(len(tiny_dataset.split.test.users)))
     inherited = load_network(found.architecture, found.supernet).eval()
     best = max(rows, key=lambda row: row["ndcg@10_full"])
     for row, network in ((rows[0], inherited), (best, done.network)):

@@ -89,7 +89,7 @@ def test_sasrec_with_every_form_of_attention(attention: str, tmp_path: Path) -> 
 def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) -> None:
     network = drawn(EASRecSpace(SASREC.model_copy(update={"min_depth": 1, "layers": 1})))
     whole = export_onnx(network, tmp_path / "network.onnx", tiny_dataset)
-    assert whole.histories == 14 + len(tiny_dataset.split.eval_users)
+    assert whole.histories == 14 + len(tiny_dataset.split.test.users)
     assert whole.items == tmp_path / "network.items.json"
     assert_a_table_of_ids_goes_with(whole.file, tiny_dataset)
     small = quantise_onnx(whole.file, tiny_dataset, network.config.max_length)

@@ -241,7 +241,7 @@ def run(tiny_dataset: Dataset, tmp_path: Path) -> Path:
 def test_a_datasets_histories_give_the_networks_scores(run: Path, tiny_dataset: Dataset, part: Any) -> None:
     stream = StreamingRecommender.load(run, tiny_dataset)
     stream.fit_dataset(tiny_dataset, before=part)
-    users = tiny_dataset.user_ids[tiny_dataset.split.eval_users]
+    users = tiny_dataset.user_ids[tiny_dataset.split.test.users]
     assert stream.users == len(users)
     best = stream.recommend(users, k=3)
     for batch in EvaluationBatches(tiny_dataset, part, 30, 16):

@@ -21,7 +21,7 @@ def items(number: int) -> Any:
     return SimpleNamespace(n_items=number)
 
 
-NAMES = ("ml100k", "ml1m", "gowalla", "douban")
+NAMES = ("ml100k", "ml1m", "gowalla", "douban", "amazon-beauty")
 
 
 @pytest.fixture(scope="module", params=["checkout", "copied"])

@@ -39,7 +39,7 @@ def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["douban", "gowalla", "ml100k", "ml1m", "streaming"]
+    assert [path.stem for path in EXAMPLES] == ["amazon-beauty", "douban", "gowalla", "ml100k", "ml1m", "streaming"]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -19,7 +19,7 @@ from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.trial import stages
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared"}
-PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
+PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_cell_tells_all_of_a_system(
     metrics = json.loads((folder / "retrained" / "metrics.json").read_text())
     assert metrics["training"]["weights"] == ("inherited" if system == "easrec" else "scratch")
     with np.load(folder / "ranks.npz") as ranks:
-        assert set(ranks) == {f"test_{protocol}" for protocol in PROTOCOLS}
+        assert set(ranks) == {*(f"test_{protocol}" for protocol in PROTOCOLS), "valid_full"}
         for protocol in PROTOCOLS:
             again = metrics_from_ranks(ranks[f"test_{protocol}"], 10, protocol)
             assert again == {name: result["test"][name] for name in again}

@@ -14,7 +14,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import TrainingBatches
-from easrec_nni.data.split import split_validation_users
+from easrec_nni.data.splits.validation_users import split_validation_users
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
 
@@ -53,7 +53,7 @@ def test_training_batches_are_in_the_mode_history_and_order_of_the_settings(tiny
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, share: float) -> None:
     context = context_of(tiny_dataset, search={"arch_share": share, "arch_batch_size": 7})
-    train, select = split_validation_users(len(tiny_dataset.split.eval_users), share, 0)
+    train, select = split_validation_users(len(tiny_dataset.split.test.users), share, 0)
     assert not set(train) & set(select)
     found = context.architecture_batches()
     assert contents(found) == contents(ArchitectureBatches(tiny_dataset, 6, 7, train, 0))

@@ -25,14 +25,14 @@ def test_evaluation_histories_end_right_before_the_target(
         assert padded_on_the_left(batch.ids)
         assert len(batch.rows) == len(batch.ids) == len(batch.targets) <= batch_size
         for row, ids, target in zip(batch.rows.tolist(), batch.ids.tolist(), batch.targets.tolist(), strict=True):
-            user = int(dataset.split.eval_users[row])
+            user = int(dataset.split.test.users[row])
             log = dataset.items[dataset.offsets[user] : dataset.offsets[user + 1]].tolist()
             # The last interaction is the test target, the one before it the validation target, which then is history.
             history = log[:-2] if part == "valid" else log[:-1]
             assert target == (log[-2] if part == "valid" else log[-1])
             assert [item for item in ids if item] == history[-max_length:]
             seen.append(row)
-    assert sorted(seen) == list(range(len(dataset.split.eval_users)))
+    assert sorted(seen) == list(range(len(dataset.split.test.users)))
     assert len(batches) == -(-len(seen) // batch_size)
 
 
@@ -73,7 +73,7 @@ def test_architecture_batches_are_validation_targets_of_their_rows(tiny_dataset:
     assert sizes == [3, 3, 1] and len(batches) == 3
     expected = []
     for row in rows:
-        user = int(tiny_dataset.split.eval_users[row])
+        user = int(tiny_dataset.split.test.users[row])
         log = tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist()
         expected.append((log[:-2][-5:], [log[-2]]))
     assert sorted(found) == sorted(expected)

@@ -45,8 +45,8 @@ def test_every_training_interaction_but_the_first_is_a_target_once(
     # And so none of the held-out interactions is in a piece.
     used = {place for begin, end in pieces_of(windows(dataset, max_length)) for place in range(begin, end)}
     split = dataset.split
-    assert used.isdisjoint(split.valid_target_index.tolist())
-    assert used.isdisjoint(split.test_target_index.tolist())
+    assert used.isdisjoint(split.valid.places.tolist())
+    assert used.isdisjoint(split.test.places.tolist())
 
 
 @given(lengths=st.lists(st.integers(0, 14), min_size=1, max_size=8), max_length=st.integers(1, 6))

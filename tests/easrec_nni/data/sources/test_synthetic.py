@@ -104,9 +104,9 @@ def test_too_few_interactions_are_refused() -> None:
 def test_it_is_prepared_like_any_other(small: Dataset, tmp_path: Path) -> None:
     counts = small.manifest.counts
     assert (counts.users, counts.items, counts.interactions) == (640, 1645, 20_184)
-    assert len(small.split.eval_users) == 640 and small.split.users_train_only == 0
+    assert len(small.split.test.users) == 640 and small.split.users_train_only == 0
     assert small.split.train_end.tolist() == (small.offsets[1:] - 2).tolist()
-    assert small.items[small.split.test_target_index].tolist() == small.items[small.offsets[1:] - 1].tolist()
+    assert small.items[small.split.test.places].tolist() == small.items[small.offsets[1:] - 1].tolist()
     assert small.manifest.dropped == {} and small.item_features == {}
     assert set(small.manifest.negatives.users_short.values()) == {0}
     assert prepare("synthetic-small", tmp_path / "out").fingerprint == small.fingerprint

@@ -54,7 +54,7 @@ def test_the_smallest_cell_is_a_complete_result(system: System, shop: Dataset, t
         for protocol in PROTOCOLS:
             figures = {f"{metric}@10_{protocol}": result["test"][f"{metric}@10_{protocol}"] for metric in METRICS}
             assert metrics_from_ranks(ranks[f"test_{protocol}"], 10, protocol) == figures
-            assert len(ranks[f"test_{protocol}"]) == len(shop.split.eval_users)
+            assert len(ranks[f"test_{protocol}"]) == len(shop.split.test.users)
     if system.floor is not None:
         assert (result["cost"], result["choices"]) == ({}, None)
         return

@@ -80,7 +80,7 @@ def test_the_newest_item_weighs_most() -> None:
 def test_no_target_is_in_the_similarities(tiny_dataset: Dataset) -> None:
     items = np.array(tiny_dataset.items)
     split = tiny_dataset.split
-    for places in (split.valid_target_index, split.test_target_index):
+    for places in (split.valid.places, split.test.places):
         items[places] = items[places] % tiny_dataset.n_items + 1
     other = dataclasses.replace(tiny_dataset, items=items)
     assert (other.items != tiny_dataset.items).any()

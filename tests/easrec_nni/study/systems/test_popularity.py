@@ -36,7 +36,7 @@ def test_scores_are_the_training_counts(name: str, request: pytest.FixtureReques
 def test_figures_on_movielens_are_those_of_a_direct_computation(ml100k: Dataset, part: str) -> None:
     counts = counts_of(ml100k)
     ranks: dict[str, list[int]] = {"full": [], "pop100": []}
-    for row, user in enumerate(ml100k.split.eval_users):
+    for row, user in enumerate(ml100k.split.test.users):
         log = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1]].tolist()
         target = log[-1] if part == "test" else log[-2]
         everything = range(1, ml100k.n_items + 1)

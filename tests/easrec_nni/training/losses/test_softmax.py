@@ -180,3 +180,22 @@ def test_chunks_stay_in_a_cache_while_products_stay_large(n_items: int, position
     assert loss_module._chunk(n_items) == positions
     states, items, targets = large_catalogue(50, torch.float32)
     assert item_cross_entropy(states, items, targets).item() == F.cross_entropy(states @ items.T, targets).item()
+
+
+def test_bfloat16_makes_products_of_a_large_batch_in_bfloat16() -> None:
+    """Scores are rounded as a product of rounded numbers is; their softmax and the gradients' sums are not."""
+    torch.manual_seed(0)
+    states, items = torch.randn(700, 8, requires_grad=True), torch.randn(6500, 8, requires_grad=True)
+    targets = torch.randint(6500, (700,))
+    assert states.shape[0] * items.shape[0] > loss_module.LARGEST_SCORES
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = item_cross_entropy(states, items, targets)
+    loss.backward()
+    assert states.grad is not None and items.grad is not None
+    rounded = [tensor.detach().bfloat16().double() for tensor in (states, items)]
+    scores = (rounded[0] @ rounded[1].T).bfloat16().double()
+    expected = sum(float(row.logsumexp(0) - row[target]) for row, target in zip(scores, targets, strict=True)) / 700
+    assert float(loss) == pytest.approx(expected, rel=1e-5)  # in float32 it would differ by 8e-5
+    probabilities = (scores - scores.logsumexp(1, keepdim=True)).exp() - F.one_hot(targets, 6500)
+    for found, wanted in ((states.grad, probabilities @ rounded[1]), (items.grad, probabilities.T @ rounded[0])):
+        assert (found - wanted / 700).norm() < 0.01 * (wanted / 700).norm()

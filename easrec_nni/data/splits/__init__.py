@@ -1,0 +1,73 @@
+"""Splits: which interactions train and which are targets of validation and test, one module for each kind.
+
+* ``base.py``: a split and its targets
+* ``leave_one_out.py``: each user's last two, the default; ``last.py``: the last k of each user
+* ``point_in_time.py``: a point in time; ``none.py``: everything trains
+* ``checks.py``: what cannot be trained or evaluated; ``validation_users.py``: the two roles of validation users
+
+To add a split: a module here with a function that makes it, and a line in :data:`SPLITS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.hints import did_you_mean
+from easrec_nni.data.split_names import LEAVE_ONE_OUT, NO_SPLIT
+from easrec_nni.data.splits.base import Interactions, Split, Targets
+from easrec_nni.data.splits.last import split_last
+from easrec_nni.data.splits.leave_one_out import LeaveOneOut, leave_one_out, split_leave_one_out
+from easrec_nni.data.splits.none import split_none
+from easrec_nni.data.splits.point_in_time import split_time
+
+__all__ = [
+    "SPLITS",
+    "Interactions",
+    "LeaveOneOut",
+    "Split",
+    "Targets",
+    "leave_one_out",
+    "make_split",
+]
+
+SPLITS: dict[str, Callable[[str, Interactions], Split]] = {
+    LEAVE_ONE_OUT: split_leave_one_out,
+    "time": split_time,
+    "last": split_last,
+    NO_SPLIT: split_none,
+}
+"""What makes a split of what is behind its name and a colon."""
+
+
+def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
+    """Split a log.
+
+    Parameters
+    ----------
+    name : str
+        A name of :data:`SPLITS` with its argument, such as ``time:90%``.
+    log : Interactions
+        What to split.
+    resolved : str
+        The same split with everything decided that the log decides, where it is known: points in time are not looked
+        for again.
+
+    Raises
+    ------
+    UserError
+        There is no such split, or it does not suit the log.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log = Interactions(np.array([1, 2, 3, 1, 2, 3]), np.array([0, 4, 6]), np.array([1, 2, 5, 9, 2, 7]))
+    >>> make_split("time:50%,80%", log).train_end.tolist()
+    [2, 5]
+    """
+    kind, _, argument = (resolved or name).partition(":")
+    if kind not in SPLITS:
+        raise UserError(f"--split {kind[:100]}: there is no such split; {did_you_mean(kind, SPLITS)}")
+    split = SPLITS[kind](argument.strip(), log)
+    return replace(split, name=name) if resolved else split

@@ -1,0 +1,199 @@
+"""A split: which interactions train, which are targets of validation and test, and what may be known by then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Interactions", "Split", "Targets", "distinct_targets", "is_before", "places_between"]
+
+Part = Literal["valid", "test"]
+
+
+class Interactions(NamedTuple):
+    """Interactions by user and, within a user, by time: arrays as in :class:`~easrec_nni.data.dataset.Dataset`."""
+
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    times: NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Targets:
+    """Targets of a part, validation or test: one row for each pair of a user and an item to rank.
+
+    All rows of a user have the same history, which begins at ``offsets[user]``.
+
+    Attributes
+    ----------
+    users : ndarray of int64, shape [R]
+        User of each row, ascending.
+    places : ndarray of int64, shape [R]
+        Place of each target in ``Dataset.items``.
+    history_ends : ndarray of int64, shape [R]
+        End (exclusive) of each row's history.
+    excluded_ends : ndarray of int64, shape [R]
+        End (exclusive) of those interactions of the user whose items are not drawn as negatives.
+    unknown_items : ndarray of int64
+        Items that first appear later than all that may be known: neither ranked nor drawn as negatives.
+    cold_users, cold_user_interactions : int
+        Users of the part without history, and their interactions in it, none of which is a target.
+    cold_items, cold_item_interactions : int
+        Items of the part that nobody had before, and other users' interactions with them, none of which is a target.
+    repeats : int
+        Further interactions of users with an item that is their target already.
+    """
+
+    users: NDArray[np.int64]
+    places: NDArray[np.int64]
+    history_ends: NDArray[np.int64]
+    excluded_ends: NDArray[np.int64]
+    unknown_items: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    cold_users: int = 0
+    cold_user_interactions: int = 0
+    cold_items: int = 0
+    cold_item_interactions: int = 0
+    repeats: int = 0
+
+    @classmethod
+    def none(cls) -> Targets:
+        """A part without targets."""
+        empty = np.zeros(0, dtype=np.int64)
+        return cls(empty, empty, empty, empty)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @cached_property
+    def first_rows(self) -> NDArray[np.int64]:
+        """Row of each user's first target, ``[evaluated users]``."""
+        return np.flatnonzero(np.diff(self.users, prepend=-1) != 0).astype(np.int64)
+
+    @property
+    def n_users(self) -> int:
+        """Number of users that have a target."""
+        return len(self.first_rows)
+
+    @property
+    def row_users(self) -> NDArray[np.int64] | None:
+        """User of each row, over whom figures are means; None where every user has a single row."""
+        return self.users if self.n_users < len(self) else None
+
+    def of_users(self, users: NDArray[np.int64]) -> Targets:
+        """Rows of some users alone."""
+        rows = np.isin(self.users, users)
+        return replace(
+            self,
+            users=self.users[rows],
+            places=self.places[rows],
+            history_ends=self.history_ends[rows],
+            excluded_ends=self.excluded_ends[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which interactions train and which are targets.
+
+    Users are numbered 0..n_users-1, interactions by their place in ``Dataset.items``.
+
+    Attributes
+    ----------
+    name : str
+        The split as it was asked for, such as ``time:90%``.
+    train_end : ndarray of int64, shape [n_users]
+        End (exclusive) of each user's training part, which begins at ``offsets[user]``.
+    valid_end : ndarray of int64, shape [n_users]
+        End (exclusive) of what each user has before test: training and validation.
+    all_end : ndarray of int64, shape [n_users]
+        End (exclusive) of all that each user has.
+    valid, test : Targets
+        Targets of validation and test.
+    resolved : str
+        The split with everything decided that the log decides, such as the points in time that a share stands for.
+    has_points : bool
+        Whether the parts are divided by points in time, so that nothing behind a part's point is known of any user.
+    """
+
+    name: str
+    train_end: NDArray[np.int64]
+    valid_end: NDArray[np.int64]
+    all_end: NDArray[np.int64]
+    valid: Targets
+    test: Targets
+    resolved: str
+    has_points: bool = False
+
+    def part(self, name: str) -> Targets:
+        """Targets of a part, ``valid`` or ``test``; other parts are a KeyError."""
+        return {"valid": self.valid, "test": self.test}[name]
+
+    @cached_property
+    def users_train_only(self) -> int:
+        """Users without any target."""
+        return len(self.train_end) - len(np.union1d(self.valid.users, self.test.users))
+
+    def known_ends(self, part: str) -> NDArray[np.int64]:
+        """End (exclusive) of what a count over the log may use for a part, ``[n_users]``."""
+        if not self.has_points:
+            return self.all_end
+        return {"valid": self.train_end, "test": self.valid_end}[part]
+
+    def training_end(self, through: Literal["train", "valid", "test"] = "train") -> NDArray[np.int64]:
+        """End (exclusive) of each user's training interactions, ``[n_users]``: the one place that decides them.
+
+        Parameters
+        ----------
+        through : {"train", "valid", "test"}
+            Last part that trains: the training part alone; validation too (a refit, once all is decided); or
+            everything (a network that is served, which nothing is left to test by).
+        """
+        return {"train": self.train_end, "valid": self.valid_end, "test": self.all_end}[through]
+
+    def trained_through(self, through: Literal["valid", "test"]) -> Split:
+        """The split of a training on further parts: what trains is no target any more."""
+        test = Targets.none() if through == "test" else self.test
+        name = "none" if through == "test" else self.name
+        return replace(self, name=name, train_end=self.training_end(through), valid=Targets.none(), test=test)
+
+    def of_users(self, users: NDArray[np.int64]) -> Split:
+        """The split with the targets of some users alone; what trains stays."""
+        return replace(self, valid=self.valid.of_users(users), test=self.test.of_users(users))
+
+
+def places_between(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All places from each start up to its end (exclusive), one range after the other.
+
+    Examples
+    --------
+    >>> places_between(np.array([0, 4, 7]), np.array([2, 4, 9])).tolist()
+    [0, 1, 7, 8]
+    """
+    lengths = ends - starts
+    return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
+
+
+def is_before(ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each interaction is before its user's end: ``[n_users]`` and offsets to ``[interactions]``.
+
+    Examples
+    --------
+    >>> is_before(np.array([1, 4]), np.array([0, 2, 4])).tolist()
+    [True, False, True, True]
+    """
+    before = np.ones(offsets[-1], dtype=bool)
+    before[places_between(ends, offsets[1:])] = False
+    return before
+
+
+def distinct_targets(
+    items: NDArray[np.int32], users: NDArray[np.int64], places: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
+    """Targets without those that repeat an item of the same user: users, places, and how many were left out."""
+    width = int(items.max(initial=0)) + 1
+    first = np.sort(np.unique(users * width + items[places], return_index=True)[1])
+    return users[first], places[first], len(places) - len(first)

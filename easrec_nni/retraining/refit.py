@@ -1,0 +1,139 @@
+"""Refit: the network trained once more, on training and validation interactions together, before it is served.
+
+The newest interaction of a user tells most about the next one, and early stopping keeps it from the training. So the
+validated run decides the number of epochs, and a second run from the same beginning trains as long on both parts.
+Nothing is validated in it. Its figures are those of the test set alone and end in ``_refitted``: a network that has
+seen one interaction more of every user is not to be compared with those that have not.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+
+from pytorch_lightning import LightningModule, Trainer
+
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.weights import read_weights, save_weights
+from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
+from easrec_nni.evaluation.final import RANKS_FILE, rank_arrays, write_ranks
+from easrec_nni.evaluation.scoring import evaluate_fully
+from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
+from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
+from easrec_nni.training.context import TrialContext
+from easrec_nni.training.divergence import EndIfDiverged
+from easrec_nni.training.history import write_history
+from easrec_nni.training.micro_batch_size import MicroBatchSize
+from easrec_nni.training.module import SequenceModule
+from easrec_nni.training.parallel import is_first, seed_apart
+from easrec_nni.training.run_folder import RunFolder
+from easrec_nni.training.trainer import make_trainer
+from search_spaces import EASRecNetwork
+
+__all__ = ["REFIT_FOLDER", "finish_refit", "fit_again"]
+
+REFIT_FOLDER = "refitted"
+"""Folder of the refitted network inside the retraining's; it is a run folder of its own, to be served."""
+
+_logger = logging.getLogger(__name__)
+
+
+class _RefitRecord(EpochRecord):
+    """Epochs without validation, as many as the validated run's best network had, and the last one's weights."""
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the epoch; end the run after the last one."""
+        row = self.measured(trainer.current_epoch)
+        self.history.append(row)
+        if is_first():
+            write_history(self.history, self.folder / "history.csv")
+            if self.out_of_patience:
+                save_weights(self.weights(), self.folder / "best.safetensors")
+        _logger.info("epoch %d, not validated: loss %.4f, %.1f s", row["epoch"], row["train_loss"], row["seconds"])
+        if self.on_epoch:
+            self.on_epoch(row)
+        if self.out_of_patience:
+            trainer.should_stop = True
+
+
+def fit_again(
+    network: EASRecNetwork,
+    context: TrialContext,
+    folder: RunFolder,
+    epochs: int,
+    progress: bool,
+    on_epoch: Callable[[dict[str, float]], None] | None = None,
+    through: Literal["valid", "test"] = "valid",
+) -> list[dict[str, float]]:
+    """Train a network on training and validation interactions, or on all; rows of its epochs.
+
+    Parameters
+    ----------
+    network
+        As the validated run began with it.
+    context
+        Context of the validated run.
+    folder
+        Folder of the refit, which can be resumed.
+    epochs
+        Epochs of training behind the validated run's best network.
+    progress, on_epoch
+        As of :func:`~easrec_nni.retraining.stage.retrain`.
+    through
+        Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
+    """
+    settings, chosen = context.settings, context.settings.retrain
+    # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
+    averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
+    weights = averaged[0].weights if averaged else network.state_dict
+    record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
+    size = MicroBatchSize(settings.micro_batch)
+    module = SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss(), micro_batch=size)
+    module.set_model(network)
+    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "without validation: ")
+    callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
+    trainer = make_trainer(epochs, callbacks, progress, settings.precision)
+    seed_apart(settings.seed)
+    batches = context.trained_through(through).training_batches(chosen.batch_size)
+    trainer.fit(module, batches, ckpt_path=folder.checkpoint, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return record.history
+
+
+def finish_refit(
+    network: EASRecNetwork,
+    architecture: Architecture,
+    context: TrialContext,
+    folder: RunFolder,
+    history: list[dict[str, float]],
+) -> RefitMetrics:
+    """Evaluate a refitted network on the test set and write its files; contents of its ``metrics.json``.
+
+    Parameters
+    ----------
+    network
+        As after :func:`fit_again`.
+    architecture
+        What the folder's ``architecture.json`` shall hold, but for the figures.
+    context
+        Context of the validated run: no test target has been trained on.
+    folder, history
+        Of the refit.
+    """
+    network.load_state_dict(read_weights(folder.state / "best.safetensors"))
+    save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
+    figures, ranks = evaluate_fully(network.eval(), context.dataset, "test", protocols=PROTOCOLS)
+    test = {f"{name}{REFITTED}": value for name, value in figures.items()}
+    write_ranks(rank_arrays(ranks, context.dataset, REFITTED), folder.path / RANKS_FILE)
+    known = {f"retrained_test_{name}": value for name, value in test.items()}
+    architecture.model_copy(update={"metrics": {**architecture.metrics, **known}}).write(
+        folder.path / "architecture.json"
+    )
+    copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+    seconds = sum(row["seconds"] for row in history)
+    metrics = RefitMetrics(test_refitted=test, refit=RefitTraining(epochs=len(history), seconds=seconds))
+    write_json(folder.path / METRICS_FILE, metrics.as_json())
+    return metrics
