@@ -7,15 +7,15 @@ writes the result. Floor and ``prepare`` take turns, each in a process of its ow
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.memory import peak_memory_bytes
-from easrec_nni.bench.repeats import in_turns, ratio, seconds_of, spread
+from easrec_nni.bench.repeats import in_turns, ratio, seconds_of, spread, timed
 from easrec_nni.bench.scaling import fitted_slope
 from easrec_nni.bench.tables import number
 from easrec_nni.common.readable import readable_bytes
@@ -116,15 +116,16 @@ def measure_opening(folder: str, mode: Mode) -> Figures:
     }
 
 
-def _measured(work: Any) -> Figures:
-    return {"seconds": seconds_of(work), "peak_memory_bytes": peak_memory_bytes()}
+def _measured(work: Callable[[], object]) -> Figures:
+    return {**timed(work), "peak_memory_bytes": peak_memory_bytes()}
 
 
 def _measure(bench: Bench) -> Figures:
     sizes = bench.request.sizes or (QUICK_SIZES if bench.request.quick else SIZES)
     rows = [_row(bench, interactions) for interactions in sizes]
     points = {
-        name: [(row["interactions"], row[f"{name}_seconds"]["median"]) for row in rows] for name in ("floor", "prepare")
+        name: [(row["interactions"], row[f"{name}_seconds"]["median"]) for row in rows]
+        for name in ("floor", "prepare", "floor_processor", "prepare_processor")
     }
     return {
         "memory": MEMORY,
@@ -153,13 +154,16 @@ def _row(bench: Bench, interactions: int) -> Figures:
             for mode in MODES
         }
     seconds = {name: [turn["seconds"] for turn in each] for name, each in turns.items()}
+    processor = {name: [turn["processor_seconds"] for turn in each] for name, each in turns.items()}
     figures: Figures = {"interactions": interactions, **drawn}
     for name, each in turns.items():
         figures[f"{name}_seconds"] = spread(seconds[name])
+        figures[f"{name}_processor_seconds"] = spread(processor[name])
         figures[f"{name}_peak_memory_bytes"] = max(turn["peak_memory_bytes"] for turn in each)
         figures[f"{name}_bytes_on_disk"] = each[-1]["bytes_on_disk"]
     figures["prepare_microseconds_per_interaction"] = 1e6 * figures["prepare_seconds"]["median"] / interactions
     figures["prepare_by_floor"] = ratio(seconds["prepare"], seconds["floor"])
+    figures["prepare_by_floor_of_processor_seconds"] = ratio(processor["prepare"], processor["floor"])
     figures["opening_seconds"] = spread([turn["opening_seconds"] for each in opened.values() for turn in each])
     for mode, each in opened.items():
         figures[f"first_{mode}_batch_seconds"] = spread([turn["first_batch_seconds"] for turn in each])

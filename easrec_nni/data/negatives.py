@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import counts
 from easrec_nni.data.recbole_negatives import draw_recbole_negatives
 from easrec_nni.data.splits import LeaveOneOut, Split, Targets
-from easrec_nni.data.splits.base import is_before
+from easrec_nni.data.splits.base import is_before, places_between
 from easrec_nni.data.validation_negatives import with_test_targets
 
 NEGATIVES_PER_USER = 100
@@ -171,7 +172,7 @@ def _check(protocols: tuple[str, ...], protocol: str, part: str) -> None:
 
 def _weights(training: NDArray[np.int32], n_items: int, protocol: str) -> NDArray[np.float64]:
     """Weight of each item, ``[n_items + 1]``; 0 for padding."""
-    weights = np.ones(n_items + 1) if protocol == "uni100" else np.bincount(training, minlength=n_items + 1)
+    weights = np.ones(n_items + 1) if protocol == "uni100" else counts(training, n_items + 1)
     weights[0] = 0
     return weights.astype(np.float64)
 
@@ -203,10 +204,9 @@ def _draw_chunk(
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
     users = targets.users[rows]
-    begins = offsets[users]
-    lengths = targets.excluded_ends[rows] - begins
-    owners = np.repeat(np.arange(len(users)), lengths)
-    had = items[np.arange(len(owners)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)]
+    begins, ends = offsets[users], targets.excluded_ends[rows]
+    owners = np.repeat(np.arange(len(users)), ends - begins)
+    had = items[places_between(begins, ends)]
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
     for round_number in range(_ROUNDS):
