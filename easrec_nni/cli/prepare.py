@@ -134,6 +134,7 @@ def prepare_command(
       easrec prepare ml-100k
       easrec prepare ml-1m --path Downloads/ml-1m.zip --min-item-interactions 5
       easrec prepare log.csv --user-column customer --item-column product --dry-run
+      easrec prepare log.csv --split time:90% --evaluate-users 100000
       easrec prepare events.jsonl --where "event = 'purchase' and price > 0"
       easrec prepare 'clicks/*.parquet' --name clicks --memory 4GB --since 2024-01-01
       easrec prepare ratings.csv --no-header --user-column 1 --item-column 2 --time-column 4
@@ -211,8 +212,6 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     console : Console
         Where to print.
     """
-    from easrec_nni.data.split_record import split_lines
-
     counts = manifest.counts
     table = Table("dataset", "# users", "# items", "UA", "IA", "# interactions")
     for column in table.columns[1:]:
@@ -223,7 +222,7 @@ def show(manifest: Manifest, path: Path, console: Console) -> None:
     lines = [
         "UA and IA are interactions per user and per item. No count has the padding entry in it;",
         f"with it, as the EASRec paper counts, there are {counts.users + 1} users and {counts.items + 1} items.",
-        *split_lines(manifest.split),
+        *toolkit.split_lines(manifest.split),
         "item features: " + (", ".join(f"{each.name} ({each.values})" for each in manifest.features) or "none"),
     ]
     lines += [f"dropped: {count} {reason}" for reason, count in manifest.dropped.items()] or ["dropped: nothing"]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from easrec_nni.cli.demo_steps import run_demo
     from easrec_nni.cli.stream import EventStream
     from easrec_nni.data import PrepareSettings, load_dataset, prepare, preview
+    from easrec_nni.data.split_record import split_lines
     from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
     from easrec_nni.evaluation.scoring import evaluate_fully

@@ -146,7 +146,7 @@ def _sorted_log(engine: Engine, settings: PrepareSettings, order: Order, dropped
     ]
     again = {"rows that repeat user, item and time of another": 0, "interactions that repeat the item right before": 0}
     filters = (
-        (settings.drop_duplicates, lambda users, items, times, rows: duplicate_rows(users, items, times)),
+        (settings.drop_duplicates, lambda users, items, times, rows: _repeated(users, items, times)),
         (settings.collapse_repeats, lambda users, items, times, rows: immediate_repeats(users, items)),
     )
     for columns in _whole_users(engine, settings.newest_first):
@@ -160,6 +160,15 @@ def _sorted_log(engine: Engine, settings: PrepareSettings, order: Order, dropped
             writer.append(column)
     dropped |= {reason: count for reason, count in again.items() if count}
     return _SortedLog(*(writer.close() for writer in writers))  # type: ignore[arg-type]
+
+
+def _repeated(users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which interactions of a sorted part repeat another: only neighbours at equal times can."""
+    tie = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    tied = np.flatnonzero(np.concatenate([tie, [False]]) | np.concatenate([[False], tie]))
+    again = np.zeros(len(users), dtype=bool)
+    again[tied] = duplicate_rows(users[tied], items[tied], times[tied])
+    return again
 
 
 def _whole_users(engine: Engine, newest_first: bool) -> Iterator[list[NDArray[Any]]]:

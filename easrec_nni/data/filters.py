@@ -19,18 +19,18 @@ def duplicate_rows(users: Numbers, items: Numbers, times: NDArray[np.generic]) -
     Parameters
     ----------
     users, items, times : ndarray, shape [rows]
-        Codes of users and items, and times in any unit, in user-then-time order.
+        Codes of users and items, and times in any unit.
 
     Returns
     -------
     ndarray of bool, shape [rows]
         True for rows to drop; the first of equal rows is False.
     """
-    same = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
+    order = np.lexsort((times, users))
+    same = (users[order][1:] == users[order][:-1]) & (times[order][1:] == times[order][:-1])
     # Only rows that share user and time with another can be repeated: as a rule few.
     tied = np.zeros(len(users), dtype=bool)
-    tied[1:] = same
-    tied[:-1] |= same
+    tied[order[1:][same]] = tied[order[:-1][same]] = True
     rows = np.flatnonzero(tied)
     table = pd.DataFrame({"user": users[rows], "item": items[rows], "time": times[rows]})
     tied[rows] = table.duplicated().to_numpy()

@@ -25,6 +25,7 @@ NEGATIVES_VERSION = 2
 
 _USERS_PER_CHUNK = 2048
 _ROUNDS = 6
+_CELLS_AT_ONCE = 1 << 22
 
 Draw = Callable[[tuple[int, int]], NDArray[np.int64]]
 
@@ -203,61 +204,53 @@ def _draw_chunk(
     k: int,
     rng: np.random.Generator,
 ) -> NDArray[np.int64]:
-    users = targets.users[rows]
+    width, users = len(weights), targets.users[rows]
     begins, ends = offsets[users], targets.excluded_ends[rows]
-    owners = np.repeat(np.arange(len(users)), ends - begins)
-    had = items[places_between(begins, ends)]
+    # One sorted key per (row, item) pair; column 0 counts as taken, so padding is never accepted.
+    of_row = np.repeat(np.arange(len(users)), ends - begins)
+    histories = items[places_between(begins, ends)]
+    keys = np.sort(np.concatenate([of_row * width + histories, np.arange(len(users)) * width]))
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
     for round_number in range(_ROUNDS):
         if len(open_rows) == 0:
             break
         if round_number == 0:
-            chosen = _first_valid(draw((len(users), k + k // 4 + 1)), owners, had, len(weights), k)
+            chosen = _first_valid(draw((len(users), k + k // 4 + 1)), keys, width, k)
         else:
             candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), k // 2 + 1))], axis=1)
-            number = np.full(len(users), -1)
-            number[open_rows] = np.arange(len(open_rows))
-            open_had = number[owners] >= 0
-            chosen[open_rows] = _first_valid(candidates, number[owners[open_had]], had[open_had], len(weights), k)
+            chosen[open_rows] = _first_valid(candidates, _keys_of(open_rows, keys, width), width, k)
         open_rows = open_rows[chosen[open_rows, -1] == 0]
-    for row in open_rows:
-        _complete(chosen[row], had[owners == row], targets.unknown_items, weights, rng)
+    at_once = max(1, _CELLS_AT_ONCE // width)
+    for start in range(0, len(open_rows), at_once):
+        _complete(chosen, open_rows[start : start + at_once], keys, targets.unknown_items, weights, rng)
     return chosen
 
 
-def _first_valid(
-    candidates: NDArray[np.int64], rows: NDArray[np.int64], had: NDArray[np.int32], n_numbers: int, k: int
-) -> NDArray[np.int64]:
-    """First k distinct candidates of each row that its user never had, in order; then zeros.
+def _keys_of(rows: NDArray[np.int64], keys: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Keys of some ascending rows alone, numbered by the place of the row among them."""
+    row, item = np.divmod(keys, width)
+    place = np.minimum(np.searchsorted(rows, row), len(rows) - 1)
+    own = rows[place] == row
+    return place[own] * width + item[own]
 
-    Parameters
-    ----------
-    candidates : ndarray of int64, shape [R, candidates]
-        Item numbers; 0 is no item.
-    rows, had : ndarray, shape [H]
-        Row of each interaction, ascending, and its item.
-    n_numbers : int
-        Item numbers that there are, 0 included.
-    k : int
-        How many to take.
-    """
-    n_rows, width = candidates.shape
+
+def _first_valid(candidates: NDArray[np.int64], keys: NDArray[np.int64], width: int, k: int) -> NDArray[np.int64]:
+    """First k distinct candidates of each row whose keys, row times `width` plus item, are not taken; then zeros."""
+    n_rows, n_candidates = candidates.shape
     # Item and place in one number: sorting these is a stable sort by item.
-    shift = int(width).bit_length()
-    kind = np.int32 if n_numbers << shift < 1 << 31 else np.int64
-    packed = (candidates.astype(kind) << shift) | np.arange(width, dtype=kind)
+    shift = int(n_candidates).bit_length()
+    kind = np.int32 if width << shift < 1 << 31 else np.int64
+    packed = (candidates.astype(kind) << shift) | np.arange(n_candidates, dtype=kind)
     packed.sort(axis=1)
     ordered = packed >> shift
-    refused = ordered == 0
-    refused[:, 1:] |= ordered[:, 1:] == ordered[:, :-1]
-    # A row's candidates are sorted, and so are all, once the row is a part of the number.
-    begins = np.arange(n_rows)[:, None] * n_numbers
-    numbers = (ordered + begins).ravel()
-    wanted = rows * n_numbers + had
-    places = np.searchsorted(numbers, wanted)  # of equal candidates the first; the others are refused already
-    places = places[numbers[np.minimum(places, len(numbers) - 1)] == wanted]
-    refused.ravel()[places] = True
+    refused = np.zeros(candidates.shape, dtype=bool)
+    refused[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    # Few keys are looked for among many candidates, which are in the order of their keys too.
+    candidate_keys = (ordered + np.arange(n_rows)[:, None] * width).ravel()
+    places = np.searchsorted(candidate_keys, keys)  # of equal candidates the first; the others are refused already
+    taken = places[candidate_keys[np.minimum(places, len(candidate_keys) - 1)] == keys]
+    refused.ravel()[taken] = True
     row, place = np.nonzero(refused)
     valid = np.ones(candidates.shape, dtype=bool)
     valid[row, packed[row, place] & ((1 << shift) - 1)] = False
@@ -269,22 +262,28 @@ def _first_valid(
 
 def _complete(
     chosen: NDArray[np.int64],
-    history: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    keys: NDArray[np.int64],
     unknown: NDArray[np.int64],
     weights: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> None:
-    """Fill the zeros at the end of `chosen`: given its beginning, the rest is a draw among what is left."""
-    filled = int(np.count_nonzero(chosen))
-    left = np.ones(len(weights), dtype=bool)
-    left[0] = False
-    left[history] = False
-    left[unknown] = False
-    left[chosen[:filled]] = False
-    candidates = np.flatnonzero(left)
+    """Fill the zeros at the ends of some rows: given its beginning, the rest of each is a draw among what is left."""
+    width, places = len(weights), np.arange(len(rows))
+    begins, ends = np.searchsorted(keys, rows * width), np.searchsorted(keys, (rows + 1) * width)
+    left = np.ones((len(rows), width), dtype=bool)
+    left[:, unknown] = False
+    left[np.repeat(places, ends - begins), keys[places_between(begins, ends)] % width] = False
+    left[places[:, None], chosen[rows]] = False
+    row, candidates = np.nonzero(left)
     some = weights[candidates] > 0
     scores = rng.gumbel(size=len(candidates))
     scores[some] += np.log(weights[candidates[some]])
-    # The first key orders weightless items behind all others, whatever the noise.
-    best = np.lexsort((-scores, ~some))[: len(chosen) - filled]
-    chosen[filled : filled + len(best)] = candidates[best]
+    # Within a row, weightless items come behind all others, whatever the noise.
+    best = candidates[np.lexsort((-scores, ~some, row))]
+    there = np.bincount(row, minlength=len(rows))
+    firsts = np.cumsum(there) - there
+    filled = np.count_nonzero(chosen[rows], axis=1)
+    wanted = np.minimum(chosen.shape[1] - filled, there)
+    columns = places_between(filled, filled + wanted)
+    chosen[np.repeat(rows, wanted), columns] = best[places_between(firsts, firsts + wanted)]

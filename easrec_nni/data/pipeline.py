@@ -33,6 +33,7 @@ from easrec_nni.data.negatives import NEGATIVES_PER_USER, PARTS, STORED_PROTOCOL
 from easrec_nni.data.reading import read_log
 from easrec_nni.data.reporting import LogReporter, Reporter
 from easrec_nni.data.sources import NAMED, RawLog, Source, choose_sources
+from easrec_nni.data.sources.delimited import readable
 from easrec_nni.data.sources.table import SUFFIXES
 from easrec_nni.data.split_record import sample_users, split_info
 from easrec_nni.data.splits import Interactions, Split, make_split
@@ -168,7 +169,8 @@ def _folder(path: str | Path | None) -> Path | None:
 
 def _understood(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> EncodedLog:
     """Read, number and sort a log, and say what it was understood as."""
-    log = encode_log(engine, read_log(engine, raw, settings, reporter), settings, reporter)
+    with readable(raw.table.label):
+        log = encode_log(engine, read_log(engine, raw, settings, reporter), settings, reporter)
     reporter.understood(log.summary.lines)
     for note in (*raw.notes, *log.summary.notes):
         reporter.note(note)

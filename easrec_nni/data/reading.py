@@ -13,7 +13,7 @@ from easrec_nni.data.engine import Engine, identifier, quoted
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
-from easrec_nni.data.sources.delimited import DelimitedTable, readable
+from easrec_nni.data.sources.delimited import DelimitedTable
 from easrec_nni.data.times import TimeColumn, clock_seconds, number_sql, present, time_column, trimmed
 from easrec_nni.data.units import TimeUnit, time_unit
 from easrec_nni.data.where import check_expression
@@ -61,7 +61,7 @@ class CheckedLog:
 def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> CheckedLog:
     """Read a log into the engine, check its ids and times, and leave out what the settings say.
 
-    Once the log is read, the engine's access to files, network and extensions is off for good.
+    Before it sees a user's condition, the engine's access to files, network and extensions is off for good.
 
     Parameters
     ----------
@@ -102,12 +102,13 @@ def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: R
     counted = _counted(engine, table, reasons)
     if not settings.drop_invalid:
         _refuse_invalid(engine, table, label, rows, counted)
+    if not counted and settings.normalize_ids == "none":  # then texts that are ids are what they are in the file
+        ids |= {role: f'"${role}"' for role in ids if kinds[f"${role}"] == "VARCHAR"}
+    columns = ", ".join(f'{sql} AS "{name}"' for name, sql in {"row": '"$row"', **ids, "time": unit.sql}.items())
     keep = " AND ".join(f"NOT coalesce({condition}, true)" for condition in reasons.values()) if counted else "true"
-    expressions = {"row": '"$row"', **ids, "time": unit.sql}
-    columns = ", ".join(f'{sql} AS "{name}"' for name, sql in expressions.items())
-    # What is more than a column is computed once.
-    plain = keep == "true" and all(re.fullmatch(r'"\$\w+"', sql) for sql in expressions.values())
-    engine.run(f"CREATE {'VIEW' if plain else 'TABLE'} log AS SELECT {columns} FROM {table} WHERE {keep}", "checking")
+    # Each column is used once, but rows are to be chosen once.
+    kind = "TABLE" if counted else "VIEW"
+    engine.run(f"CREATE {kind} log AS SELECT {columns} FROM {table} WHERE {keep}", "checking ids and times")
     dropped = {reason: count for reason, (count, _) in counted.items()}
     return CheckedLog(rows, dropped, names, time.format, unit, raw.columns.notes)
 
@@ -119,13 +120,14 @@ def _load(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Repo
     reporter.step(f"reading {label}")
     chosen = [f'c{place} AS "${role}"' for role, place in raw.columns.places.items()]
     chosen += [f"c{place} AS {identifier(name)}" for name, place in used.items()]
-    with readable(label):
-        relation = raw.table.relation(engine)
-        columns = ", ".join(['row_number() OVER () - 1 AS "$row"', *chosen])
-        engine.run(f"CREATE TABLE raw AS SELECT {columns} FROM {relation}", f"reading {label}")
-    engine.lock()
+    relation, number = raw.table.relation(engine), raw.table.row_number
+    columns = ", ".join([f'{number or "row_number() OVER () - 1"} AS "$row"', *chosen])
+    # What knows its rows' numbers can be read again and again, unless it must be out of reach for the user's words.
+    kind = "TABLE" if number is None or settings.where is not None else "VIEW"
+    engine.run(f"CREATE {kind} raw AS SELECT {columns} FROM {relation}", f"reading {label}")
     if settings.where is None:
         return "raw"
+    engine.lock()
     kinds = engine.columns("raw")
     typed = [f"{_typed(engine, identifier(name), kinds[name])} AS {identifier(name)}" for name in used]
     roles = [identifier(name) for name in kinds if name not in used]

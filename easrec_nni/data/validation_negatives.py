@@ -72,10 +72,10 @@ def with_test_targets(
         step = np.where(weight > 0, weight / np.maximum(left + weight, 1), (left == 0) / (of_weightless + 1))
         missed = np.cumprod(1 - step, axis=1)
         place = np.where(met, stored.shape[1], (missed > chances[rows][:, None]).sum(axis=1))
-        for row in np.flatnonzero(place < stored.shape[1]):
-            at = place[row]
-            result[start + row, at + 1 :] = stored[start + row, at:-1]
-            result[start + row, at] = targets[row]
+        changed = np.flatnonzero(place < stored.shape[1])
+        at, columns = place[changed, None], np.arange(stored.shape[1])
+        moved = stored[start + changed[:, None], columns - (columns > at)]
+        result[start + changed] = np.where(columns == at, targets[changed, None], moved)
     return result
 
 

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 from easrec_nni.evaluation.metrics import METRICS
 
-__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "check_accuracy", "protocols_of"]
+__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "TEST_USERS", "check_accuracy", "protocols_of"]
 
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 """Rankings of a final evaluation."""
 
 LATER_PROTOCOLS = ("unseen", "pop100_recbole")
 """Those of :data:`PROTOCOLS` that results of earlier versions do not have."""
+
+TEST_USERS = "test_users"
+"""Array of ``ranks.npz``: user of each test target, where users have several."""
 
 REFITTED = "_refitted"
 """End of the names of figures of a network that was trained on the validation interactions too."""

@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from easrec_nni.common.files import replacing
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
-from easrec_nni.evaluation.figures import PROTOCOLS
+from easrec_nni.evaluation.figures import PROTOCOLS, TEST_USERS
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
 from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
 
-__all__ = ["RANKS_FILE", "TEST_USERS", "final_evaluation", "rank_arrays", "write_ranks"]
+__all__ = ["RANKS_FILE", "final_evaluation", "rank_arrays", "write_ranks"]
 
 RANKS_FILE = "ranks.npz"
-TEST_USERS = "test_users"
-"""Array of that file: user of each test target, where users have several."""
 
 
 def final_evaluation(

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
-from easrec_nni.evaluation.figures import protocols_of
-from easrec_nni.evaluation.final import TEST_USERS
+from easrec_nni.evaluation.figures import TEST_USERS, protocols_of
 from easrec_nni.evaluation.metrics import mean_by_user, user_gains
 from easrec_nni.study.cells import Cell
 from easrec_nni.study.documents import (

@@ -27,6 +27,10 @@ class Table(Protocol):
     def names(self) -> Sequence[str]:
         """Its columns."""
 
+    @property
+    def row_number(self) -> str | None:
+        """SQL of a row's number from 0, where the relation has it and can be read as often as needed; or None."""
+
     def relation(self, engine: Engine) -> str:
         """SQL of its rows, in the order of the file, with columns ``c0``, ``c1``, ... in the order of `names`.
 
@@ -43,6 +47,7 @@ class FrameTable:
 
     label: str
     frame: pd.DataFrame
+    row_number = None
 
     @property
     def names(self) -> Sequence[str]:

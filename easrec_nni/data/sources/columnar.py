@@ -58,10 +58,18 @@ class ColumnarTable:
         """Name of the first file."""
         return self.paths[0].name
 
+    @property
+    def row_number(self) -> str | None:
+        """SQL of a row's number, which one Parquet file has."""
+        return "file_row_number" if not self.arrow and len(self.paths) == 1 else None
+
     def relation(self, engine: Engine) -> str:
         """SQL that reads the files."""
         columns = ", ".join(f"{identifier(name)} AS c{place}" for place, name in enumerate(self.names))
         if self.arrow:
             engine.register("arrow", dataset.dataset([str(path) for path in self.paths], format="ipc"))
             return f"(SELECT {columns} FROM arrow)"
-        return f"(SELECT {columns} FROM read_parquet({listed([str(path) for path in self.paths])}))"
+        files = listed([str(path) for path in self.paths])
+        if self.row_number is None:
+            return f"(SELECT {columns} FROM read_parquet({files}))"
+        return f"(SELECT file_row_number, {columns} FROM read_parquet({files}, file_row_number = true))"

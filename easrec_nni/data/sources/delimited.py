@@ -115,6 +115,8 @@ def _explained(label: str, error: str, encoding: str) -> str:
         what = f"it is longer than {LARGEST_LINE_BYTES} bytes: check that the file is a table with ends of lines"
     elif "Out of Memory" in error:
         return f"{label} needs more memory than it may have: pass a larger --memory"
+    elif "No space left" in error:
+        return f"{label} needs more disk than there is: pass --spill with a folder on a larger disk"
     else:
         what = " ".join(error.split())[:300]
     return f"cannot read {label}: {where}{what}"
@@ -285,6 +287,7 @@ class DelimitedTable:
     encoding: str = "utf-8"
     header: bool = True
     quote: str | None = None
+    row_number = None
 
     @property
     def label(self) -> str:

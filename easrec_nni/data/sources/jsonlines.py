@@ -36,6 +36,7 @@ class JsonTable:
     names: tuple[str, ...]
     encoding: str
     array: bool
+    row_number = None
 
     @classmethod
     def at(cls, texts: Sequence[TextFile], encoding: str) -> JsonTable:

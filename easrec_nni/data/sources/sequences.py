@@ -29,6 +29,7 @@ class SequenceTable:
     delimiter: str
     encoding: str
     names: tuple[str, ...] = ("user", "item")
+    row_number = None
 
     @property
     def label(self) -> str:

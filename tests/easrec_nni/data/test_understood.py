@@ -99,8 +99,8 @@ def test_lines_against_pandas(say: Say) -> None:
         "rows": f"400 in the file, {len(kept)} kept, {400 - len(kept)} dropped: 2 rows without item id, {low} "
         f"interactions with a rating below 2, {again} rows that repeat user, item and time of another",
         "users": f"{kept['visitor_id'].nunique()}, of which {few} have fewer than 3 interactions and only train",
-        "repeats": f"{repeats:.1%} of the interactions are with an item that the user had before, which suits a ranking "
-        "of all items (full)",
+        "repeats": f"{repeats:.1%} of the interactions are with an item that the user had before, which suits a "
+        "ranking of all items (full)",
         "first rows": "; ".join(first),
     }
 

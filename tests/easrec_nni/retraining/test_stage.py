@@ -156,9 +156,9 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
 ) -> None:
     arch = searched[0].supernet.with_name("architecture.json")
     taken = (
-        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, gbce_t 0.5, "
-        "select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, "
-        "retrain.learning_rate 0.002"
+        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, "
+        "gbce_t 0.5, select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, "
+        "retrain.batch_size 7, retrain.learning_rate 0.002"
     )
     assert said(arch, tiny_dataset, tmp_path / "a", caplog) == taken
     file = tmp_path / "settings.yml"
@@ -196,8 +196,8 @@ def test_a_file_without_the_section_is_trained_by_the_defaults(
     assert "training" not in json.loads((tmp_path / "by-hand.json").read_text())
     line = said(tmp_path / "by-hand.json", tiny_dataset, tmp_path / "out", caplog, "--epochs", "1", "--seed", "4")
     assert (
-        "by-hand.json records none, so as given or by default: mode causal, history all, batch_by sequences, loss softmax,"
-        in line
+        "by-hand.json records none, so as given or by default: mode causal, history all, batch_by sequences, loss "
+        "softmax," in line
     )
     assert "seed 4, retrain.epochs 1, retrain.patience 10," in line
     record = Architecture.read(tmp_path / "out" / "architecture.json").training

@@ -1,4 +1,4 @@
-"""Evaluation on every split against a loop over the rows of the log, one target and one item at a time."""
+"""Evaluation by every split against a loop over the rows of the log, one target and one item at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 from easrec_nni.data.splits import LeaveOneOut
-from easrec_nni.evaluation.final import RANKS_FILE, TEST_USERS, final_evaluation, write_ranks
+from easrec_nni.evaluation.figures import TEST_USERS
+from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, rank_users
 from easrec_nni.evaluation.selection import validation_rows
