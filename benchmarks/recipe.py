@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from easrec_nni.common.yaml_files import read_yaml
 from easrec_nni.evaluation.metrics import standard_error, user_gains
 from easrec_nni.retraining.metrics import read_metrics
@@ -109,7 +109,7 @@ def collect(runs: Path, settings: TrialSettings, changes: dict[str, dict[str, An
     if not rows:
         raise UserError(f"there is no complete run below {runs}")
     out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "runs.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(out / "runs.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -1,9 +1,9 @@
-"""Other libraries' sequential recommenders beside ours: same data, same machine, in turns, in one run.
+"""Comparison with other libraries' sequential recommenders: same data, machine and run.
 
-Each peer is installed from its packages into an environment of its own (``install``), is given the prepared dataset in
-the format it reads (:mod:`benchmarks.peers.conversion`: same users, items, order and split), and is held by a process
-that measures when asked. A measurement asks the peers and ours in turns, so that a machine that grows slower or is
-disturbed hits all alike, and gives ratios with their range. Nothing of the peers is needed by the product.
+Each peer is installed from its packages into a separate environment (``install``), gets the prepared dataset in the
+format it reads (:mod:`benchmarks.peers.conversion`: same users, items, order and split), and runs in a worker process
+that measures on request. A measurement alternates between the peers and ours, so that other load on the machine affects
+all alike, and gives ratios with their range. The toolkit itself needs no peer.
 
 Each peer runs *as shipped* and *tuned* (:data:`benchmarks.peers.systems.VARIANTS`).
 

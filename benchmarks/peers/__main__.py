@@ -1,4 +1,4 @@
-"""The command line of the comparisons: ``python -m benchmarks.peers``."""
+"""Command line of the comparisons with peers: ``python -m benchmarks.peers``."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ RESULTS = Path("benchmarks/results/peers")
 SYSTEMS = ("recbole", "rectools", "ours")
 
 
-def options_of(words: list[str]) -> argparse.Namespace:
-    """Command line."""
+def parse_options(words: list[str]) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.peers",
         description=benchmarks.peers.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("install", help="make the peers' environments ($EASREC_PEERS or .venv-peers)")
-    one.add_argument("--peer", action="append", choices=sorted(PEERS), help="which, all by default")
-    one.add_argument("--torch", help="what pip installs first, such as torch==2.13.0+cpu")
+    install_parser = commands.add_parser("install", help="make the peers' environments ($EASREC_PEERS or .venv-peers)")
+    install_parser.add_argument("--peer", action="append", choices=sorted(PEERS), help="peer, all by default")
+    install_parser.add_argument("--torch", help="requirement that pip installs first, such as torch==2.13.0+cpu")
     for name, text in (
         ("convert", "write the dataset for the peers"),
         ("inference", "time and memory to score all test users"),
@@ -49,22 +49,26 @@ def options_of(words: list[str]) -> argparse.Namespace:
         _add_common(commands.add_parser(name, help=text))
     for name in ("inference", "epoch"):
         commands.choices[name].add_argument(
-            "--allocators", nargs="+", choices=("default", "keep"), default=["default", "keep"], help="ours [both]"
+            "--allocators",
+            nargs="+",
+            choices=("default", "keep"),
+            default=["default", "keep"],
+            help="for ours [both]",
         )
     _add_inference(commands.choices["inference"])
     _add_epoch(commands.choices["epoch"])
     _add_curve(commands.choices["time-to-ndcg"])
-    two = commands.add_parser("compare-curves", help="how much sooner ours is as accurate")
-    two.add_argument("ours", type=Path, help="curve of ours")
-    two.add_argument("peer", type=Path, help="curve of a peer")
-    two.add_argument("--minutes", type=float, help="the peer's best epoch within this time is to be reached")
-    two.add_argument("--out", type=Path, help="JSON file to write")
+    compare_parser = commands.add_parser("compare-curves", help="speed-up of ours to a peer's accuracy")
+    compare_parser.add_argument("ours", type=Path, help="curve of ours")
+    compare_parser.add_argument("peer", type=Path, help="curve of a peer")
+    compare_parser.add_argument("--minutes", type=float, help="target: the peer's best epoch within this time")
+    compare_parser.add_argument("--out", type=Path, help="JSON file to write")
     return parser.parse_args(words)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", default="ml-1m", help="prepared dataset, by name or path [ml-1m]")
-    parser.add_argument("--threads", type=int, default=available_threads(), help="of each process [cores]")
+    parser.add_argument("--threads", type=int, default=available_threads(), help="threads of each process [cores]")
     parser.add_argument("--out", type=Path, help=f"JSON file to write [{RESULTS}/…]")
     for name in ("length", "hidden", "inner", "layers", "heads"):
         parser.add_argument(f"--{name}", type=int, help="shape, the dataset's in SHAPES by default")
@@ -73,54 +77,54 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inference(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--models", nargs="*", choices=RECBOLE_MODELS, default=["SASRec"], help="of RecBole [SASRec]")
-    parser.add_argument("--rectools", action="store_true", help="RecTools' SASRec, too")
-    parser.add_argument("--batch", type=int, default=2048, help="users of a peer's batch as shipped [2048]")
+    parser.add_argument("--models", nargs="*", choices=RECBOLE_MODELS, default=["SASRec"], help="RecBole's [SASRec]")
+    parser.add_argument("--rectools", action="store_true", help="include RecTools' SASRec")
+    parser.add_argument("--batch", type=int, default=2048, help="batch size of a peer as shipped, in users [2048]")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--architecture", type=Path, help="searched architecture, or a result that has one")
+    parser.add_argument("--architecture", type=Path, help="searched architecture, or a result with one")
     parser.add_argument(
         "--compiled",
         nargs="+",
         choices=OURS,
         default=[],
         metavar="NAME",
-        help=f"these compiled as well: {', '.join(OURS)}",
+        help=f"our networks to measure compiled, too: {', '.join(OURS)}",
     )
 
 
 def _add_epoch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", choices=("recbole", "rectools"), default="rectools")
-    parser.add_argument("--models", nargs="*", choices=RECBOLE_MODELS, default=["SASRec"], help="of RecBole [SASRec]")
-    parser.add_argument("--batch", type=int, default=128, help="sequences of a peer's batch [128]")
-    parser.add_argument("--our-batch", type=int, default=32, help="sequences of our batch [32]")
-    parser.add_argument("--batches", type=int, default=30, help="of RecBole's epoch, that are timed a turn [30]")
-    parser.add_argument("--limit", type=int, help="end RecTools' epochs after so many batches")
+    parser.add_argument("--models", nargs="*", choices=RECBOLE_MODELS, default=["SASRec"], help="RecBole's [SASRec]")
+    parser.add_argument("--batch", type=int, default=128, help="batch size of a peer, in sequences [128]")
+    parser.add_argument("--our-batch", type=int, default=32, help="batch size of ours, in sequences [32]")
+    parser.add_argument("--batches", type=int, default=30, help="batches of RecBole's epoch timed per turn [30]")
+    parser.add_argument("--limit", type=int, help="maximum number of batches in RecTools' epochs")
     parser.add_argument("--repeats", type=int, default=3)
 
 
 def _add_curve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", choices=SYSTEMS, required=True)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--minutes", type=float, help="end when the system's own time has passed this")
-    parser.add_argument("--batch", type=int, default=128, help="sequences of a batch [128]")
+    parser.add_argument("--minutes", type=float, help="time limit on the system's own time")
+    parser.add_argument("--batch", type=int, default=128, help="batch size, in sequences [128]")
     parser.add_argument("--attention", default="linrec", help="ours: form of attention [linrec]")
     parser.add_argument("--gate-layers", type=int, default=0, help="ours: dense layers of a gate, 0 = no gates [0]")
-    parser.add_argument("--history", choices=get_args(History), default="all", help="ours [all]")
+    parser.add_argument("--history", choices=get_args(History), default="all", help="ours: training history [all]")
     parser.add_argument("--positions", default="from_end", help="ours: position embeddings [from_end]")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="ours [0.001]")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="ours: learning rate [0.001]")
     parser.add_argument("--name", help="ours: name of the curve [ours]")
-    parser.add_argument("--restart", action="store_true", help="begin anew")
+    parser.add_argument("--restart", action="store_true", help="start over")
 
 
 def shape_of(options: argparse.Namespace, dataset: Dataset) -> Shape:
-    """Shape of the networks: the dataset's, with what the command line changes."""
+    """Shape of the networks: the dataset's, with changes from the command line."""
     shape = SHAPES.get(dataset.name, SHAPES["ml-1m"])
     names = ("length", "hidden", "inner", "layers", "heads", "dropout")
     return replace(shape, **{name: getattr(options, name) for name in names if getattr(options, name) is not None})
 
 
 def curve_system(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> Contestant:
-    """The one system of a curve; a peer runs in the last of the variants given."""
+    """System of a curve; a peer runs as the last of the given variants."""
     variant = options.variants[-1]
     if options.system == "recbole":
         return recbole("SASRec", variant, log, shape, options.threads, options.batch)
@@ -135,7 +139,7 @@ def curve_system(options: argparse.Namespace, dataset: Dataset, log: Path, shape
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Run a measurement on a dataset and write its file."""
+    """Run a measurement on a dataset and write its result file."""
     dataset, before = load_dataset(options.dataset), load_average()
     log = environments_folder() / "work" / dataset.name
     convert(dataset, log)
@@ -171,7 +175,7 @@ def _figures(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Sh
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; return the exit code."""
-    options = options_of(sys.argv[1:] if words is None else words)
+    options = parse_options(sys.argv[1:] if words is None else words)
     try:
         if options.command == "install":
             install(tuple(options.peer or PEERS), options.torch)

@@ -1,7 +1,7 @@
-"""A prepared dataset written for the peers: same users, same item numbers, same order, same split.
+"""Conversion of a prepared dataset for the peers: same users, item numbers, order and split.
 
-The place of an interaction in its user's sequence becomes its timestamp, so that no two are equal and no peer can order
-them in another way: MovieLens has many interactions of the same second.
+The position of an interaction in its user's sequence becomes its timestamp, so that all timestamps of a user differ and
+no peer can order them differently. MovieLens has many interactions within the same second.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.peers.log import ARRAYS, Log
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.splits import LeaveOneOut
 
@@ -24,19 +24,19 @@ RECBOLE_NAME = "log"
 
 
 def convert(dataset: Dataset, folder: Path) -> Log:
-    """Write a dataset for the peers; one that is there already is taken.
+    """Write a dataset for the peers, or reuse the one already written.
 
     Parameters
     ----------
     dataset
-        A prepared dataset.
+        Prepared dataset to convert.
     folder
-        Gets the arrays of :class:`~benchmarks.peers.log.Log`, and RecBole's atomic files in ``log/``.
+        Output folder for the arrays of :class:`~benchmarks.peers.log.Log`, and RecBole's atomic files in ``log/``.
 
     Returns
     -------
     Log
-        What was written.
+        Converted dataset.
     """
     facts = {"fingerprint": dataset.fingerprint, "n_items": dataset.n_items, "features": list(dataset.item_features)}
     note = folder / "log.json"
@@ -58,7 +58,7 @@ def convert(dataset: Dataset, folder: Path) -> Log:
         np.save(folder / f"{name}.npy", array)
     _write_interactions(dataset, folder / RECBOLE_NAME / f"{RECBOLE_NAME}.inter")
     _write_items(dataset, folder / RECBOLE_NAME / f"{RECBOLE_NAME}.item")
-    write_text(note, json.dumps(facts) + "\n")  # last: its presence says that all is there
+    write_text(note, json.dumps(facts) + "\n")  # last: its presence means that the conversion is complete
     return Log.read(folder)
 
 
@@ -66,7 +66,7 @@ def _write_interactions(dataset: Dataset, file: Path) -> None:
     lengths = np.diff(dataset.offsets)
     users = np.repeat(np.arange(dataset.n_users), lengths)
     places = np.arange(len(dataset.items)) - np.repeat(dataset.offsets[:-1], lengths)
-    with replacing(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
+    with atomic_write(file) as temporary, temporary.open("w", encoding="utf-8") as stream:
         stream.write("user_id:token\titem_id:token\ttimestamp:float\n")
         for row in zip(users.tolist(), dataset.items.tolist(), places.tolist(), strict=True):
             stream.write("{}\t{}\t{}\n".format(*row))

@@ -1,8 +1,8 @@
-"""How accurate a system is after how much time: a row after every epoch, and the comparison of two such curves.
+"""Curves of accuracy over time, one row per epoch, and the comparison of two curves.
 
 Every system is evaluated by the same function on the same split: it writes the scores of all evaluated users and items,
-and our ranking makes the metrics of them. A system's time is that of training and of scoring the validation users; what
-belongs to the measurement alone (writing scores, ranking them, scoring the test users, saving) is not counted.
+from which our ranking computes the metrics. A system's time is that of training and of scoring the validation users;
+what only the measurement needs (writing scores, ranking them, scoring the test users, saving) is not counted.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ import torch
 from benchmarks.peers.systems import Contestant
 from benchmarks.peers.turns import ask
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json, replacing, write_json
+from easrec_nni.common.files import atomic_write, read_json, write_json
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import Ranker, metrics_of
 
-__all__ = ["compare", "metrics_of_scores", "reached", "record_curve"]
+__all__ = ["compare", "metrics_of_scores", "first_row_at", "record_curve"]
 
 PROTOCOLS = ("full", "pop100", "unseen")
 MONITOR = "valid_ndcg@10_full"
@@ -47,29 +47,29 @@ def record_curve(
     restart: bool = False,
     start: Any = Contestant.start,
 ) -> dict[str, Any]:
-    """Train a system epoch by epoch; one that was killed goes on after its last whole epoch.
+    """Train and evaluate a system epoch by epoch; resumes after the last complete epoch.
 
     Parameters
     ----------
     system
-        What is trained.
+        System to train.
     dataset
-        What it is evaluated on.
+        Dataset to evaluate on.
     work
-        Folder of its curve and its state, of this system on this dataset alone.
+        Folder of the curve and training state of this system on this dataset.
     epochs
-        How many at most.
+        Maximum number of epochs.
     minutes
-        End when its own time has passed this.
+        Time limit on the system's own time, in minutes.
     restart
-        Begin anew.
+        Whether to start over.
     start
-        What starts a system; for tests.
+        Function that starts a system; replaced in tests.
 
     Returns
     -------
     dict
-        ``rows``: of each epoch ``epoch``, ``train_seconds``, ``score_seconds``, ``seconds`` (of both, from the start),
+        ``rows``, one per epoch: ``epoch``, ``train_seconds``, ``score_seconds``, ``seconds`` (both, from the start),
         and the metrics; ``facts`` of the system.
     """
     file, state = work / "curve.json", work / "state.pt"
@@ -78,7 +78,7 @@ def record_curve(
     if file.is_file() and not restart:
         curve = read_json(file)
         if curve["order"] != request["order"]:
-            raise UserError(f"{work} holds a curve of other settings: choose another --name, or --restart")
+            raise UserError(f"{work} holds a curve of other settings: choose another --name, or pass --restart")
     rows: list[dict[str, Any]] = curve["rows"]
     if _done(rows, epochs, minutes):
         return curve
@@ -88,7 +88,7 @@ def record_curve(
             ask(worker, "load", file=str(state.absolute()))
         while not _done(rows, epochs, minutes):
             rows.append(_epoch(worker, dataset, rows))
-            with replacing(state) as temporary:
+            with atomic_write(state) as temporary:
                 ask(worker, "save", file=str(temporary.absolute()))
             write_json(file, {**curve, "facts": worker.facts})
             print(f"{system.name}: " + _line(rows[-1]), flush=True)
@@ -128,45 +128,45 @@ def _line(row: dict[str, Any]) -> str:
     )
 
 
-def reached(rows: Sequence[dict[str, Any]], target: float, metric: str = MONITOR) -> dict[str, Any] | None:
-    """First row whose metric is the target or more; None if there is none."""
+def first_row_at(rows: Sequence[dict[str, Any]], target: float, metric: str = MONITOR) -> dict[str, Any] | None:
+    """First row whose metric reaches the target; None if there is none."""
     return next((row for row in rows if row[metric] >= target), None)
 
 
 def compare(
     ours: Sequence[dict[str, Any]], peer: Sequence[dict[str, Any]], minutes: float | None = None
 ) -> dict[str, Any]:
-    """How much sooner ours is as accurate as a peer, and where both end.
+    """Speed-up of our network to a peer's best accuracy, and the best figures of both.
 
     Parameters
     ----------
     ours, peer
-        Rows of two curves.
+        Rows of the two curves.
     minutes
-        The peer's best epoch within this time of its own is what is to be reached, of all its epochs by default.
+        Time limit in minutes, on the peer's own time, for its best epoch, which is the target; unlimited by default.
 
     Returns
     -------
     dict
         For validation (which selects the peer's epoch) and for test: the target, the peer's seconds to it, ours, and
-        their ratio; None where ours never gets there. ``best``: test figures of both at their best validation epoch.
+        their ratio; None if ours never reaches it. ``best``: figures of both at their best validation epoch.
     """
     eligible = [row for row in peer if minutes is None or row["seconds"] <= 60 * minutes] or list(peer[:1])
     best = max(eligible, key=lambda row: row[MONITOR])
     result: dict[str, Any] = {}
     for part in ("valid", "test"):
         metric = f"{part}_ndcg@10_full"
-        mine = reached(ours, best[metric], metric)
-        seconds = mine["seconds"] if mine else None
+        row_at_target = first_row_at(ours, best[metric], metric)
+        seconds = row_at_target["seconds"] if row_at_target else None
         result[part] = {
             "target": best[metric],
             "peer_seconds": best["seconds"],
             "our_seconds": seconds,
             "times_as_fast": best["seconds"] / seconds if seconds else None,
         }
-    own = max(ours, key=lambda row: row[MONITOR])
+    our_best = max(ours, key=lambda row: row[MONITOR])
     result["best"] = {
         name: {"seconds": row["seconds"], **{key: row[key] for key in row if "ndcg" in key}}
-        for name, row in (("ours", own), ("peer", best))
+        for name, row in (("ours", our_best), ("peer", best))
     }
     return result

@@ -1,4 +1,4 @@
-"""One of our networks in a process that measures when asked, as the peers' (:mod:`benchmarks.peers.worker_loop`)."""
+"""Worker for one of our networks (:mod:`benchmarks.peers.worker_loop`)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["Ours", "load"]
 
 
 class Ours:
-    """A network with fresh weights.
+    """One of our networks, with fresh weights.
 
     Parameters
     ----------
     order
         ``dataset``: path of the prepared dataset; ``space`` and ``choices`` as in an architecture's JSON; ``settings``:
-        what of the trial's settings is not the default; ``seed``; ``compiled``: whether scoring is.
+        trial settings that differ from the defaults; ``seed``; ``compiled``: whether to compile the scoring.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -50,13 +50,13 @@ class Ours:
 
     @property
     def training(self) -> Training:
-        """Made when it is asked for: a network that only serves needs none of it."""
+        """Training of the network, created on first use."""
         if self._training is None:
             self._training = Training(self.network, TrialContext(self.settings, self.data, self.network.config))
         return self._training
 
     def score_pass(self, batch: int | None = None) -> dict[str, Any]:
-        """Seconds to score the test users, histories ready in memory."""
+        """Time to score the test users, with histories ready in memory."""
         if batch not in self.timers:
             self.timers.clear()
             length = self.network.config.max_length
@@ -66,7 +66,7 @@ class Ours:
 
     @torch.no_grad()
     def scores(self, part: str, file: str) -> dict[str, Any]:
-        """Write the scores of the evaluated users; seconds of scoring alone."""
+        """Write the scores of the evaluated users; time only the scoring."""
         self.network.eval()
         length, size = self.network.config.max_length, evaluation_batch_size(self.data.n_items)
         ready = list(EvaluationBatches(self.data, part, length, size))
@@ -79,23 +79,23 @@ class Ours:
         return figures
 
     def epoch(self, first: int | None = None) -> dict[str, Any]:
-        """Seconds of one epoch."""
+        """Time one epoch, or its first iterations."""
         time = self.training.epoch(first)
         return {**time.figures(), "seconds": time.epoch_seconds}
 
     def save(self, file: str) -> dict[str, Any]:
-        """Write what training needs to go on."""
+        """Save the training state."""
         torch.save(self.training.state_dict(), file)
         return {}
 
     def load(self, file: str) -> dict[str, Any]:
-        """Read it."""
+        """Restore the training state."""
         self.training.load_state_dict(torch.load(file, weights_only=True))
         return {}
 
 
 def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
-    """A network and what it can be asked."""
+    """Load a network; return its facts and request handlers."""
     threads = use_threads(order["threads"])
     system = Ours(order)
     facts = {

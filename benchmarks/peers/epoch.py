@@ -1,4 +1,4 @@
-"""How long one training epoch takes peers and ours."""
+"""Time of one training epoch, for peers and our networks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["against_recbole", "against_rectools", "measure_epochs"]
 
 
 def against_recbole(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> list[Contestant]:
-    """RecBole, and ours at its shape: whole histories, as it trains on every prefix of them."""
+    """RecBole, and our networks of the same shape on whole histories, since it trains on every prefix."""
     threads = options.threads
     peers = [
         recbole(model, variant, log, shape, threads, options.batch)
@@ -33,14 +33,14 @@ def against_recbole(options: argparse.Namespace, dataset: Dataset, log: Path, sh
 
 
 def against_rectools(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape) -> list[Contestant]:
-    """RecTools, and ours at its shape and with its loss: the newest N items of each user, inner width d."""
-    threads, equal = options.threads, replace(shape, layers=2, inner=shape.hidden)
-    peers = [rectools(variant, log, equal, threads, options.batch, options.limit) for variant in options.variants]
+    """RecTools, and our networks of its shape and loss: newest N items per user, inner width d."""
+    threads, their_shape = options.threads, replace(shape, layers=2, inner=shape.hidden)
+    peers = [rectools(variant, log, their_shape, threads, options.batch, options.limit) for variant in options.variants]
     networks = {
-        "LinRec": equal.of_ours(gate_layers=0),
-        "softmax": equal.of_ours(gate_layers=0, attention="softmax"),
+        "LinRec": their_shape.of_ours(gate_layers=0),
+        "softmax": their_shape.of_ours(gate_layers=0, attention="softmax"),
     }
-    return peers + _ours(options, networks, equal, dataset, {"history": "newest"})
+    return peers + _ours(options, networks, their_shape, dataset, {"history": "newest"})
 
 
 def _ours(
@@ -62,19 +62,19 @@ def _ours(
 def measure_epochs(
     systems: Sequence[Contestant], repeats: int, count: int, warmup: int = 3, start: Any = Contestant.start
 ) -> dict[str, Any]:
-    """Seconds of an epoch of each system, in turns.
+    """Measure an epoch of each system, in alternation.
 
     Parameters
     ----------
     systems
-        Peers and ours.
+        Peers and our networks.
     repeats
-        Turns. RecTools and ours run whole epochs, or the number of batches that RecTools' order says.
+        Number of turns. RecTools and ours run whole epochs, or ``limit`` batches of RecTools.
     count, warmup
-        Of RecBole, whose epoch takes hours, this many batches are timed in every turn after a warm-up; their mean times
-        the epoch's number of batches is given, as the extrapolation that it is.
+        Number of RecBole's batches timed in each turn, after a warm-up. Its epoch takes hours, so the result is
+        extrapolated: their mean times the number of batches in an epoch.
     start
-        What starts a system; for tests.
+        Function that starts a system; replaced in tests.
     """
     notes: dict[str, dict[str, Any]] = {}
 
@@ -83,7 +83,7 @@ def measure_epochs(
             seconds, notes[name] = _extrapolated(ask(worker, "batches", count=count, warmup=warmup))
         else:
             answer = ask(worker, "epoch")
-            seconds, notes[name] = _whole(answer)
+            seconds, notes[name] = _measured_epoch(answer)
         return seconds
 
     with ExitStack() as stack:
@@ -93,9 +93,9 @@ def measure_epochs(
             stack.callback(workers[system.name].close)
         seconds = take_turns(workers, measure, repeats)
         rows = {name: summary(seconds[name], worker) | notes[name] for name, worker in workers.items()}
-    found = ratios(seconds, lambda name: name.startswith("ours"))
-    print_ratios(found)
-    return {"measurement": "seconds of one training epoch", "repeats": repeats, "rows": rows, "ratios": found}
+    pairs = ratios(seconds, lambda name: name.startswith("ours"))
+    print_ratios(pairs)
+    return {"measurement": "seconds of one training epoch", "repeats": repeats, "rows": rows, "ratios": pairs}
 
 
 def _extrapolated(answer: dict[str, Any]) -> tuple[float, dict[str, Any]]:
@@ -105,8 +105,8 @@ def _extrapolated(answer: dict[str, Any]) -> tuple[float, dict[str, Any]]:
     return mean * batches, {"epoch": how, "slowest_over_mean_batch": max(seconds) / mean}
 
 
-def _whole(answer: dict[str, Any]) -> tuple[float, dict[str, Any]]:
-    """Seconds of an epoch, extrapolated where it was cut short."""
+def _measured_epoch(answer: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+    """Seconds of an epoch, extrapolated if only its first batches were run."""
     total, run = answer["batches_of_an_epoch"], answer.get("batches") or answer["measured_batches"]
     if run == total:
         return answer["seconds"], {"epoch": f"whole, {total} batches"}

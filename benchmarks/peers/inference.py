@@ -1,4 +1,4 @@
-"""How long peers and ours take to score all test users, in turns, and how much memory each needs for it."""
+"""Time and memory to score all test users, for peers and our networks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from search_spaces import Choice
 
 __all__ = ["OURS", "contestants", "measure_inference", "read_choice"]
 
-# Batches of a tuned peer are tried before the turns; the fastest is measured. None is larger: with a heap that is kept,
-# RecBole's SASRec took more than 24 GB for batches of 2,048 at N = 200, and activations have long left the caches.
+# Batch sizes of a tuned peer, tried during warm-up; the fastest is measured. None is larger: with allocator "keep",
+# RecBole's SASRec took more than 24 GB for batches of 2,048 at N = 200, and activations exceed the caches anyway.
 TUNED_BATCHES = (64, 128, 256, 512)
 
 OURS = ("unpruned LinRec", "unpruned LinRec with gates", "softmax", "searched")
@@ -26,7 +26,9 @@ OURS = ("unpruned LinRec", "unpruned LinRec with gates", "softmax", "searched")
 
 
 def read_choice(file: Path | None) -> Choice:
-    """Choices of an architecture's JSON, or of a result that has one in ``architecture``; half of D at depth 2 if none.
+    """Choices of an architecture's JSON file, or of a result that has one in ``architecture``.
+
+    Without a file: half of the inner width D, at depth 2.
 
     Raises
     ------
@@ -39,13 +41,13 @@ def read_choice(file: Path | None) -> Choice:
         document = read_json(file)
         return Choice.model_validate(document.get("architecture", document)["choices"])
     except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        raise UserError(f"{file} holds no architecture: give what `easrec export` or `easrec retrain` wrote") from None
+        raise UserError(f"{file} holds no architecture: give a file of `easrec export` or `easrec retrain`") from None
 
 
 def contestants(
     options: argparse.Namespace, dataset: Dataset, log: Path, shape: Shape, choice: Choice
 ) -> list[Contestant]:
-    """All systems of the comparison; every one of ours under each of the allocators asked for."""
+    """All systems to compare; each of our networks with each of the requested allocators."""
     threads = options.threads
     peers = [recbole(model, variant, log, shape, threads) for model in options.models for variant in options.variants]
     if options.rectools:
@@ -71,44 +73,45 @@ def contestants(
 def measure_inference(
     systems: Sequence[Contestant], batch: int, repeats: int, start: Any = Contestant.start
 ) -> dict[str, Any]:
-    """Measure systems in turns.
+    """Measure systems in alternation.
 
     Parameters
     ----------
     systems
-        Peers and ours.
+        Peers and our networks.
     batch
-        Users of a peer's batch as shipped; tuned, it takes the fastest of ``TUNED_BATCHES``. Ours takes its own.
+        Batch size of a peer as shipped, in users; a tuned peer takes the fastest of ``TUNED_BATCHES``, ours the
+        default.
     repeats
-        Turns, after a warm-up.
+        Number of turns, after a warm-up.
     start
-        What starts a system; for tests.
+        Function that starts a system; replaced in tests.
 
     Returns
     -------
     dict
-        Rows by system and ratios by pair.
+        Rows by system, and ratios by pair.
     """
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for system in systems:
             workers[system.name] = start(system)
             stack.callback(workers[system.name].close)
-        tried = {name: _warm_up(name, worker, batch) for name, worker in workers.items()}
-        batches = {name: min(seconds, key=lambda size: seconds[size]) for name, seconds in tried.items()}
+        warm_ups = {name: _warm_up(name, worker, batch) for name, worker in workers.items()}
+        batches = {name: min(seconds, key=lambda size: seconds[size]) for name, seconds in warm_ups.items()}
         seconds = take_turns(workers, lambda name, worker: _pass(worker, batches[name]), repeats)
         rows = {
             name: summary(seconds[name], worker)
-            | {"batch": batches[name] or "its own", "warm_up_seconds_by_batch": _named(tried[name])}
+            | {"batch": batches[name] or "its own", "warm_up_seconds_by_batch": _named(warm_ups[name])}
             for name, worker in workers.items()
         }
-    found = ratios(seconds, _is_ours)
-    print_ratios(found)
+    pairs = ratios(seconds, _is_ours)
+    print_ratios(pairs)
     return {
         "measurement": "seconds to score all test users, histories ready in memory; weights are random",
         "repeats": repeats,
         "rows": rows,
-        "ratios": found,
+        "ratios": pairs,
     }
 
 
@@ -121,16 +124,16 @@ def _pass(worker: Worker, batch: int | None) -> float:
 
 
 def _warm_up(name: str, worker: Worker, batch: int) -> dict[int | None, float]:
-    """Seconds of a pass by batch size: the second one, but the first where there is one size and nothing to choose.
+    """Seconds of a warm-up pass by batch size: the second pass, or the first of a peer as shipped.
 
-    A tuned peer's peak of memory is that of the largest batch tried, whichever is then measured.
+    A tuned peer's peak memory is that of the largest batch tried, whichever is then measured.
     """
     if _is_ours(name):
         _pass(worker, None)
         return {None: _pass(worker, None)}
     if name.endswith("shipped"):
         return {batch: _pass(worker, batch)}
-    # Largest last: a heap that is kept would otherwise hold the largest batch's blocks from the start.
+    # Largest last: with the allocator "keep", the heap would otherwise hold its blocks from the start.
     return {size: [_pass(worker, size) for _ in range(2)][-1] for size in TUNED_BATCHES}
 
 

@@ -1,4 +1,4 @@
-"""Environments of the peers: made once, each from pinned packages."""
+"""Installation of the peers' environments from pinned packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PEERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "recbole": (("-r", "requirements-recbole.txt"), ("--no-deps", "-r", "requirements-recbole-nodeps.txt")),
     "rectools": (("-r", "requirements-rectools.txt"),),
 }
-"""What pip is told for each peer, one call after the other."""
+"""Arguments of the pip calls for each peer, in order."""
 
 
 def environments_folder() -> Path:
@@ -25,12 +25,12 @@ def environments_folder() -> Path:
 
 
 def python_of(peer: str) -> Path:
-    """Python of a peer's environment.
+    """Python interpreter of a peer's environment.
 
     Raises
     ------
     UserError
-        It is not installed.
+        The peer is not installed.
     """
     python = environments_folder() / peer / "bin" / "python"
     if not python.is_file():
@@ -39,14 +39,14 @@ def python_of(peer: str) -> Path:
 
 
 def install(peers: tuple[str, ...], torch: str | None = None) -> None:
-    """Install peers, one after the other; one that is there is completed.
+    """Install peers one after the other; an incomplete environment is completed.
 
     Parameters
     ----------
     peers
-        Names in :data:`PEERS`.
+        Names from :data:`PEERS`.
     torch
-        What pip installs first instead of the pinned torch, such as ``torch==2.13.0+cpu``.
+        Requirement that pip installs first, instead of the pinned torch, such as ``torch==2.13.0+cpu``.
 
     Raises
     ------

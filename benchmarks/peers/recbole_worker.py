@@ -1,7 +1,7 @@
-"""RecBole's sequential models in a process that measures when asked (:mod:`benchmarks.peers.worker_loop`).
+"""Worker for RecBole's sequential models (:mod:`benchmarks.peers.worker_loop`).
 
-Runs in the environment of ``requirements-recbole.txt``. What RecBole 1.2.1 needs to run with current numpy and torch is
-put right in :func:`_repair`; ``quick_start`` is not used, since it needs ray.
+Runs in the environment of ``requirements-recbole.txt``. :func:`_patch_numpy` makes RecBole 1.2.1 run with current
+numpy; ``quick_start`` is not used, since it needs ray.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import numpy as np
 import torch
 
 from benchmarks.peers.log import Log
-from benchmarks.peers.worker_loop import Handlers, Watched, answer_requests, handlers_of, timed, versions_of
+from benchmarks.peers.worker_loop import Handlers, TimedBatches, answer_requests, handlers_of, timed, versions_of
 from easrec_nni.bench.memory import peak_memory_bytes
 
 WITH_FEATURES = ("SASRecF", "FDSA")
 
 
-def _repair() -> None:
-    """Put back the names that numpy 2 no longer has, which RecBole takes at import; keep pandas' advice out."""
+def _patch_numpy() -> None:
+    """Restore names that numpy 2 has removed and RecBole imports; ignore warnings."""
     warnings.filterwarnings("ignore")
     for name, kind in (("float_", np.float64), ("complex_", np.complex128), ("unicode_", np.str_)):
         setattr(np, name, kind)
 
 
 class RecBole:
-    """A model with RecBole's own trainer.
+    """RecBole model with RecBole's trainer.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class RecBole:
         self.log, self.length = Log.read(order["log"]), order["shape"]["MAX_ITEM_LIST_LENGTH"]
         settings = self._settings(order)
         self.config = Config(model=order["model"], dataset="log", config_dict=settings)
-        # Importing any sequential model has switched this on for the whole process: that is how RecBole is shipped.
+        # Importing any sequential model switches anomaly detection on for the whole process: so RecBole is shipped.
         model_class = get_model(self.config["model"])
         torch.autograd.set_detect_anomaly(order["anomaly_detection"])
         self.after_imports = peak_memory_bytes()
@@ -85,7 +85,7 @@ class RecBole:
         }
 
     def _interactions(self, part: str, batch: int) -> list[Any]:
-        """Histories as RecBole's own loader makes them: padded on the right to N, by RecBole's numbers."""
+        """Histories as RecBole's loader makes them: right-padded to N, with RecBole's item ids."""
         from recbole.data.interaction import Interaction
 
         if (part, batch) not in self.batches:
@@ -93,14 +93,14 @@ class RecBole:
             ids, lengths = (torch.from_numpy(array) for array in self.log.histories(part, self.length))
             ids = self.inner[ids]
             self.batches[part, batch] = [
-                Interaction({"item_id_list": chosen, "item_length": length})
-                for chosen, length in zip(ids.split(batch), lengths.split(batch), strict=True)
+                Interaction({"item_id_list": rows, "item_length": length})
+                for rows, length in zip(ids.split(batch), lengths.split(batch), strict=True)
             ]
         return self.batches[part, batch]
 
     @torch.no_grad()
     def score_pass(self, batch: int) -> dict[str, Any]:
-        """Seconds to score the test users, histories ready in memory."""
+        """Time to score the test users, with histories ready in memory."""
         self.model.eval()
         ready = self._interactions("test", batch)
 
@@ -112,7 +112,7 @@ class RecBole:
 
     @torch.no_grad()
     def scores(self, part: str, file: str, batch: int = 256) -> dict[str, Any]:
-        """Write the scores of the evaluated users; seconds of scoring alone."""
+        """Write the scores of the evaluated users; time only the scoring."""
         self.model.eval()
         ready = self._interactions(part, batch)
         parts: list[torch.Tensor] = []
@@ -130,28 +130,28 @@ class RecBole:
             self.epochs = 0
 
     def train_batches(self, count: int, warmup: int) -> dict[str, Any]:
-        """Seconds of training batches in RecBole's own loop, after a warm-up."""
+        """Time training batches in RecBole's loop, after a warm-up."""
         self._prepare_training()
-        watched = Watched(self.train_data, warmup + count)
-        self.trainer._train_epoch(watched, 0)
-        return {"seconds": watched.seconds()[warmup:], "batches_of_an_epoch": len(self.train_data)}
+        batches = TimedBatches(self.train_data, warmup + count)
+        self.trainer._train_epoch(batches, 0)
+        return {"seconds": batches.seconds()[warmup:], "batches_of_an_epoch": len(self.train_data)}
 
     def epoch(self) -> dict[str, Any]:
-        """Seconds of one epoch of RecBole's own loop."""
+        """Time one epoch of RecBole's loop."""
         self._prepare_training()
         figures = timed(lambda: self.trainer._train_epoch(self.train_data, self.epochs))
         self.epochs += 1
         return {**figures, "batches": len(self.train_data)}
 
     def save(self, file: str) -> dict[str, Any]:
-        """Write what training needs to go on."""
+        """Save the training state."""
         self._prepare_training()
         state = {"model": self.model.state_dict(), "optimizer": self.trainer.optimizer.state_dict()}
         torch.save({**state, "epochs": self.epochs, "random": torch.get_rng_state()}, file)
         return {}
 
     def load(self, file: str) -> dict[str, Any]:
-        """Read it."""
+        """Restore the training state."""
         self._prepare_training()
         state = torch.load(file, weights_only=True)
         self.model.load_state_dict(state["model"])
@@ -162,11 +162,11 @@ class RecBole:
 
 
 def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
-    """A model and what it can be asked."""
-    _repair()
+    """Load a model; return its facts and request handlers."""
+    _patch_numpy()
     order["log"] = str(Path(order["log"]).absolute())
-    os.chdir(tempfile.mkdtemp())  # RecBole leaves folders where it is started
-    sys.argv = sys.argv[:1]  # which RecBole would read as settings of its own
+    os.chdir(tempfile.mkdtemp())  # RecBole creates folders in the working directory
+    sys.argv = sys.argv[:1]  # RecBole would read them as its settings
     torch.set_num_threads(order["threads"])
     system = RecBole(order)
     facts = {

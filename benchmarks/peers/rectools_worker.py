@@ -1,8 +1,8 @@
-"""RecTools' SASRec in a process that measures when asked (:mod:`benchmarks.peers.worker_loop`).
+"""Worker for RecTools' SASRec (:mod:`benchmarks.peers.worker_loop`).
 
-Runs in the environment of ``requirements-rectools.txt``. It trains with RecTools' own data preparation, network, loss
-and Lightning trainer. An epoch's time is from its first batch's request to its end: what RecTools does around it, once
-per ``fit``, is not counted.
+Runs in the environment of ``requirements-rectools.txt``, with RecTools' own data preparation, network, loss and
+Lightning trainer. An epoch's time is from the request of its first batch to its end; what RecTools does once per
+``fit``, before and after, is not counted.
 """
 
 from __future__ import annotations
@@ -29,26 +29,29 @@ from benchmarks.peers.worker_loop import Handlers, answer_requests, handlers_of,
 from easrec_nni.bench.memory import peak_memory_bytes
 
 
-class Clock(pl.Callback):
-    """When an epoch began, each batch ended, and the epoch ended; for all copies that RecTools makes of it."""
+class BatchTimer(pl.Callback):
+    """Callback that reads the time at epoch start, after each batch, and at epoch end.
+
+    The readings are shared by all copies that RecTools makes.
+    """
 
     readings: ClassVar[list[float]] = []
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """Begin anew."""
+        """Start a new list of readings."""
         self.readings[:] = [time.perf_counter()]
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Of one batch."""
+        """Read the time after a batch."""
         self.readings.append(time.perf_counter())
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        """Of all."""
+        """Read the time after the epoch."""
         self.readings.append(time.perf_counter())
 
 
 def make_trainer(limit: int | None = None) -> pl.Trainer:
-    """The trainer that RecTools makes by itself, with a clock."""
+    """RecTools' default trainer, with a timer."""
     return pl.Trainer(
         max_epochs=1,
         min_epochs=1,
@@ -58,13 +61,13 @@ def make_trainer(limit: int | None = None) -> pl.Trainer:
         enable_checkpointing=False,
         devices=1,
         accelerator="cpu",
-        callbacks=[Clock()],
+        callbacks=[BatchTimer()],
         limit_train_batches=limit,
     )
 
 
 class RecTools:
-    """SASRec of RecTools on the training part of a log.
+    """RecTools' SASRec on the training part of a log.
 
     Parameters
     ----------
@@ -94,23 +97,23 @@ class RecTools:
         )
         self.model._build_model_from_dataset(self.data)
         self.model.fit_trainer = self.model._trainer
-        self.model.is_fitted = True  # fit_partial then goes on with this network; its weights are drawn below
+        self.model.is_fitted = True  # fit_partial then continues with this network; its weights are drawn below
         self.network = self.model.lightning_model
         self.network._xavier_normal_init()
         self.network.is_fitted = True
-        known = self.model.data_preparator.item_id_map
+        item_ids = self.model.data_preparator.item_id_map
         numbers = np.arange(1, self.log.n_items + 1)
-        inner = known.to_internal.reindex(numbers).fillna(0).to_numpy(dtype=np.int64)
+        inner = item_ids.to_internal.reindex(numbers).fillna(0).to_numpy(dtype=np.int64)
         self.inner = np.concatenate([[0], inner])  # 0 where an item is in no training sequence
         self.batches: dict[tuple[str, int], list[torch.Tensor]] = {}
 
     def _histories(self, part: str, batch: int) -> list[torch.Tensor]:
-        """Histories as RecTools' own loader makes them: unknown items left out, padded on the left to N."""
+        """Histories as RecTools' loader makes them: without unknown items, left-padded to N."""
         if (part, batch) not in self.batches:
             self.batches.clear()
             ids, _ = self.log.histories(part, self.length)
-            inner = self.inner[ids]
-            order = np.argsort(inner != 0, axis=1, kind="stable")
+            inner = self.inner[ids]  # [E, N]
+            order = np.argsort(inner != 0, axis=1, kind="stable")  # zeros first, items in their order
             left = torch.from_numpy(np.take_along_axis(inner, order, axis=1))
             self.batches[part, batch] = list(left.split(batch))
         return self.batches[part, batch]
@@ -122,12 +125,12 @@ class RecTools:
         return [network.encode_sessions({"x": ids}, items)[:, -1] @ items.T for ids in batches]
 
     def score_pass(self, batch: int) -> dict[str, Any]:
-        """Seconds to score the test users, histories ready in memory."""
+        """Time to score the test users, with histories ready in memory."""
         ready = self._histories("test", batch)
         return timed(lambda: self._scores(ready))
 
     def scores(self, part: str, file: str, batch: int = 256) -> dict[str, Any]:
-        """Write the scores of the evaluated users; seconds of scoring alone."""
+        """Write the scores of the evaluated users; time only the scoring."""
         ready, parts = self._histories(part, batch), []
         figures = timed(lambda: parts.extend(self._scores(ready)))
         scores = torch.cat(parts)[:, torch.from_numpy(self.inner)]
@@ -136,10 +139,10 @@ class RecTools:
         return figures
 
     def epoch(self) -> dict[str, Any]:
-        """Seconds of one epoch of RecTools' own training."""
+        """Time one epoch of RecTools' training."""
         processor = time.process_time()
         self.model.fit_partial(self.data, min_epochs=1, max_epochs=1)
-        readings = Clock.readings
+        readings = BatchTimer.readings
         batches = [end - begin for begin, end in zip(readings, readings[1:-1], strict=False)]
         return {
             "seconds": readings[-1] - readings[0],
@@ -150,14 +153,14 @@ class RecTools:
         }
 
     def save(self, file: str) -> dict[str, Any]:
-        """Write what training needs to go on."""
+        """Save the training state."""
         optimizer = self.network.configure_optimizers()
         state = {"model": self.network.torch_model.state_dict(), "optimizer": optimizer.state_dict()}
         torch.save({**state, "random": torch.get_rng_state()}, file)
         return {}
 
     def load(self, file: str) -> dict[str, Any]:
-        """Read it."""
+        """Restore the training state."""
         state = torch.load(file, weights_only=True)
         self.network.torch_model.load_state_dict(state["model"])
         self.network.configure_optimizers().load_state_dict(state["optimizer"])
@@ -166,7 +169,7 @@ class RecTools:
 
 
 def load(order: dict[str, Any]) -> tuple[dict[str, Any], Handlers]:
-    """The model and what it can be asked."""
+    """Load the model; return its facts and request handlers."""
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     order["log"] = str(Path(order["log"]).absolute())

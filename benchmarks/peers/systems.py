@@ -1,4 +1,4 @@
-"""The systems that are measured: their shapes, their variants, and the processes that hold them."""
+"""Systems to measure: shapes, variants, and their worker processes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RECBOLE_MODELS = ("SASRec", "SASRecF", "FDSA")
 
 @dataclass(frozen=True)
 class Variant:
-    """How a peer is run.
+    """Configuration a peer runs with.
 
     Attributes
     ----------
     allocator
         See :func:`easrec_nni.bench.machine.allocator_environment`.
     anomaly_detection
-        Whether autograd's anomaly detection is on, which RecBole switches on when any sequential model is imported.
+        Whether autograd's anomaly detection is on; RecBole switches it on when any sequential model is imported.
     """
 
     allocator: Allocator
@@ -34,21 +34,21 @@ class Variant:
 
 
 VARIANTS = {"shipped": Variant("default", True), "tuned": Variant("keep", False)}
-"""As a user gets it, and at its best: memory stays with the process, no anomaly detection (and the best batch size)."""
+"""As installed, and tuned: freed memory stays with the process, no anomaly detection, fastest batch size."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A transformer over item sequences, for whatever library.
+    """Shape of a transformer over item sequences, in any library.
 
     Attributes
     ----------
     length
-        N, items that it looks back on.
+        Context length N.
     hidden, inner, layers, heads
-        d, D, L and the number of heads.
+        Hidden width d, inner width D, number of layers L, and number of attention heads.
     dropout
-        Of everything.
+        Dropout rate everywhere.
     """
 
     length: int
@@ -59,7 +59,7 @@ class Shape:
     dropout: float = 0.2
 
     def of_recbole(self) -> dict[str, Any]:
-        """RecBole's names."""
+        """Shape under RecBole's setting names."""
         return {
             "MAX_ITEM_LIST_LENGTH": self.length,
             "hidden_size": self.hidden,
@@ -72,7 +72,7 @@ class Shape:
         }
 
     def of_rectools(self, batch: int) -> dict[str, Any]:
-        """RecTools' names; its inner width is always d."""
+        """Shape under RecTools' argument names; its inner width is always d."""
         return {
             "session_max_len": self.length,
             "n_factors": self.hidden,
@@ -85,7 +85,7 @@ class Shape:
         }
 
     def of_ours(self, **changes: Any) -> dict[str, Any]:
-        """Our names, without anything to choose."""
+        """Shape as fields of our search space, with a single architecture."""
         return {
             "max_length": self.length,
             "hidden": self.hidden,
@@ -101,23 +101,23 @@ class Shape:
 
 
 SHAPES = {"ml-100k": Shape(50, 64, 256, 2, 2), "ml-1m": Shape(200, 128, 256, 4, 4)}
-"""The shapes of the comparisons, by dataset; of others, options say it."""
+"""Default shapes by dataset."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """A system that can be started.
+    """A system under comparison, ready to start.
 
     Attributes
     ----------
     name
-        In results.
+        Name in results.
     program
-        Python and the module that it runs.
+        Python interpreter and the module it runs.
     order
-        What the process is told to load.
+        Description of the system to load, sent to the process as JSON.
     allocator
-        How its memory is managed.
+        See :func:`easrec_nni.bench.machine.allocator_environment`.
     """
 
     name: str
@@ -126,12 +126,12 @@ class Contestant:
     allocator: Allocator
 
     def start(self) -> LineProcess:
-        """The process, when it has loaded the system.
+        """Start the worker process and wait until it has loaded the system.
 
         Raises
         ------
         UserError
-            It cannot.
+            The system cannot be loaded.
         """
         threads = str(self.order["threads"])
         environment = allocator_environment(self.allocator)
@@ -141,25 +141,25 @@ class Contestant:
 
 
 def recbole(model: str, variant: str, log: Path, shape: Shape, threads: int, batch: int = 128) -> Contestant:
-    """A model of RecBole; ``batch`` is of training."""
-    chosen = VARIANTS[variant]
+    """RecBole model; ``batch`` is its training batch size."""
+    configuration = VARIANTS[variant]
     order = {
         "log": str(log),
         "model": model,
         "shape": shape.of_recbole(),
-        "anomaly_detection": chosen.anomaly_detection,
+        "anomaly_detection": configuration.anomaly_detection,
         "train_batch": batch,
         "threads": threads,
         "seed": 0,
     }
     program = (str(python_of("recbole")), "-m", "benchmarks.peers.recbole_worker")
-    return Contestant(f"RecBole {model}, {variant}", program, order, chosen.allocator)
+    return Contestant(f"RecBole {model}, {variant}", program, order, configuration.allocator)
 
 
 def rectools(
     variant: str, log: Path, shape: Shape, threads: int, batch: int = 128, limit: int | None = None
 ) -> Contestant:
-    """RecTools' SASRec; ``limit`` ends its epochs after so many batches."""
+    """RecTools' SASRec; ``limit`` is the maximum number of batches per epoch."""
     order = {"log": str(log), "shape": shape.of_rectools(batch), "threads": threads, "seed": 0, "limit": limit}
     program = (str(python_of("rectools")), "-m", "benchmarks.peers.rectools_worker")
     return Contestant(f"RecTools SASRec, {variant}", program, order, VARIANTS[variant].allocator)
@@ -175,7 +175,7 @@ def ours(
     settings: dict[str, Any] | None = None,
     compiled: bool = False,
 ) -> Contestant:
-    """One of our networks, with scoring ``compiled`` or not; ``settings`` are what of a trial's is not the default."""
+    """One of our networks; ``settings`` are trial settings that differ from the defaults."""
     order = {
         "dataset": str(dataset.absolute()),
         "space": space,

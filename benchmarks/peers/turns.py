@@ -1,4 +1,4 @@
-"""Systems asked in turns, and what is said of their answers."""
+"""Measurements of systems in alternation, their ratios, and result files."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ Request = dict[str, Any]
 
 
 class Worker(Protocol):
-    """A system that measures when asked."""
+    """Worker process that measures on request."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What it said when it was loaded."""
+        """Facts about the loaded system."""
 
     def ask(self, request: str) -> dict[str, Any]:
-        """Answer to a request, see :mod:`benchmarks.peers.worker_loop`."""
+        """Send a request (see :mod:`benchmarks.peers.worker_loop`) and return the answer."""
 
     def close(self) -> None:
-        """End it."""
+        """Kill the process."""
 
 
 def ask(worker: Worker, do: str, **arguments: Any) -> dict[str, Any]:
-    """Answer to a request."""
+    """Send a request and return the answer."""
     return worker.ask(json.dumps({"do": do, **arguments}))
 
 
 def take_turns(
     workers: Mapping[str, Worker], measure: Callable[[str, Worker], float], repeats: int
 ) -> dict[str, list[float]]:
-    """Measure every worker once, then every worker again, and so on.
+    """Measure workers in alternation: each once per turn.
 
     Parameters
     ----------
     workers
-        Systems by name.
+        Worker processes by name.
     measure
-        Seconds of one measurement of one of them.
+        Function that measures a worker once, in seconds.
     repeats
-        Turns.
+        Number of turns.
 
     Returns
     -------
@@ -67,26 +67,26 @@ def take_turns(
 
 
 def ratios(seconds: Mapping[str, Sequence[float]], is_ours: Callable[[str], bool]) -> list[dict[str, Any]]:
-    """How many times as long each peer took as each of ours, turn by turn.
+    """Time of each peer relative to each of our networks, turn by turn.
 
     Parameters
     ----------
     seconds
-        Of each turn, by system.
+        Seconds of each turn, by system.
     is_ours
-        Tells by name.
+        Predicate on a system's name.
     """
     peers = [name for name in seconds if not is_ours(name)]
     return [
-        {"peer": peer, "ours": own, "times_as_fast": ratio(seconds[peer], seconds[own])}
-        for own in seconds
-        if is_ours(own)
+        {"peer": peer, "ours": ours, "times_as_fast": ratio(seconds[peer], seconds[ours])}
+        for ours in seconds
+        if is_ours(ours)
         for peer in peers
     ]
 
 
 def print_ratios(rows: Sequence[dict[str, Any]]) -> None:
-    """A line for each pair: median and range."""
+    """Print a line for each pair: median and range."""
     for row in rows:
         times = row["times_as_fast"]
         print(
@@ -96,7 +96,7 @@ def print_ratios(rows: Sequence[dict[str, Any]]) -> None:
 
 
 def summary(seconds: Sequence[float], worker: Worker) -> dict[str, Any]:
-    """A system's row: seconds, and memory beyond what its interpreter and imports had needed."""
+    """Result row of a system: seconds, and peak memory with and without its imports."""
     facts = dict(worker.facts)
     peak, baseline = ask(worker, "memory")["peak_memory_bytes"], facts["baseline_peak_memory_bytes"]
     return {
@@ -109,18 +109,18 @@ def summary(seconds: Sequence[float], worker: Worker) -> dict[str, Any]:
 
 
 def write_result(file: Path, dataset: Dataset, figures: dict[str, Any], before: list[float]) -> None:
-    """Write a measurement with what it was made with.
+    """Write a measurement with its provenance.
 
     Parameters
     ----------
     file
-        JSON file.
+        JSON file to write.
     dataset
-        What was measured on.
+        Dataset of the measurement.
     figures
-        The measurement.
+        Figures of the measurement.
     before
-        Load average at its beginning.
+        Load averages at its start.
     """
     write_json(
         file,

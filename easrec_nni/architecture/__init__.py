@@ -1,12 +1,12 @@
-"""Architectures: the document that a search writes, its drawing, its cost, and the network that it describes.
+"""Architectures: ``architecture.json``, its drawing, its cost, and its network.
 
 * ``document.py``: :class:`~easrec_nni.architecture.document.Architecture`, read and written as ``architecture.json``
-* ``drawing.py``: the same as a drawing of text
-* ``weights.py``: the network of an architecture with its saved weights; ``compiling.py``: compiled
+* ``drawing.py``: an architecture drawn in the terminal
+* ``weights.py``: the network of an architecture with saved weights; ``compiling.py``: ``torch.compile``
 * ``cost.py``: multiply-adds and parameters
-* ``features.py``: the item features that a network reads; ``feature_tables.py``: the same as its tables
-* ``training_settings.py``: how the networks of an architecture were trained; ``run_folder.py``: a retrained folder
+* ``features.py``: item features as fields of a space; ``feature_tables.py``: as tables of a network
+* ``training_settings.py``: training settings of an architecture; ``run_folder.py``: folder of a retrained network
 
-To add a field to the document: a field of ``Architecture`` with a default, so that older files can still be read. To
-add an operator to the cost: a handle in ``cost.py``.
+A new field of the document is a field of ``ArchitectureSchema`` with a default, so that older files can be read. A new
+operator needs a handle in ``cost.py``.
 """

@@ -1,4 +1,4 @@
-"""torch.compile for scoring, where it pays; never required."""
+"""Optional ``torch.compile`` of a network's scoring."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["compile_scoring"]
 
 @torch.no_grad()
 def compile_scoring(network: EASRecNetwork) -> None:
-    """Have a network's scoring compiled, and find out now whether that works here.
+    """Compile a network's scoring, with a trial run that shows whether compiling works.
 
     Parameters
     ----------
     network
-        Any; its weights may change afterwards. See :meth:`~search_spaces.EASRecNetwork.compile_scoring`.
+        Network; its weights may change afterwards. See :meth:`~search_spaces.EASRecNetwork.compile_scoring`.
 
     Raises
     ------
@@ -28,13 +28,13 @@ def compile_scoring(network: EASRecNetwork) -> None:
     was_training = network.training
     network.eval()
     try:
-        # Two short histories, which are one piece for every network: a piece of a single user is never compiled.
+        # Two short histories form one chunk for every network; chunks of a single user are never compiled.
         network.newest_state(torch.ones(2, 2, dtype=torch.int64, device=network.embedding.items.weight.device))
-    except Exception as error:  # torch's own, of many classes, from a compiler's absence to its refusal
+    except Exception as error:  # torch raises many classes, from a missing compiler to unsupported code
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"torch.compile does not work here: {reason[:200]}. It needs a C++ compiler (g++, or another that the "
-            "environment variable CXX names); without --compile nothing is compiled"
+            f"torch.compile does not work here: {reason[:200]}. It needs a C++ compiler (g++, or the one that the "
+            "environment variable CXX names); leave --compile out to run without it"
         ) from None
     finally:
         network.train(was_training)

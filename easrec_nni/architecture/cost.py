@@ -1,14 +1,13 @@
-"""What an architecture costs: multiply-adds counted by fvcore, parameters, bytes.
+"""Cost of an architecture: multiply-adds counted with fvcore, parameters, bytes.
 
-1. A multiply-add is one multiplication and one addition; a linear layer n×d → D has n·d·D of them. Twice the number
-   would be FLOPs. This convention holds everywhere in the project.
-2. Matrix products are counted. Norms, activations, sums, lookups are not: they are on the explicit list
-   :data:`NEGLIGIBLE`, and an operator that is neither counted nor on the list is an error, so that nothing costly is
-   silently free. fvcore by itself counts nothing for ``scaled_dot_product_attention``. (CORE's normalisation of the
-   items' vectors is elementwise too; it depends on no user.)
-3. fvcore rests on TorchScript tracing and has had no release since 2022: it is used in :func:`_count` alone.
+1. A multiply-add is one multiplication and one addition; a linear layer n×d → D has n·d·D of them. FLOPs are
+   twice that. The whole project counts this way.
+2. Only matrix products are counted. Norms, activations, sums and lookups are on the explicit list :data:`NEGLIGIBLE`;
+   any other operator is an error, so that nothing costly is silently free. fvcore alone would count nothing for
+   ``scaled_dot_product_attention``. (CORE's normalisation of item vectors is elementwise too, and per item.)
+3. fvcore uses TorchScript tracing and has had no release since 2022, so that only :func:`_count` depends on it.
 
-To add a cost: a field of :class:`Cost` with its unit in its name, filled in :func:`architecture_cost`.
+A new cost is a field of :class:`Cost` with the unit in its name, computed in :func:`architecture_cost`.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ __all__ = ["NEGLIGIBLE", "Cost", "UncountedOperatorError", "architecture_cost", 
 NEGLIGIBLE = frozenset(
     f"aten::{name}"
     for name in (
-        # elementwise, O(B N d), but for CORE's item vectors, O(items d)
+        # elementwise, O(B N d), except for CORE's item vectors, O(items d)
         "add add_ sub mul mul_ div neg abs square pow sqrt rsqrt exp sigmoid relu gelu elu dropout clamp clamp_min "
         "bitwise_and __and__ __or__ bitwise_or bitwise_not logical_not ne eq gt lt le ge where masked_fill softmax "
         # reductions over one axis, O(B N d)
@@ -40,15 +39,15 @@ NEGLIGIBLE = frozenset(
         "arange expand expand_as repeat pad cat stack numpy_T numel"
     ).split()
 )
-"""Operators that are left out of the count on purpose."""
+"""Operators that are deliberately not counted."""
 
-# Where a network's blocks are, those of a feature stream included, and what else it does with item features.
+# Module paths of the blocks, including those of a feature stream, and of other work on item features.
 STACKS = ("network.layers.blocks", "network.layers.features.blocks")
 FEATURE_MODULES = ("network.embedding.features", "network.layers.join")
 
 
 class UncountedOperatorError(RuntimeError):
-    """An operator that is neither counted nor known to be negligible."""
+    """Raised for an operator that is neither counted nor listed as negligible."""
 
 
 def _sdpa_madds(inputs: list[Any], outputs: list[Any]) -> int:
@@ -58,7 +57,7 @@ def _sdpa_madds(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 class _Call(nn.Module):
-    """A network with another of its functions as forward, for tracing."""
+    """Module whose forward calls a function of a network, for tracing."""
 
     def __init__(self, network: EASRecNetwork, function: Callable[[EASRecNetwork, Tensor], Tensor]) -> None:
         super().__init__()
@@ -69,11 +68,11 @@ class _Call(nn.Module):
 
 
 def _count(network: EASRecNetwork, ids: Tensor, function: Callable[[EASRecNetwork, Tensor], Tensor]) -> dict[str, int]:
-    """Multiply-adds by module name (children included; "" is all) of one call: the adapter to fvcore."""
+    """Count multiply-adds of one call with fvcore, by module name (with children; "" is the total)."""
     analysis = FlopCountAnalysis(_Call(network, function).eval(), (ids,))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     analysis.set_op_handle("aten::scaled_dot_product_attention", _sdpa_madds)
-    # fvcore counts 5 per element. No matrix product; a handle of None would not switch the built-in one off.
+    # Not a matrix product, but fvcore counts 5 per element; a handle of None would not disable that.
     analysis.set_op_handle("aten::layer_norm", lambda inputs, outputs: 0)
     counts = {name: int(count) for name, count in analysis.by_module().items()}
     unknown = set(analysis.unsupported_ops()) - NEGLIGIBLE
@@ -92,19 +91,19 @@ class Cost:
     Attributes
     ----------
     block_madds_per_user, gate_madds_per_user
-        Multiply-adds of all layers at all positions, without and of the gates.
+        Multiply-adds of all layers at all positions: without the gates, and of the gates.
     feature_madds_per_user
-        Multiply-adds of bringing item features and items together, before or after the layers.
+        Multiply-adds of combining item features with items, before or after the layers.
     scoring_madds_per_user
-        Multiply-adds of scoring all items from the newest position, and of CORE's weights of the positions.
+        Multiply-adds of scoring all items from the newest position, and of CORE's position weights.
     madds_per_user
-        The four together: the nominal figure, which the constraint uses.
+        Sum of the four above: the nominal figure, used by the constraint.
     executed_madds_per_user
-        What inference really executes: the last layer computes the newest position only.
+        Multiply-adds executed in inference, where the last layer computes only the newest position.
     parameters
-        All weights.
+        Number of weights.
     embedding_bytes
-        Item, position and feature embeddings in float32.
+        Bytes of item, position and feature embeddings in float32.
     """
 
     block_madds_per_user: int
@@ -131,21 +130,21 @@ def _executed(network: EASRecNetwork, ids: Tensor) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
-    """Cost of one architecture of a space: the one function that decides it.
+    """Cost of one architecture of a space.
 
     Parameters
     ----------
     config
-        The space; ``max_length`` and ``n_items`` are the sizes that are counted for.
+        Search space; costs are counted at its ``max_length`` and ``n_items``.
     choice
-        The architecture.
+        Architecture of the space.
 
     Raises
     ------
     UncountedOperatorError
-        The network uses an operator whose cost is not known.
+        The network uses an operator of unknown cost.
     """
-    with torch.device("meta"):  # shapes are all that counting needs: no memory for a large catalogue
+    with torch.device("meta"):  # counting needs only shapes, so that a large catalogue takes no memory
         network = EASRecNetwork(config.compact(choice))
         ids = torch.ones(1, config.max_length, dtype=torch.long)
     counts = _count(network, ids, _nominal)
@@ -169,17 +168,17 @@ def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
 def cost_table(
     config: SpaceConfig, form: Literal["cumulative", "printed"] = "cumulative"
 ) -> dict[str, dict[int, float]]:
-    """Normalised cost by candidate label and depth, as a strategy's constraint takes it; the largest architecture is 1.
+    """Cost by candidate label and depth for a strategy's constraint; the largest network is 1.
 
     Parameters
     ----------
     config
-        The space.
+        Search space.
     form
-        ``cumulative``: everything that is executed when the network ends after a layer, gates and scoring included.
-        ``printed``: Eq. 15 as it stands, the cost of that one layer. The expectation over depths is then constant
-        but for what tells layers apart: gates, which the layers before ``gates_from`` do not have. With gates from
-        layer 2 the first layer alone is cheaper (MovieLens-100K's unpruned space: .178 against .271 of each other one).
+        ``cumulative``: cost of the whole network that ends after a layer, with gates and scoring. ``printed``: Eq. 15
+        as printed, the cost of that layer only. The expectation over depths is then constant except for gates, which
+        layers before ``gates_from`` lack: with gates from layer 2 only the first layer is cheaper (MovieLens-100K's
+        unpruned space: .178 against .271 for each other layer).
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A searched architecture as JSON: what was chosen, from which space, for which data, at what cost."""
+"""``architecture.json``: reading, checking and writing an architecture."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ LARGEST_FILE_BYTES = 1 << 20
 
 
 class Architecture(ArchitectureSchema):
-    """One architecture of a search space and what is known about it.
+    """One architecture of a search space, with its origin, cost and metrics.
 
-    Only ``choices`` and ``space`` are needed, so that a file written by hand works; a search fills in the rest.
+    Only ``choices`` and ``space`` are required, e.g. in a file written by hand; a search fills in the rest.
 
     Examples
     --------
+    >>> from search_spaces import Choice, SpaceConfig
     >>> space = SpaceConfig(n_items=1682, hidden=64, inner=256, heads=2)
     >>> architecture = Architecture(choices=Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=2), space=space)
     >>> architecture.choices.label
@@ -49,50 +50,50 @@ class Architecture(ArchitectureSchema):
     """
 
     def unpruned(self) -> Architecture:
-        """The largest architecture of the same space on the same data, to be trained alike; not searched."""
+        """Largest architecture of the same space, with the same data and training settings."""
         return Architecture(choices=self.space.largest, space=self.space, dataset=self.dataset, training=self.training)
 
     def draw(self, unpruned_cost: dict[str, float] | None = None) -> RenderableType:
-        """Picture of the network for a terminal; print it with ``rich.print``.
+        """Drawing of the network for a terminal; print it with ``rich.print``.
 
         Parameters
         ----------
         unpruned_cost
-            Cost of the largest architecture, to show shares of.
+            Cost of the largest architecture, for relative costs.
         """
         return draw(self, unpruned_cost)
 
     def to_json(self, indent: int | None = 2) -> str:
-        """The document as it is written: keys in the order of the schema, nothing that is not known.
+        """JSON text with keys in the order of the schema, without unset fields.
 
         Parameters
         ----------
         indent
-            Spaces of a level; None writes all on one line, as NNI's records hold it.
+            Spaces per level; None writes a single line, as in NNI's records.
         """
         document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         end = "" if indent is None else "\n"
         return json.dumps(document, indent=indent, ensure_ascii=False, allow_nan=False) + end
 
     def write(self, path: str | Path) -> None:
-        """Write the JSON file, whole or not at all.
+        """Write the JSON file atomically.
 
         Raises
         ------
         UserError
-            The place cannot be written to.
+            The file cannot be written.
         """
         write_text(Path(path), self.to_json())
 
     @classmethod
     def read(cls, path: str | Path) -> Architecture:
-        """Architecture of a JSON file.
+        """Read an architecture from a JSON file.
 
         Raises
         ------
         UserError
-            One line for a missing file, broken JSON, an unknown version or key, a value that is missing, not finite or
-            not in the space, and widths that the heads do not divide.
+            The file is missing or not JSON, has an unknown version or key, a value is missing, not finite or not in the
+            space, or the heads do not divide the widths.
         """
         file = Path(path)
         if not file.exists():
@@ -106,18 +107,18 @@ class Architecture(ArchitectureSchema):
 
     @classmethod
     def parse(cls, text: str, origin: str = "architecture") -> Architecture:
-        """Architecture of a JSON text; ``origin`` says in messages where it comes from.
+        """Parse an architecture from JSON text; messages name ``origin`` as its source.
 
         Raises
         ------
         UserError
-            As :meth:`read`.
+            See :meth:`read`.
         """
         document = _load(text, origin)
         version = document.get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION or isinstance(version, bool):
             raise UserError(
-                f"{origin}: schema_version {version!r} is not known here, only {SCHEMA_VERSION}; "
+                f"{origin}: unsupported schema_version {version!r}, only {SCHEMA_VERSION} is supported; "
                 "use the version of easrec-nni that wrote the file, or a newer one"
             )
         try:
@@ -129,24 +130,24 @@ class Architecture(ArchitectureSchema):
 
 
 def _load(text: str, origin: str) -> dict[str, Any]:
-    """The JSON object of a text, with what Python's reader lets through refused: NaN, keys that appear twice."""
+    """Parse a JSON object strictly: NaN and duplicate keys are errors."""
 
-    def refuse(constant: str) -> NoReturn:
-        raise ValueError(f"{constant} is not a number of JSON")
+    def refuse_constant(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not a number in JSON")
 
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result = dict(pairs)
         if len(result) < len(pairs):
             keys = [key for key, _ in pairs]
-            twice = next(key for key in keys if keys.count(key) > 1)
-            raise ValueError(f"the key {twice!r} appears twice")
+            duplicate = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"the key {duplicate!r} appears twice")
         return result
 
     try:
-        document = json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+        document = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
     except RecursionError:
         raise UserError(f"{origin} is nested too deeply: not an architecture file") from None
-    except ValueError as error:  # JSONDecodeError among them, and integers of thousands of digits
+    except ValueError as error:  # also JSONDecodeError, and integers of thousands of digits
         raise UserError(f"{origin} is not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise UserError(f"{origin} must hold an object with the keys 'choices' and 'space'")

@@ -1,4 +1,4 @@
-"""A searched network as a picture in the terminal."""
+"""Drawing of an architecture in the terminal."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from easrec_nni.common.readable import readable_bytes, readable_count
 __all__ = ["draw"]
 
 BAR = 24  # characters of a full bar
-NAMES = 14  # characters of the names of a layer's parts
+NAMES = 14  # characters of the name column
 KEPT, CUT = "█", "░"
-LARGEST_ROWS = 24  # of probabilities, and of layers drawn one by one
+LARGEST_ROWS = 24  # maximum rows of probabilities, and of layers drawn one by one
 
 
 def _bar(kept: float, total: float, style: str) -> Text:
-    """Kept part solid, cut part shaded; what is not nothing has a mark."""
+    """Bar with the kept part solid and the rest shaded; at least one block if not zero."""
     filled = 0 if kept <= 0 else max(1, round(BAR * kept / total))
     return Text.assemble((KEPT * filled, style), (CUT * (BAR - filled), "bright_black"))
 
@@ -35,14 +35,14 @@ def _note(name: str, text: str) -> Text:
 
 
 def _layer(architecture: ArchitectureSchema, number: int) -> RenderableType:
-    """Box of one transformer layer, Eq. 9."""
-    space, small = architecture.space, architecture.network
-    form = f"{space.attention}, {space.heads} heads of {small.hidden // space.heads}, {space.direction}"
-    rows = [_width_line("feed-forward", small.inner, space.inner, "magenta")]
+    """Box of one transformer layer (Eq. 9)."""
+    space, compact = architecture.space, architecture.network
+    form = f"{space.attention}, {space.heads} heads of {compact.hidden // space.heads}, {space.direction}"
+    rows = [_width_line("feed-forward", compact.inner, space.inner, "magenta")]
     if space.gate_layers and number >= space.gates_from:
         dense = f"{space.gate_layers} dense layer{'s' if space.gate_layers > 1 else ''}"
-        rows.append(_note("gates", f"δ1 × {small.hidden}, δ2 × {small.inner}, {dense}"))
-    rows += [_note("attention", form), _width_line("hidden", small.hidden, space.hidden)]
+        rows.append(_note("gates", f"δ1 × {compact.hidden}, δ2 × {compact.inner}, {dense}"))
+    rows += [_note("attention", form), _width_line("hidden", compact.hidden, space.hidden)]
     return Panel(Group(*rows), title=f"layer {number}", title_align="left", box=box.ROUNDED, width=_WIDTH)
 
 
@@ -56,39 +56,39 @@ _ARROW = Text("▲".center(_WIDTH), style="bright_black")
 
 
 def _stack(architecture: ArchitectureSchema) -> list[RenderableType]:
-    """The network as it is stacked: scoring on top, embedding below, layers that were cut away as shades."""
-    space, small = architecture.space, architecture.network
+    """Boxes from scoring (top) to embedding (bottom), with removed layers shaded."""
+    space, compact = architecture.space, architecture.network
     by = _SCORED_BY["mask" if space.objective == "masked" else space.head]
     scoring = Text(f"scores of {space.n_items:,} items = {by}", style="bold")
     parts: list[RenderableType] = [Text("next item".center(_WIDTH), style="bright_black"), _boxed(scoring, "scoring")]
-    cut = space.layers - small.layers
+    cut = space.layers - compact.layers
     if cut:
-        first = small.layers + 1
+        first = compact.layers + 1
         title = f"layer {first}" if cut == 1 else f"layers {first} to {space.layers}"
         text = Text("cut away " + CUT * (_WIDTH - 13), style="bright_black")
         parts += [
             _ARROW,
             Panel(text, title=title, title_align="left", box=box.ASCII2, style="bright_black", width=_WIDTH),
         ]
-    layers = range(small.layers, 0, -1)
-    if small.layers > LARGEST_ROWS:
-        parts += [_ARROW, _boxed(Text(f"{small.layers} layers like those below"), "")]
-        layers = range(min(2, small.layers), 0, -1)
+    layers = range(compact.layers, 0, -1)
+    if compact.layers > LARGEST_ROWS:
+        parts += [_ARROW, _boxed(Text(f"{compact.layers} layers like those below"), "")]
+        layers = range(min(2, compact.layers), 0, -1)
     for number in layers:
         parts += [_ARROW, _layer(architecture, number)]
     positions = {"none": "no positions"}.get(space.positions, f"{space.window} positions")
     embedding = Group(
         _note("", f"{space.n_items:,} items, {positions}"),
         *_features(architecture),
-        _width_line("hidden", small.hidden, space.hidden),
+        _width_line("hidden", compact.hidden, space.hidden),
     )
     return [*parts, _ARROW, _boxed(embedding, "embedding"), Text("history".center(_WIDTH), style="bright_black")]
 
 
 def _features(architecture: ArchitectureSchema) -> list[Text]:
-    """Lines on the item features: how they are used, and which."""
+    """Lines about the item features: their use, names and sizes."""
     space = architecture.space
-    use = {"fused": "fused with the items", "stream": "a stream with layers of its own"}.get(space.features)
+    use = {"fused": "fused with the items", "stream": "a separate stream of layers"}.get(space.features)
     if use is None:
         return []
     names = space.feature_names or tuple(f"feature {number}" for number in range(1, len(space.feature_sizes) + 1))
@@ -103,16 +103,16 @@ def _boxed(content: RenderableType, title: str) -> Panel:
 
 
 def _heading(architecture: ArchitectureSchema) -> RenderableType:
-    choice, space, small = architecture.choices, architecture.space, architecture.network
+    choice, space, compact = architecture.choices, architecture.space, architecture.network
     about = ["EASRec architecture"]
     about += [architecture.dataset.name] if architecture.dataset else []
     about += [f"λ {architecture.lambda_:g}"] if architecture.lambda_ is not None else []
     about += [f"seed {architecture.seed}"] if architecture.seed is not None else []
-    chosen = (
+    summary = (
         f"hidden pruning {choice.hidden_pruning:.4g} · inner pruning {choice.inner_pruning:.4g} · "
-        f"depth {small.layers} of {space.layers}"
+        f"depth {compact.layers} of {space.layers}"
     )
-    return Group(Text(" · ".join(about), style="bold"), Text(chosen), Text())
+    return Group(Text(" · ".join(about), style="bold"), Text(summary), Text())
 
 
 _COSTS = (
@@ -121,7 +121,7 @@ _COSTS = (
     ("gate_madds_per_user", "gates", 1),
     ("feature_madds_per_user", "item features", 1),
     ("scoring_madds_per_user", "scoring", 1),
-    ("executed_madds_per_user", "really executed", 1),
+    ("executed_madds_per_user", "executed", 1),
     ("parameters", "parameters", 0),
     ("embedding_bytes", "embedding", 0),
 )
@@ -135,10 +135,10 @@ def _costs(cost: dict[str, float], unpruned: dict[str, float] | None) -> Rendera
         table.add_column("unpruned", justify="right")
         table.add_column("share", justify="right")
         table.add_column("", min_width=BAR)
-    known = [name for name, _, _ in _COSTS]
-    # Parts that a network does not have are left out.
+    titled = [name for name, _, _ in _COSTS]
+    # Parts that a network lacks are left out.
     rows = [row for row in _COSTS if row[0] in cost and (cost[row[0]] or row[2] == 0)]
-    rows += [(name, name, 0) for name in cost if name not in known]
+    rows += [(name, name, 0) for name in cost if name not in titled]
     for name, title, depth in rows:
         show = readable_bytes if name.endswith("bytes") else readable_count
         cells: list[RenderableType] = [Text("  " * depth + title), show(cost[name])]
@@ -150,8 +150,8 @@ def _costs(cost: dict[str, float], unpruned: dict[str, float] | None) -> Rendera
 
 
 def _probabilities(architecture: ArchitectureSchema) -> RenderableType:
-    """Alpha and beta as bars, the chosen ones marked, with their entropies."""
-    chosen = {"pruning": architecture.choices.label, "depth": str(architecture.choices.depth)}
+    """Bars of alpha and beta with their entropies; the selected options are marked."""
+    selected = {"pruning": architecture.choices.label, "depth": str(architecture.choices.depth)}
     table = Table(box=None, pad_edge=False)
     table.add_column(Text("probabilities", style="bold"))
     table.add_column("")
@@ -162,7 +162,7 @@ def _probabilities(architecture: ArchitectureSchema) -> RenderableType:
         if len(rows) > LARGEST_ROWS:
             rows = sorted(rows, key=lambda row: -row[1])[:LARGEST_ROWS]
         for index, (label, value) in enumerate(rows):
-            mark = Text("◀ chosen", style="bold yellow") if label == chosen[name] else ""
+            mark = Text("◀ chosen", style="bold yellow") if label == selected[name] else ""
             first = f"{symbol} {name}" if index == 0 else ""
             if index == 1:
                 entropy = architecture.entropies[name]
@@ -182,19 +182,19 @@ def _metrics(metrics: dict[str, float]) -> RenderableType:
 
 
 def draw(architecture: ArchitectureSchema, unpruned_cost: dict[str, float] | None = None) -> RenderableType:
-    """Draw the network, its cost, and how sure the search was.
+    """Draw the network, its cost, the probabilities of the search, and its metrics.
 
     Parameters
     ----------
     architecture
-        What to draw.
+        Architecture to draw.
     unpruned_cost
-        Cost of the largest architecture of the space, by name; shares of it are then shown.
+        Cost of the largest architecture of the space by name, for relative costs.
 
     Returns
     -------
     rich.console.RenderableType
-        Something for ``rich.print``; 57 characters wide, 80 with the shares of costs.
+        Renderable for ``rich.print``, 57 characters wide, 80 with relative costs.
     """
     parts: list[RenderableType] = [_heading(architecture), *_stack(architecture)]
     if architecture.cost:

@@ -1,4 +1,4 @@
-"""A retrained folder as a network and, where there is one, its dataset."""
+"""Opening the folder of a retrained network, with its dataset."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _logger = logging.getLogger(__name__)
 def open_run(
     folder: str | Path, data: Dataset | str | Path | None = None, *, needs_dataset: bool = True
 ) -> tuple[EASRecNetwork, Dataset | None]:
-    """Network and dataset of a folder that ``easrec retrain`` wrote.
+    """Open the network and the dataset of a folder that ``easrec retrain`` wrote.
 
     Parameters
     ----------
     folder
-        With ``architecture.json`` and ``weights.safetensors``.
+        Folder with ``architecture.json`` and ``weights.safetensors``.
     data
-        Dataset, by default the one that the folder names.
+        Dataset; by default the one named in the folder.
     needs_dataset
-        Whether a dataset that is not named or not there is an error, rather than None.
+        Whether a missing dataset is an error; if not, None is returned for it.
 
     Raises
     ------
     UserError
-        The folder or the dataset cannot be read, or they do not fit.
+        The folder or the dataset cannot be read, or they do not match.
     """
     run = Path(folder)
     architecture = Architecture.read(run / "architecture.json")
@@ -59,7 +59,7 @@ def _open(data: Dataset | str | Path | None) -> Dataset:
 
 
 def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
-    """Refuse a dataset whose catalogue is not the architecture's; warn if it is another preparation.
+    """Check that a dataset has the architecture's items; warn if it is another preparation.
 
     Raises
     ------
@@ -71,8 +71,8 @@ def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
             f"the architecture is for {architecture.space.n_items} items, the dataset {dataset.name} has "
             f"{dataset.n_items}: set space.n_items (and dataset) in the JSON, or give the dataset it was searched on"
         )
-    known = architecture.dataset.fingerprint if architecture.dataset else ""
-    if known and known != dataset.fingerprint:
+    fingerprint = architecture.dataset.fingerprint if architecture.dataset else ""
+    if fingerprint and fingerprint != dataset.fingerprint:
         _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
 
 

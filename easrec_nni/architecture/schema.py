@@ -1,4 +1,4 @@
-"""Fields of ``architecture.json``, their limits, and what must hold between them."""
+"""Schema of ``architecture.json``: fields, limits and consistency checks."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ __all__ = [
 
 
 SCHEMA_VERSION: Final = 1
-"""Version of the JSON; a change that older readers would misread raises it."""
+"""Version of the JSON format; raised by changes that older readers would misread."""
 
 
-# A hostile number may not fill the memory: lists of depths are built while checking, tensors soon after.
+# Limits so that hostile numbers cannot exhaust memory: checking builds lists of depths, loading builds tensors.
 LARGEST_SIZES = {
     "layers": 1000,
     "hidden": 1 << 20,
@@ -47,15 +47,15 @@ LARGEST_LISTS = {"feature_sizes": 1 << 31, "feature_values": 1 << 20}  # largest
 MOST_FEATURES = 1000
 
 
-LARGEST_SUM_ERROR = 1e-3  # of probabilities, which a person may have rounded
+LARGEST_SUM_ERROR = 1e-3  # tolerance for probabilities rounded by hand
 
 
 LARGEST_DECIDED_ENTROPY = 0.3
-"""Nats. Of two options the stronger one has 91 % at this entropy."""
+"""In nats. With two options, the stronger one has a probability of 91 % at this entropy."""
 
 
 def is_decided(entropies: Mapping[str, float]) -> bool:
-    """Whether alpha and beta are decided: the entropy of each is at most :data:`LARGEST_DECIDED_ENTROPY`."""
+    """Whether the entropies of alpha and beta are at most :data:`LARGEST_DECIDED_ENTROPY`."""
     return all(entropy <= LARGEST_DECIDED_ENTROPY for entropy in entropies.values())
 
 
@@ -64,12 +64,12 @@ class _Part(BaseModel):
 
 
 class DatasetReference(_Part):
-    """Which data an architecture was searched on."""
+    """Dataset that an architecture was searched on."""
 
     name: str = Field(description="name of the prepared dataset")
     fingerprint: str = Field("", description="checksum of the prepared dataset")
     n_users: int = Field(ge=1)
-    n_items: int = Field(ge=1, description="items of the catalogue, padding not counted")
+    n_items: int = Field(ge=1, description="items of the catalogue, without padding")
     split: str = Field(LEAVE_ONE_OUT, description="what trained and what was a target; none: everything trained")
 
     @classmethod
@@ -85,9 +85,9 @@ class DatasetReference(_Part):
 
 
 class DatasetIdentity(DatasetReference):
-    """Dataset that a result is about; equal fingerprints mean equal interactions, split and negatives."""
+    """Dataset of a result; equal fingerprints mean equal interactions, split and negatives."""
 
-    model_config = ConfigDict(extra="allow")  # keys of later versions are left alone
+    model_config = ConfigDict(extra="allow")  # for keys of later versions
 
     fingerprint: str
 
@@ -98,15 +98,15 @@ class DatasetIdentity(DatasetReference):
 
 
 class ArchitectureSchema(_Part):
-    """Fields of an architecture and the conditions that they fulfil."""
+    """Fields of an architecture, with validation."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     choices: Choice = Field(description="what the search decided, Eq. 18")
-    space: SpaceConfig = Field(description="what it decided from")
+    space: SpaceConfig = Field(description="what it chose from")
     dataset: DatasetReference | None = None
     seed: int | None = Field(None, ge=0)
     lambda_: float | None = Field(None, alias="lambda", ge=0, description="trade-off of Eq. 16")
-    training: TrainingSettings | None = Field(None, description="how its networks were trained")
+    training: TrainingSettings | None = Field(None, description="training settings of its networks")
     cost: dict[str, float] = Field(default_factory=dict, description="figures with the unit in their names")
     unpruned_cost: dict[str, float] | None = Field(None, description="the same figures of the space's largest network")
     probabilities: dict[Literal["pruning", "depth"], dict[str, float]] = Field(
@@ -125,7 +125,7 @@ class ArchitectureSchema(_Part):
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
-        """Names are shown in terminals, which obey some characters."""
+        """Refuse names with control characters, as they are printed in terminals."""
         names = [*self.cost, *(self.unpruned_cost or ()), *self.metrics, *self.versions, *self.versions.values()]
         names += [self.dataset.name, self.dataset.split] if self.dataset else []
         for name in [*names, *self.space.feature_names]:
@@ -157,15 +157,15 @@ class ArchitectureSchema(_Part):
 
     @model_validator(mode="after")
     def _check_probabilities(self) -> Self:
-        known = {
+        options = {
             "pruning": [candidate_label(*candidate) for candidate in self.space.candidates],
             "depth": [str(depth) for depth in self.space.depths],
         }
         for name, values in self.probabilities.items():
             for key, value in values.items():
-                if key not in known[name]:
+                if key not in options[name]:
                     raise ValueError(
-                        f"probabilities.{name}: {key!r} is not in this space; {did_you_mean(key, known[name])}"
+                        f"probabilities.{name}: {key!r} is not in this space; {did_you_mean(key, options[name])}"
                     )
                 if not 0 <= value <= 1:
                     raise ValueError(f"probabilities.{name}.{key}={value} is not from 0 to 1")
@@ -184,5 +184,5 @@ class ArchitectureSchema(_Part):
 
     @property
     def network(self) -> SpaceConfig:
-        """Configuration of the compact network that the choices stand for."""
+        """Configuration of the compact network that the choices describe."""
         return self.space.compact(self.choices)

@@ -1,4 +1,4 @@
-"""Training settings that ``architecture.json`` records: how the networks of an architecture were trained."""
+"""Training settings that ``architecture.json`` records."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ LARGEST_SEED = (1 << 32) - 1
 """Largest seed of NumPy's global generator."""
 
 LARGEST_NUMBER = 1 << 31
-"""Bound of epochs, batches and negatives: a hostile file may name numbers of thousands of digits."""
+"""Upper limit of epochs, batch sizes and negatives, as a hostile file may have huge numbers."""
 
 
 class SettingsPart(BaseModel):
-    """A frozen section of settings that refuses unknown keys and numbers that are not finite."""
+    """Base of settings sections: frozen, without unknown keys, finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
 class RetrainSettings(SettingsPart):
-    """The retraining stage."""
+    """Settings of the retraining stage."""
 
-    epochs: int = Field(200, ge=1, le=LARGEST_NUMBER, description="largest number of epochs")
-    patience: int = Field(10, ge=1, le=LARGEST_NUMBER, description="epochs without gain before the training stops")
-    batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences in a batch")
+    epochs: int = Field(200, ge=1, le=LARGEST_NUMBER, description="maximum number of epochs")
+    patience: int = Field(10, ge=1, le=LARGEST_NUMBER, description="epochs without improvement before training stops")
+    batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences per batch")
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
-    weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or fresh ones")
+    weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or random ones")
     averaging: float = Field(
-        0.0, ge=0, lt=1, description="decay of the weights' moving average, which is judged and kept in their place"
+        0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
     )
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
@@ -51,19 +51,19 @@ class RetrainSettings(SettingsPart):
 
 
 class MaskingSettings(SettingsPart):
-    """What is hidden in the masked mode; see :class:`~easrec_nni.data.batches.masked.MaskedBatches`."""
+    """Masking in the masked mode; see :class:`~easrec_nni.data.batches.masked.MaskedBatches`."""
 
-    share: float = Field(0.2, gt=0, lt=1, description="share of a sequence's items that is masked, one at least")
+    share: float = Field(0.2, gt=0, lt=1, description="share of a sequence's items to mask, at least one item")
     newest_share: float = Field(
-        0.5, ge=0, le=1, description="share of sequences of which the newest item alone is masked, as if asked for"
+        0.5, ge=0, le=1, description="share of sequences with only the newest item masked, as in prediction"
     )
 
 
 class TrainingSettings(SettingsPart):
-    """Section ``training`` of an architecture; a key that is left out says nothing.
+    """Section ``training`` of an architecture; unset keys are unknown.
 
-    The recipe alone: what depends on the machine (devices, precision, micro-batches) is left out. Keys mean what they
-    mean in :class:`~easrec_nni.settings.trial.TrialSettings`, where all rules between them are checked.
+    Only the recipe: settings that depend on the machine (devices, precision, micro-batches) are left out. Keys are
+    those of :class:`~easrec_nni.settings.trial.TrialSettings`, which checks the rules between them.
     """
 
     mode: Mode | None = None
@@ -84,7 +84,7 @@ class TrainingSettings(SettingsPart):
     )
 
     def flat(self) -> dict[str, Any]:
-        """Values by dotted name, without those that are not said.
+        """Values by dotted name, without unset keys.
 
         Examples
         --------
@@ -94,6 +94,6 @@ class TrainingSettings(SettingsPart):
         values: dict[str, Any] = {}
         for name, value in self.model_dump(exclude_none=True).items():
             values |= (
-                {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
+                {f"{name}.{key}": entry for key, entry in value.items()} if isinstance(value, dict) else {name: value}
             )
         return values

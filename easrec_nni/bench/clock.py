@@ -1,18 +1,18 @@
-"""The time of each training iteration, and epochs that end early."""
+"""Timer of training iterations, and epochs cut short."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 from pytorch_lightning import Callback
 
-__all__ = ["Clock", "First"]
+__all__ = ["IterationTimer", "FirstBatches"]
 
 
-class First:
+class FirstBatches:
     """The first batches of every epoch.
 
     Parameters
@@ -20,14 +20,14 @@ class First:
     batches
         Training or evaluation batches.
     count
-        How many of them to hand out, or all that there are.
+        Number of batches to return; all, if there are fewer.
     """
 
     def __init__(self, batches: Any, count: int) -> None:
         self.batches, self.count = batches, min(count, len(batches))
 
     def set_epoch(self, epoch: int) -> None:
-        """Fix the order."""
+        """Set the epoch, which decides the order of the batches."""
         self.batches.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -37,21 +37,21 @@ class First:
         return islice(iter(self.batches), self.count)
 
 
-class Clock(Callback):
-    """When each iteration began or ended: the clock on the wall, and that of the processor."""
+class IterationTimer(Callback):
+    """Lightning callback that reads wall-clock and processor time at every iteration boundary."""
 
     def __init__(self) -> None:
         self.readings: list[tuple[float, float]] = []
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """The first iteration begins."""
+        """Read both clocks before the first iteration."""
         self.readings.append((time.perf_counter(), time.process_time()))
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """One ends, another begins."""
+        """Read both clocks after an iteration."""
         self.readings.append((time.perf_counter(), time.process_time()))
 
     def seconds(self, kind: int = 0) -> list[float]:
-        """Of each iteration; kind 0: on the wall, 1: of the processor."""
+        """Seconds of each iteration; kind 0: wall clock, 1: processor time."""
         ends = [reading[kind] for reading in self.readings]
-        return [end - begin for begin, end in zip(ends, ends[1:], strict=False)]
+        return [end - begin for begin, end in pairwise(ends)]

@@ -1,4 +1,4 @@
-"""What ``easrec bench`` writes: one JSON, tables in Markdown, a plot."""
+"""Output files of ``easrec bench``: one JSON file, Markdown tables, a plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.plots import prepare_plot, scaling_plot
 from easrec_nni.common.figures import Picture
-from easrec_nni.common.files import replacing, write_json, write_text
+from easrec_nni.common.files import atomic_write, write_json, write_text
 from easrec_nni.common.readable import readable_bytes
 
 __all__ = ["markdown", "write_documents"]
@@ -23,9 +23,9 @@ def write_documents(documents: Documents, out: Path) -> None:
     Parameters
     ----------
     documents
-        Of the measurements, by name.
+        Documents of the measurements, by name.
     out
-        Folder.
+        Folder to write to.
     """
     scalings = [document["figures"] for name, document in documents.items() if name.startswith("scaling-")]
     if scalings:
@@ -38,12 +38,12 @@ def write_documents(documents: Documents, out: Path) -> None:
 
 def _write_plot(drawn: Picture, path: Path) -> None:
     write_text(path.with_suffix(".svg"), drawn.svg)
-    with replacing(path.with_suffix(".png")) as temporary:
+    with atomic_write(path.with_suffix(".png")) as temporary:
         temporary.write_bytes(drawn.png)
 
 
 def markdown(documents: Documents) -> str:
-    """Tables of all measurements, each with the conditions that it ran under."""
+    """Markdown tables of all measurements, each with the conditions it ran under."""
     parts = ["# How long it takes", ""]
     for name, document in documents.items():
         parts += [f"## {name}", "", f"{document['summary']}. {_conditions(document)}", ""]

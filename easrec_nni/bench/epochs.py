@@ -1,4 +1,4 @@
-"""One epoch at a time, as search and retraining run them, and how long each takes."""
+"""Timing of single epochs, run as search and retraining run them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from easrec_nni.bench.clock import Clock, First
+from easrec_nni.bench.clock import FirstBatches, IterationTimer
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.training.callbacks import EpochOrder
@@ -22,14 +22,14 @@ __all__ = ["EpochTime", "Training", "search_epoch"]
 
 @dataclass(frozen=True)
 class EpochTime:
-    """How long the iterations of an epoch, or its first ones, took.
+    """Times of the measured iterations of an epoch.
 
     Attributes
     ----------
     seconds, processor_seconds
-        Of each iteration: on the wall, and of all cores for this process.
+        Wall-clock time of each iteration, and processor time of this process over all cores.
     batches
-        Iterations of a whole epoch.
+        Iterations of a whole epoch, of which only the first may have been measured.
     """
 
     seconds: list[float]
@@ -38,16 +38,16 @@ class EpochTime:
 
     @property
     def epoch_seconds(self) -> float:
-        """Of a whole epoch: the sum, or the mean iteration times their number where only the first ones were run."""
+        """Wall-clock seconds of a whole epoch: mean measured iteration times number of iterations."""
         return sum(self.seconds) / len(self.seconds) * self.batches
 
     @property
     def epoch_processor_seconds(self) -> float:
-        """As :attr:`epoch_seconds`, of the processor."""
+        """Processor seconds of a whole epoch, extrapolated like :attr:`epoch_seconds`."""
         return sum(self.processor_seconds) / len(self.processor_seconds) * self.batches
 
     def figures(self) -> dict[str, Any]:
-        """What a result says of it."""
+        """Figures for a measurement's result."""
         return {
             "epoch_seconds": self.epoch_seconds,
             "epoch_processor_seconds": self.epoch_processor_seconds,
@@ -57,33 +57,33 @@ class EpochTime:
 
 
 class _Module(SequenceModule):
-    """Keeps its optimiser from one ``fit`` to the next, so that epochs can be run one by one."""
+    """Module that keeps its optimiser between ``fit`` calls, so that epochs can be run one by one."""
 
     optimizer: torch.optim.Optimizer | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The one of the first epoch."""
+        """Optimiser made for the first epoch."""
         if self.optimizer is None:
             self.optimizer = super().configure_optimizers()
         return self.optimizer
 
 
 class Training:
-    """A network in training, an epoch at a time, with the batches, loss and trainer of the retraining stage.
+    """Training that runs one epoch per call, with the batches, loss and trainer of the retraining stage.
 
     Parameters
     ----------
     network
-        A fixed network.
+        Fixed network to train.
     context
-        Dataset, mode, seed and retraining.
+        Settings and dataset of the trial.
     """
 
     def __init__(self, network: EASRecNetwork, context: TrialContext) -> None:
-        chosen = context.settings.retrain
-        self.network, self.module = network, _Module(context.dataset, chosen.learning_rate, loss=context.loss())
+        options = context.settings.retrain
+        self.network, self.module = network, _Module(context.dataset, options.learning_rate, loss=context.loss())
         self.module.set_model(network)
-        self.batches = context.training_batches(chosen.batch_size)
+        self.batches = context.training_batches(options.batch_size)
         self.epochs = 0
 
     def epoch(self, first: int | None = None) -> EpochTime:
@@ -92,21 +92,21 @@ class Training:
         Parameters
         ----------
         first
-            How many iterations, all by default.
+            Number of iterations, all by default.
         """
         warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # on purpose: training alone is timed
-        clock = Clock()
+        timer = IterationTimer()
         self.batches.set_epoch(self.epochs)
         self.network.train()
-        trainer = make_trainer(1, [clock], progress=False)
-        trainer.fit(self.module, self.batches if first is None else First(self.batches, first))
+        trainer = make_trainer(1, [timer], progress=False)
+        trainer.fit(self.module, self.batches if first is None else FirstBatches(self.batches, first))
         if trainer.interrupted:
             raise KeyboardInterrupt
         self.epochs += 1
-        return EpochTime(clock.seconds(0), clock.seconds(1), len(self.batches))
+        return EpochTime(timer.seconds(0), timer.seconds(1), len(self.batches))
 
     def state_dict(self) -> dict[str, Any]:
-        """What training needs to go on."""
+        """State from which training can resume."""
         optimizer = self.module.configure_optimizers()
         return {
             "network": self.network.state_dict(),
@@ -116,7 +116,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take it back."""
+        """Restore a state from :meth:`state_dict`."""
         self.network.load_state_dict(state["network"])
         self.module.configure_optimizers().load_state_dict(state["optimizer"])
         self.epochs = state["epochs"]
@@ -124,30 +124,30 @@ class Training:
 
 
 def search_epoch(context: TrialContext, first: int | None = None) -> EpochTime:
-    """Run the first epoch of a search after its warm-up, or its first iterations, architecture steps included.
+    """Run the first epoch of a search after warm-up, or its first iterations, with architecture steps.
 
     Parameters
     ----------
     context
         Context of the search.
     first
-        How many iterations, all by default.
+        Number of iterations, all by default.
     """
-    chosen = context.settings.search
+    options = context.settings.search
     seed_everything(context.settings.seed)
-    train = context.training_batches(chosen.batch_size)
+    train = context.training_batches(options.batch_size)
     without_warmup = replace(context, settings=context.settings.with_parameters({"search.warmup_epochs": 0}))
-    clock = Clock()
+    timer = IterationTimer()
     run_strategy(
         make_strategy(without_warmup, len(train)),
         EASRecSpace(context.space),
-        SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss()),
-        make_trainer(1, [EpochOrder(), clock], progress=False),
-        train_batches=First(train, len(train) if first is None else first),
+        SequenceModule(context.dataset, options.learning_rate, loss=context.loss()),
+        make_trainer(1, [EpochOrder(), timer], progress=False),
+        train_batches=FirstBatches(train, len(train) if first is None else first),
         validation_batches={
             "architecture": context.architecture_batches(),
-            "selection": First(context.selection_batches(), 1),
+            "selection": FirstBatches(context.selection_batches(), 1),
         },
         checkpoint=None,
     )
-    return EpochTime(clock.seconds(0), clock.seconds(1), len(train))
+    return EpochTime(timer.seconds(0), timer.seconds(1), len(train))

@@ -1,4 +1,7 @@
-"""One search epoch and one training epoch, in turns, and what the shared supernet costs over the largest network."""
+"""Search epochs and training epochs in alternation: overhead of the shared supernet.
+
+The training epochs are those of the largest network.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,9 @@ __all__ = ["MEASUREMENT"]
 
 def _measure(bench: Bench) -> Figures:
     if bench.space.is_fixed:
-        raise UserError("the settings' space has one architecture, so that there is no search to measure")
+        raise UserError("the settings' space has only one architecture: there is no search to measure")
     batch = bench.settings.search.batch_size
-    # The largest network is trained on the same batches: same size, same order.
+    # Both use the same batches: same size, same order.
     settings = bench.settings.with_parameters({"retrain.batch_size": batch, "space.supernet": "shared"})
     context = TrialContext.open(settings, bench.dataset)
     turns = in_turns(
@@ -40,5 +43,5 @@ def _measure(bench: Bench) -> Figures:
 
 
 MEASUREMENT = Measurement(
-    "epochs", "a search epoch with shared weights and a training epoch of the largest network, in turns", _measure
+    "epochs", "a search epoch with shared weights and a training epoch of the largest network, in alternation", _measure
 )

@@ -1,4 +1,4 @@
-"""How long a full evaluation of the test set takes: scores, ranks, metrics."""
+"""Time of a full evaluation of the test set: scores, ranks, metrics."""
 
 from __future__ import annotations
 

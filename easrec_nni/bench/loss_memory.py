@@ -1,16 +1,17 @@
 """Memory of a training step by the number of items, for every loss.
 
-Each loss and catalogue has a process of its own, which trains a small network on random sequences. Two figures of each:
+Each loss and catalogue size is measured in a separate process, which trains a small network on random sequences.
+Training memory has two parts:
 
-* what must grow with the catalogue, and is counted: weights, their gradients, and Adam's two moments, four times the
-  bytes of the weights;
-* what comes on top at the peak of a step: scores, activations, and temporary gradients, as torch's profiler counts them
-  (``transient_bytes``) and as the process's resident memory shows them (``training_memory_bytes``).
+* persistent, which necessarily grows with the catalogue and is counted: weights, their gradients, and Adam's two
+  moments, together four times the bytes of the weights;
+* transient, on top of that at the peak of a step: scores, activations, and temporary gradients, as torch's profiler
+  counts them (``transient_bytes``) and as the process's resident memory shows them (``training_memory_bytes``).
 
-A line through the figures gives their growth in bytes for each item. Divided by the 4 d bytes of an item's vector that
-is the number of temporary copies of the item table (with the full softmax its gradient comes once from where items are
-read and once from where they are scored, and torch adds two dense matrices up; with negatives the second one is
-sparse); divided by 4 bytes for each position it is the share of the positions × items scores that were held at once.
+A line fitted to the figures gives their growth in bytes per item. Divided by the 4 d bytes of an item's vector, it is
+the number of temporary copies of the item table. (With the full softmax, the table's gradient has two parts, from the
+input embeddings and from the scores, and torch adds two dense matrices; with negatives the second one is sparse.)
+Divided by 4 bytes per position, it is the share of the positions × items scores held at the same time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.point import measure_training
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes
 from easrec_nni.training.losses import LOSSES
 
@@ -35,24 +37,24 @@ GROWING = ("transient_bytes", "training_memory_bytes")
 
 
 def small_network(n_items: int, hidden: int = HIDDEN, length: int = LENGTH) -> dict[str, Any]:
-    """Configuration of a fixed network of one layer, most of whose weights are the items'."""
+    """Configuration of a fixed one-layer network, whose weights are mostly item embeddings."""
     fixed = {"hidden_pruning": (0.0,), "inner_pruning": (0.0,), "layers": 1, "min_depth": 1}
     return {"n_items": n_items, "max_length": length, "hidden": hidden, "inner": 2 * hidden, "heads": 2, **fixed}
 
 
 def growth(rows: Sequence[Figures], figure: str, hidden: int, positions: int) -> Figures:
-    """Least-squares line through a figure, and how many times it grew from the smallest to the largest catalogue.
+    """Least-squares growth of a figure per item, and the ratio of largest to smallest catalogue.
 
     Parameters
     ----------
     rows
         Rows with ``n_items`` and the figure, smallest catalogue first.
     figure
-        Key of a number of bytes.
+        Key of the figure in the rows, a number of bytes.
     hidden
         Hidden width d of the network.
     positions
-        Positions of a training step.
+        Positions in a training step.
     """
     items, values = [row["n_items"] for row in rows], [row[figure] for row in rows]
     bytes_per_item, intercept = (float(value) for value in np.polyfit(items, values, 1))
@@ -89,20 +91,19 @@ def _measure(bench: Bench) -> Figures:
 
 
 def _table(figures: Figures) -> list[str]:
-    """Transient memory by loss and catalogue, and how often the item table is copied."""
-    columns = [row["n_items"] for row in next(iter(figures["losses"].values()))["rows"]]
-    lines = [
+    """Markdown table: transient memory by loss and catalogue, copies of the item table."""
+    catalogues = [row["n_items"] for row in next(iter(figures["losses"].values()))["rows"]]
+    headings = ["loss", *(f"{n_items:,} items" for n_items in catalogues), "copies of the item table"]
+    rows = []
+    for name, loss in figures["losses"].items():
+        copies = loss["growth"]["transient_bytes"]["copies_of_the_item_table"]
+        rows.append([name, *(readable_bytes(row["transient_bytes"]) for row in loss["rows"]), f"{copies:.2f}"])
+    return [
         f"Allocated at once in a step of {figures['positions']:,} positions, d = {figures['hidden']}, "
         "beyond the weights, their gradients and Adam's moments:",
         "",
-        f"| loss | {' | '.join(f'{n_items:,} items' for n_items in columns)} | copies of the item table |",
-        f"|---|{'---:|' * (len(columns) + 1)}",
+        *markdown_table(headings, rows).splitlines(),
     ]
-    for name, loss in figures["losses"].items():
-        cells = [readable_bytes(row["transient_bytes"]) for row in loss["rows"]]
-        copies = loss["growth"]["transient_bytes"]["copies_of_the_item_table"]
-        lines.append(f"| {name} | {' | '.join(cells)} | {copies:.2f} |")
-    return lines
 
 
 MEASUREMENT = Measurement(

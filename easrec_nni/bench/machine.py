@@ -1,4 +1,4 @@
-"""What a measurement ran on, without anything that names the machine or its user."""
+"""Machine and environment of a measurement, without names of the machine or its user."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def _processor() -> str:
 
 
 def load_average() -> list[float]:
-    """Processes that ran or waited for a core, on average over the last 1, 5 and 15 minutes."""
+    """System load averages over the last 1, 5 and 15 minutes."""
     return [round(value, 2) for value in os.getloadavg()]
 
 
 def benchmark_provenance(before: list[float]) -> dict[str, Any]:
-    """Provenance of a benchmark's file: machine, load, command, commit, versions, time of the end.
+    """Provenance of a benchmark's file: machine, load, command, commit, versions, end time.
 
     Parameters
     ----------
     before
-        Load average at the beginning.
+        Load averages at the start.
     """
     return {
         "machine": describe_machine(),
@@ -67,13 +67,15 @@ def benchmark_provenance(before: list[float]) -> dict[str, Any]:
 
 
 def allocator_environment(allocator: Allocator) -> dict[str, str]:
-    """Environment of a process whose memory is managed in a known way, whatever this process was given.
+    """Environment that fixes glibc's allocator thresholds in a child process.
+
+    Thresholds set for this process are not passed on.
 
     Parameters
     ----------
     allocator
-        ``default``: glibc's own settings, by which every large block goes back to the system when it is freed and is
-        zeroed anew page by page at its next use; that can take longer than the arithmetic and says little about a
+        ``default``: glibc's defaults, by which every large block is returned to the system when it is freed, and its
+        pages are zeroed again at the next use; that can take longer than the arithmetic and says little about a
         network. ``keep``: freed memory stays with the process, up to 4 GiB.
     """
     environment = {name: value for name, value in os.environ.items() if name not in _THRESHOLDS}

@@ -1,4 +1,4 @@
-"""What this machine can do at best: multiply-adds per second of plain matrix products."""
+"""Peak multiply-adds per second of plain matrix products on this machine."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def madds_per_second(rows: int, inner: int, columns: int, repeats: int = 5) -> f
 
 
 def matmul_peak(quick: bool = False, repeats: int = 5) -> dict[str, float]:
-    """Multiply-adds per second by shape, and the largest of them as ``peak``."""
+    """Multiply-adds per second by shape, and the maximum as ``peak``."""
     shapes = QUICK_SHAPES if quick else SHAPES
-    found = {"x".join(map(str, shape)): madds_per_second(*shape, repeats) for shape in shapes}
-    return {**found, "peak": max(found.values())}
+    rates = {"x".join(map(str, shape)): madds_per_second(*shape, repeats) for shape in shapes}
+    return {**rates, "peak": max(rates.values())}
 
 
 def _measure(bench: Bench) -> Figures:

@@ -1,4 +1,4 @@
-"""What a measurement is, and what it is given."""
+"""Definition of a measurement, its request, and the data it runs on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from easrec_nni.bench.machine import Allocator
 from easrec_nni.bench.own_process import in_own_process
-from easrec_nni.bench.tables import table_of
+from easrec_nni.bench.tables import figures_table
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
@@ -26,7 +26,7 @@ Figures = dict[str, Any]
 
 
 class BenchRequest(BaseModel):
-    """Everything that decides what is measured; a measurement of another request is not taken for this one's."""
+    """Everything that decides what is measured; a stored result is reused only for an equal request."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,17 +40,17 @@ class BenchRequest(BaseModel):
     batches: int | None = Field(None, ge=1, description="iterations of an epoch that are measured, all by default")
     threads: int = Field(ge=1)
     allocator: Allocator = "keep"
-    quick: bool = Field(False, description="whether to try everything at a small size, which says nothing about speed")
+    quick: bool = Field(False, description="whether to try everything at a small size; says nothing about speed")
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A request with its data at hand.
+    """A request with its dataset, settings and networks, loaded on first use.
 
     Attributes
     ----------
     request
-        What was asked for.
+        Request of the user.
     """
 
     request: BenchRequest
@@ -62,7 +62,7 @@ class Bench:
         Raises
         ------
         UserError
-            The request names none, or it cannot be read.
+            The request names no dataset, or it cannot be read.
         """
         if self.request.dataset is None:
             raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
@@ -86,13 +86,13 @@ class Bench:
     @property
     def choices(self) -> dict[str, Choice]:
         """Architectures to measure, by name."""
-        found = {"unpruned": self.space.largest}
+        choices = {"unpruned": self.space.largest}
         if self.request.choices is not None:
-            found["searched"] = self.space.choice(self.request.choices)
-        return found
+            choices["searched"] = self.space.choice(self.request.choices)
+        return choices
 
     def network(self, choice: Choice) -> EASRecNetwork:
-        """A network with fresh weights, which the settings' seed decides."""
+        """Network with fresh weights, initialised from the settings' seed."""
         seed_everything(self.settings.seed)
         return EASRecNetwork(self.space.compact(choice))
 
@@ -103,23 +103,25 @@ class Bench:
 
     @property
     def repeats(self) -> int:
-        """Repeats that count."""
+        """Number of repeats, warm-up excluded."""
         return self.request.repeats
 
     @property
     def batches(self) -> int | None:
-        """Iterations of an epoch that are measured; None for all."""
+        """Number of measured iterations per epoch; None for all."""
         return 2 if self.request.quick else self.request.batches
 
     def in_own_process(self, function: Callable[..., Figures], **arguments: Any) -> Figures:
-        """What a function returns that a fresh process calls; a quick run calls it here, where memory says nothing.
+        """Call a function in a fresh process, so that its peak memory can be measured.
+
+        A quick run calls it in this process, where peak memory means nothing.
 
         Parameters
         ----------
         function
-            Function of a module.
+            Module-level function to call.
         arguments
-            Its arguments, which JSON can hold.
+            Keyword arguments, JSON-serialisable.
         """
         if self.request.quick:
             return function(**arguments)
@@ -128,30 +130,30 @@ class Bench:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Something that is measured.
+    """A named measurement of ``easrec bench``.
 
     Attributes
     ----------
     name
-        In files and on the command line.
+        Name in files and on the command line.
     summary
-        A line for people.
+        One-line description.
     measure
-        Measures; its figures have units in their names.
+        Function that measures; its figures have units in their names.
     table
-        Lines of Markdown that show the figures.
+        Function that shows the figures as lines of Markdown.
     needs_dataset
         Whether it measures on DATASET.
     by_default
-        Whether it runs where no measurement is named.
+        Whether it runs when no measurement is named.
     check
-        Raises a :class:`~easrec_nni.common.errors.UserError` where a package that it needs is missing.
+        Function that raises a :class:`~easrec_nni.common.errors.UserError` if a required package is missing.
     """
 
     name: str
     summary: str
     measure: Callable[[Bench], Figures]
-    table: Callable[[Figures], list[str]] = table_of
+    table: Callable[[Figures], list[str]] = figures_table
     needs_dataset: bool = True
     by_default: bool = True
     check: Callable[[], None] = lambda: None

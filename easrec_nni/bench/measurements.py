@@ -1,4 +1,4 @@
-"""All measurements, in the order in which they run."""
+"""Registry of all measurements, in the order in which they run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from easrec_nni.bench import (
 from easrec_nni.bench.measurement import Measurement
 from easrec_nni.common.errors import UserError
 
-__all__ = ["ALL", "chosen"]
+__all__ = ["ALL", "select_measurements"]
 
 _logger = logging.getLogger(__name__)
 
@@ -47,37 +47,37 @@ ALL: dict[str, Measurement] = {
         reaching.MEASUREMENT,
     )
 }
-"""By name. A new measurement is one file in this folder and one line here."""
+"""Measurements by name. A new one is one file in this folder and one line here."""
 
 
-def chosen(only: Sequence[str], skip: Sequence[str]) -> list[Measurement]:
-    """Measurements by name, in their order.
+def select_measurements(only: Sequence[str], skip: Sequence[str]) -> list[Measurement]:
+    """Select measurements by name, in the registry's order.
 
     Parameters
     ----------
     only
-        Those to run; if there are none, all that run by default and whose packages are installed.
+        Measurements to run; if empty, all that run by default and whose packages are installed.
     skip
-        Those to leave out.
+        Measurements to skip.
 
     Raises
     ------
     UserError
-        There is no such measurement, or a package that one of ``only`` needs is missing.
+        A name is unknown, or a package that one of ``only`` needs is missing.
     """
     for name in [*only, *skip]:
         if name not in ALL:
             raise UserError(f"there is no measurement {name!r}; choose from {', '.join(ALL)}")
     names = [name for name in only or (name for name in ALL if ALL[name].by_default) if name not in skip]
-    return [ALL[name] for name in ALL if name in names and _can_run(ALL[name], asked=name in only)]
+    return [ALL[name] for name in ALL if name in names and _can_run(ALL[name], required=name in only)]
 
 
-def _can_run(measurement: Measurement, asked: bool) -> bool:
+def _can_run(measurement: Measurement, required: bool) -> bool:
     try:
         measurement.check()
     except UserError as error:
-        if asked:
+        if required:
             raise
-        _logger.warning("%s is left out: %s", measurement.name, error.message)
+        _logger.warning("%s is skipped: %s", measurement.name, error.message)
         return False
     return True

@@ -1,4 +1,4 @@
-"""How much memory a process has needed at most."""
+"""Peak memory of a process."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["peak_memory_bytes"]
 
 
 def peak_memory_bytes() -> int:
-    """Largest resident memory, in bytes, of this process since its program was started.
+    """Peak resident memory of this process since its program was started, in bytes.
 
-    This is Linux' ``VmHWM``. ``getrusage``'s ``ru_maxrss`` is no substitute: across ``exec`` it keeps the peak of the
-    process that started this one, and would report a large parent's memory for a small child.
+    This is Linux' ``VmHWM``. ``getrusage``'s ``ru_maxrss`` is not a substitute: it keeps the parent's peak across
+    ``exec``, and would report a large parent's memory for a small child.
 
     Raises
     ------
     UserError
-        The system does not tell.
+        The system is not Linux.
 
     Examples
     --------

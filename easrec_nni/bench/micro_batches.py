@@ -1,4 +1,7 @@
-"""A training step by the size of its micro-batches, and what its time goes into with the rule's and with one alone."""
+"""Time of a training step by the size of its micro-batches.
+
+Profiles of two sizes show where the time goes: that of the training's rule, and the whole batch as one.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SEQUENCES, QUICK_SEQUENCES = 64, 4
 
 def _measure(bench: Bench) -> Figures:
     sequences = QUICK_SEQUENCES if bench.request.quick else SEQUENCES
-    shape = (2, sequences, bench.space.max_length)
+    shape = (2, sequences, bench.space.max_length)  # ids and targets: [2, B, N]
     batch = TrainingBatch(*torch.randint(1, bench.dataset.n_items + 1, shape))
     network = bench.network(bench.space.largest).train()
     width = max(network.config.hidden, network.config.inner)

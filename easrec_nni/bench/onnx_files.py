@@ -1,8 +1,8 @@
-"""ONNX files against torch: latency, throughput, size and accuracy.
+"""Latency, throughput, size and accuracy of ONNX files, compared with torch.
 
-Each network scores the test users of its dataset as torch runs it, as an ONNX file and as that file in 8 bits, both
-under onnxruntime; the three take turns, one at a time. Networks are those that ``--run`` names, folders of
-``easrec retrain``; without any, the dataset's with fresh weights, whose accuracy says nothing and is left out.
+Each network scores the test users of its dataset in three forms: in torch, as an ONNX file, and as that file quantised
+to 8 bits, both under onnxruntime; the three are measured in alternation. Networks are those that ``--run`` names,
+folders of ``easrec retrain``; without any, networks with fresh weights, whose accuracy is meaningless and left out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from easrec_nni.architecture.run_folder import open_run
 from easrec_nni.architecture.weights import save_weights
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.serving import scoring_ms
-from easrec_nni.bench.tables import number
+from easrec_nni.bench.tables import format_figure
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluate
@@ -41,16 +42,16 @@ def _measure(bench: Bench) -> Figures:
 
 
 def _row(bench: Bench, name: str, network: EASRecNetwork, dataset: Dataset, trained: bool = False) -> Figures:
-    """Figures of a network's three forms."""
+    """Figures of a network in its three forms."""
     length, threads = network.config.max_length, bench.request.threads
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
         save_weights(network.state_dict(), weights)
         begin = time.perf_counter()
-        whole = export_onnx(network, Path(folder) / "network.onnx", dataset)
+        float32 = export_onnx(network, Path(folder) / "network.onnx", dataset)
         seconds = time.perf_counter() - begin
-        small = quantise_onnx(whole.file, dataset, length)
-        files = {"torch_float32": weights, "onnx_float32": whole.file, "onnx_int8": small.file}
+        int8 = quantise_onnx(float32.file, dataset, length)
+        files = {"torch_float32": weights, "onnx_float32": float32.file, "onnx_int8": int8.file}
         networks: dict[str, Any] = {
             form: network if file == weights else OnnxNetwork(file, length, threads) for form, file in files.items()
         }
@@ -61,34 +62,31 @@ def _row(bench: Bench, name: str, network: EASRecNetwork, dataset: Dataset, trai
                 forms[form]["metrics"] = evaluate(networks[form], dataset)
     return {
         "network": name,
-        "test_users": len(dataset.split.test),
+        "test_users": dataset.split.test.n_users,
         "max_length": length,
-        "opset": whole.opset,
+        "opset": float32.opset,
         "export_seconds": seconds,
-        "largest_difference_of_scores": whole.difference,
+        "largest_difference_of_scores": float32.difference,
         "forms": forms,
     }
 
 
 def _table(figures: Figures) -> list[str]:
-    lines = [
-        f"| network | form | size | ms for one user | ms a user in batches of {BATCHES[0]} "
-        "| test NDCG@10 full / pop100 |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
+    headings = ["network", "form", "size", "ms for one user", f"ms a user in batches of {BATCHES[0]}"]
+    rows = []
     for row in figures["rows"]:
-        for form, found in row["forms"].items():
-            metrics = found.get("metrics")
-            times = [number(found[f"ms_per_user_batch{size}"]) for size in (1, *BATCHES)]
+        for form, measured in row["forms"].items():
+            metrics = measured.get("metrics")
+            times = [format_figure(measured[f"ms_per_user_batch{size}"]) for size in (1, *BATCHES)]
             accuracy = f"{metrics['ndcg@10_full']:.4f} / {metrics['ndcg@10_pop100']:.4f}" if metrics else "–"
-            cells = [row["network"], form.replace("_", ", "), readable_bytes(found["bytes"]), *times, accuracy]
-            lines.append(f"| {' | '.join(cells)} |")
-    return lines
+            rows.append([row["network"], form.replace("_", ", "), readable_bytes(measured["bytes"]), *times, accuracy])
+    right = [False, False, True, True, True, True]
+    return markdown_table([*headings, "test NDCG@10 full / pop100"], rows, right).splitlines()
 
 
 MEASUREMENT = Measurement(
     "onnx",
-    "the network in torch, as an ONNX file and as one in 8 bits, in turns",
+    "the network in torch, as an ONNX file and as one in 8 bits, in alternation",
     _measure,
     _table,
     check=need_onnx,

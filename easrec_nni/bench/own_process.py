@@ -1,6 +1,6 @@
-"""A function called in a process of its own, so that its peak of memory is its own.
+"""Function calls in a separate process, so that their peak memory can be measured.
 
-``python -m easrec_nni.bench.own_process MODULE NAME THREADS ARGUMENTS`` prints what it returns, a line of JSON.
+``python -m easrec_nni.bench.own_process MODULE NAME THREADS ARGUMENTS`` prints the return value as a line of JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from easrec_nni.bench.machine import Allocator, allocator_environment
-from easrec_nni.bench.worker_process import Answer, LineProcess, answers
+from easrec_nni.bench.worker_process import Answer, LineProcess, answer_stream
 from easrec_nni.common.errors import UserError
 from easrec_nni.training.threads import use_threads
 
@@ -24,23 +24,23 @@ __all__ = ["in_own_process", "main"]
 def in_own_process(
     function: Callable[..., Answer], arguments: Mapping[str, Any], threads: int, allocator: Allocator
 ) -> Answer:
-    """What a function returns that a fresh process calls.
+    """Call a function in a fresh process and return its result.
 
     Parameters
     ----------
     function
-        Function of a module, which returns what JSON can hold.
+        Module-level function, whose result is JSON-serialisable.
     arguments
-        Its arguments by name, which JSON can hold.
+        Keyword arguments, JSON-serialisable.
     threads
-        Threads of the process.
+        Number of threads of the process.
     allocator
         See :func:`easrec_nni.bench.machine.allocator_environment`.
 
     Raises
     ------
     UserError
-        The function raised one, or the process failed, most likely for want of memory.
+        The function raised one, or the process failed, most likely out of memory.
     """
     process = LineProcess(
         arguments.get("name") or function.__name__,
@@ -55,11 +55,11 @@ def in_own_process(
 
 
 def main(words: list[str]) -> int:
-    """Call what the arguments name; return the exit code."""
+    """Call the function named by the arguments; return the exit code."""
     module, name, threads, arguments = words
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)
-    with answers() as answer:
+    with answer_stream() as answer:
         use_threads(int(threads))
         try:
             answer(getattr(importlib.import_module(module), name)(**json.loads(arguments)))

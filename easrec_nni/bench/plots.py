@@ -1,4 +1,4 @@
-"""Scaling curves, log–log, with fitted slopes."""
+"""Log–log plots of scaling curves, with fitted slopes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.ticker import NullFormatter
 
-from easrec_nni.common.figures import ACCENT, GRID, MUTED, Picture, new_figure, picture, tidy
+from easrec_nni.common.figures import ACCENT, GRID, MUTED, Picture, new_figure, picture, set_titles
 from easrec_nni.common.readable import readable_count
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ BLUE = "#0072b2"
 
 
 def scaling_plot(scalings: Sequence[dict[str, Any]]) -> Picture:
-    """A panel for each axis: inference per user and training step, relative to the first point, over the size.
+    """One panel per axis: time of inference and training over the size.
 
     Parameters
     ----------
     scalings
-        Figures of :class:`~easrec_nni.bench.scaling.Axis`, one at least.
+        Figures of :class:`~easrec_nni.bench.scaling.Axis`, at least one.
     """
     with new_figure(4.2 * len(scalings), 3.6) as figure:
         for place, scaling in enumerate(scalings):
@@ -42,13 +42,13 @@ def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
         "inference": ([point["inference_seconds_per_user"] for point in points], ACCENT, "o"),
         "training": ([point["training_step_seconds"] for point in points], BLUE, "s"),
     }
-    # Over N the slope is that of a whole sequence's training, elsewhere that of a position's.
+    # Over N the slope is that of training on a whole sequence, otherwise on a position.
     by_sequence = scaling["axis"] == "max_length"
     for name, (spreads, colour, marker) in curves.items():
         trained = [point["training_positions"] / (point["value"] if by_sequence else 1) for point in points]
         per = trained if name == "training" else [1.0] * len(points)
         middle, low, high = (
-            [1e6 * each[key] / divisor for each, divisor in zip(spreads, per, strict=True)]
+            [1e6 * seconds[key] / divisor for seconds, divisor in zip(spreads, per, strict=True)]
             for key in ("median", "min", "max")
         )
         unit = "user" if name == "inference" else "sequence" if by_sequence else "position"
@@ -57,7 +57,7 @@ def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
         )
         axes.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
     _logarithmic(axes)
-    tidy(axes, x=scaling["title"], y="µs")
+    set_titles(axes, x=scaling["title"], y="µs")
 
 
 def prepare_plot(figures: dict[str, Any]) -> Picture:
@@ -81,7 +81,7 @@ def prepare_plot(figures: dict[str, Any]) -> Picture:
             medians = [row[name]["median"] for row in rows]
             axes.plot([row["interactions"] for row in rows], medians, marker=marker, color=colour, label=label)
         _logarithmic(axes)
-        tidy(axes, x="interactions", y="seconds")
+        set_titles(axes, x="interactions", y="seconds")
         return picture(
             figure,
             "prepare-scale",
@@ -95,7 +95,7 @@ def _logarithmic(axes: Axes) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.grid(True, which="major", color=GRID)
-    for axis in (axes.xaxis, axes.yaxis):  # matplotlib's own labels of powers are formulas, which the style prints raw
+    for axis in (axes.xaxis, axes.yaxis):  # matplotlib's labels of powers are formulas, which the style prints raw
         axis.set_major_formatter(lambda value, _: readable_count(value))
         axis.set_minor_formatter(NullFormatter())
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, labelcolor=MUTED, frameon=False)

@@ -1,4 +1,4 @@
-"""One point of a curve: a training step and inference of one network, made for a process of its own."""
+"""One point of a scaling curve: a training step and inference of one network, in a separate process."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ Figures = dict[str, Any]
 def measure_training(
     config: dict[str, Any], sequences: int, positions: int, repeats: int, loss: str = "softmax", negatives: int = 0
 ) -> Figures:
-    """Seconds of a training step with Adam, and memory beyond what the weights and Adam take.
+    """Time of a training step with Adam, and its memory beyond weights, gradients and moments.
 
     Parameters
     ----------
     config
         Fields of a fixed network's :class:`~search_spaces.SpaceConfig`.
     sequences
-        Sequences of the step, a loss at every position.
+        Sequences in the step, with a loss at every position.
     positions
-        Positions of each of them, all of ``max_length`` if it has no more.
+        Positions of each sequence, at most the configuration's ``max_length``.
     repeats
-        Steps that count.
+        Measured steps, after a warm-up.
     loss
-        A key of :data:`~easrec_nni.training.losses.LOSSES`.
+        Key of :data:`~easrec_nni.training.losses.LOSSES`.
     negatives
-        Negatives of the batch, for losses that take them.
+        Number of negatives shared by the batch, for losses that need them; 0 for none.
 
     Returns
     -------
     dict
-        ``training_memory_bytes`` is the process's peak minus its peak before the network was made, minus four times
-        the weights: themselves, their gradients, and Adam's two moments. ``transient_bytes`` is what torch's profiler
-        says that a step allocated at once, minus the gradients that stay.
+        ``training_memory_bytes`` is the process's peak minus its peak before the network was built, minus four times
+        the bytes of the weights: weights, gradients, and Adam's two moments. ``transient_bytes`` is the peak allocation
+        of a step by torch's profiler, minus the gradients, which stay.
     """
     torch.manual_seed(0)
     space = SpaceConfig(**config)
     length = min(positions, space.max_length)
-    pieces = torch.randint(1, space.n_items + 1, (sequences, length + 1))
+    pieces = torch.randint(1, space.n_items + 1, (sequences, length + 1))  # [B, T + 1]: ids and, one later, targets
     batch = TrainingBatch(
         pieces[:, :-1], pieces[:, 1:], draw_negatives(space.n_items, negatives, 0) if negatives else None
     )
@@ -80,14 +80,14 @@ def measure_training(
 
 
 def measure_point(config: dict[str, Any], users: int, sequences: int, positions: int, repeats: int) -> Figures:
-    """Figures of :func:`measure_training`, seconds of inference, and multiply-adds.
+    """Figures of :func:`measure_training`, time of inference, and multiply-adds.
 
     Parameters
     ----------
     users
-        Full histories that are scored at once.
+        Number of full histories in the inference batch.
     config, sequences, positions, repeats
-        As for :func:`measure_training`.
+        Arguments of :func:`measure_training`.
     """
     training = measure_training(config, sequences, positions, repeats)
     space = SpaceConfig(**config)

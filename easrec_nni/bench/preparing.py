@@ -1,4 +1,4 @@
-"""How long a log takes to become a prepared dataset."""
+"""Time to prepare a dataset from its log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The forward pass at batch 2,048 over full histories: its share of the matmul peak, and what the rest is."""
+"""Forward pass at batch 2,048 over full histories: share of the matmul peak, and a profile."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ MOST_OPERATORS = 15
 
 
 def operator_shares(work: Callable[[], object]) -> list[dict[str, float | str | int]]:
-    """Shares of the time that operators take by themselves on one thread, largest first; the rest as ``others``.
+    """Share of self time of each operator on one thread, largest first; the rest as ``others``.
 
-    One, because the profiler sees the operators of the thread that calls it alone, and inference would use others.
+    One thread, because the profiler only records operators of the calling thread, and inference would use others.
 
     Parameters
     ----------
     work
-        What is profiled.
+        Function to profile.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -52,12 +52,12 @@ def operator_shares(work: Callable[[], object]) -> list[dict[str, float | str | 
 
 
 def largest_allocation(work: Callable[[], object]) -> int:
-    """Largest number of bytes that torch had allocated at once since some work began.
+    """Peak number of bytes that torch has allocated during some work, relative to its start.
 
     Parameters
     ----------
     work
-        What is profiled.
+        Function to profile.
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         work()
@@ -72,7 +72,7 @@ def largest_allocation(work: Callable[[], object]) -> int:
 @torch.no_grad()
 def _measure(bench: Bench) -> Figures:
     users = QUICK_BATCH if bench.request.quick else BATCH
-    ids = torch.randint(1, bench.dataset.n_items + 1, (users, bench.space.max_length))
+    ids = torch.randint(1, bench.dataset.n_items + 1, (users, bench.space.max_length))  # [B, N]
     peak = matmul_peak(bench.request.quick)["peak"]
     figures: Figures = {"users": users, "history": bench.space.max_length, "matmul_madds_per_second": peak}
     for (name, choice), network in zip(bench.choices.items(), bench.networks.values(), strict=True):

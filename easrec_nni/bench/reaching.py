@@ -1,4 +1,4 @@
-"""How long the largest network trains until it is as accurate as asked for."""
+"""Training time of the largest network until it reaches a target NDCG@10."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["MEASUREMENT"]
 
 
 def _measure(bench: Bench) -> Figures:
-    """A curve of seconds and NDCG; ends at the target, out of patience, or after the settings' epochs."""
-    chosen = bench.settings.retrain
+    """Curve of seconds and NDCG@10, up to the target, early stopping, or the settings' epochs."""
+    options = bench.settings.retrain
     training = Training(bench.network(bench.space.largest), bench.context)
-    epochs = 1 if bench.request.quick else chosen.epochs
+    epochs = 1 if bench.request.quick else options.epochs
     curve: list[dict[str, float]] = []
     seconds = 0.0
     while len(curve) < epochs:
@@ -26,7 +26,7 @@ def _measure(bench: Bench) -> Figures:
         seconds += time.perf_counter() - begin
         curve.append({"seconds": seconds, f"valid_{MONITOR}": score})
         scores = [row[f"valid_{MONITOR}"] for row in curve]
-        out_of_patience = len(scores) - 1 - scores.index(max(scores)) >= chosen.patience
+        out_of_patience = len(scores) - 1 - scores.index(max(scores)) >= options.patience
         if out_of_patience or (bench.request.target is not None and score >= bench.request.target):
             break
     target = bench.request.target

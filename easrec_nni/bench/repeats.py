@@ -1,4 +1,4 @@
-"""Repeated measurements, in turns, and what is said of them: median and range."""
+"""Repeated measurements in alternation, and their median and range."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Spread = dict[str, float]
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median, smallest and largest.
+    """Median, minimum and maximum.
 
     Examples
     --------
@@ -26,12 +26,14 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def ratio(others: Sequence[float], ours: Sequence[float]) -> Spread:
-    """How many times as long something took: of each turn's two measurements, which met the same machine.
+    """Spread of the ratios of two measurements, turn by turn.
+
+    The two measurements of a turn were made under the same load.
 
     Parameters
     ----------
     others, ours
-        Seconds of the first, the second, … turn.
+        Seconds of each turn.
 
     Returns
     -------
@@ -41,39 +43,39 @@ def ratio(others: Sequence[float], ours: Sequence[float]) -> Spread:
     Raises
     ------
     ValueError
-        The turns are not as many.
+        The numbers of turns differ.
 
     Examples
     --------
     >>> ratio([10.0, 12.0, 30.0], [1.0, 2.0, 2.0])
     {'median': 10.0, 'min': 6.0, 'max': 15.0}
     """
-    return spread([other / own for other, own in zip(others, ours, strict=True)])
+    return spread([other / our for other, our in zip(others, ours, strict=True)])
 
 
 def timed(work: Callable[[], object]) -> dict[str, float]:
-    """Seconds that passed (``seconds``), and seconds that the cores worked for this process (``processor_seconds``)."""
+    """Wall-clock time (``seconds``) and processor time of this process (``processor_seconds``)."""
     begin, processor = time.perf_counter(), time.process_time()
     work()
     return {"seconds": time.perf_counter() - begin, "processor_seconds": time.process_time() - processor}
 
 
 def seconds_of(work: Callable[[], object]) -> float:
-    """Seconds that passed."""
+    """Wall-clock seconds of some work."""
     return timed(work)["seconds"]
 
 
 def in_turns(measures: Mapping[Name, Callable[[], Value]], repeats: int, warmup: int = 1) -> dict[Name, list[Value]]:
-    """Measure each once, then each again, and so on, so that what disturbs the machine disturbs all alike.
+    """Measure in alternation (A, B, A, B, …), so that other load on the machine affects all alike.
 
     Parameters
     ----------
     measures
         Functions that measure once, by name.
     repeats
-        Turns that count.
+        Number of turns, warm-up excluded.
     warmup
-        Turns before them, whose measurements are thrown away.
+        Number of turns before them, whose measurements are discarded.
 
     Examples
     --------
@@ -91,5 +93,5 @@ def in_turns(measures: Mapping[Name, Callable[[], Value]], repeats: int, warmup:
 
 
 def repeated(measure: Callable[[], Value], repeats: int) -> list[Value]:
-    """Measurements after a warm-up that is thrown away."""
+    """Repeated measurements, after a warm-up that is discarded."""
     return in_turns({None: measure}, repeats)[None]

@@ -1,4 +1,4 @@
-"""Measurements one after the other, each kept as soon as it is complete."""
+"""Runs measurements one after the other, each saved as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from easrec_nni.common.files import read_json, write_json
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 
-__all__ = ["all_measured", "measure", "run_measurements"]
+__all__ = ["all_documents", "measure", "run_measurements"]
 
 _logger = logging.getLogger(__name__)
 
@@ -28,18 +28,18 @@ _logger = logging.getLogger(__name__)
 def run_measurements(
     request: BenchRequest, measurements: Sequence[Measurement], out: Path, restart: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Run what is not complete yet.
+    """Run the measurements that are not complete yet.
 
     Parameters
     ----------
     request
-        What is measured.
+        Request of the user.
     measurements
-        In this order.
+        Measurements to run, in order.
     out
-        Folder; each measurement becomes ``measurements/NAME.json``.
+        Output folder; each measurement is written to ``measurements/NAME.json``.
     restart
-        Measure again what is there.
+        Whether to repeat measurements that are already complete.
 
     Returns
     -------
@@ -49,16 +49,16 @@ def run_measurements(
     Raises
     ------
     UserError
-        The folder holds a measurement of something else, or one fails.
+        The folder holds measurements of another request, or one fails.
     """
-    asked = _identity(request)
+    identity = _identity(request)
     documents: dict[str, dict[str, Any]] = {}
     for measurement in measurements:
         file = out / "measurements" / f"{measurement.name}.json"
-        known = None if restart else _known(file, asked)
-        if known is not None:
-            _logger.info("%s: complete, taken as it is", measurement.name)
-            documents[measurement.name] = known
+        complete = None if restart else _complete_document(file, identity)
+        if complete is not None:
+            _logger.info("%s: already complete, reusing it", measurement.name)
+            documents[measurement.name] = complete
             continue
         _logger.info("%s: %s …", measurement.name, measurement.summary)
         before = load_average()
@@ -66,8 +66,8 @@ def run_measurements(
             "schema_version": 2,
             "measurement": measurement.name,
             "summary": measurement.summary,
-            **_measured(measurement.name, request),
-            "request": asked,
+            **_measure_in_process(measurement.name, request),
+            "request": identity,
             "allocator": request.allocator,
             **benchmark_provenance(before),
         }
@@ -77,56 +77,58 @@ def run_measurements(
     return documents
 
 
-def all_measured(out: Path, order: Sequence[str], newest: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What a folder holds: with the newest measurements those that were made there before, so that none is hidden.
+def all_documents(out: Path, order: Sequence[str], newest: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Documents of all measurements in a folder, those of earlier runs included.
 
     Parameters
     ----------
     out
-        Folder of :func:`run_measurements`.
+        Output folder of :func:`run_measurements`.
     order
         Names of all measurements.
     newest
-        What has just been measured, by name.
+        Documents of the measurements just made, by name.
 
     Raises
     ------
     UserError
-        A measurement that was made before is damaged.
+        The file of an earlier measurement is damaged.
     """
-    found = {}
+    documents = {}
     for name in order:
         file = out / "measurements" / f"{name}.json"
         if name in newest:
-            found[name] = newest[name]
+            documents[name] = newest[name]
         elif file.is_file():
             try:
-                found[name] = read_json(file)
+                documents[name] = read_json(file)
             except (OSError, ValueError):
-                raise UserError(f"{file} is damaged: remove it, or measure {name} anew with --restart") from None
-    return found
+                raise UserError(f"{file} is damaged: remove it, or measure {name} again with --restart") from None
+    return documents
 
 
-def _known(file: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+def _complete_document(file: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
         document: dict[str, Any] = read_json(file)
-        same = document["request"] == asked
+        same = document["request"] == identity
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{file} is damaged: --restart measures anew") from None
+        raise UserError(f"{file} is damaged: pass --restart to measure again") from None
     if not same:
-        raise UserError(f"{file} was measured with other settings: choose another --out, or --restart to measure anew")
+        raise UserError(
+            f"{file} was measured with other settings: choose another --out, or pass --restart to start over"
+        )
     return document
 
 
 def measure(name: str, request: dict[str, Any]) -> Figures:
-    """Figures of a measurement in this process, with its time and memory.
+    """Run a measurement in this process; return its figures, time and memory.
 
     Parameters
     ----------
     name
-        A key of :data:`easrec_nni.bench.measurements.ALL`.
+        Key of :data:`easrec_nni.bench.measurements.ALL`.
     request
         Fields of the :class:`~easrec_nni.bench.measurement.BenchRequest`.
     """
@@ -141,14 +143,14 @@ def measure(name: str, request: dict[str, Any]) -> Figures:
     }
 
 
-def _measured(name: str, request: BenchRequest) -> Figures:
-    """A measurement from a process of its own; a quick one from this process, whose memory says nothing."""
+def _measure_in_process(name: str, request: BenchRequest) -> Figures:
+    """Run a measurement in a separate process, or in this one if it is quick, without its memory."""
     figures = Bench(request).in_own_process(measure, name=name, request=request.model_dump(mode="json"))
     return {key: value for key, value in figures.items() if not (request.quick and "peak_memory" in key)}
 
 
 def _identity(request: BenchRequest) -> dict[str, Any]:
-    """The request with what its dataset and retrained networks hold in the place of where they are."""
+    """Request with fingerprints in place of the paths of its dataset and retrained networks."""
     dataset = None if request.dataset is None else DatasetReference.of(load_dataset(request.dataset)).model_dump()
     try:
         weights = [file_digest(Path(run) / "weights.safetensors") for run in request.runs]

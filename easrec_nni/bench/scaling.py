@@ -1,4 +1,4 @@
-"""How time and memory grow with N, the number of items, width and depth."""
+"""Growth of time and memory with history length N, number of items, width and depth."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from typing import Any
 
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.point import measure_point
-from easrec_nni.bench.tables import number
+from easrec_nni.bench.tables import format_figure
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes, readable_count
 
 __all__ = ["MEASUREMENTS", "Axis", "fitted_slope"]
 
-# Positions of a training step; over many items, where every position has a score for each, fewer.
+# Positions in a training step; fewer over many items, since every position has a score for each item.
 POSITIONS, POSITIONS_OVER_ITEMS = 8192, 512
-# Positions of the histories that are scored at once.
+# Total positions of the histories in an inference batch.
 SCORED = 51_200
 
 
 def fitted_slope(points: Sequence[tuple[float, float]]) -> float | None:
-    """Slope of the line through points in log–log, by least squares: the exponent that a quantity grows with.
+    """Least-squares slope through points in log–log: the exponent of a quantity's growth.
+
+    From y = a xᵇ follows log y = log a + b log x.
 
     Parameters
     ----------
     points
-        Pairs of positive numbers; of fewer than two different ones there is no slope.
+        Pairs of positive numbers; None is returned for fewer than two different x.
 
     Examples
     --------
@@ -43,22 +46,22 @@ def fitted_slope(points: Sequence[tuple[float, float]]) -> float | None:
 
 @dataclass(frozen=True)
 class Axis:
-    """A size that is varied while all others stay.
+    """A size that is varied while all others stay fixed.
 
     Attributes
     ----------
     name
         Field of :class:`~search_spaces.SpaceConfig`.
     title
-        For people.
+        Title in tables and plots.
     values, quick_values
-        What it takes.
+        Values to measure, and those of a quick run.
     fields
-        What of the configuration a value changes.
+        Function that sets a value in the configuration's fields.
     slope_from
-        The slope is fitted from this value on.
+        Smallest value used to fit the slope.
     positions
-        Of a training step.
+        Positions in a training step.
     """
 
     name: str
@@ -70,7 +73,7 @@ class Axis:
     positions: int = POSITIONS
 
     def measure(self, bench: Bench) -> Figures:
-        """Points along the axis, and slopes."""
+        """Measure all points along the axis and fit slopes."""
         values = self.quick_values if bench.request.quick else self.values
         config = bench.space.compact(bench.space.largest).model_dump(mode="json")
         points = [{"value": value, **self._point(bench, self.fields(config, value))} for value in values]
@@ -107,30 +110,35 @@ class Axis:
 
 
 def _table(figures: Figures) -> list[str]:
-    lines = [
-        f"| {figures['title']} | inference, ms per user | training step, µs per position | training memory | "
-        "multiply-adds per user |",
-        "|---:|---:|---:|---:|---:|",
+    headings = [
+        figures["title"],
+        "inference, ms per user",
+        "training step, µs per position",
+        "training memory",
+        "multiply-adds per user",
     ]
-    for point in figures["points"]:
-        inference, step = point["inference_seconds_per_user"], point["training_step_seconds"]
-        lines.append(
-            f"| {point['value']:,} | {number(1e3 * inference['median'])} "
-            f"| {number(1e6 * step['median'] / point['training_positions'])} "
-            f"| {readable_bytes(point['training_memory_bytes'])} "
-            f"| {readable_count(point['executed_madds_per_user'])} |"
-        )
+    rows = [
+        [
+            f"{point['value']:,}",
+            format_figure(1e3 * point["inference_seconds_per_user"]["median"]),
+            format_figure(1e6 * point["training_step_seconds"]["median"] / point["training_positions"]),
+            readable_bytes(point["training_memory_bytes"]),
+            readable_count(point["executed_madds_per_user"]),
+        ]
+        for point in figures["points"]
+    ]
+    table = markdown_table(headings, rows, right=[True] * len(headings))
     slopes = ", ".join(
         f"{name} {'–' if slope is None else f'{slope:.2f}'}" for name, slope in figures["slopes"].items()
     )
     since = f" (from {figures['slope_from']:,} on)" if "slope_from" in figures else ""
-    return [*lines, "", f"Slopes in log–log{since}: {slopes}."]
+    return [*table.splitlines(), "", f"Slopes in log–log{since}: {slopes}."]
 
 
 AXES = (
     Axis(
         "max_length",
-        "interactions looked back on, N",
+        "history length, N",
         (50, 100, 200, 400, 800, 1600, 3200),
         (8, 16),
         lambda config, value: {**config, "max_length": value},

@@ -1,4 +1,4 @@
-"""How long a user waits for scores, in batches of 1, 64 and 2,048 users."""
+"""Scoring time per user in batches of 1, 64 and 2,048 users."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ SINGLE_USERS, QUICK_SINGLE_USERS = 200, 5
 def scoring_ms(
     networks: Mapping[str, Any], dataset: Dataset, length: int, bench: Bench, batches: Sequence[int]
 ) -> dict[str, Figures]:
-    """Milliseconds per test user of networks that take turns: one by one without padding, and in batches.
+    """Milliseconds per test user of networks, one by one without padding and in batches.
+
+    The networks are measured in alternation.
 
     Parameters
     ----------
     networks
-        Networks by name, which map item numbers ``[B, T]`` to scores.
+        Networks by name, which map item ids ``[B, T]`` to scores.
     dataset
         Dataset whose test users are scored.
     length
-        Newest interactions N that they look back on.
+        Context length N: newest interactions of each user that are read.
     bench
-        Request, which has the repeats.
+        Bench that holds the number of repeats.
     batches
-        Users of a batch.
+        Batch sizes, in users.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How long a command takes before it does anything: processes that start, beside one that imports torch alone."""
+"""Start-up time of commands, relative to a process that only imports torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import ratio, spread
 
-__all__ = ["MEASUREMENT", "PROGRAMS", "start_up", "write_inputs"]
+__all__ = ["MEASUREMENT", "PROGRAMS", "time_programs", "write_inputs"]
 
 TORCH = "import torch"
 COMMAND = ("-m", "easrec_nni.cli.main")
@@ -32,57 +32,57 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
     "easrec prepare FILE": (*COMMAND, "prepare", "log.csv", "--force", "--out", "prepared"),
     "easrec report FILE": (*COMMAND, "report", "results.json"),
 }
-"""Arguments of Python by what they start, in a folder that :func:`write_inputs` has filled."""
+"""Python's arguments by program, run in a folder filled by :func:`write_inputs`."""
 QUICK = (TORCH, "easrec systems")
 
 
-class Start(NamedTuple):
-    """What a process took from its start to its end."""
+class ProcessTime(NamedTuple):
+    """Wall-clock and processor time of a whole process."""
 
     seconds: float
     processor_seconds: float
 
 
-Starts = dict[tuple[str, str], list[Start | None]]
+ProcessTimes = dict[tuple[str, str], list[ProcessTime | None]]
 
 
 def write_inputs(folder: Path, architecture: Architecture) -> None:
-    """Write the small files that the commands read: an architecture, a log of 200 users, a result of one trial."""
+    """Write small input files for the commands: an architecture, a log, results of one trial."""
     architecture.write(folder / "architecture.json")
     rows = [f"u{user},i{(user * 7 + step) % 60},{step}" for user in range(200) for step in range(10)]
     (folder / "log.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n", encoding="utf-8")
     (folder / "results.json").write_text('{"default": 0.1, "lambda": 0.1}\n', encoding="utf-8")
 
 
-def start_up(places: Mapping[str, Path], programs: Sequence[str], repeats: int) -> dict[str, dict[str, Figures]]:
-    """Start every program in turns, once more than is counted.
+def time_programs(places: Mapping[str, Path], programs: Sequence[str], repeats: int) -> dict[str, dict[str, Figures]]:
+    """Time programs in alternation, after a warm-up.
 
     Parameters
     ----------
     places
-        Folders to start in, by name; ``PYTHONPATH`` of each is the tree that ``tree`` in it leads to, if it is there.
+        Working folders by name; a link ``tree`` in one sets ``PYTHONPATH``.
     programs
-        Names among :data:`PROGRAMS`.
+        Names from :data:`PROGRAMS`.
     repeats
-        Turns that count.
+        Number of turns, warm-up excluded.
 
     Returns
     -------
     dict
         By place and program: ``seconds`` and ``processor_seconds`` as median and range, and
-        ``share_of_import_torch``, of the processor's seconds of the same turn. A program that fails has
-        ``failed`` alone.
+        ``share_of_import_torch``, the ratio of processor times within a turn. A program that fails has only
+        ``failed``.
     """
-    runs: Starts = {}
+    runs: ProcessTimes = {}
     for _ in range(1 + repeats):
         for name in programs:
             for place, folder in places.items():
-                runs.setdefault((place, name), []).append(_started(folder, PROGRAMS[name]))
+                runs.setdefault((place, name), []).append(_time_process(folder, PROGRAMS[name]))
     return {place: {name: _figures(runs, place, name) for name in programs} for place in places}
 
 
-def _started(folder: Path, words: Sequence[str]) -> Start | None:
-    """Start a process and wait for it; None if it fails."""
+def _time_process(folder: Path, words: Sequence[str]) -> ProcessTime | None:
+    """Run a process and time it; None if it fails."""
     environment, tree = dict(os.environ), folder / "tree"
     if tree.exists():
         environment["PYTHONPATH"] = str(tree.resolve())
@@ -91,20 +91,20 @@ def _started(folder: Path, words: Sequence[str]) -> Start | None:
         [sys.executable, *words], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)  # it is waited for already
+    process.returncode = os.waitstatus_to_exitcode(status)  # wait4 has already reaped it
     seconds = time.perf_counter() - begin
-    return None if process.returncode else Start(seconds, usage.ru_utime + usage.ru_stime)
+    return None if process.returncode else ProcessTime(seconds, usage.ru_utime + usage.ru_stime)
 
 
-def _figures(runs: Starts, place: str, name: str) -> Figures:
-    counted = [each for each in runs[place, name][1:] if each is not None]
-    torch = [each for each in runs[place, TORCH][1:] if each is not None]
-    if len(counted) < len(torch):
+def _figures(runs: ProcessTimes, place: str, name: str) -> Figures:
+    times = [run for run in runs[place, name][1:] if run is not None]
+    torch = [run for run in runs[place, TORCH][1:] if run is not None]
+    if len(times) < len(torch):
         return {"failed": True}
     return {
-        **{field: spread([getattr(each, field) for each in counted]) for field in Start._fields},
+        **{field: spread([getattr(run, field) for run in times]) for field in ProcessTime._fields},
         "share_of_import_torch": ratio(
-            [each.processor_seconds for each in counted], [each.processor_seconds for each in torch]
+            [run.processor_seconds for run in times], [run.processor_seconds for run in torch]
         ),
     }
 
@@ -118,7 +118,7 @@ def _measure(bench: Bench) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         write_inputs(Path(folder), Architecture(choices=space.largest, space=space, **costs))
         names = QUICK if bench.request.quick else tuple(PROGRAMS)
-        return start_up({"here": Path(folder)}, names, bench.repeats)["here"]
+        return time_programs({"here": Path(folder)}, names, bench.repeats)["here"]
 
 
-MEASUREMENT = Measurement("startup", "starting a command, beside a process that imports torch alone", _measure)
+MEASUREMENT = Measurement("startup", "start-up time of commands, relative to importing torch alone", _measure)

@@ -1,8 +1,8 @@
-"""An event and the ten best items after it: as a stream's update, and recomputed from the history.
+"""Time of an event and the top ten after it: streaming update against full recomputation.
 
-The stream takes one event of each user from the state it has, the recomputation reads the newest N interactions of each
-user. They take turns, so that what disturbs one disturbs the other, and every turn starts from the states of histories
-of the stated length. Weights are random: what is checked is that both give the same scores, after the longest history.
+The stream updates its state by one event per user; the recomputation reads the newest N interactions of each user. They
+are measured in alternation, so that other load affects both, and every turn starts from the states of histories of the
+stated length. Weights are random: the check is that both give the same scores after the longest history.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from torch import Tensor
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import in_turns, ratio, seconds_of, spread
 from easrec_nni.bench.scaling import fitted_slope
-from easrec_nni.bench.tables import number
+from easrec_nni.bench.tables import format_figure
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.evaluation.top_k import top_items
 from easrec_nni.serving import StreamingRecommender
 from easrec_nni.serving.streamable import without_window
@@ -37,7 +38,7 @@ def _measure(bench: Bench) -> Figures:
 
 
 def _network(bench: Bench, choice: Choice) -> Figures:
-    # Positions from the end, the default of training, cannot be streamed; without positions the network is as large.
+    # Positions counted from the end (the default) cannot be streamed; without them the network has the same size.
     space = bench.space.model_copy(update={"positions": "none"})
     network = EASRecNetwork(space.compact(choice)).eval()
     histories, users = (QUICK_HISTORIES, QUICK_USERS) if bench.request.quick else (HISTORIES, USERS)
@@ -54,30 +55,30 @@ def _network(bench: Bench, choice: Choice) -> Figures:
 
 @torch.inference_mode()
 def _state_after(stream: StreamingRecommender, items: NDArray[Any]) -> dict[str, Tensor]:
-    """State of one user after a history: what it is, no operation's time depends on."""
+    """State of one user after a history; no operation's time depends on its values."""
     stream.fit_histories(["0"], items, [0, len(items)])
-    return stream.states.taken()[1]
+    return stream.states.export()[1]
 
 
 def _row(
     stream: StreamingRecommender, states: dict[int, dict[str, Tensor]], random: Generator, users: int, repeats: int
 ) -> Figures:
-    """Milliseconds for that many users at once, by the length of their histories and recomputed."""
+    """Milliseconds of a batch of users, by length of their histories and recomputed."""
     names, config, axis = [str(user) for user in range(users)], stream.config, stream.states.SLOT_AXIS
-    often, seldom = max(3, 40 // users), max(1, 10 // users)
+    updates, passes = max(3, 40 // users), max(1, 10 // users)
     ids = torch.from_numpy(random.integers(1, config.n_items + 1, (users, config.max_length)))
 
     @torch.inference_mode()
     def streamed(length: int) -> float:
         stream.states.replace(
-            names, {key: one.repeat_interleave(users, axis[key]) for key, one in states[length].items()}
+            names, {key: value.repeat_interleave(users, axis[key]) for key, value in states[length].items()}
         )
-        events = random.integers(1, config.n_items + 1, (often, users))
-        return seconds_of(lambda: [stream.update_and_recommend(names, event, BEST) for event in events]) / often
+        events = random.integers(1, config.n_items + 1, (updates, users))
+        return seconds_of(lambda: [stream.update_and_recommend(names, event, BEST) for event in events]) / updates
 
     @torch.inference_mode()
     def recomputed() -> float:
-        return seconds_of(lambda: [top_items(stream.network(ids), BEST) for _ in range(seldom)]) / seldom
+        return seconds_of(lambda: [top_items(stream.network(ids), BEST) for _ in range(passes)]) / passes
 
     turns = in_turns({length: partial(streamed, length) for length in states} | {0: recomputed}, repeats)
     milliseconds = {length: [1000 * value for value in seconds] for length, seconds in turns.items()}
@@ -94,7 +95,7 @@ def _row(
 
 @torch.inference_mode()
 def _differences(network: EASRecNetwork, items: NDArray[Any]) -> Figures:
-    """Largest difference of scores from the network that reads the whole history, event by event and in bulk."""
+    """Largest difference between streamed scores and those of the whole history."""
     streamed, fitted = StreamingRecommender(network), StreamingRecommender(network)
     for item in items:
         streamed.update("user", item)
@@ -108,7 +109,7 @@ def _differences(network: EASRecNetwork, items: NDArray[Any]) -> Figures:
 
 
 def _table(figures: Figures) -> list[str]:
-    """Milliseconds by users at once and history, and how many times as fast as recomputing at the nearest to N."""
+    """Markdown table: milliseconds by number of users and history, and speed-up at the length nearest N."""
     lines = []
     for name, network in figures.items():
         if not isinstance(network, dict) or "rows" not in network:
@@ -116,30 +117,37 @@ def _table(figures: Figures) -> list[str]:
         lengths = list(network["rows"][0]["update_ms"])
         nearest = min(lengths, key=lambda length: abs(int(length) - network["history"]))
         difference = network["largest_difference_of_scores"]
+        headings = [
+            "users at once",
+            *(f"after {int(length):,}" for length in lengths),
+            "slope over history",
+            f"recomputing {network['history']}",
+            f"times as fast after {int(nearest):,}",
+        ]
+        rows = [
+            [
+                str(row["users_at_once"]),
+                *(format_figure(row["update_ms"][length]["median"]) for length in lengths),
+                format_figure(row["slope_over_history"]),
+                format_figure(row["recomputing_ms"]["median"]),
+                format_figure(row["times_as_fast"][nearest]),
+            ]
+            for row in network["rows"]
+        ]
         lines += [
             f"{name}: milliseconds of an event of each user with the {figures['best_items']} best items after it; "
             f"{network['bytes_per_user']:,} bytes a user. After {difference['events']:,} events scores differ by at "
             f"most {max(difference['event_by_event'], difference['in_bulk']):.1e} from the network's.",
             "",
-            f"| users at once | {' | '.join(f'after {int(length):,}' for length in lengths)} "
-            f"| slope over history | recomputing {network['history']} | times as fast after {int(nearest):,} |",
-            f"|---:|{'---:|' * (len(lengths) + 3)}",
+            *markdown_table(headings, rows, right=[True] * len(headings)).splitlines(),
+            "",
         ]
-        for row in network["rows"]:
-            cells = [number(row["update_ms"][length]["median"]) for length in lengths]
-            cells += [
-                number(row["slope_over_history"]),
-                number(row["recomputing_ms"]["median"]),
-                number(row["times_as_fast"][nearest]),
-            ]
-            lines.append(f"| {row['users_at_once']} | {' | '.join(cells)} |")
-        lines.append("")
     return lines[:-1]
 
 
 MEASUREMENT = Measurement(
     "streaming",
-    "an event with the ten best items after it, by the length of the history, in turns with recomputing N",
+    "an event and the ten best items after it, by length of the history, in alternation with recomputation from N",
     _measure,
     _table,
 )

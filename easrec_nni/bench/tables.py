@@ -1,28 +1,28 @@
-"""Figures of a measurement as a Markdown table."""
+"""Markdown table of a measurement's figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
 
-__all__ = ["number", "table_of"]
+__all__ = ["format_figure", "figures_table"]
 
 Figures = dict[str, Any]
 
 
-def table_of(figures: Figures) -> list[str]:
-    """A table with a row for each figure, whatever the figures are."""
-    rows = [f"| {name} | {value} |" for name, value in _flat(figures)]
-    return ["| figure | value |", "|---|---:|", *rows]
+def figures_table(figures: Figures) -> list[str]:
+    """Lines of a Markdown table with a row for each figure."""
+    return markdown_table(["figure", "value"], _flat(figures)).splitlines()
 
 
 def _flat(figures: Figures, prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in figures.items():
         label = f"{prefix}{name}"
         if _is_spread(value):
-            yield label, number(value)
+            yield label, format_figure(value)
         elif isinstance(value, dict):
             yield from _flat(value, f"{label}, ")
         elif isinstance(value, list) and value and isinstance(value[0], dict):
@@ -30,29 +30,31 @@ def _flat(figures: Figures, prefix: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(value, list):
             yield label, ", ".join(map(str, value))
         else:
-            yield label, number(value)
+            yield label, format_figure(value)
 
 
 def _row_name(row: Figures) -> str:
     name, value = next(iter(row.items()))
-    return f"`{value}`" if isinstance(value, str) else f"{name} {number(value)}"
+    return f"`{value}`" if isinstance(value, str) else f"{name} {format_figure(value)}"
 
 
 def _row_value(row: Figures) -> str:
     rest = list(row.items())[1:]
-    return ", ".join(f"{100 * value:.1f} %" if name == "share" else f"{name} {number(value)}" for name, value in rest)
+    return ", ".join(
+        f"{100 * value:.1f} %" if name == "share" else f"{name} {format_figure(value)}" for name, value in rest
+    )
 
 
 def _is_spread(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"median", "min", "max"}
 
 
-def number(value: Any) -> str:
-    """A figure as people read it; of a spread the median, and the range in brackets."""
+def format_figure(value: Any) -> str:
+    """Human-readable figure; for a spread, the median with the range in brackets."""
     if value is None:
         return "–"
     if _is_spread(value):
-        return f"{number(value['median'])} ({number(value['min'])} to {number(value['max'])})"
+        return f"{format_figure(value['median'])} ({format_figure(value['min'])} to {format_figure(value['max'])})"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int) or abs(value) >= 10_000:

@@ -1,6 +1,6 @@
-"""A process that measures when asked: requests go in and answers come out, a line of JSON each.
+"""Worker processes that measure on request; requests are lines, answers lines of JSON.
 
-Only Python's own library is needed here, so that a program of another environment can answer, too.
+Only the standard library is needed here, so that a program of another environment can be a worker, too.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 
-__all__ = ["Answer", "LineProcess", "answers"]
+__all__ = ["Answer", "LineProcess", "answer_stream"]
 
 Answer = dict[str, Any]
-KILLED = -9  # by the system, for want of memory, unless a person did it
+KILLED = -9  # SIGKILL, usually the kernel's out-of-memory killer
 
 
 class LineProcess:
-    """A process that says what it is, and then answers each line that it is given with one more.
+    """A worker process that reports its facts, then answers each request line with one line.
 
     Parameters
     ----------
     name
-        What it is called in messages.
+        Name in messages.
     words
-        Its command.
+        Command line.
     environment
-        Its environment.
+        Environment variables.
 
     Attributes
     ----------
     facts
-        Its first answer, which says that it is ready.
+        First answer, sent when the process is ready.
 
     Raises
     ------
     UserError
-        It ends before that, or says what went wrong.
+        The process ends before it is ready, or answers with an error.
     """
 
     def __init__(self, name: str, words: Sequence[str], environment: Mapping[str, str]) -> None:
@@ -66,7 +66,7 @@ class LineProcess:
             raise
 
     def ask(self, request: str) -> Answer:
-        """Answer to a request.
+        """Send a request and return the answer.
 
         Raises
         ------
@@ -77,11 +77,11 @@ class LineProcess:
         try:
             print(request, file=self._process.stdin, flush=True)
         except OSError:
-            pass  # it is gone; its missing answer says so
+            pass  # the process has died; its missing answer raises the error
         return self._answer()
 
     def close(self) -> None:
-        """End the process, at once."""
+        """Kill the process."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
@@ -103,10 +103,10 @@ class LineProcess:
 
 
 @contextmanager
-def answers() -> Iterator[Callable[[Answer], None]]:
-    """What writes an answer, in the process that is asked; it has standard output for itself.
+def answer_stream() -> Iterator[Callable[[Answer], None]]:
+    """Function that writes an answer, in the worker process, to standard output.
 
-    What a library prints goes where errors go.
+    What a library prints is redirected to standard error.
     """
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as stream:
         os.dup2(2, 1)

@@ -1,1 +1,1 @@
-"""The command ``easrec``; each command has a file here and a line in `easrec_nni.cli.main.COMMANDS`."""
+"""Command line ``easrec``; each command has a file here and an entry in `easrec_nni.cli.main.COMMANDS`."""

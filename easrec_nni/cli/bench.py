@@ -1,4 +1,4 @@
-"""``easrec bench``: how long users wait."""
+"""``easrec bench``: timings of every stage."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from easrec_nni.settings.assignments import read_assignments
 def bench_command(
     data: Annotated[str | None, typer.Argument(metavar="DATASET", help="Prepared dataset, by name or path.")] = None,
     settings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings of the space, search and training; the defaults.")
+        Path | None, typer.Option(metavar="FILE", help="Settings of space, search and training; defaults without it.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
     ] = None,
     arch: Annotated[
-        Path | None, typer.Option("--arch", metavar="FILE", help="Searched architecture, beside the unpruned one.")
+        Path | None,
+        typer.Option("--arch", metavar="FILE", help="Searched architecture to measure beside the unpruned one."),
     ] = None,
     run: Annotated[
         list[Path] | None,
@@ -30,33 +31,35 @@ def bench_command(
     ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")] = Path("bench"),
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Run this measurement alone; can be repeated.")
+        list[str] | None, typer.Option(metavar="NAME", help="Run only this measurement; can be repeated.")
     ] = None,
-    skip: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Leave this one out; can be repeated.")] = None,
+    skip: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Skip this measurement; can be repeated.")
+    ] = None,
     target: Annotated[
-        float | None, typer.Option(help="time-to-ndcg: validation NDCG@10 over all items that is to be reached.")
+        float | None, typer.Option(help="time-to-ndcg: validation NDCG@10 over all items to reach.")
     ] = None,
     sizes: Annotated[
         list[int] | None,
         typer.Option("--size", metavar="N", help="prepare-scale: interactions of a log; can be repeated.", min=1000),
     ] = None,
-    repeats: Annotated[int, typer.Option(help="Repeats that count, after a warm-up.", min=1)] = 5,
+    repeats: Annotated[int, typer.Option(help="Timed repeats, after a warm-up.", min=1)] = 5,
     batches: Annotated[
-        int | None, typer.Option(help="Iterations of an epoch to measure, all by default.", min=1)
+        int | None, typer.Option(help="Iterations of an epoch to measure; all by default.", min=1)
     ] = None,
     allocator: Annotated[
-        str, typer.Option(metavar="NAME", help="keep: freed memory stays with the process; default: glibc's way.")
+        str, typer.Option(metavar="NAME", help="keep: the process keeps freed memory; default: glibc's behaviour.")
     ] = "keep",
-    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Try everything once at a small size.")] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="Measure again what is complete.")] = False,
-    list_: Annotated[bool, typer.Option("--list", help="List the measurements and end.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Run everything once at a small size.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Repeat completed measurements.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List the measurements and exit.")] = False,
 ) -> None:
-    """Measure what users wait for: preparing, search, training, evaluation, inference, and how all that grows.
+    """Measure preparation, search, training, evaluation and inference times, and how they scale.
 
-    Each measurement runs in a process of its own and is kept as soon as it is complete; the same command goes on after
-    a kill. bench.json, bench.md and the plot of the scaling are in the folder of --out. Weights are fresh: a network's
-    time does not depend on them.
+    Each measurement runs in a process of its own and is saved as soon as it is complete; the same command resumes an
+    interrupted run. The folder of --out has bench.json, bench.md and the scaling plot. Networks have random weights,
+    as their time does not depend on them.
 
     \b
     Examples:
@@ -74,16 +77,16 @@ def bench_command(
             print(f"{name}: {measurement.summary}{'' if measurement.by_default else ' (with --only)'}")
         return
     if allocator not in ("keep", "default"):
-        raise UserError(f"--allocator {allocator} is not known; choose from keep, default")
+        raise UserError(f"unknown --allocator {allocator}; choose from keep, default")
     begin_training_command(threads)
-    measurements = toolkit.chosen(only or [], skip or [])
+    measurements = toolkit.select_measurements(only or [], skip or [])
     if data is None and any(measurement.needs_dataset for measurement in measurements):
-        raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
-    wanted = toolkit.TrialSettings.read(settings) if settings else toolkit.TrialSettings(data=data or "none")
-    wanted = wanted.with_parameters({**({"data": data} if data else {}), **read_assignments(set_)})
+        raise UserError("name the dataset to measure on: easrec bench DATASET, such as easrec bench ml-100k")
+    trial_settings = toolkit.TrialSettings.read(settings) if settings else toolkit.TrialSettings(data=data or "none")
+    trial_settings = trial_settings.with_parameters({**({"data": data} if data else {}), **read_assignments(set_)})
     request = toolkit.BenchRequest(
         dataset=data,
-        settings=wanted.model_dump(mode="json", by_alias=True),
+        settings=trial_settings.model_dump(mode="json", by_alias=True),
         choices=toolkit.Architecture.read(arch).choices.model_dump() if arch else None,
         runs=tuple(map(str, run or [])),
         sizes=tuple(sizes or []),
@@ -96,9 +99,9 @@ def bench_command(
     )
     try:
         if data is not None:
-            toolkit.Bench(request).choices  # noqa: B018 (refuses what cannot be measured, before anything is)
+            toolkit.Bench(request).choices  # noqa: B018 (raises for an architecture of another space before anything is measured)
     except ValueError as error:
         raise UserError(f"--arch {arch}: {error}") from None
-    newest = toolkit.run_measurements(request, measurements, out, restart)
-    toolkit.write_documents(toolkit.all_measured(out, list(toolkit.ALL), newest), out)
+    measured = toolkit.run_measurements(request, measurements, out, restart)
+    toolkit.write_documents(toolkit.all_documents(out, list(toolkit.ALL), measured), out)
     print(f"bench.md and bench.json are in {out}")

@@ -1,4 +1,4 @@
-"""``easrec demo``: the whole way on MovieLens-100K."""
+"""``easrec demo``: the whole workflow on MovieLens-100K."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Annotated
 import typer
 
 from easrec_nni.cli import toolkit
-from easrec_nni.common.signals import end_like_ctrl_c
+from easrec_nni.common.signals import raise_interrupt_on_signals
 
 
 def demo_command(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("demo-results"),
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")] = Path("demo-results"),
     port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
     data: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Local copy of MovieLens-100K, instead of downloading it.")
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do all steps anew.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Repeat every step.")] = False,
 ) -> None:
     """Prepare, search under NNI, export, retrain and compare on MovieLens-100K.
 
-    A step whose result is there already is not done again. Ctrl-C leaves no process behind.
+    Steps that are complete are skipped. Ctrl-C leaves no process behind.
 
     \b
     Examples:
       easrec demo
       easrec demo --data ml-100k.zip --port 9000 --fresh
     """  # noqa: D301 (the command line's formatter asks for this character)
-    end_like_ctrl_c()  # before anything heavy is imported
+    raise_interrupt_on_signals()  # before anything heavy is imported
     toolkit.run_demo(out, port, data, fresh)

@@ -1,7 +1,7 @@
-"""``make demo``, ``easrec demo``: the whole way on MovieLens-100K, from interactions to a table of what it was worth.
+"""Steps of ``easrec demo`` (``make demo``): MovieLens-100K from raw interactions to a comparison table.
 
-A step whose result is there already is not done again; ``--fresh`` begins anew. Whatever ends the demo, Ctrl-C among
-it, no process of it stays.
+Steps that are complete are skipped; ``--fresh`` repeats them. However the demo ends, also by Ctrl-C, it leaves no
+process behind.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ TABLE_TITLE = "MovieLens-100K: searched, unpruned, popularity"
 
 
 class Demo:
-    """The steps, in a folder of results.
+    """Steps of the demo in one folder of results.
 
     Parameters
     ----------
     out
-        Folder of results.
+        Folder for the results.
     port
-        Wanted port of the web UI.
+        Preferred port of the web UI.
     source
         Local copy of MovieLens-100K, or None to download it.
     console
-        Where to show what happens.
+        Console that shows the progress.
     """
 
     def __init__(self, out: Path, port: int, source: Path | None, console: Console) -> None:
@@ -62,7 +62,7 @@ class Demo:
         self.settings = examples_folder() / "settings" / f"{EXAMPLE}.yml"
 
     def run(self) -> None:
-        """Do all steps."""
+        """Run all steps."""
         begin = time.monotonic()
         self.step(1, "data")
         fingerprint = self.prepare()
@@ -74,16 +74,16 @@ class Demo:
         rows = self.retrain(fingerprint)
         self.step(5, "compare on the test set")
         self.compare([*rows, self.popularity()])
-        self.console.print(f"\nall of it took {readable_seconds(time.monotonic() - begin)}", highlight=False)
-        # NNI's own command: it lists what is in its records, whoever started the experiment.
-        self.console.print(f"look at the trials again: nnictl view {experiment_id} --port {self.port}", highlight=False)
+        self.console.print(f"\nthe demo took {readable_seconds(time.monotonic() - begin)}", highlight=False)
+        # NNI's own command shows any experiment in its records.
+        self.console.print(f"to see the trials again: nnictl view {experiment_id} --port {self.port}", highlight=False)
 
     def step(self, number: int, title: str) -> None:
-        """Say which step begins."""
+        """Print the heading of a step."""
         self.console.print(f"\n[bold]{number}/5[/] [bold cyan]{escape(title)}[/]", highlight=False)
 
     def say(self, line: str) -> None:
-        """Print a line as it is."""
+        """Print a line without markup."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def prepare(self) -> str:
@@ -95,12 +95,12 @@ class Demo:
         return dataset.fingerprint
 
     def search(self, fingerprint: str) -> str:
-        """Run the experiment, or take the one of an earlier run; return its id."""
+        """Run the experiment, or reuse that of an earlier run; return its id."""
         state_file = self.out / STATE_FILE
         made_from = _digest(self.config.read_bytes(), self.settings.read_bytes(), fingerprint.encode())
         earlier = self.earlier(state_file, made_from)
         if earlier is not None:
-            self.say(f"experiment {earlier} of an earlier run is taken as it is (begin anew with --fresh)")
+            self.say(f"reusing experiment {earlier} of an earlier run (--fresh starts over)")
             self.console.print(trials_table(list_trials(find_experiment(earlier))))
             return earlier
         expected = yaml.safe_load(self.config.read_text(encoding="utf-8")).get("maxTrialNumber")
@@ -113,7 +113,7 @@ class Demo:
         return experiment.id
 
     def earlier(self, state_file: Path, made_from: str) -> str | None:
-        """Id of a finished experiment on the same data with the same settings whose files are still there."""
+        """Id of a finished experiment with the same data and settings, if its files still exist."""
         try:
             state = read_json(state_file)
             if state["made_from"] != made_from:
@@ -125,9 +125,10 @@ class Demo:
         return str(state["id"]) if usable else None
 
     def export(self, experiment_id: str) -> None:
-        """Write the chosen trial's architecture and supernet, and the unpruned architecture.
+        """Export the selected trial's architecture and supernet, and the unpruned architecture.
 
-        With few validation users the best of four trials is best by chance: of those that are as good, the cheapest.
+        With few validation users the best of four trials is best by chance, so the cheapest within one standard error
+        is taken.
         """
         exported = export_architecture(experiment_id, self.out / ARCHITECTURE_FILE, weights=True, smallest=True)
         self.say(f"trial {exported.trial.number}: the cheapest of those within one standard error of the best")
@@ -136,7 +137,7 @@ class Demo:
         self.console.print(exported.architecture.draw(architecture_cost(unpruned.space, unpruned.choices).as_dict()))
 
     def retrain(self, fingerprint: str) -> list[ComparisonRow]:
-        """Retrain both networks with the same budget, as a user would: with the standalone script."""
+        """Retrain both networks with the same budget, using the standalone script."""
         runs = (
             ("searched", ARCHITECTURE_FILE, ["--weights", str(self.out / WEIGHTS_FILE)]),
             ("unpruned", "unpruned.json", ["--scratch"]),
@@ -146,25 +147,25 @@ class Demo:
             architecture, folder = self.out / file, self.out / name
             made_from = _digest(architecture.read_bytes(), self.settings.read_bytes(), fingerprint.encode())
             stamp = folder / "made_from.txt"
-            same = stamp.is_file() and stamp.read_text(encoding="utf-8") == made_from
-            if same and (folder / "metrics.json").is_file():
-                self.say(f"{folder} of an earlier run is taken as it is")
-            else:  # the same run goes on where it was interrupted
+            unchanged = stamp.is_file() and stamp.read_text(encoding="utf-8") == made_from
+            if unchanged and (folder / "metrics.json").is_file():
+                self.say(f"reusing {folder} of an earlier run")
+            else:  # an unchanged run resumes where it was interrupted
                 write_text(stamp, made_from)
                 options = _retrain_options(architecture, folder, self.settings)
-                self.call("easrec_nni.retrain", *options, *weights, *([] if same else ["--restart"]))
+                self.call("easrec_nni.retrain", *options, *weights, *([] if unchanged else ["--restart"]))
             rows.append(read_run(name, folder / "metrics.json"))
         return rows
 
     def call(self, module: str, *options: str) -> None:
-        """Run a module of the package as a command of its own."""
+        """Run a module of the package in a child process."""
         self.say(f"$ python -m {module} {' '.join(options)}")
         status = subprocess.run([sys.executable, "-W", "ignore", "-m", module, *options], check=False).returncode
         if status:
             raise UserError(f"python -m {module} ended with exit code {status}; its message is above")
 
     def popularity(self) -> ComparisonRow:
-        """Row of the popularity baseline."""
+        """Evaluate the popularity baseline."""
         dataset = load_dataset(DATASET)
         return ComparisonRow("popularity", evaluate(Popularity(dataset), dataset, "test"))
 
@@ -193,27 +194,27 @@ def run_demo(out: Path, port: int = DEFAULT_PORT, source: Path | None = None, fr
     Parameters
     ----------
     out
-        Folder of results.
+        Folder for the results.
     port
-        Wanted port of the web UI; the next free one is taken.
+        Preferred port of the web UI; the next free one is used.
     source
         Local copy of MovieLens-100K, or None to download it.
     fresh
-        Do all steps anew.
+        Repeat completed steps.
 
     Raises
     ------
     UserError
-        A step failed, with the reason.
+        A step failed; the message has the reason.
     KeyboardInterrupt
-        It was interrupted; what is finished is kept, and no process is left.
+        The demo was interrupted; completed steps are kept, and no process is left.
     """
     if fresh:
-        _forget(out)
+        _forget_completed_steps(out)
     Demo(out, port, source, Console()).run()
 
 
-def _forget(out: Path) -> None:
-    """Remove the marks that let steps be skipped, and nothing else."""
+def _forget_completed_steps(out: Path) -> None:
+    """Remove the markers of completed steps; results stay."""
     for mark in (out / STATE_FILE, out / "searched" / "made_from.txt", out / "unpruned" / "made_from.txt"):
         mark.unlink(missing_ok=True)

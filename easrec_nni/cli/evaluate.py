@@ -1,4 +1,4 @@
-"""``easrec evaluate``: figures of saved weights."""
+"""``easrec evaluate``: metrics of saved weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easrec_nni.common.files import write_json
 
 def evaluate_command(
     run: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder that `easrec retrain` wrote.")],
-    data: Annotated[str | None, typer.Option("--data", help="Prepared dataset, by default the run's.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="Prepared dataset; the run's by default.")] = None,
     part: Annotated[str, typer.Option(help="valid or test.")] = "test",
     k: Annotated[
         list[str] | None, typer.Option("--k", metavar="K,…", help="Cut-offs of the metrics; can be repeated [10].")
@@ -28,34 +28,33 @@ def evaluate_command(
             help="full, unseen, pop100, pop100_recbole or uni100; can be repeated [all of these].",
         ),
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="JSON file to write the figures to.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="JSON file for the figures.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
     compile_first: Annotated[
         bool,
-        typer.Option(
-            "--compile", help="torch.compile the network: minutes at first, for users by the hundred thousand."
-        ),
+        typer.Option("--compile", help="torch.compile the network; pays off from some hundred thousand users."),
     ] = False,
 ) -> None:
-    """Evaluate saved weights: the same figures as in the run's metrics.json, at other cut-offs if wanted.
+    """Evaluate saved weights on the validation or test set, at any cut-offs.
 
-    Everything comes from one pass over the scores. With the full ranking, coverage@K is the share of the catalogue
-    that is among some user's first K items, and mean_popularity@K how many training interactions such an item has.
+    By default the figures equal those in the run's metrics.json. One pass over the scores yields all of them. With the
+    full ranking, coverage@K is the share of the catalogue that is in at least one user's top K, and mean_popularity@K
+    the mean number of training interactions of the items in the top K.
 
     \b
     Examples:
       easrec evaluate retrained
       easrec evaluate retrained --k 5,10,20
       easrec evaluate retrained --part valid --k 20 --protocol full,uni100 --out figures.json
-      easrec evaluate retrained --protocol unseen    # without the items that a user already had
-      easrec evaluate retrained --protocol pop100_recbole    # as RecBole ranks, beside published figures
+      easrec evaluate retrained --protocol unseen    # leaves out items the user already had
+      easrec evaluate retrained --protocol pop100_recbole    # ranks as RecBole does
     """  # noqa: D301 (the command line's formatter asks for this character)
     ks = _cut_offs(k or ["10"])
     names = _split(protocol or [])
     begin_training_command(threads)
-    for each in names:
-        if each not in toolkit.KNOWN_PROTOCOLS:
-            raise UserError(f"--protocol {each} is not known; choose from {', '.join(toolkit.KNOWN_PROTOCOLS)}")
+    for protocol_name in names:
+        if protocol_name not in toolkit.KNOWN_PROTOCOLS:
+            raise UserError(f"unknown --protocol {protocol_name}; choose from {', '.join(toolkit.KNOWN_PROTOCOLS)}")
     architecture = toolkit.Architecture.read(run / "architecture.json")
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:

@@ -1,4 +1,4 @@
-"""``easrec export``: the architecture of an NNI experiment as a file, or a retrained network as an ONNX file."""
+"""``easrec export``: an experiment's architecture as JSON, or a network as ONNX."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def export_command(
     smallest: Annotated[
         bool, typer.Option("--smallest", help="The cheapest trial within one standard error of the best.")
     ] = False,
-    weights: Annotated[bool, typer.Option("--weights", help="Also bring supernet.safetensors beside FILE.")] = False,
+    weights: Annotated[bool, typer.Option("--weights", help="Also put supernet.safetensors beside FILE.")] = False,
     onnx: Annotated[
         Path | None, typer.Option("--onnx", metavar="FILE", help="Write FOLDER's network as this ONNX file.")
     ] = None,
@@ -35,14 +35,15 @@ def export_command(
         bool, typer.Option("--int8", help="With --onnx: also FILE with 8-bit weights, and its accuracy as JSON.")
     ] = False,
     data: Annotated[
-        str | None, typer.Option("--data", help="With --onnx: prepared dataset, by default the run's.")
+        str | None, typer.Option("--data", help="With --onnx: prepared dataset; the run's by default.")
     ] = None,
 ) -> None:
-    """Write the architecture of an experiment's trial, running, stopped or finished; or a network as an ONNX file.
+    """Export an experiment's architecture as JSON, or a retrained network as ONNX.
 
-    A trial of another machine keeps its files there; its architecture is rebuilt from NNI's records then, and --weights
-    fetches the weights with scp, under the user, port and key of the experiment's machine list. It is rebuilt from a
-    file of results too: JSON or CSV of `nnictl experiment export`, or the summary that the web UI saves.
+    The experiment may be running, stopped or finished. A trial that ran on another machine keeps its files there: its
+    architecture is rebuilt from NNI's records, and --weights fetches the weights with scp, using the user, port and key
+    in the experiment's machine list. The architecture can also be rebuilt from a results file: JSON or CSV written by
+    `nnictl experiment export`, or the summary that the web UI saves.
 
     \b
     Examples:
@@ -53,8 +54,8 @@ def export_command(
       easrec export retrained --onnx network.onnx
       easrec export retrained --onnx network.onnx --int8    # and network.int8.onnx, network.int8.json
 
-    The ONNX file (operators of version 20, item numbers [batch, length] to scores [batch, items + 1]) is compared with
-    torch before it is written. A JSON list beside it, network.items.json, has the id of each item number. It needs
+    The ONNX file (opset 20; item numbers [batch, length] in, scores [batch, items + 1] out) is checked against torch
+    before it is onnx_file. The JSON list network.items.json beside it has the id of each item number. ONNX export needs
     pip install 'easrec-nni[onnx]'.
     """  # noqa: D301 (the command line's formatter asks for this character)
     if (onnx is None) != (run is None) or (onnx is None) == (experiment is None):
@@ -84,21 +85,21 @@ def export_command(
 
 def _write_onnx(run: Path, file: Path, int8: bool, data: str | None) -> None:
     toolkit.need_onnx()
-    begin_training_command(None, sys.stderr)  # stdout is for what was written
+    begin_training_command(None, sys.stderr)  # stdout lists the files written
     network, dataset = toolkit.open_run(run, data, needs_dataset=int8)
-    written = toolkit.export_onnx(network, file, dataset)
+    onnx_file = toolkit.export_onnx(network, file, dataset)
     print(
-        f"wrote {written.file}: opset {written.opset}; on {written.histories} histories its scores differ from torch's "
-        f"by {written.difference:.1e} at most"
+        f"wrote {onnx_file.file}: opset {onnx_file.opset}; largest difference from torch's scores on "
+        f"{onnx_file.histories} histories: {onnx_file.difference:.1e}"
     )
-    if written.items is None:
-        print("no dataset is there to tell the ids of its item numbers: --data NAME writes them beside the file")
+    if onnx_file.items is None:
+        print("item ids not written, as the dataset is unknown: --data NAME writes them beside the file")
     else:
-        print(f"wrote {written.items}: the id of each of its item numbers, in their order from 0, which is padding")
+        print(f"wrote {onnx_file.items}: ids in the order of the item numbers, from 0 (padding)")
     if int8 and dataset is not None:
-        small = toolkit.quantise_onnx(file, dataset, network.config.max_length)
-        sizes = small.figures["bytes"]
-        print(f"wrote {small.file}: {sizes['int8'] / sizes['float32']:.0%} of the size")
-        for name, value in small.figures["float32"].items():
-            print(f"{name}: {value:.4f}, in 8 bits {small.figures['int8'][name]:.4f}")
-        print(f"wrote {small.report}")
+        quantised = toolkit.quantise_onnx(file, dataset, network.config.max_length)
+        sizes = quantised.figures["bytes"]
+        print(f"wrote {quantised.file}: {sizes['int8'] / sizes['float32']:.0%} of the size")
+        for name, value in quantised.figures["float32"].items():
+            print(f"{name}: {value:.4f}, with 8 bits {quantised.figures['int8'][name]:.4f}")
+        print(f"wrote {quantised.report}")

@@ -1,4 +1,4 @@
-"""``easrec init``: the example experiments, to start from."""
+"""``easrec init``: copies of the example experiments."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def init_command(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are already there.")] = False,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="NAME", help="Prepared dataset, of which the settings shall ask for this one."),
+        typer.Option("--data", metavar="NAME", help="Prepared dataset; its settings will require this very version."),
     ] = None,
 ) -> None:
     """Write the example experiments and their settings into a folder.
 
-    With --data, settings of that dataset get its fingerprint, and a trial that finds another dataset of the same name,
-    such as an older preparation on another machine, fails with both fingerprints.
+    With --data, the settings for that dataset record its fingerprint. A trial that finds another dataset of the same
+    name, such as an older preparation on another machine, then fails and prints both fingerprints.
 
     \b
     Examples:
@@ -36,6 +36,6 @@ def init_command(
     for file in files:
         print(file)
     if dataset is not None and not any(fingerprint_line(dataset) in file.read_text("utf-8") for file in files):
-        print(f"\nno example is for {dataset.name}; lines for settings of your own:")
+        print(f"\nno example uses {dataset.name}; add these lines to your own settings:")
         print(f"data: {data}\n{fingerprint_line(dataset)}")
     print(f"\nnext: easrec prepare ml-100k && nnictl create --config {folder / 'ml100k.yml'}")

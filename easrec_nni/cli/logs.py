@@ -1,4 +1,4 @@
-"""Log lines of the commands that train."""
+"""Logging, warnings and threads of the commands that train."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["begin_training_command"]
 
 
 def begin_training_command(threads: int | None, show: TextIO | None = None) -> bool:
-    """Show log lines, hide the warnings of NNI and Lightning that a user can do nothing about, limit threads.
+    """Set up logging and threads, and hide the warnings of NNI and Lightning.
 
     Parameters
     ----------
     threads
-        Of torch; None: one for each core.
+        Number of torch's threads; None: one per core.
     show
-        Where log lines go, by default to standard output.
+        Stream for log lines; standard output by default.
 
     Returns
     -------
     bool
-        Whether a progress bar makes sense: standard output is a terminal.
+        Whether to show a progress bar, i.e. standard output is a terminal.
     """
     warnings.filterwarnings("ignore", module="nni.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning.*")

@@ -1,4 +1,4 @@
-"""The command ``easrec``: the list of its commands, and how their errors end."""
+"""Command line ``easrec``: registry of its commands, exit codes, one-line errors."""
 
 from __future__ import annotations
 
@@ -33,32 +33,31 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "launch": (
         "easrec_nni.cli.launch:launch_command",
-        "Start an NNI experiment: nnictl create, with a look at everything first and its server closed to other "
-        "machines.",
+        "Start an NNI experiment after checking it; its server stays closed to other machines.",
     ),
     "resume": (
         "easrec_nni.cli.resume:resume_command",
-        "Go on with an experiment: nnictl resume, closed to other machines, also after its manager was killed.",
+        "Resume an NNI experiment that was stopped or whose manager was killed.",
     ),
     "search": (
         "easrec_nni.cli.search:search_command",
-        "Search, freeze and retrain: the same trial that NNI runs, without its server.",
+        "Search for an architecture and retrain it: the trial that NNI runs, without its server.",
     ),
     "nas": (
         "easrec_nni.cli.nas:nas_command",
-        "Multi-trial search with NNI's NasExperiment: each architecture that is drawn is a trial, trained by itself.",
+        "Multi-trial search with NNI's NasExperiment: each architecture is trained as a trial.",
     ),
     "export": (
         "easrec_nni.cli.export:export_command",
-        "Write the architecture of an experiment's trial, running, stopped or finished; or a network as an ONNX file.",
+        "Export an experiment's architecture as JSON, or a retrained network as ONNX.",
     ),
     "retrain": (
         "easrec_nni.cli.retrain:retrain_command",
-        "Train the network of an architecture, stop early, evaluate it on the test set.",
+        "Train an architecture's network with early stopping and evaluate it on the test set.",
     ),
     "evaluate": (
         "easrec_nni.cli.evaluate:evaluate_command",
-        "Evaluate saved weights: the same figures as in the run's metrics.json, at other cut-offs if wanted.",
+        "Evaluate saved weights on the validation or test set, at any cut-offs.",
     ),
     "recommend": (
         "easrec_nni.cli.recommend:recommend_command",
@@ -66,7 +65,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "show": (
         "easrec_nni.cli.show:show_command",
-        "Draw a network with its cost beside that of the unpruned network.",
+        "Draw an architecture, with its cost relative to the unpruned network.",
     ),
     "systems": (
         "easrec_nni.cli.systems:systems_command",
@@ -74,41 +73,41 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "reproduce": (
         "easrec_nni.cli.reproduce:reproduce_command",
-        "Run every system of a table under one protocol: each cell (system and seed) is a trial of an NNI experiment.",
+        "Reproduce the paper's tables: each cell (system and seed) is a trial of an NNI experiment.",
     ),
     "report": (
         "easrec_nni.cli.report:report_command",
-        "Write report.html, one page that works offline, and report.md, CSV tables and plots beside it.",
+        "Write a report of studies or experiments: HTML, Markdown, CSV tables and plots.",
     ),
     "bench": (
         "easrec_nni.cli.bench:bench_command",
-        "Measure what users wait for: preparing, search, training, evaluation, inference, and how all that grows.",
+        "Measure preparation, search, training, evaluation and inference times, and how they scale.",
     ),
 }
-"""Function of every command as ``module:function``, and its line of help: the first of the function's docstring.
+"""Function of each command as ``module:function``, and its help line, the first of the function's docstring.
 
 A new command is one file in this folder and one entry here. Its module is imported when the command is used, so that
-`easrec --help` waits for none of them.
+`easrec --help` imports none of them.
 """
 
 
 class LazyGroup(TyperGroup):
-    """The commands of :data:`COMMANDS`, each imported when it is used."""
+    """Command group that imports each of :data:`COMMANDS` on first use."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # names alone: where typer looks for a similar one
+        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # typer only reads the names, to suggest a similar one
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order of :data:`COMMANDS`."""
+        """List names in the order of :data:`COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import a command; None if there is none of that name."""
+        """Import a command; None for an unknown name."""
         return build_command(cmd_name, command_function(cmd_name)) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write names and lines of help without importing a command."""
+        """Write names and help lines without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
@@ -120,24 +119,24 @@ def command_function(name: str) -> Callable[..., None]:
 
 
 def build_command(name: str | None, command: Callable[..., None]) -> Any:
-    """Make a command of a function: its options, its help, its errors in one line."""
+    """Build a typer command from a function, with one-line errors."""
     single = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     single.command(name)(reporting_errors(command))
     return typer.main.get_command(single)
 
 
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that a mistake of the user ends in one line on stderr instead of a traceback.
+    """Wrap a command so that user errors print one line on stderr instead of a traceback.
 
     Parameters
     ----------
     command : callable
-        A command; what it may raise besides UserError is left alone.
+        Command to wrap; exceptions other than UserError propagate.
 
     Returns
     -------
     callable
-        The same command with exit code 2 for a UserError, and 130 when it is interrupted.
+        Command that exits with 2 on a UserError and with 130 when interrupted.
     """
 
     @functools.wraps(command)
@@ -155,34 +154,34 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def build_app() -> typer.Typer:
-    """Make the application with all commands."""
-    made = typer.Typer(
+    """Build the application with all commands."""
+    application = typer.Typer(
         name="easrec",
         help="Neural architecture search for efficient sequential recommenders.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
-        # Plain help: the panels of rich cut the longer options' names off in 80 columns.
+        # Rich's panels truncate long option names in 80 columns.
         rich_markup_mode=None,
         cls=LazyGroup,
     )
-    made.callback()(_root)
-    return made
+    application.callback()(_root)
+    return application
 
 
-def _print_version(asked: bool) -> None:
-    if not asked:
+def _print_version(requested: bool) -> None:
+    if not requested:
         return
     try:
         print(f"easrec-nni {version('easrec-nni')}")
     except PackageNotFoundError:
-        print("easrec-nni, version unknown: run from files that are not installed")
+        print("easrec-nni, version unknown: the package is not installed")
     raise typer.Exit
 
 
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and end.", callback=_print_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
     """Neural architecture search for efficient sequential recommenders."""
@@ -192,7 +191,7 @@ app = build_app()
 
 
 def run() -> None:
-    """Run the command line; this is the console script ``easrec``.
+    """Entry point of the console script ``easrec``.
 
     Exit codes are 0 on success, 2 for mistakes in options or input, and 130 when interrupted.
     """
@@ -204,14 +203,14 @@ def run() -> None:
 
 
 def run_command(program: str, command: Callable[..., None]) -> None:
-    """Run one command as a program of its own.
+    """Run one command as a standalone program.
 
     Parameters
     ----------
     program : str
-        Its name in the help.
+        Program name shown in the help.
     command : callable
-        The command.
+        Command to run.
     """
     build_command(None, command)(prog_name=program)
 

@@ -1,4 +1,4 @@
-"""``easrec nas``: every architecture a trial of NNI's."""
+"""``easrec nas``: multi-trial search, one NNI trial per architecture."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from easrec_nni.settings.assignments import read_assignments
 def nas_command(
     settings: Annotated[Path, typer.Argument(metavar="SETTINGS", help="Settings file; `easrec init` writes examples.")],
     strategy: Annotated[str, typer.Option(help="random, evolution or tpe.")] = "evolution",
-    trials: Annotated[int, typer.Option(help="Architectures at most.", min=1)] = 20,
-    jobs: Annotated[int, typer.Option(help="Trials at a time; they share the cores.", min=1)] = 1,
+    trials: Annotated[int, typer.Option(help="Maximum number of architectures.", min=1)] = 20,
+    jobs: Annotated[int, typer.Option(help="Concurrent trials; they share the cores.", min=1)] = 1,
     port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
@@ -27,10 +27,10 @@ def nas_command(
         typer.Option("--expose", help="Let other machines reach the web UI: it has no password and runs commands."),
     ] = False,
 ) -> None:
-    """Multi-trial search with NNI's NasExperiment: each architecture that is drawn is a trial, trained by itself.
+    """Multi-trial search with NNI's NasExperiment: each architecture is trained as a trial.
 
-    It takes as many trainings as there are trials, where the search of `easrec search` takes one. The web UI, nnictl,
-    `easrec export`, `easrec show` and `easrec report` find the experiment as usual. It ends with its last trial, and
+    It trains one network per trial, where `easrec search` trains a single supernet. The web UI, nnictl, `easrec
+    export`, `easrec show` and `easrec report` find the experiment as usual. The experiment ends with its last trial and
     cannot be resumed.
 
     \b
@@ -39,9 +39,9 @@ def nas_command(
       easrec nas settings/ml100k.yml --strategy tpe --trials 30 --jobs 2
       easrec nas settings/ml100k.yml --set objective.kind=ceiling --set objective.ceiling=3e6
     """  # noqa: D301 (the command line's formatter asks for this character)
-    chosen = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
-    experiment, found = toolkit.search_architectures(
-        chosen,
+    trial_settings = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
+    experiment, finished = toolkit.search_architectures(
+        trial_settings,
         strategy,
         trials,
         concurrency=jobs,
@@ -50,9 +50,9 @@ def nas_command(
         folder=settings.parent,
         say=lambda line: print(line, flush=True),
     )
-    Console().print(toolkit.trials_table(found))
-    toolkit.check_results(found, print)
-    print(f"take a result:  easrec export --experiment {experiment.id} --out architecture.json")
-    print(f"all of them:    easrec report {experiment.id}")
-    if all(trial.score is None for trial in found):
+    Console().print(toolkit.trials_table(finished))
+    toolkit.check_results(finished, print)
+    print(f"export the best: easrec export --experiment {experiment.id} --out architecture.json")
+    print(f"report on all:   easrec report {experiment.id}")
+    if all(trial.score is None for trial in finished):
         raise UserError(f"no trial ended with a result; see {experiment.folder}")

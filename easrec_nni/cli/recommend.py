@@ -1,4 +1,4 @@
-"""``easrec recommend``: items for a history, or for a stream of events."""
+"""``easrec recommend``: next items for a history or a stream of events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import counted
 from easrec_nni.common.signals import StopSignals
 
-EXIT_READER_LEFT = 141  # as of a process that SIGPIPE ends
+EXIT_READER_LEFT = 141  # shell convention for SIGPIPE (128 + 13)
 
 
 def recommend_command(
@@ -28,43 +28,47 @@ def recommend_command(
         str | None,
         typer.Option(
             metavar="ITEM,…|JSON",
-            help="Items that a user had, oldest first, as in the source; or a JSON list of texts and whole numbers.",
+            help="Item ids of a user, oldest first; or a JSON list of strings and integers.",
         ),
     ] = None,
     stream: Annotated[
-        bool, typer.Option("--stream", help="Read events from stdin, one JSON object a line, and answer each.")
+        bool, typer.Option("--stream", help="Read events from stdin, one JSON object per line, and answer each.")
     ] = False,
     k: Annotated[int, typer.Option("--k", help="Items to recommend.", min=1)] = 10,
-    unseen: Annotated[bool, typer.Option("--unseen", help="Leave out what the user had.")] = False,
-    data: Annotated[str | None, typer.Option("--data", help="Prepared dataset, by default the run's.")] = None,
-    numbers: Annotated[bool, typer.Option("--numbers", help="Items are item numbers; no dataset is needed.")] = False,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Leave out items that the user already had.")] = False,
+    data: Annotated[str | None, typer.Option("--data", help="Prepared dataset; the run's by default.")] = None,
+    numbers: Annotated[
+        bool, typer.Option("--numbers", help="Items are item numbers, so that no dataset is needed.")
+    ] = False,
     state: Annotated[
-        Path | None, typer.Option("--state", metavar="FILE", help="With --stream: users' states, read and written.")
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="With --stream: file of users' states, loaded and saved."),
     ] = None,
     save_events: Annotated[
-        int, typer.Option(metavar="N", help="With --state: save states after so many events.", min=1)
+        int, typer.Option(metavar="N", help="With --state: save after this many events.", min=1)
     ] = 10_000,
     save_seconds: Annotated[
-        int, typer.Option(metavar="S", help="With --state: or when one is so many seconds old.", min=0, max=86_400)
+        int,
+        typer.Option(metavar="S", help="With --state: save at the latest after this many seconds.", min=0, max=86_400),
     ] = 60,
     threads: Annotated[int, typer.Option(help="Threads.", min=1)] = 1,
 ) -> None:
     """Recommend the next items after a history, or after each event of a stream.
 
-    Ids with commas, blanks at an end, or a bracket in front are given as JSON. Items are printed as they are; one with
-    control characters as a JSON text.
+    Give the history as JSON if ids contain commas, start or end with blanks, or start with a bracket. Ids are printed
+    unchanged, except that those with control characters are printed as JSON strings.
 
-    A stream keeps a state of constant size for each user, and takes the same time for every event. It needs a network
-    that was trained for it (settings/streaming.yml of `easrec init`). A line of its input has a user and an item, or a
-    user alone; ids are texts or whole numbers, 7 and "7" are the same. A line that cannot be taken is answered with
-    {"error": ...}, and counted; the stream goes on.
+    A stream keeps a state of constant size for each user, so that every event takes the same time. It needs a network
+    trained for streaming (settings/streaming.yml of `easrec init`). Each input line has a user and an item, or only a
+    user; ids are strings or integers, and 7 and "7" are the same. An invalid line is answered with {"error": ...} and
+    counted; the stream continues.
 
-    States are saved while the stream runs and when it ends, whatever ends it: the end of the input, a signal, or a
-    reader that closes the answers. After SIGKILL, --save-events events are missing at most, and the next start says so.
-    One process at a time takes events with a file of states (FILE.lock beside it is its lock).
+    States are saved while the stream runs and when it ends: at the end of the input, on a signal, or when the reader of
+    the answers closes the pipe. A SIGKILL loses at most --save-events events, and the next start reports it. Only one
+    process at a time can use a file of states (its lock is FILE.lock).
 
-    Exit code 0: the input ended, or SIGTERM or SIGHUP came; 130: SIGINT; 141: the reader of the answers closed them;
-    2: a mistake, or states or answers that cannot be written.
+    Exit codes: 0 at the end of the input or on SIGTERM or SIGHUP; 130 on SIGINT; 141 if the reader of the answers left;
+    2 on bad input, or if states or answers cannot be written.
 
     \b
     Examples:
@@ -77,24 +81,26 @@ def recommend_command(
         raise UserError("give either --history ITEM,… or --stream")
     if state is not None and not stream:
         raise UserError("--state belongs to --stream")
-    # An event's products are too small to be shared out; NumPy reads this when it is imported, which is now.
+    # One event's matrix products are too small for several threads; NumPy reads this when it is imported, below.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(threads))
-    warnings.filterwarnings("ignore", module="nni.*")  # NNI's, of which a user can do nothing about
+    warnings.filterwarnings("ignore", module="nni.*")  # the user cannot act on them
 
     toolkit.use_threads(threads)
     if history is not None:
         items, scores = _one_shot(run, _items(history), k, unseen, data, numbers)
         for item, score in zip(items, scores, strict=True):
-            print(f"{_shown(item)}\t{score:.4f}")
+            print(f"{_printed(item)}\t{score:.4f}")
         return
     _stream(run, k, unseen, data, numbers, state, save_events, save_seconds)
 
 
 def _items(history: str) -> list[str]:
-    """Ids of a history: a JSON list, or texts between commas."""
+    """Item ids of a history, given as a JSON list or separated by commas."""
     if not history.lstrip().startswith("["):
         return [item.strip() for item in history.split(",") if item.strip()]
-    advice = """a history that begins with [ is a JSON list of texts and whole numbers, such as '["a,b", "007", 258]'"""
+    advice = (
+        """a history that begins with [ must be a JSON list of strings and integers, such as '["a,b", "007", 258]'"""
+    )
     try:
         items = json.loads(history)
     except (ValueError, RecursionError):
@@ -104,9 +110,9 @@ def _items(history: str) -> list[str]:
     return [str(item) for item in items]
 
 
-def _shown(item: str) -> str:
-    """An id that stays in its row and does nothing to the terminal."""
-    return json.dumps(item) if any(unicodedata.category(each) in ("Cc", "Cs") for each in item) else item
+def _printed(item: str) -> str:
+    """Id that is safe to print in one row, without control characters."""
+    return json.dumps(item) if any(unicodedata.category(character) in ("Cc", "Cs") for character in item) else item
 
 
 def _one_shot(
@@ -127,28 +133,28 @@ def _stream(
     save_seconds: int,
 ) -> None:
     source, sink = _descriptor(sys.__stdin__, "input"), _descriptor(sys.__stdout__, "output")
-    kept = None if state is None else toolkit.KeptStates(state, save_events, save_seconds, _say)
-    with kept or nullcontext():
-        settings = kept.settings() if kept else {}
+    state_file = None if state is None else toolkit.AutosavedStates(state, save_events, save_seconds, _say)
+    with state_file or nullcontext():
+        settings = state_file.settings() if state_file else {}
         if unseen and not settings.get("keep_seen", True):
             raise UserError(
-                f"{state} was begun without --unseen and does not know what users had: leave --unseen out, or begin "
-                "with another file"
+                f"{state} was started without --unseen and has no record of users' items: leave --unseen out, or "
+                "start with another file"
             )
         recommender = toolkit.StreamingRecommender.load(run, data, numbers=numbers, **{"keep_seen": unseen, **settings})
         with StopSignals() as stop:
-            if kept:
-                kept.begin(recommender)
-            events = toolkit.EventStream(recommender, kept, stop, k, unseen)
+            if state_file:
+                state_file.begin(recommender)
+            events = toolkit.EventStream(recommender, state_file, stop, k, unseen)
             try:
                 events.run(source, sink)
             finally:
-                if kept:
-                    kept.end()  # before anything is said: standard error may be gone with the terminal
-        said = f"answered {counted(events.lines, 'line')}, {events.errors} of them with an error"
+                if state_file:
+                    state_file.end()  # before printing, as standard error may be gone with the terminal
+        summary = f"answered {counted(events.lines, 'line')}, {events.errors} of them with an error"
         if stop.number or events.reader_left:
-            said = f"{stop.number.name if stop.number else 'the reader of the answers left'}: {said}"
-        _say(f"{said}; {kept.contents()} are in {kept.path}" if kept else said)
+            summary = f"{stop.number.name if stop.number else 'the reader of the answers left'}: {summary}"
+        _say(f"{summary}; {state_file.contents()} are in {state_file.path}" if state_file else summary)
     if stop.number == signal.SIGINT:
         raise KeyboardInterrupt
     if events.reader_left and stop.number is None:

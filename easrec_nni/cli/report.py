@@ -1,4 +1,4 @@
-"""``easrec report``: studies and experiments as one page, with tables and plots as files."""
+"""``easrec report``: report on studies and experiments, with tables and plots."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from easrec_nni.cli import toolkit
 def report_command(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="STUDY|ID|FILE...", help="Studies' folders, experiments' ids, files of results."),
+        typer.Argument(metavar="STUDY|ID|FILE...", help="Study folders, experiment ids or results files."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder of the report; by default `report` in a study, `report-ID` else."),
+        typer.Option(metavar="DIR", help="Folder of the report; default: STUDY/report, or report-ID."),
     ] = None,
-    title: Annotated[str | None, typer.Option(help="Heading; names the datasets or experiments by default.")] = None,
+    title: Annotated[str | None, typer.Option(help="Heading; the datasets or experiments by default.")] = None,
 ) -> None:
-    """Write report.html, one page that works offline, and report.md, CSV tables and plots beside it.
+    """Write a report of studies or experiments: HTML, Markdown, CSV tables and plots.
 
-    A study is a folder that `easrec reproduce` wrote; studies on the same dataset are put together. An experiment is
-    one of NNI's, running, stopped or finished, or a file that `nnictl experiment export` or the web UI wrote of it.
-    What is not finished yet is counted and left out: the report can be written while trials run.
+    report.html is one self-contained page. A study is a folder that `easrec reproduce` wrote; studies
+    on the same dataset are merged. An experiment is one of NNI's, running, stopped or finished, or a results file that
+    `nnictl experiment export` or the web UI wrote. Unfinished trials are counted and left out, so that a report can be
+    written while trials run.
 
     \b
     Examples:

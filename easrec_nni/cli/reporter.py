@@ -1,4 +1,4 @@
-"""Progress of a preparation, shown in the terminal."""
+"""Progress of dataset preparation in the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["RichReporter"]
 
 
 class RichReporter:
-    """Reporter that shows the running step on stderr, with a bar while something is downloaded."""
+    """Reporter with a spinner for the current step and a progress bar for downloads."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
-        # Where stderr is a file, the bar would only leave empty lines there.
+        # In a file the bar would only leave empty lines.
         self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._task: TaskID | None = None
 
@@ -28,13 +28,13 @@ class RichReporter:
         self._progress.stop()
 
     def step(self, message: str) -> None:
-        """Show the step that begins."""
+        """Show the current step."""
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = self._progress.add_task(message, total=None)
 
     def note(self, message: str) -> None:
-        """Print a line that stays."""
+        """Print a permanent line."""
         self._console.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
 
     def understood(self, lines: Mapping[str, str]) -> None:
@@ -43,6 +43,6 @@ class RichReporter:
             self._console.print(f"{heading + ':':12} {text}", markup=False, highlight=False, soft_wrap=True)
 
     def transferred(self, done: int, total: int | None) -> None:
-        """Move the bar."""
+        """Update the download bar."""
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=total)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from easrec_nni.cli import toolkit
-from easrec_nni.common.signals import end_like_ctrl_c
+from easrec_nni.common.signals import raise_interrupt_on_signals
 from easrec_nni.settings.assignments import read_assignments
 
 
@@ -22,12 +22,14 @@ def reproduce_command(
     systems: Annotated[
         str | None, typer.Option(metavar="A,B", help="Systems instead of the table's; `easrec systems` lists them.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(help="Number of seeds; 5, for fig4 and warmup 3.", min=1)] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Number of seeds; 5 by default, 3 for fig4 and warmup.", min=1)
+    ] = None,
     budget: Annotated[
         str, typer.Option(metavar="NAME", help="smoke, small, settings (the file's epochs), paper.")
     ] = "settings",
     settings: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Settings that all systems share; an example by default.")
+        Path | None, typer.Option(metavar="FILE", help="Settings shared by all systems; an example by default.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a shared setting; can be repeated.")
@@ -35,16 +37,16 @@ def reproduce_command(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the study; studies/NAME by default.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="Cells at a time; as many as cores by default.", min=1)] = None,
+    jobs: Annotated[int | None, typer.Option(help="Concurrent cells; one per core by default.", min=1)] = None,
     port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
     measure: Annotated[bool, typer.Option(help="Measure efficiency at the end.")] = True,
     report: Annotated[bool, typer.Option(help="Write the report at the end.")] = True,
 ) -> None:
-    """Run every system of a table under one protocol: each cell (system and seed) is a trial of an NNI experiment.
+    """Reproduce the paper's tables: each cell (system and seed) is a trial of an NNI experiment.
 
-    What is complete is not done again: the same command goes on after a kill, and a second table of the same dataset
-    shares the first one's cells. All systems get the same split, negatives, epochs, early stopping, batch size and one
-    hyper-parameter setting each.
+    Completed cells are reused: the same command resumes an interrupted study, and a second table on the same dataset
+    shares the first one's cells. All systems get the same split, negatives, epochs, early stopping and batch size, and
+    one hyper-parameter setting each.
 
     \b
     Examples:
@@ -67,6 +69,6 @@ def reproduce_command(
         measure,
         toolkit.write_report if report else None,
     )
-    end_like_ctrl_c()  # NNI and its trials are ended first
+    raise_interrupt_on_signals()  # so that NNI and its trials are ended first
     if not toolkit.reproduce(request, Console()):
         raise typer.Exit(1)

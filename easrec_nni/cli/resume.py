@@ -1,4 +1,4 @@
-"""``easrec resume``: go on with an NNI experiment, closed to other machines."""
+"""``easrec resume``: resume an NNI experiment."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from easrec_nni.cli import toolkit
 
 
 def resume_command(
-    experiment: Annotated[str, typer.Argument(metavar="ID", help="Experiment that was stopped or has died.")],
+    experiment: Annotated[str, typer.Argument(metavar="ID", help="Experiment that was stopped or whose manager died.")],
     port: Annotated[int, typer.Option(help="Port of the web UI, or the next free one.", min=1, max=65535)] = 8080,
     expose: Annotated[
         bool,
         typer.Option("--expose", help="Let other machines reach the web UI: it has no password and runs commands."),
     ] = False,
 ) -> None:
-    """Go on with an experiment: nnictl resume, closed to other machines, also after its manager was killed.
+    """Resume an NNI experiment that was stopped or whose manager was killed.
 
-    Finished trials stay as they are. Interrupted ones keep their ids and folders and go on from their last epochs;
-    what they reported is not reported twice, and what they could not report is. A trial that outlived the manager
-    is waited for.
+    Does what nnictl resume does, with the server closed to other machines. Finished trials stay unchanged. Interrupted
+    ones keep their ids and folders and resume after their last epochs; each epoch is reported exactly once, also those
+    that could not be reported before. A trial that outlived the manager is waited for.
 
     \b
     Examples:

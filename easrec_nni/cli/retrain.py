@@ -1,4 +1,4 @@
-"""``easrec retrain``: train the network of an architecture."""
+"""``easrec retrain``: train an architecture's network."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ def retrain_command(
     weights: Annotated[
         Path | None, typer.Option("--weights", help="supernet.safetensors to inherit weights from.")
     ] = None,
-    scratch: Annotated[bool, typer.Option("--scratch", help="Start from fresh weights.")] = False,
+    scratch: Annotated[bool, typer.Option("--scratch", help="Start from random weights.")] = False,
     settings: Annotated[
         Path | None, typer.Option("--settings", help="Settings file of a trial; its keys replace the architecture's.")
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Largest number of epochs.", min=1)] = None,
-    patience: Annotated[int | None, typer.Option(help="Epochs without gain before it stops.", min=1)] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Sequences in a batch.", min=1)] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step of Adam.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Maximum number of epochs.", min=1)] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Epochs without improvement before training stops.", min=1)
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Sequences per batch.", min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Learning rate of Adam.")] = None,
     mode: Annotated[str | None, typer.Option(help="causal, augmented or masked.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
-    devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
+    devices: Annotated[int | None, typer.Option(help="GPUs (or CPU processes) that share the work.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
     refit: Annotated[
         bool,
@@ -43,30 +45,31 @@ def retrain_command(
     ] = False,
     all_data: Annotated[
         bool,
-        typer.Option("--all-data", help="Train on everything, to serve the network: no validation, no figures."),
+        typer.Option("--all-data", help="Train on all interactions, to serve the network: no validation, no figures."),
     ] = False,
     validated: Annotated[
         Path | None,
         typer.Option(
-            metavar="FOLDER", help="With --all-data: run that tells how many epochs, by default the folder of --arch."
+            metavar="FOLDER",
+            help="With --all-data: run that sets the number of epochs; by default the folder of --arch.",
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Start over if --out holds a run.")] = False,
 ) -> None:
-    """Train the network of an architecture, stop early, evaluate it on the test set.
+    """Train an architecture's network with early stopping and evaluate it on the test set.
 
-    Mode, history, loss, rates, batches and seed are those that the architecture's search recorded in the file, unless
-    --settings, --set or an option says otherwise, key by key; the first line says what was taken. The network that the
-    training begins with competes with the epochs, so that its weights come out where no epoch is better.
+    Mode, history length, loss, rates, batch size and seed are those that the search recorded in the architecture file;
+    --settings, --set and options override them key by key, and the first log line shows the result. The initial network
+    competes with the epochs: if no epoch is better, its weights are the result.
 
-    With --refit the network to serve is in OUT/refitted: trained on the validation interactions too, for as many epochs
-    as were best without them; its figures end in _refitted. It can be asked for after the run as well.
+    With --refit, OUT/refitted holds the network to serve: trained on the validation interactions too, for the number of
+    epochs that was best without them; its figures end in _refitted. It can be added to a completed run.
 
-    With --all-data every interaction trains, the targets of validation and test too, for as many epochs as were best in
-    the validated run, or exactly --epochs. Such a network is for `easrec recommend`; `easrec evaluate` refuses it.
+    With --all-data every interaction trains, the validation and test targets too, for the best number of epochs of the
+    validated run, or exactly --epochs. Such a network is for `easrec recommend`; `easrec evaluate` refuses it.
 
-    A run that was interrupted goes on where its last epoch ended. Works without any NNI experiment.
+    An interrupted run resumes after its last epoch. Needs no NNI experiment.
 
     \b
     Examples:
@@ -83,8 +86,8 @@ def retrain_command(
         raise UserError("--validated belongs to --all-data")
     progress = begin_training_command(threads)
 
-    given = {
-        "retrain.epochs": None if all_data else epochs,  # there the validated run's count for a schedule of the rate
+    overrides = {
+        "retrain.epochs": None if all_data else epochs,  # exact with --all-data, a maximum otherwise
         "retrain.patience": patience,
         "retrain.batch_size": batch_size,
         "retrain.learning_rate": learning_rate,
@@ -94,26 +97,31 @@ def retrain_command(
         "precision": precision,
         "retrain.refit": refit or None,
     }
-    given = {**read_assignments(set_), **{name: value for name, value in given.items() if value is not None}}
-    chosen = read_settings(arch, settings, data, given)
-    how: dict[str, Any] = {"weights": weights, "settings": chosen, "progress": progress, "restart": restart}
+    overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
+    trial_settings = read_settings(arch, settings, data, overrides)
+    options: dict[str, Any] = {
+        "weights": weights,
+        "settings": trial_settings,
+        "progress": progress,
+        "restart": restart,
+    }
     if all_data:
-        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **how)
+        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **options)
         print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
     else:
-        result = toolkit.retrain(arch, data, out, **how)
+        result = toolkit.retrain(arch, data, out, **options)
         show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
-def read_settings(arch: Path, file: Path | None, data: str, given: dict[str, Any]) -> toolkit.TrialSettings:
-    """Settings of an architecture's training, with those of a file put over them, and then those given by key."""
+def read_settings(arch: Path, file: Path | None, data: str, overrides: dict[str, Any]) -> toolkit.TrialSettings:
+    """Training settings of an architecture, overridden by a file's and then by single keys."""
     base = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
-    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(given)
+    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(overrides)
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:
-    """Print the figures of a run, one part a line."""
+    """Print a run's figures, one line for each part of the data."""
     for part in ("valid", "test", *(["test_refitted"] if "test_refitted" in metrics else [])):
         figures = "  ".join(f"{name} {value:.4f}" for name, value in metrics[part].items())
         print(f"{part:>5}: {figures}")

@@ -1,4 +1,4 @@
-"""``easrec search``: a trial without NNI's server."""
+"""``easrec search``: one trial without NNI's server."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def search_command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting; can be repeated.")
     ] = None,
-    devices: Annotated[int | None, typer.Option(help="GPUs, or processes without one, that share it.", min=1)] = None,
+    devices: Annotated[int | None, typer.Option(help="GPUs (or CPU processes) that share the work.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads, all cores by default.", min=1)] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Begin anew where --out holds a run.")] = False,
+    threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Start over if --out holds a run.")] = False,
 ) -> None:
-    """Search, freeze and retrain: the same trial that NNI runs, without its server.
+    """Search for an architecture and retrain it: the trial that NNI runs, without its server.
 
-    A run that was interrupted goes on where its last epoch ended.
+    An interrupted run resumes after its last epoch.
 
     \b
     Examples:
       easrec search settings/ml100k.yml --out run
       easrec search settings/ml1m.yml --set lambda=0.3 --set search.epochs=20 --set seed=1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    given = {"devices": devices, "precision": precision}
-    parameters = read_assignments(set_) | {name: value for name, value in given.items() if value is not None}
-    chosen = toolkit.TrialSettings.read(settings).with_parameters(parameters)
+    options = {"devices": devices, "precision": precision}
+    parameters = read_assignments(set_) | {name: value for name, value in options.items() if value is not None}
+    trial_settings = toolkit.TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
-    result = toolkit.run_trial(chosen, out, progress=progress, restart=restart)
+    result = toolkit.run_trial(trial_settings, out, progress=progress, restart=restart)
     show_metrics(toolkit.read_metrics(result.folder / "retrained").as_json())
     print(f"architecture.json, supernet.safetensors and retrained/ are in {result.folder}")

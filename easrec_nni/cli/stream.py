@@ -1,4 +1,4 @@
-"""Events on one descriptor answered on another, until they end, a signal comes, or the reader goes."""
+"""Event loop of ``easrec recommend --stream``: one answer per input line."""
 
 from __future__ import annotations
 
@@ -14,52 +14,57 @@ from easrec_nni.common.signals import StopSignals
 
 if TYPE_CHECKING:
     from easrec_nni.serving import Recommendations, StreamingRecommender
-    from easrec_nni.serving.kept_states import KeptStates
+    from easrec_nni.serving.autosave import AutosavedStates
 
 __all__ = ["EventStream"]
 
-AT_ONCE = 4096  # bytes read; lines that were read are answered even after a signal, as no other process can have them
-PATIENCE = 2.0  # seconds after a signal for a reader that does not take an answer
+READ_SIZE = 4096  # bytes; lines already read are answered even after a signal, as no other process can read them
+PATIENCE = 2.0  # seconds that a blocked reader gets to take an answer after a signal
 
 
 class EventStream:
-    """Lines of events and the answers to them, one for each.
+    """Answers the lines of one file descriptor on another.
 
     Parameters
     ----------
     recommender
-        That takes the events.
-    kept
-        Where its states are saved while it runs.
+        Recommender that processes the events.
+    state_file
+        File to save the states to while the stream runs; None: they are not saved.
     stop
-        Signals that end it.
+        Signals that end the stream.
     k
-        Items to recommend where a line does not say.
+        Number of items to recommend unless a line has its own.
     unseen
-        Whether to leave out what a user had.
+        Whether to leave out items that the user already had.
 
     Attributes
     ----------
     lines, errors
-        Lines that were answered, and those of them that were answered with an error.
+        Number of lines answered, and how many of them with an error.
     reader_left
-        Whether the reader of the answers closed them, or did not take one after a signal.
+        Whether the reader of the answers closed the pipe, or blocked for too long after a signal.
     """
 
     def __init__(
-        self, recommender: StreamingRecommender, kept: KeptStates | None, stop: StopSignals, k: int, unseen: bool
+        self,
+        recommender: StreamingRecommender,
+        state_file: AutosavedStates | None,
+        stop: StopSignals,
+        k: int,
+        unseen: bool,
     ) -> None:
-        self.recommender, self.kept, self.stop, self.k, self.unseen = recommender, kept, stop, k, unseen
+        self.recommender, self.state_file, self.stop, self.k, self.unseen = recommender, state_file, stop, k, unseen
         self.lines = self.errors = 0
         self.reader_left = False
 
     def run(self, source: int, sink: int) -> None:
-        """Answer each line of a descriptor on another.
+        """Answer each line of ``source`` on ``sink`` until the input ends or a signal arrives.
 
         Raises
         ------
         UserError
-            Events cannot be read, or answers cannot be written.
+            Reading the events or writing the answers failed.
         """
         for line in self._read(source):
             if not line.strip():
@@ -73,31 +78,31 @@ class EventStream:
             self._save_if_due()
 
     def _read(self, source: int) -> Iterator[bytes]:
-        begun: list[bytes] = []  # pieces of a line whose end has not come
+        partial: list[bytes] = []  # pieces of a line that is not complete yet
         while True:
             try:
                 if not self._wait([source], []):
                     return
-                read = os.read(source, AT_ONCE)
+                read = os.read(source, READ_SIZE)
             except OSError as error:
                 raise UserError(f"events cannot be read: {error.strerror}") from None
             first, *others = read.split(b"\n")
-            begun.append(first)
+            partial.append(first)
             if others or not read:
-                yield b"".join(begun)
+                yield b"".join(partial)
                 yield from others[:-1]
-                begun = others[-1:]
+                partial = others[-1:]
             if not read:
                 return
 
     def _write(self, sink: int, answer: bytes) -> bool:
-        """Whether an answer could be written."""
+        """Write an answer; false if the reader is gone or blocked."""
         rest = memoryview(answer)
         try:
             while rest:
                 if not self._wait([], [sink]):
                     return False
-                # Of a pipe that is ready, this much does not block.
+                # A pipe that is ready takes PIPE_BUF bytes without blocking.
                 rest = rest[os.write(sink, rest[: select.PIPE_BUF]) :]
         except BrokenPipeError:
             return False
@@ -106,10 +111,10 @@ class EventStream:
         return True
 
     def _wait(self, reading: list[int], writing: list[int]) -> bool:
-        """Wait until a descriptor is ready, saving states when it is time; false where a signal ends the waiting."""
+        """Wait until a descriptor is ready, saving states when due; false after a signal."""
         give_up = None
         while True:
-            seconds = None if self.kept is None else self.kept.seconds_left()
+            seconds = None if self.state_file is None else self.state_file.seconds_left()
             if self.stop.number is not None:
                 if reading:
                     return False
@@ -120,13 +125,13 @@ class EventStream:
             readable, writable, _ = select.select([*reading, self.stop.descriptor], writing, [], seconds)
             if self.stop.descriptor in readable:
                 self.stop.drain()
-            if writable or any(each in reading for each in readable):
+            if writable or any(descriptor in reading for descriptor in readable):
                 return True
             self._save_if_due()
 
     def _save_if_due(self) -> None:
-        if self.kept is not None:
-            self.kept.save_if_due()
+        if self.state_file is not None:
+            self.state_file.save_if_due()
 
     def _answer_line(self, line: bytes) -> dict[str, Any]:
         try:
@@ -138,26 +143,25 @@ class EventStream:
         except UnicodeDecodeError:
             return {"error": "this is not UTF-8 text"}
         except (ValueError, RecursionError):
-            return {"error": "this is not a JSON object that can be read: nested too deeply, or with too long a number"}
+            return {"error": "this is not a JSON object that can be parsed: nested too deeply, or a number is too long"}
 
     def _answer(self, event: Any) -> dict[str, Any]:
-        known = {"user", "item", "k"}
-        if not isinstance(event, dict) or "user" not in event or not event.keys() <= known:
-            raise UserError('a line is an object such as {"user": "ann", "item": "50"}, with "k" if it is another')
+        if not isinstance(event, dict) or "user" not in event or not event.keys() <= {"user", "item", "k"}:
+            raise UserError('expected an object such as {"user": "ann", "item": "50"}, with an optional "k"')
         user, item, count = event["user"], event.get("item"), event.get("k", self.k)
         for value in (user, item if "item" in event else ""):
             if not isinstance(value, str | int) or isinstance(value, bool):
-                raise UserError("user and item are texts or whole numbers")
+                raise UserError("user and item must be strings or integers")
         if not isinstance(count, int) or isinstance(count, bool):
-            raise UserError("k is a whole number")
+            raise UserError("k must be an integer")
         best: Recommendations
         if "item" in event:
             best = self.recommender.update_and_recommend([user], [item], count, self.unseen)
         else:
             best = self.recommender.recommend([user], count, self.unseen)
-        there = best.scores[0] > -float("inf")
+        finite = best.scores[0] > -float("inf")
         return {
             "user": user,
-            "items": best.items[0][there].tolist(),
-            "scores": [round(score, 6) for score in best.scores[0][there].tolist()],
+            "items": best.items[0][finite].tolist(),
+            "scores": [round(score, 6) for score in best.scores[0][finite].tolist()],
         }

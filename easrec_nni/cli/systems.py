@@ -1,4 +1,4 @@
-"""``easrec systems``: what can be compared."""
+"""``easrec systems``: list of the systems for comparison."""
 
 from __future__ import annotations
 

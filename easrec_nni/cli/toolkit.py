@@ -1,10 +1,10 @@
-"""What the commands use of the toolkit, each imported on first use: ``easrec COMMAND --help`` waits for none of it.
+"""Lazy imports for the commands: ``easrec COMMAND --help`` imports nothing heavy.
 
 A command module does ``from easrec_nni.cli import toolkit``. Modules that import neither torch nor NNI nor pandas are
 imported directly.
 """
 
-# ruff: noqa: F401 (these imports are what the module offers)
+# ruff: noqa: F401 (the module re-exports these names)
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.bench.document import write_documents
     from easrec_nni.bench.measurement import Bench, BenchRequest
-    from easrec_nni.bench.measurements import ALL, chosen
-    from easrec_nni.bench.running import all_measured, run_measurements
+    from easrec_nni.bench.measurements import ALL, select_measurements
+    from easrec_nni.bench.running import all_documents, run_measurements
     from easrec_nni.cli.demo_steps import run_demo
     from easrec_nni.cli.stream import EventStream
     from easrec_nni.data import PrepareSettings, load_dataset, prepare, preview
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from easrec_nni.retraining.metrics import read_metrics
     from easrec_nni.retraining.stage import retrain, retrain_on_all_data
     from easrec_nni.serving import StreamingRecommender
+    from easrec_nni.serving.autosave import AutosavedStates
     from easrec_nni.serving.history import recommend_after
-    from easrec_nni.serving.kept_states import KeptStates
     from easrec_nni.serving.onnx_export import export_onnx, need_onnx
     from easrec_nni.serving.onnx_int8 import quantise_onnx
     from easrec_nni.settings.trial import TrialSettings

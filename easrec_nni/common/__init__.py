@@ -1,5 +1,5 @@
-"""Functions that every folder may use and that know nothing of recommenders: errors, files, YAML, text, provenance.
+"""Shared helpers without recommender logic: errors, files, YAML, text, provenance.
 
-Nothing here imports torch, NNI, or another folder of the toolkit. To add something, check first that two folders need
-it: what only one folder needs lies there.
+Nothing here imports torch, NNI, or another folder of the toolkit. Add something only if two folders need it; a helper
+of one folder belongs in that folder.
 """

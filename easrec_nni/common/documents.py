@@ -1,7 +1,7 @@
-"""JSON documents as typed models, shared by the code that writes them and the code that reads them.
+"""JSON documents as typed models, shared by writer and reader.
 
-Keys that a later version adds are left alone. Fields that earlier versions did not write have defaults; a document that
-was read is written again with the keys that it had.
+Unknown keys, such as those of a later version, are kept. Fields that earlier versions did not write have defaults; a
+document that was read is written back with the keys that it had.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ __all__ = ["Document", "Number", "ResultDocument", "Value", "read_document"]
 
 Number = int | float
 Value = int | float | str | bool | None
-"""A value that JSON writes without brackets."""
+"""A JSON scalar."""
 
 LARGEST_FILE_BYTES = 16 << 20
-LONGEST_QUOTE = 120  # characters of a message that quotes what it refuses
+LONGEST_QUOTE = 120  # characters of file content quoted in a message
 
 
 class Document(BaseModel):
-    """A JSON object with known keys, and further ones of later versions."""
+    """A JSON object with typed fields; unknown keys, as of later versions, are kept."""
 
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     def as_json(self) -> dict[str, Any]:
-        """The object as it is written; what was never set is left out."""
+        """The object for writing, without fields that were never set."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
@@ -45,17 +45,17 @@ class ResultDocument(Document):
     written: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """The object as it is written, its provenance at the end."""
+        """The object for writing, without fields that were never set; provenance comes last."""
         document = super().as_json()
-        last = {name: document.pop(name) for name in ResultDocument.model_fields if name in document}
-        return document | last
+        provenance = {name: document.pop(name) for name in ResultDocument.model_fields if name in document}
+        return document | provenance
 
 
 Model = TypeVar("Model", bound=Document)
 
 
 def read_document(path: Path, model: type[Model], remedy: str) -> Model:
-    """A JSON file as a document.
+    """Read a JSON file as a typed document.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
     model
         Type of the document.
     remedy
-        What a user can do about a damaged file; ends the message.
+        What the user can do about a damaged file; ends the message.
 
     Raises
     ------
     UserError
-        The file cannot be read, is not JSON, is of another version, or lacks what the model asks for.
+        The file cannot be read, is not JSON, is of another version, or lacks a required field.
     """
     content = read_bounded(path, LARGEST_FILE_BYTES, f"; {remedy}", f"; {remedy}")
     try:
@@ -83,4 +83,4 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")

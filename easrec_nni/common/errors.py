@@ -1,4 +1,4 @@
-"""Errors that a person using the toolkit can put right."""
+"""Errors that the user can fix."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ LONGEST_MESSAGE = 2000  # characters
 
 
 class UserError(Exception):
-    """A mistake in what the toolkit was given: an option, a file, a folder, a name.
+    """A mistake in the toolkit's input: an option, a file, a folder, a name.
 
     The command line prints the message on one line and exits with code 2, without a traceback.
 
     Parameters
     ----------
     message : str
-        One clear line that says what is wrong and how to put it right.
+        One line that says what is wrong and how to fix it.
 
     Examples
     --------
@@ -25,15 +25,15 @@ class UserError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        # Messages quote files, which can hold anything: nothing of them may reach the terminal as a command to it.
+        # Messages quote untrusted files: control sequences must not reach the terminal.
         line = printable(" ".join(message.split()))
         super().__init__(line if len(line) <= LONGEST_MESSAGE else line[:LONGEST_MESSAGE] + "…")
 
     @property
     def message(self) -> str:
-        """The line that is shown to the user."""
+        """The line shown to the user."""
         return str(self.args[0])
 
 
 class DivergedError(UserError, ValueError):
-    """Losses, weights or scores that are not finite: the settings, such as a learning rate, are to be changed."""
+    """Losses, weights or scores that are not finite; settings such as the learning rate need a change."""

@@ -1,4 +1,4 @@
-"""How all plots look, and how a figure becomes SVG and PNG without a date or anything else that changes by itself."""
+"""Plot style, and reproducible SVG and PNG of a figure (no dates, no random ids)."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ __all__ = [
     "look_of",
     "new_figure",
     "picture",
-    "tidy",
+    "set_titles",
 ]
 
 INK, MUTED, GRID, PAPER = "#1a1b1c", "#68696a", "#d8d9da", "#fefdfc"
 ACCENT = "#d55e00"
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"}
-"""Colours that a page in dark mode replaces; they are used for nothing else."""
+"""Colours that a page in dark mode replaces; nothing else may use them."""
 
 FONT = "DejaVu Sans"  # comes with matplotlib, so that plots are the same everywhere
 DPI = 160
@@ -44,13 +44,13 @@ DPI = 160
 
 @dataclass(frozen=True)
 class Look:
-    """Colour and marker of a group of systems, told apart without colour too."""
+    """Colour and marker of a group of systems; markers alone tell the groups apart."""
 
     colour: str
     marker: str
 
 
-# The palette of Okabe and Ito, which people with colour-blindness can tell apart.
+# The colour-blind-safe palette of Okabe and Ito.
 _LOOKS = {
     "search strategy": Look(ACCENT, "o"),
     "sequence model": Look("#0072b2", "s"),
@@ -98,17 +98,17 @@ _SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def new_figure(width: float, height: float) -> Iterator[Figure]:
-    """An empty figure in our style, in inches; draw and :func:`picture` it within the block."""
+    """Open an empty figure in the toolkit's style, sizes in inches; render it within the block."""
     with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
-        FigureCanvasAgg(figure)  # pyplot would keep every figure and ask for a display
+        FigureCanvasAgg(figure)  # pyplot would keep every figure in memory and need a display
         yield figure
 
 
 def picture(figure: Figure, name: str, title: str, alt: str, caption: str = "") -> Picture:
-    """A figure as SVG and PNG."""
+    """Render a figure as SVG and PNG."""
     if figure.get_layout_engine() is not None:
-        figure.draw_without_rendering()  # lays the axes out once; each saving would do it twice again
+        figure.draw_without_rendering()  # lay the axes out once; each savefig would do it twice more
         figure.set_layout_engine("none")
     svg, png = io.StringIO(), io.BytesIO()
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -117,12 +117,12 @@ def picture(figure: Figure, name: str, title: str, alt: str, caption: str = "") 
 
 
 def inline_svg(drawn: Picture) -> str:
-    """SVG to stand inside a page: no addresses, ids of its own, colours that follow light and dark.
+    """SVG for embedding in a page: no URLs, unique ids, colours that follow light and dark mode.
 
     Parameters
     ----------
     drawn
-        A picture as matplotlib wrote it.
+        A picture with matplotlib's SVG.
     """
     svg = drawn.svg[drawn.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<style.*?</style>\s*", "", svg, flags=re.DOTALL)
@@ -135,8 +135,8 @@ def inline_svg(drawn: Picture) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(drawn.alt)}"', 1).strip()
 
 
-def tidy(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
-    """Titles of axes and plot."""
+def set_titles(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
+    """Set the axis labels and the title of a plot."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     if title:
@@ -145,7 +145,7 @@ def tidy(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot: ``name`` is that of its files, ``alt`` says in words what it shows."""
+    """A rendered plot: ``name`` is its file name's stem, ``alt`` describes it in words."""
 
     name: str
     title: str

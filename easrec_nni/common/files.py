@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever meets half of one."""
+"""Atomic file writes, and bounded reads."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from typing import Any
 
 from easrec_nni.common.errors import UserError
 
-__all__ = ["copy_whole", "read_bounded", "read_json", "replacing", "write_json", "write_text"]
+__all__ = ["atomic_copy", "atomic_write", "read_bounded", "read_json", "write_json", "write_text"]
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends without an exception.
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Write a file atomically: a temporary file beside `path` replaces it when the block succeeds.
 
     Parameters
     ----------
     path : Path
-        File to write; missing folders above it are made.
+        File to write; missing parent folders are created.
 
     Yields
     ------
@@ -34,10 +34,10 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     UserError
-        The place cannot be written to, or its disk is full; what was there before stays as it was.
+        `path` cannot be written, or its disk is full; an earlier file stays unchanged.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder; give the name of a file")
+        raise UserError(f"{path} is a folder; give a file name")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
@@ -50,23 +50,23 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())  # mkstemp makes files that only their owner reads
         temporary.replace(path)
     except Exception as error:
-        # A cause further down counts: of a full disk, a writer may only say that its file did not get as long as meant.
-        if any(_is_full(each) for each in _chain(error)):
+        # The causes count too: on a full disk, a writer may only say that its file came out too short.
+        if any(_is_full(cause) for cause in _causes(error)):
             raise _full(path) from None
         raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what it came of."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and its causes, latest first."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether an exception is of a full disk; safetensors knows no errno, only the system's words."""
+    """Whether an exception reports a full disk; safetensors has no errno, only the message's text."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return f"os error {errno.ENOSPC}" in str(error) or os.strerror(errno.ENOSPC) in str(error)
@@ -74,8 +74,8 @@ def _is_full(error: BaseException) -> bool:
 
 def _full(path: Path) -> UserError:
     return UserError(
-        f"no space is left for {path}: make room on that disk and run the same again, it goes on from what was "
-        "written whole before"
+        f"no space is left for {path}: make room on that disk and run the same command again; it resumes from the last "
+        "complete file"
     )
 
 
@@ -86,26 +86,26 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
-    with replacing(path) as temporary:
+    """Write a UTF-8 text file atomically."""
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def copy_whole(source: Path, target: Path) -> None:
-    """Copy a file, whole or not at all."""
-    with replacing(target) as temporary:
+def atomic_copy(source: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    with atomic_write(target) as temporary:
         shutil.copyfile(source, temporary)
 
 
 def read_json(path: Path) -> Any:
-    """Document of a JSON file.
+    """Read a JSON file.
 
     Raises
     ------
     OSError
         The file cannot be read.
     ValueError
-        It holds no JSON, or JSON that is nested so deeply that Python gives up.
+        It is not JSON, or is nested too deeply for Python's parser.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -114,19 +114,19 @@ def read_json(path: Path) -> Any:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file, whole or not at all."""
+    """Write a JSON file atomically."""
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def read_bounded(path: Path, largest: int, beyond: str, remedy: str = "") -> bytes:
-    """Content of a file of unknown origin: at most `largest` bytes are read, whatever size the file claims to have.
+    """Read an untrusted file: at most `largest` bytes, whatever size the file claims to have.
 
     Parameters
     ----------
     path
         The file.
     largest
-        Bytes.
+        Size limit in bytes.
     beyond
         End of the message about a larger file: ``: not a settings file``.
     remedy
@@ -135,7 +135,7 @@ def read_bounded(path: Path, largest: int, beyond: str, remedy: str = "") -> byt
     Raises
     ------
     UserError
-        The file cannot be read, or is larger.
+        The file cannot be read, or is larger than the limit.
     """
     try:
         with path.open("rb") as stream:

@@ -1,4 +1,4 @@
-"""Names that a package offers without importing their modules: torch and NNI take seconds."""
+"""Lazy imports of a package's public names: importing torch and NNI takes seconds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["lazy_names"]
 
 
 def lazy_names(package: str) -> Callable[[str], object]:
-    """``__getattr__`` of a package or module that carries out its ``TYPE_CHECKING`` imports, each on first use.
+    """Module ``__getattr__`` that runs the package's ``TYPE_CHECKING`` imports, each on first use.
 
-    So that these imports, which editors and mypy read, are the one list of what the package offers.
+    These imports, which editors and mypy read, are thus the only list of the package's names.
 
     Parameters
     ----------
@@ -35,14 +35,15 @@ def lazy_names(package: str) -> Callable[[str], object]:
     """
 
     @cache
-    def homes() -> dict[str, str]:
-        blocks = [each for each in ast.parse(getsource(sys.modules[package])).body if isinstance(each, ast.If)]
+    def modules() -> dict[str, str]:
+        statements = ast.parse(getsource(sys.modules[package])).body
+        blocks = [statement for statement in statements if isinstance(statement, ast.If)]
         imports = [line for block in blocks for line in block.body if isinstance(line, ast.ImportFrom)]
         return {alias.name: line.module or "" for line in imports for alias in line.names}
 
     def load(name: str) -> object:
-        if name.startswith("_") or name not in homes():
+        if name.startswith("_") or name not in modules():
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(homes()[name]), name)
+        return getattr(import_module(modules()[name]), name)
 
     return load

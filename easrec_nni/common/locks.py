@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["LOCK_FILE", "alone", "locked"]
+__all__ = ["LOCK_FILE", "exclusive_lock", "file_lock"]
 
 
 LOCK_FILE = "lock"
@@ -20,15 +20,17 @@ _logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
-    """Hold a file's lock, which is the kernel's (``flock``) and ends with the process that holds it, by whatever death.
+def file_lock(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO]:
+    """Hold an exclusive lock on a file.
+
+    The lock is the kernel's (``flock``): it ends with the process that holds it, however that process dies.
 
     Parameters
     ----------
     file
-        Made if it is not there, and left there: what is in it is the caller's business.
+        The lock file; created if missing, never removed. Its content is the caller's.
     on_wait
-        Called with the open file if another process has the lock, which is waited for then; may raise instead.
+        Called with the open file before waiting for another process's lock; may raise instead.
 
     Yields
     ------
@@ -38,10 +40,10 @@ def locked(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO
     Raises
     ------
     OSError
-        The file cannot be made or locked.
+        The file cannot be created or locked.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    # Neither emptied before it is held, nor opened for appending, which would write behind what is there.
+    # Neither truncated before the lock is held, nor opened for appending, which would write after the old content.
     with os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,15 +54,17 @@ def locked(file: Path, on_wait: Callable[[BinaryIO], None]) -> Iterator[BinaryIO
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder: a trial whose manager was killed may still be at work there, and is waited for.
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a folder; wait while another process, such as a trial without a manager, holds it.
 
-    The file ``lock`` that stays behind says nothing: there is no stale lock that somebody would have to remove.
+    The file ``lock`` stays behind and means nothing: locks cannot become stale.
 
     Parameters
     ----------
     folder
-        Made if it is not there.
+        The folder; created if missing.
     """
-    with locked(folder / LOCK_FILE, lambda _: _logger.warning("another process works on %s: waiting for it", folder)):
+    with file_lock(
+        folder / LOCK_FILE, lambda _: _logger.warning("another process is using %s: waiting for it", folder)
+    ):
         yield

@@ -9,7 +9,7 @@ __all__ = ["markdown_table"]
 
 
 def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] | None = None) -> str:
-    r"""Table whose cells may hold Markdown; a ``|`` in them is escaped where it is not yet.
+    r"""Markdown table; cells may hold Markdown, and an unescaped ``|`` in them is escaped.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right
     rows
         Cells of each row.
     right
-        Whether each column is set to the right; by default all but the first.
+        Whether each column is right-aligned; by default all but the first.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right
     | a\|b | **900** |
     """
     aligned = [number > 0 for number in range(len(headings))] if right is None else right
-    marks = "|".join("---:" if to_the_right else "---" for to_the_right in aligned)
+    marks = "|".join("---:" if is_right else "---" for is_right in aligned)
     return "\n".join([_line(headings), f"|{marks}|", *map(_line, rows)])
 
 

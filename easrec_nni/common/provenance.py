@@ -1,4 +1,4 @@
-"""What a result was made with."""
+"""Provenance of results: command, commit, package versions, time."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PACKAGES = ("easrec-nni", "torch", "nni", "pytorch-lightning", "numpy", "pandas"
 
 
 def provenance() -> dict[str, Any]:
-    """What every result says of how it was made: ``command``, ``commit``, ``versions``, ``written`` (UTC)."""
+    """Provenance for a result document: ``command``, ``commit``, ``versions``, ``written`` (UTC)."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     return {"command": command_line(), "commit": commit(), "versions": package_versions(), "written": now}
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that figures depend on."""
+    """Versions of Python and of the packages that results depend on."""
     versions = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -35,7 +35,7 @@ def package_versions() -> dict[str, str]:
 
 
 def command_line() -> str:
-    """The command that runs, as a person would type it; folders of this machine are left out of the program's name."""
+    """The running command as a user would type it, without this machine's folders in the program name."""
     program, started_as = Path(sys.argv[0]), getattr(sys.modules["__main__"], "__spec__", None)
     if started_as is not None:  # python -m
         module = started_as.name.removesuffix(".__main__")
@@ -48,7 +48,7 @@ def command_line() -> str:
 
 
 def commit() -> str | None:
-    """Commit of the checkout that the package is run from, with ``+changes`` if it was edited; None elsewhere."""
+    """Commit of the checkout the package runs from, ``+changes`` if edited; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Human-readable numbers, and text that is safe to print."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ __all__ = ["counted", "printable", "readable_bytes", "readable_count", "readable
 
 
 def printable(text: str) -> str:
-    r"""Text that does nothing to the terminal which shows it: control characters are written out.
+    r"""Escape control characters, so that text cannot send commands to the terminal.
 
     Examples
     --------
     >>> print(printable("caf\u00e9 \x1b[2J"))
     café \x1b[2J
     """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things in words.
+    """A number with its noun, in singular or plural.
 
     Examples
     --------
@@ -28,7 +28,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def readable_count(value: float) -> str:
-    """Format a count as a person reads it.
+    """Human-readable count.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def readable_count(value: float) -> str:
 
 
 def readable_bytes(value: float) -> str:
-    """Format a number of bytes as a person reads it.
+    """Human-readable number of bytes.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def readable_bytes(value: float) -> str:
 
 
 def readable_seconds(value: float) -> str:
-    """Format a duration as a person reads it.
+    """Human-readable duration.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Signals that end a command: as Ctrl-C does, or after what is in hand."""
+"""Handling of termination signals: as Ctrl-C does, ignored during clean-up, or noted for later."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NoReturn
 
-__all__ = ["StopSignals", "end_like_ctrl_c", "signals_ignored", "signals_interrupt"]
+__all__ = ["StopSignals", "raise_interrupt_on_signals", "signals_ignored", "signals_interrupt"]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def end_like_ctrl_c() -> None:
-    """Let SIGTERM and SIGHUP raise KeyboardInterrupt in this process."""
+def raise_interrupt_on_signals() -> None:
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in this process from now on."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
 
 def signals_interrupt() -> AbstractContextManager[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt in the block, so that it can stop what it started."""
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in the block, so that it can clean up."""
     return _handled_by(_interrupt, signal.SIGTERM, signal.SIGHUP)
 
 
 def signals_ignored() -> AbstractContextManager[None]:
-    """Signals are ignored in the block, a clean-up: a second Ctrl-C cannot leave processes behind."""
+    """Ignore signals during clean-up, so that a second Ctrl-C cannot leave processes behind."""
     return _handled_by(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def _handled_by(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
-    """Another handler of signals in the block; only in the main thread, where signals arrive."""
+    """Install a signal handler for the block; in the main thread only, where signals arrive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -49,35 +49,37 @@ def _handled_by(handler: Any, *numbers: signal.Signals) -> Iterator[None]:
 
 
 class StopSignals:
-    """SIGTERM, SIGHUP and SIGINT as a note that they came; a context, in the main thread.
+    """Context that records SIGTERM, SIGHUP and SIGINT instead of stopping; for the main thread.
 
-    What the process was started to ignore (``nohup``) stays ignored.
+    Signals that the process was started to ignore (``nohup``) stay ignored.
 
     Attributes
     ----------
     number
-        Signal that came first, None before.
+        First signal received, or None.
     descriptor
-        Readable when one has come since :meth:`drain`: wait for it together with what is waited for.
+        File descriptor that becomes readable when a signal arrives after :meth:`drain`; for ``select``.
     """
 
     number: signal.Signals | None = None
 
     def __enter__(self) -> StopSignals:
         self.descriptor, self._writing = os.pipe()
-        for each in (self.descriptor, self._writing):
-            os.set_blocking(each, False)
-        # A handler runs between two steps of Python, which is too late for one that waits: the pipe wakes it.
+        for end in (self.descriptor, self._writing):
+            os.set_blocking(end, False)
+        # A handler runs between two bytecodes, which is too late for a blocking wait: the pipe wakes it.
         self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
         numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
         self._before = {
-            each: signal.signal(each, self._note) for each in numbers if signal.getsignal(each) != signal.SIG_IGN
+            number: signal.signal(number, self._note)
+            for number in numbers
+            if signal.getsignal(number) != signal.SIG_IGN
         }
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)
         os.close(self.descriptor)
         os.close(self._writing)
@@ -86,6 +88,6 @@ class StopSignals:
         self.number = self.number or signal.Signals(number)
 
     def drain(self) -> None:
-        """Make the descriptor wait for the next signal."""
+        """Empty the pipe, so that the descriptor becomes readable at the next signal only."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, 512)

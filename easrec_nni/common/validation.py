@@ -1,4 +1,4 @@
-"""What is wrong with a document, in one line: the first problem that pydantic found."""
+"""One-line messages from pydantic's validation errors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from easrec_nni.common.hints import did_you_mean
 
 __all__ = ["first_problem"]
 
-LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
-# YAML's aliases let a file of a kilobyte stand for gigabytes: what is quoted is cut at every level.
+LONGEST_QUOTE = 300  # characters of file content quoted in a message
+# YAML's aliases let a file of a kilobyte stand for gigabytes: quotes are cut at every level.
 _QUOTE = reprlib.Repr()
 _QUOTE.maxlevel, _QUOTE.maxdict, _QUOTE.maxlist, _QUOTE.maxother = 2, 3, 4, 80
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """First problem in one line, with the key and, for a mistyped one, the key that is meant.
+    """First validation problem in one line, with its key and, for a mistyped key, a suggestion.
 
     Parameters
     ----------
     error
-        What the validation raised.
+        The validation error.
     model
         The model that was validated.
 
@@ -53,7 +53,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Keys that may stand in a section."""
+    """Valid keys of a section."""
     for part in location:
         fields = {field.alias or name: field for name, field in model.model_fields.items()}
         field = fields.get(str(part))
@@ -62,7 +62,7 @@ def _keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:
-    """The model within a field's type, which may be optional; None if it holds none."""
+    """Model within a field's (possibly optional) type, or None."""
     for kind in (annotation, *get_args(annotation)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind

@@ -1,4 +1,4 @@
-"""Reading YAML that somebody else wrote: as data, within bounds, with one line for whatever is wrong with it."""
+"""Safe YAML loading: bounded size, no object construction, one-line errors."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ __all__ = ["LARGEST_FILE_BYTES", "MOST_ENTRIES", "read_yaml"]
 
 LARGEST_FILE_BYTES = 1 << 20
 MOST_ENTRIES = 100_000
-LONGEST_QUOTE = 300  # characters of a message that quotes what it refuses
+LONGEST_QUOTE = 300  # characters of an error message shown
 
 
 def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[str, Any]:
-    """Keys and values of a YAML file.
+    """Read an untrusted YAML file of keys and values.
 
-    Nothing of the file is executed: tags that would make Python objects are refused. Aliases are counted as what they
-    stand for, since a file of a kilobyte can stand for gigabytes as soon as somebody copies or quotes it.
+    Nothing in the file is executed: tags that would construct Python objects are refused. Aliases count with their full
+    expansion, since a file of a kilobyte can stand for gigabytes once it is copied or quoted.
 
     Parameters
     ----------
     path
         The file.
     what
-        What it should be, for messages: ``settings file``.
+        Kind of the file, for messages: ``settings file``.
     advice
-        What to do where there is no such file.
+        Advice for a missing file.
     example
         A line that such a file could hold.
 
     Raises
     ------
     UserError
-        One line for a missing or huge file, broken YAML, too many entries, or something else than keys and values.
+        The file is missing, too large, not valid YAML, has too many entries, or is not a mapping.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     content = read_bounded(file, LARGEST_FILE_BYTES, f": not a {what}")
     try:
         document = yaml.safe_load(content.decode("utf-8-sig"))
-    # The loader lets through what its own conversions raise: `!!int ""` is an IndexError, `!!bool maybe` a KeyError,
+    # The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
     # `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = " ".join(str(error).split())[:LONGEST_QUOTE] or type(error).__name__
@@ -65,12 +65,12 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     return {str(key): value for key, value in document.items()}
 
 
-def _entries(node: Any, known: dict[int, int]) -> int:
-    """Entries that a document has once its aliases are written out; a part that holds itself has too many."""
+def _entries(node: Any, counts: dict[int, int]) -> int:
+    """Number of a document's entries with its aliases expanded; a node that contains itself has too many."""
     if not isinstance(node, dict | list | tuple | set):
         return 1
-    if id(node) not in known:
-        known[id(node)] = MOST_ENTRIES + 1  # until it is counted: only a part that holds itself is met meanwhile
-        parts = [*node.keys(), *node.values()] if isinstance(node, dict) else node
-        known[id(node)] = 1 + sum(_entries(part, known) for part in parts)
-    return known[id(node)]
+    if id(node) not in counts:
+        counts[id(node)] = MOST_ENTRIES + 1  # read during the recursion only by a node that contains itself
+        children = [*node.keys(), *node.values()] if isinstance(node, dict) else node
+        counts[id(node)] = 1 + sum(_entries(child, counts) for child in children)
+    return counts[id(node)]

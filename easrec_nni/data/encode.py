@@ -123,7 +123,7 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
         sorted_log, users, items = _renumbered(sorted_log, core, users, items)
     lengths = counts(sorted_log.users, len(users))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    summary = summarize(engine, log, order, sorted_log.times, lengths, dropped, settings.newest_first)
+    summary = summarize(engine, log, order, sorted_log.times, lengths, dropped, settings)
     return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped, summary)
 
 

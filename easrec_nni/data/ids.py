@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["IdTable"]
 
@@ -48,7 +50,7 @@ class IdTable:
         offsets, texts = [start.offsets], [start.text]
         total = len(start.text)
         for batch in batches:
-            large = batch.cast(pa.large_string())
+            large = batch.cast("large_string")
             _, bounds, data = large.buffers()
             ends = np.frombuffer(bounds, dtype=np.int64)[large.offset : large.offset + len(large) + 1]
             offsets.append(ends[1:] - ends[0] + total)

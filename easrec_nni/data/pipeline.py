@@ -36,9 +36,9 @@ from easrec_nni.data.sources import NAMED, RawLog, Source, choose_sources
 from easrec_nni.data.sources.delimited import readable
 from easrec_nni.data.sources.table import SUFFIXES
 from easrec_nni.data.split_record import sample_users, split_info
-from easrec_nni.data.splits import Interactions, Split, make_split
+from easrec_nni.data.splits import Interactions, Split, check_split_name, make_split
 from easrec_nni.data.splits.checks import check_trainable
-from easrec_nni.data.storage import check_target, fingerprint, is_dataset_folder, whole_folder, write_folder
+from easrec_nni.data.storage import atomic_folder, check_target, fingerprint, is_dataset_folder, write_folder
 from easrec_nni.data.summary import LogSummary
 
 
@@ -90,6 +90,7 @@ def prepare(
         If something is wrong with the source, the settings or the folder. Then nothing is written.
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
+    check_split_name(settings.split)
     with _piped(source) as piped:
         reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
         name = check_name(name) if name is not None else _default_name(source)
@@ -137,11 +138,14 @@ def preview(
         As for `prepare`.
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
+    check_split_name(settings.split)
     with _piped(source) as piped:
         reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
         raw = reader.read(_located(reader, local, reporter), settings, reporter)
         with Engine(memory, _folder(spill), reporter) as engine:
-            return _understood(engine, raw, settings, reporter).summary
+            log = _understood(engine, raw, settings, reporter)
+            _split(log, settings)  # refuses what does not suit the log
+            return log.summary
 
 
 @contextmanager
@@ -207,7 +211,7 @@ def _write(
     info: SourceInfo,
     reporter: Reporter,
 ) -> None:
-    split = make_split(settings.split, Interactions(log.items, log.offsets, log.times))
+    split = _split(log, settings)
     sample = sample_users(split, settings.evaluate_users, settings.seed)
     info_of_split = split_info(split, sample)
     if sample is not None:
@@ -230,8 +234,12 @@ def _write(
         package_version=_package_version(),
     )
     reporter.step(f"writing {target}")
-    with whole_folder(target) as folder:
+    with atomic_folder(target) as folder:
         write_folder(folder, log, features, negatives, manifest, sample)
+
+
+def _split(log: EncodedLog, settings: PrepareSettings) -> Split:
+    return make_split(settings.split, Interactions(log.items, log.offsets, log.times))
 
 
 def _features(raw: RawLog, log: EncodedLog, reporter: Reporter) -> dict[str, EncodedFeature]:

@@ -49,7 +49,7 @@ def check_target(path: Path) -> None:
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
+def atomic_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder beside `target` that takes its place once all is written.
 
     Parameters

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine
+from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reading import CheckedLog
+from easrec_nni.data.split_names import LEAVE_ONE_OUT
 from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
 
 __all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
@@ -91,7 +93,7 @@ def summarize(
     times: NDArray[np.generic],
     lengths: NDArray[np.int64],
     dropped: Mapping[str, int],
-    newest_first: bool,
+    settings: PrepareSettings,
 ) -> LogSummary:
     """Say what a log was understood as.
 
@@ -109,8 +111,8 @@ def summarize(
         Interactions of each user that is kept.
     dropped : mapping of str to int
         What was left out, by reason.
-    newest_first : bool
-        Whether equal times were taken to lie from new to old.
+    settings : PrepareSettings
+        Settings of the preparation: the split, and how equal times were taken.
 
     Returns
     -------
@@ -130,6 +132,7 @@ def summarize(
     unit, shares = log.unit, max(order.interactions, 1)
     first, last = (unit.shown(each.item()) for each in (times.min(), times.max()))
     few = int(np.count_nonzero(lengths < MIN_EVALUATED_LENGTH))
+    only_train = f", of which {few} have fewer than {MIN_EVALUATED_LENGTH} interactions and only train"
     reasons = ": " * bool(out) + ", ".join(f"{count} {reason}" for reason, count in out.items())
     ranking = "all items (full)" if order.repeats > _MANY_REPEATS * shares else "unseen items (unseen)"
     lines = {
@@ -137,12 +140,12 @@ def summarize(
         "times": f"{log.time}{f', in {unit.name}' if log.time == 'numbers' else ''}, from {first} to {last}",
         "equal times": f"{order.tied / shares:.1%} of the interactions share user and time with another",
         "rows": f"{log.rows} in the file, {len(times)} kept, {sum(out.values())} dropped{reasons}",
-        "users": f"{len(lengths)}, of which {few} have fewer than {MIN_EVALUATED_LENGTH} interactions and only train",
+        "users": f"{len(lengths)}{only_train if settings.split == LEAVE_ONE_OUT else ''}",
         "repeats": f"{order.repeats / shares:.1%} of the interactions are with an item that the user had before, which "
         f"suits a ranking of {ranking}",
         "first rows": "; ".join(f"{user} had {item} at {unit.shown(time)}" for user, item, time in _first(engine)),
     }
-    return LogSummary(lines, (*log.notes, *_order_notes(order, newest_first), *_id_notes(engine)))
+    return LogSummary(lines, (*log.notes, *_order_notes(order, settings.newest_first), *_id_notes(engine)))
 
 
 def count_of_rows(dropped: Mapping[str, int]) -> dict[str, int]:

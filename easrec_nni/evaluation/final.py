@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation.figures import PROTOCOLS, TEST_USERS
@@ -83,5 +83,5 @@ def rank_arrays(
 
 def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:
     """Write ranks as one compressed file, whole or not at all."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: array.astype(np.int64) for name, array in ranks.items()})

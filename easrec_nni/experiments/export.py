@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole
+from easrec_nni.common.files import atomic_copy
 from easrec_nni.evaluation.selection import SELECTED, name_in
 from easrec_nni.experiments.experiment import Trial, best_trial
 from easrec_nni.experiments.records import find_experiment, list_trials
@@ -179,7 +179,7 @@ def _missing(trial: Trial, name: str) -> UserError:
 def _take_weights(experiment: str | Path, trial: Trial, supernet: Path, target: Path) -> None:
     """Copy a trial's weights, from this machine or from the worker that ran it."""
     if supernet.is_file():
-        copy_whole(supernet, target)
+        atomic_copy(supernet, target)
     elif trial.folder.is_dir() or Path(experiment).is_file() or not trial_place(trial):
         raise _missing(trial, WEIGHTS_FILE)
     else:

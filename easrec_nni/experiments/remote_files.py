@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from easrec_nni.experiments.experiment import Experiment, Trial
 from easrec_nni.experiments.sqlite_records import open_records
 from easrec_nni.trial.manager_api import DAMAGE
@@ -124,7 +124,7 @@ def fetch(experiment: Experiment, trial: Trial, name: str, target: Path) -> None
     problems = []
     for machine in machines:
         try:
-            with replacing(target) as temporary:
+            with atomic_write(target) as temporary:
                 _copy(machine, f"{folder}/{name}", temporary)
             return
         except UserError as error:

@@ -26,6 +26,7 @@ FURTHER = ("coverage@10_full", "mean_popularity@10_full")
 PROTOCOL_TITLES = {
     "full": "among all items (full)",
     "pop100": "against 100 popular items (pop100)",
+    "unseen": "among all items but those that the user had (unseen)",
     "pop100_recbole": "against 100 popular items as RecBole draws them (pop100_recbole)",
     "uni100": "against 100 random items (uni100)",
 }

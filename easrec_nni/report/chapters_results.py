@@ -43,8 +43,9 @@ def accuracy_chapter(section: Section, records: Sequence[Record], noise: Noise |
         "The last item of every user was hidden, and every system ranked the items by how likely it thinks each is the "
         "next one. Recall@10 is the share of users whose hidden item is among the first ten; MRR@10 and NDCG@10 also "
         "ask how far up it is. All are from 0 to 1, more is better. “Full” ranks among all items, which is what a "
-        "recommender has to do. “pop100” and “uni100” rank the hidden item among 100 others only that the user never "
-        "had, drawn by popularity or evenly: far easier, so the figures are higher, and they can put systems into "
+        "recommender has to do, “unseen” among those that the user had not met. “pop100” "
+        "and “uni100” rank the hidden item among 100 others only that the user never had, drawn by "
+        "popularity or evenly: far easier, so the figures are higher, and they can put systems into "
         "another order. “pop100_recbole” draws by popularity as RecBole does, what the user had included. Ties count "
         "against the system."
     )

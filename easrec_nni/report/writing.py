@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.figures import Picture
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.composing import DATA_FILES, SectionContent, compose
 from easrec_nni.report.experiments import experiment_content, is_experiment
@@ -92,7 +92,7 @@ def _write_plots(contents: Sequence[SectionContent], folder: Path) -> None:
     pictures = [block for chapter in chapters for block in chapter.blocks if isinstance(block, Picture)]
     for drawn in pictures:
         write_text(folder / f"{drawn.name}.svg", drawn.svg)
-        with replacing(folder / f"{drawn.name}.png") as temporary:
+        with atomic_write(folder / f"{drawn.name}.png") as temporary:
             temporary.write_bytes(drawn.png)
     _remove_stale(folder, {drawn.name for drawn in pictures})
 

@@ -1,5 +1,5 @@
-"""Retraining stage: the network of an architecture is trained, by itself or from inherited weights, and tested.
+"""Retraining stage: train an architecture's network, from fresh or inherited weights, and evaluate it.
 
-``stage.py`` has :func:`~easrec_nni.retraining.stage.retrain`. To add a figure to ``metrics.json``: a field of
+``stage.py`` has :func:`~easrec_nni.retraining.stage.retrain`. To add a figure to ``metrics.json``: a field in
 :class:`~easrec_nni.retraining.metrics.RunMetrics`, and its value in ``run_metrics`` of the same file.
 """

@@ -1,4 +1,4 @@
-"""``metrics.json``: figures of a retrained network, made and read."""
+"""``metrics.json``: figures of a retrained network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ WEIGHTS_FILE = "weights.safetensors"
 
 
 class RunTraining(Document):
-    """How the training of a network went."""
+    """``training`` section of ``metrics.json``."""
 
     epochs: int
     best_epoch: int
@@ -54,27 +54,27 @@ class RunTraining(Document):
 
     @classmethod
     def of(cls, record: EpochRecord, *, inherited: bool, micro_batch: dict[str, Any], selected_by: str) -> RunTraining:
-        """Section of a training that has ended.
+        """Section of a finished training.
 
         Parameters
         ----------
         record
             Epochs of the training.
         inherited
-            Whether it began with a supernet's weights.
+            Whether the training began with a supernet's weights.
         micro_batch
-            Size of the micro-batches, as :meth:`~easrec_nni.training.micro_batch_size.MicroBatchSize.as_dict` has it.
+            Micro-batch sizes (:meth:`~easrec_nni.training.micro_batch_size.MicroBatchSize.as_dict`).
         selected_by
             Users that selected the best epoch.
         """
-        begun_from = "inherited" if inherited else "scratch"
+        initial_weights = "inherited" if inherited else "scratch"
         return cls(
             epochs=sum(row["epoch"] != BEFORE_TRAINING for row in record.history),
             best_epoch=record.best_epoch,
             seconds=sum(row["seconds"] for row in record.history),
             threads=torch.get_num_threads(),
-            weights=begun_from,
-            kept=begun_from if record.best_epoch == BEFORE_TRAINING else "trained",
+            weights=initial_weights,
+            kept=initial_weights if record.best_epoch == BEFORE_TRAINING else "trained",
             micro_batch=micro_batch,
             selected_by=selected_by,
         )
@@ -116,7 +116,7 @@ class RefitMetrics(Document):
 
 
 class RunMetrics(ResultDocument):
-    """``metrics.json`` of a retraining."""
+    """Contents of ``metrics.json``."""
 
     test: dict[str, float]
     valid: dict[str, float]
@@ -133,12 +133,12 @@ class RunMetrics(ResultDocument):
 
 
 def read_metrics(folder: str | Path) -> RunMetrics:
-    """Figures that a retraining wrote.
+    """Read ``metrics.json`` of a run folder.
 
     Raises
     ------
     UserError
-        There are none, or the file is damaged.
+        The file is missing or damaged.
     """
     return read_document(Path(folder) / METRICS_FILE, RunMetrics, "run the retraining again")
 
@@ -146,7 +146,7 @@ def read_metrics(folder: str | Path) -> RunMetrics:
 def run_metrics(
     context: TrialContext, architecture: Architecture, network: EASRecNetwork, training: RunTraining
 ) -> tuple[RunMetrics, dict[str, NDArray[np.int64]]]:
-    """Contents of ``metrics.json``, and the ranks of each protocol."""
+    """Evaluate a trained network: contents of ``metrics.json``, and the ranks of each protocol."""
     settings, dataset = context.settings, context.dataset
     figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     metrics = RunMetrics(

@@ -16,7 +16,7 @@ from pytorch_lightning import LightningModule, Trainer
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
-from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
 from easrec_nni.evaluation.final import RANKS_FILE, rank_arrays, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
@@ -132,7 +132,7 @@ def finish_refit(
     architecture.model_copy(update={"metrics": {**architecture.metrics, **known}}).write(
         folder.path / "architecture.json"
     )
-    copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+    atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
     seconds = sum(row["seconds"] for row in history)
     metrics = RefitMetrics(test_refitted=test, refit=RefitTraining(epochs=len(history), seconds=seconds))
     write_json(folder.path / METRICS_FILE, metrics.as_json())

@@ -1,4 +1,4 @@
-"""The retraining stage: a compact network from an architecture, trained, evaluated and written (Section II-G)."""
+"""Retraining stage: train, evaluate and write the compact network of an architecture (Section II-G)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
-from easrec_nni.common.files import copy_whole, write_json
+from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
@@ -62,11 +62,11 @@ class Retrained:
     Attributes
     ----------
     network
-        In evaluation mode.
+        The network in evaluation mode.
     figures
         ``metrics.json`` as a typed document.
     folder
-        Where ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv`` are.
+        Folder of ``weights.safetensors``, ``architecture.json``, ``metrics.json`` and ``history.csv``.
     """
 
     network: EASRecNetwork
@@ -75,7 +75,7 @@ class Retrained:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """The contents of ``metrics.json``."""
+        """Contents of ``metrics.json`` as a dictionary."""
         return self.figures.as_json()
 
 
@@ -90,7 +90,7 @@ def retrain(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> Retrained:
-    """Train the network of an architecture, stop early, evaluate on validation and test set.
+    """Train the network of an architecture with early stopping; evaluate it on validation and test targets.
 
     Needs no NNI experiment. A run that was killed goes on where its last epoch ended; a complete one is taken as it is.
     The best epoch is chosen by every validation user, and the network that the training began with competes, as epoch
@@ -102,17 +102,17 @@ def retrain(
     architecture
         An architecture or its file, which may be written by hand.
     data
-        A dataset, or what :func:`~easrec_nni.data.load_dataset` takes.
+        A dataset, or a name or path for :func:`~easrec_nni.data.load_dataset`.
     out
         Folder for the results.
     weights
-        Supernet to inherit from (Eq. 18), or None to start from fresh weights.
+        Supernet file to inherit from (Eq. 18), or None to start from fresh weights.
     settings
-        Retraining, mode, history, loss, share and seed; the space is the architecture's. A key that is not set
-        explicitly is as the architecture records it (its ``training``), else the default; a line in the log says what
-        was taken from where.
+        Settings of retraining, mode, history, loss, share and seed; the space is the architecture's. A key that is not
+        set explicitly is taken from the architecture's ``training`` section, else its default; a line in the log says
+        which came from where.
     progress, on_epoch, restart
-        As in :func:`~easrec_nni.searching.stage.search`.
+        Options of :func:`~easrec_nni.searching.stage.search`.
 
     Examples
     --------
@@ -204,7 +204,7 @@ def retrain_on_all_data(
 
 
 def retraining_worker(job: Job) -> None:
-    """Train in another process beside :func:`retrain`; writes nothing."""
+    """Data-parallel worker of :func:`retrain`; writes nothing."""
     assert job["architecture"] is not None
     architecture = Architecture.model_validate_json(job["architecture"])
     settings = TrialSettings.parse(job["settings"], "job")
@@ -223,14 +223,14 @@ def retraining_worker(job: Job) -> None:
 
 @dataclass(frozen=True)
 class _Retraining:
-    """One retraining: its context, its architecture, and the supernet that it inherits from, if any."""
+    """A retraining: context, architecture, and the supernet file to inherit from, if any."""
 
     context: TrialContext
     architecture: Architecture
     weights: str | Path | None
 
     def check(self) -> None:
-        """Refuse what cannot be trained, or would be reported wrongly."""
+        """Refuse settings that cannot be trained, or whose figures would be wrong."""
         self.context.dataset.check_trainable()
         check_dataset(self.architecture, self.context.dataset)
         check_mode(self.context.settings.mode, self.architecture.space)
@@ -245,7 +245,7 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
 
     def network(self) -> EASRecNetwork:
-        """The network as its training begins, the same in all processes."""
+        """Network before the training, the same in all processes."""
         seed_everything(self.context.settings.seed)
         network = load_network(self.architecture, self.weights)
         set_features(network, self.context.dataset)
@@ -265,7 +265,7 @@ class _Retraining:
             **self.context.identity("retrain"),
             "choices": self.architecture.choices.model_dump(mode="json"),
             "inherited": file_digest(Path(self.weights)) if self.weights is not None else None,
-            # The key came later than runs by the default share.
+            # Runs of earlier versions have no such key; they used the default share.
             **({"arch_share": share} if share != SearchSettings().arch_share else {}),
             "selection": SELECTION,
         }
@@ -278,25 +278,25 @@ class _Retraining:
         on_epoch: Callable[[dict[str, float]], None] | None,
     ) -> tuple[EpochRecord, MicroBatchSize]:
         """Train until the epochs or the patience end."""
-        settings, chosen = self.context.settings, self.context.settings.retrain
+        settings, options = self.context.settings, self.context.settings.retrain
         record = EpochRecord(
-            folder.state, settings.select_by, chosen.patience, weights=network.state_dict, on_epoch=on_epoch
+            folder.state, settings.select_by, options.patience, weights=network.state_dict, on_epoch=on_epoch
         )
         size = MicroBatchSize(settings.micro_batch)
         every_user = "selection" in folder.identity
         module = SequenceModule(
             self.context.dataset,
-            chosen.learning_rate,
+            options.learning_rate,
             loss=self.context.loss(),
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
             select_by=settings.select_by,
         )
         module.set_model(network)
-        averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
-        guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate})
+        averaged = [AveragedWeights(network, options.averaging)] if options.averaging else []
+        guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate})
         trainer = make_trainer(
-            chosen.epochs,
+            options.epochs,
             [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
@@ -305,7 +305,7 @@ class _Retraining:
         seed_apart(settings.seed)
         trainer.fit(
             module,
-            self.context.training_batches(chosen.batch_size),
+            self.context.training_batches(options.batch_size),
             self.context.selection_batches(every_user),
             ckpt_path=folder.checkpoint,
             weights_only=True,
@@ -387,7 +387,7 @@ class _Retraining:
     def commit(
         self, network: EASRecNetwork, metrics: RunMetrics, ranks: dict[str, NDArray[np.int64]], folder: RunFolder
     ) -> None:
-        """Write the results of a run, ``metrics.json`` last: its presence says that the run is complete."""
+        """Write the results of a run, ``metrics.json`` last: its presence marks the run as complete."""
         save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
         if ranks:
             write_ranks(ranks, folder.path / RANKS_FILE)
@@ -401,7 +401,7 @@ class _Retraining:
                 "cost": metrics.cost,
             }
         ).write(folder.path / "architecture.json")
-        copy_whole(folder.state / "history.csv", folder.path / "history.csv")
+        atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
 
     def _trained_dataset(self) -> DatasetReference:
@@ -412,7 +412,7 @@ class _Retraining:
 
     def _recorded(self) -> TrainingSettings:
         """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
-        training, before = recorded_training(self.context.settings), self.architecture.training
-        if before is None or before.arch_share is None:
+        training, searched = recorded_training(self.context.settings), self.architecture.training
+        if searched is None or searched.arch_share is None:
             return training
-        return training.model_copy(update={"arch_share": before.arch_share})
+        return training.model_copy(update={"arch_share": searched.arch_share})

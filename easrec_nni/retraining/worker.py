@@ -1,4 +1,7 @@
-"""Another process of a retraining: ``python -m easrec_nni.retraining.worker FOLDER NUMBER PROCESSES``."""
+"""Worker process of a data-parallel retraining.
+
+Usage: ``python -m easrec_nni.retraining.worker FOLDER NUMBER PROCESSES``.
+"""
 
 from __future__ import annotations
 

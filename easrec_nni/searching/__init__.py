@@ -1,12 +1,12 @@
-"""Search stage: a strategy finds an architecture on a dataset, in one supernet or by the trials of many networks.
+"""Search stage: a strategy finds an architecture, in one supernet or by training candidates.
 
 * ``stage.py``: :func:`~easrec_nni.searching.stage.search`, for every strategy
-* ``one_shot.py``: strategies that train one supernet
-* ``nni_engine.py``: NNI's strategies, run inside a trial
-* ``by_trials.py``, ``candidates.py``: strategies that train candidates one after the other
-* ``record.py``: the best epochs of a search; ``schedule.py``: learning rate of alpha and beta
+* ``one_shot.py``: one-shot strategies, which train one supernet; ``option_losses.py``: their losses by option
+* ``nni_engine.py``: execution engine for NNI's strategies inside a trial
+* ``by_trials.py``, ``candidates.py``: multi-trial strategies, which train one candidate after another
+* ``record.py``: best epochs of a one-shot search; ``schedule.py``: learning rate of alpha and beta
 
-To add a strategy: one file in ``strategies/`` and its name in ``STRATEGIES`` of that package, or for one that trains
-each architecture a function in ``multi_trial.py`` there. Nothing changes here, unless it has options of its own, which
-``stage.py`` hands to it.
+To add a one-shot strategy: one file in ``strategies/`` and its name in ``STRATEGIES`` of that package. To add a
+multi-trial strategy: a function in ``multi_trial.py`` there. Nothing changes here, unless the strategy has options of
+its own, which ``make_strategy`` in ``one_shot.py`` passes on.
 """

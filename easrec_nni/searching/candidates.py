@@ -1,4 +1,4 @@
-"""Candidates of a multi-trial search: what training one costs, what it is worth, and which were judged already."""
+"""Cost, reward and evaluation record of multi-trial candidates."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["CandidateRecord", "epoch_cost", "log_linear_reward", "ndcg_of_chance
 
 
 def epoch_cost(config: SpaceConfig, choice: Choice, scored_positions: float) -> float:
-    """Multiply-adds of an epoch's training, as a share of the largest architecture's.
+    """Multiply-adds of a training epoch, as a share of the largest architecture's.
 
-    Training computes all positions of all layers, and scores the items wherever there is a loss. The share is that of a
-    full history; backward passes multiply both sides alike. In seconds small networks cost more than their
-    share, as a training step has work that no multiply-add is counted for.
+    Training computes all positions of all layers, and scores items at every position with a loss. The share is that of
+    a full history; the backward pass scales numerator and denominator alike. In seconds, small networks cost more than
+    their share, since a training step also has work without multiply-adds.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def epoch_cost(config: SpaceConfig, choice: Choice, scored_positions: float) -> 
     choice
         One of its architectures.
     scored_positions
-        Positions of a full history that have a loss, on average.
+        Mean number of positions with a loss in a full history.
     """
 
     def madds(architecture: Choice) -> float:
@@ -40,7 +40,7 @@ def epoch_cost(config: SpaceConfig, choice: Choice, scored_positions: float) -> 
 
 
 def ndcg_of_chance(n_items: int, k: int = 10) -> float:
-    """Expected NDCG@k, full ranking, of items in random order.
+    """Expected NDCG@k (full ranking) of a random order of the items.
 
     Examples
     --------
@@ -54,21 +54,21 @@ def log_linear_reward(ndcg: float, cost: float, lambda_: float, n_items: int) ->
     r"""Reward of accuracy and cost: :math:`\ln(ndcg / ndcg_{chance}) - \lambda \cdot cost`.
 
     The mixed reward of MONAS (Hsu et al., arXiv 1806.10332), :math:`\alpha\,accuracy - (1 - \alpha)\,cost` with
-    :math:`\alpha = 1 / (1 + \lambda)` and both sides divided by :math:`\alpha`, where accuracy is taken by its
-    logarithm. So a whole network's cost is worth lambda nats, as it is in Eq. 16 beside a cross entropy of nats: an
-    architecture that costs nothing may lose a factor of :math:`e^{-\lambda}` of the NDCG, whatever the NDCG's level on
-    a dataset. The order is the one of the weighted product :math:`ndcg \cdot e^{-\lambda \cdot cost}`.
+    :math:`\alpha = 1 / (1 + \lambda)`, divided by :math:`\alpha`, and with the logarithm of the accuracy. The largest
+    network's cost is thus worth lambda nats, as in Eq. 16 beside a cross entropy in nats: an architecture without cost
+    may lose a factor of :math:`e^{-\lambda}` of the NDCG, whatever the NDCG's level on a dataset. The order is that of
+    the weighted product :math:`ndcg \cdot e^{-\lambda \cdot cost}`.
 
     Parameters
     ----------
     ndcg
-        Over the catalogue's full ranking. What is worse than chance counts as chance.
+        NDCG@10 over the full ranking; values below chance count as chance.
     cost
-        Normalised, largest architecture = 1.
+        Normalised cost; 1 for the largest architecture.
     lambda_
-        Trade-off.
+        Trade-off between accuracy and cost.
     n_items
-        Items of the catalogue.
+        Number of items in the catalogue.
 
     Examples
     --------
@@ -81,18 +81,17 @@ def log_linear_reward(ndcg: float, cost: float, lambda_: float, n_items: int) ->
 
 
 class CandidateRecord:
-    """Candidates that were judged, in order, kept after each one: a kill loses the one that was training.
+    """Record of evaluated candidates, written after each one: a kill loses only the candidate in training.
 
     Parameters
     ----------
     folder
-        Where ``history.csv`` is, or will be, with a row for each candidate, and ``best.safetensors`` with the weights
-        of the one of the highest reward.
+        Folder of ``history.csv`` (a row per candidate) and ``best.safetensors`` (weights of the highest reward).
 
     Attributes
     ----------
     rows
-        With at least ``epoch`` (number of the candidate), the three numbers of its choice, ``reward`` and ``price``.
+        Row of each candidate: at least ``epoch`` (its number), the three numbers of its choice, ``reward``, ``price``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,28 +105,28 @@ class CandidateRecord:
 
     @staticmethod
     def choice_of(row: dict[str, float]) -> Choice:
-        """The architecture of a candidate's row."""
+        """Architecture of a candidate's row."""
         return Choice(hidden_pruning=row["hidden_pruning"], inner_pruning=row["inner_pruning"], depth=int(row["depth"]))
 
     def find(self, choice: Choice) -> dict[str, float] | None:
-        """Row of an architecture, if it was judged."""
+        """Row of an architecture, or None if it was not evaluated."""
         return next((row for row in self.rows if all(row[name] == value for name, value in choice)), None)
 
     @property
     def spent(self) -> float:
-        """Sum of the prices paid."""
+        """Total price of the candidates."""
         return sum(row["price"] for row in self.rows)
 
     @property
     def best_row(self) -> dict[str, float]:
-        """The first of the highest reward."""
+        """Row with the highest reward; the first of equals."""
         return max(self.rows, key=lambda row: row["reward"])
 
     def add(self, row: dict[str, float], weights: dict[str, Tensor]) -> None:
-        """Keep a candidate, and its weights if it is the best so far."""
+        """Record a candidate, and save its weights if it is the best so far."""
         rows = [*self.rows, row]
-        if max(rows, key=lambda known: known["reward"]) is row:
-            # Before the row: a kill in between has the candidate trained again, to the same weights.
+        if max(rows, key=lambda candidate: candidate["reward"]) is row:
+            # Weights before the row: after a kill in between, the candidate is trained again, to the same weights.
             save_weights(weights, self.folder / "best.safetensors")
         write_history(rows, self.folder / "history.csv")
         self.rows = rows

@@ -1,4 +1,4 @@
-"""How NNI's strategies run inside a trial: no server, no processes of their own, the trial's channel left alone."""
+"""Execution engine for NNI's strategies inside a trial: no server, no extra processes."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, TrainingEndEvent
 from nni.nas.space import ModelStatus, RawFormatModelSpace
 
-__all__ = ["BudgetSpent", "InTrialEngine", "explore", "run_strategy"]
+__all__ = ["BudgetSpent", "InTrialEngine", "run_multi_trial", "run_strategy"]
 
 
 class BudgetSpent(Exception):
-    """Raised by what judges an architecture: neither this one nor another is paid for."""
+    """Raised by a reward function when the budget is spent; ends the search."""
 
 
 class InTrialEngine(SequentialExecutionEngine):
-    """Runs models without touching the trial around it.
+    """Sequential engine that leaves the surrounding trial's channel and parameters alone.
 
-    NNI's engine takes over the channel to the manager, so that what a trial reports while it searches never arrives,
-    and replaces the trial's parameters, so that its final result is booked under parameter 0. This one tells a strategy
-    what its model was worth by the value that the model's evaluator returns.
+    NNI's engine takes over the channel to the manager, so that the trial's reports during the search are lost, and
+    replaces the trial's parameters, so that its final result is filed under parameter 0. This one passes the value that
+    a model's evaluator returns directly to the strategy.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._spent = False
-        # A strategy logs that it failed and raises what made it fail, which is enough.
+        # A failing strategy logs its failure and raises the cause; the exception is enough.
         logging.getLogger("nni.nas.strategy.base").setLevel(logging.CRITICAL)
 
     def submit_models(self, *models: Any) -> None:
@@ -51,8 +51,8 @@ class InTrialEngine(SequentialExecutionEngine):
         return not self._spent
 
 
-class _Judge(Evaluator):
-    """Tells an architecture's worth from its sample; the network is not made, and so the space may be without data."""
+class _SampleEvaluator(Evaluator):
+    """Scores an architecture from its sample; the network is never built, so the space may be on ``meta``."""
 
     def __init__(self, reward: Callable[[dict[str, Any]], float]) -> None:
         self.reward = reward
@@ -61,22 +61,22 @@ class _Judge(Evaluator):
         return self.reward(dict(model.sample))
 
 
-def explore(strategy: Any, space: Any, reward: Callable[[dict[str, Any]], float]) -> None:
-    """Let a multi-trial strategy draw architectures until the budget is spent or the strategy knows none that is new.
+def run_multi_trial(strategy: Any, space: Any, reward: Callable[[dict[str, Any]], float]) -> None:
+    """Run a multi-trial strategy until the budget is spent or it draws no new architecture.
 
     Parameters
     ----------
     strategy
-        An NNI multi-trial strategy, not used before.
+        A fresh NNI multi-trial strategy.
     space
         A model space; on the ``meta`` device it needs no memory.
     reward
-        Worth of a sample (``{"pruning": "hidden25_inner50", "depth": 2}``), to be maximised. Raises
-        :class:`BudgetSpent` to end the search; the strategy is not told of that sample.
+        Reward of a sample (``{"pruning": "hidden25_inner50", "depth": 2}``), to be maximised. Raises
+        :class:`BudgetSpent` to end the search; the strategy gets no reward for that sample.
     """
-    # At the end strategies warn of the sample without a worth, or that they find nothing new: both are meant here.
+    # At the end strategies warn of a sample without a reward, or of no new sample: both are expected here.
     logging.getLogger("nni").setLevel(logging.ERROR)
-    strategy.initialize(RawFormatModelSpace(space, _Judge(reward)), InTrialEngine())
+    strategy.initialize(RawFormatModelSpace(space, _SampleEvaluator(reward)), InTrialEngine())
     strategy.run()
 
 
@@ -90,9 +90,9 @@ def run_strategy(
     validation_batches: Any,
     checkpoint: Path | None,
 ) -> None:
-    """Search a space with a strategy, to the end or from a checkpoint on.
+    """Run a one-shot strategy on a space, from the start or from a checkpoint.
 
-    A NasExperiment would start a server and processes of its own; inside a trial there is one already.
+    NNI's ``NasExperiment`` would start a server and processes of its own; inside a trial there is one already.
 
     Parameters
     ----------
@@ -101,11 +101,11 @@ def run_strategy(
     space
         A model space, which becomes a supernet in place.
     module, trainer
-        From :mod:`easrec_nni.training.module` and :mod:`easrec_nni.training.trainer`.
+        Lightning module and trainer (:mod:`easrec_nni.training.module`, :mod:`easrec_nni.training.trainer`).
     train_batches, validation_batches
-        As the strategy takes them.
+        Batches in the form that the strategy takes.
     checkpoint
-        Lightning checkpoint to go on from. It is read without executing anything that it holds.
+        Lightning checkpoint to resume from, read with ``weights_only=True``; None to start from the beginning.
     """
     logging.getLogger("nni").setLevel(logging.WARNING)
     evaluator = Lightning(

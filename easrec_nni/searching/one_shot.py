@@ -1,4 +1,4 @@
-"""Searches that train one supernet with a differentiable strategy."""
+"""One-shot search: one supernet, trained with a differentiable strategy."""
 
 from __future__ import annotations
 
@@ -30,37 +30,37 @@ __all__ = ["make_strategy", "option_names", "search_one_shot"]
 
 
 def make_strategy(context: TrialContext, iterations: int) -> DifferentiableStrategy:
-    """The differentiable strategy that settings describe.
+    """Differentiable strategy with the options of the settings.
 
     Parameters
     ----------
     context
         Context of the search.
     iterations
-        Training batches of an epoch.
+        Number of training batches in an epoch.
 
     Raises
     ------
     UserError
         There is no strategy of that name.
     """
-    chosen = context.settings.search
-    if chosen.strategy not in STRATEGIES:
+    options = context.settings.search
+    if options.strategy not in STRATEGIES:
         raise UserError(
-            f"settings, search.strategy: {chosen.strategy!r} is unknown; choose from "
+            f"settings, search.strategy: {options.strategy!r} is unknown; choose from "
             + ", ".join([*STRATEGIES, *MULTI_TRIAL_STRATEGIES])
         )
-    # What only EASRec has: the dynamic constraint, and noise that can be switched off.
-    own = {"dynamic": chosen.dynamic, "noise": chosen.noise} if chosen.strategy == "easrec" else {}
-    return STRATEGIES[chosen.strategy](
-        cost_table(context.space, chosen.constraint),
-        lambda_=chosen.lambda_,
-        arch_learning_rate=architecture_learning_rate(chosen, iterations),
-        arch_every=chosen.arch_every,
-        temperature=TemperatureSchedule(**chosen.temperature.model_dump()),
-        warmup_epochs=chosen.warmup,
+    # Only EASRec has the dynamic constraint, and noise that can be switched off.
+    extra = {"dynamic": options.dynamic, "noise": options.noise} if options.strategy == "easrec" else {}
+    return STRATEGIES[options.strategy](
+        cost_table(context.space, options.constraint),
+        lambda_=options.lambda_,
+        arch_learning_rate=architecture_learning_rate(options, iterations),
+        arch_every=options.arch_every,
+        temperature=TemperatureSchedule(**options.temperature.model_dump()),
+        warmup_epochs=options.warmup,
         processes=processes_of(),
-        **own,
+        **extra,
     )
 
 
@@ -71,24 +71,24 @@ def search_one_shot(
     on_epoch: Callable[[dict[str, float]], None] | None,
 ) -> Decision:
     """Train a supernet with a differentiable strategy."""
-    settings, config, chosen = context.settings, context.space, context.settings.search
+    settings, config, options = context.settings, context.space, context.settings.search
     seed_everything(settings.seed)
     space = EASRecSpace(config)
-    train_batches = context.training_batches(chosen.batch_size)
+    train_batches = context.training_batches(options.batch_size)
     strategy = make_strategy(context, len(train_batches))
     option_losses = OptionLosses(context)
     record = SearchRecord(
         folder.state,
         settings.select_by,
-        chosen.patience,
+        options.patience,
         weights=lambda: {**space.weights(), **_logits(_selection(strategy))},
-        extra=lambda: _describe(strategy, config, option_losses(space, _selection(strategy))),
+        extra=lambda: _epoch_columns(strategy, config, option_losses(space, _selection(strategy))),
         on_epoch=on_epoch,
         strongest=lambda: config.choice(_selection(strategy).sample()),
-        warmup_epochs=chosen.warmup,
+        warmup_epochs=options.warmup,
         is_decided=lambda: is_decided(_selection(strategy).entropies()),
     )
-    rates = {"search.learning_rate": chosen.learning_rate, "alpha and beta": strategy.arch_learning_rate}
+    rates = {"search.learning_rate": options.learning_rate, "alpha and beta": strategy.arch_learning_rate}
     callbacks = [EndIfDiverged(rates), EpochOrder(), record, SavePoint(folder.state)]
     seed_apart(settings.seed)
     run_strategy(
@@ -96,12 +96,12 @@ def search_one_shot(
         space,
         SequenceModule(
             context.dataset,
-            chosen.learning_rate,
+            options.learning_rate,
             loss=context.loss(),
             micro_batch=MicroBatchSize(settings.micro_batch),
             select_by=settings.select_by,
         ),
-        make_trainer(chosen.epochs, callbacks, progress, settings.precision),
+        make_trainer(options.epochs, callbacks, progress, settings.precision),
         train_batches=train_batches,
         validation_batches={
             "architecture": context.architecture_batches(),
@@ -109,11 +109,11 @@ def search_one_shot(
         },
         checkpoint=folder.checkpoint,
     )
-    return record.decision(chosen.export, _selection(strategy).probabilities())
+    return record.decision(options.export, _selection(strategy).probabilities())
 
 
 def _selection(strategy: DifferentiableStrategy) -> Selection:
-    assert strategy.selection is not None  # made with the space, before the first epoch
+    assert strategy.selection is not None  # set with the space, before the first epoch
     return strategy.selection
 
 
@@ -121,10 +121,10 @@ def _logits(selection: Selection) -> dict[str, Tensor]:
     return {f"{LOGITS}{label}": logits for label, logits in selection.logits.items()}
 
 
-def _describe(
+def _epoch_columns(
     strategy: DifferentiableStrategy, config: SpaceConfig, option_losses: dict[str, list[float]]
 ) -> dict[str, float]:
-    """Columns of an epoch's row that tell where the search stands."""
+    """Columns of an epoch's row: strongest architecture, cost, entropies, losses, figures by option."""
     selection, module = _selection(strategy), strategy.oneshot_module
     probabilities = selection.probabilities()
     choice = config.choice(selection.sample())
@@ -140,14 +140,14 @@ def _describe(
         "temperature": selection.temperature,
         **{f"entropy_{label}": entropy for label, entropy in selection.entropies().items()},
         **{name: float(average(torch.tensor(value))) for name, value in losses.items()},
-        **_by_option(strategy, config, option_losses),
+        **_option_columns(strategy, config, option_losses),
     }
 
 
-def _by_option(
+def _option_columns(
     strategy: DifferentiableStrategy, config: SpaceConfig, losses: dict[str, list[float]]
 ) -> dict[str, float]:
-    """Columns for every candidate and depth: probability, cross entropy, and what the constraint charges, in nats."""
+    """Columns of every candidate and depth: probability, cross entropy, charge of the constraint, in nats."""
     probabilities, pull = _selection(strategy).probabilities(), strategy.oneshot_module.pull()
     columns: dict[str, float] = {}
     for symbol, label in (("alpha", "pruning"), ("beta", "depth")):
@@ -160,7 +160,7 @@ def _by_option(
 
 
 def option_names(config: SpaceConfig) -> dict[str, list[str]]:
-    """Names of what there is to choose, in the order of alpha and beta."""
+    """Names of the options by label, in the order of alpha and beta."""
     return {
         "pruning": [candidate_label(*candidate) for candidate in config.candidates],
         "depth": [str(depth) for depth in config.depths],

@@ -1,4 +1,4 @@
-"""Cross entropy of each candidate and each depth of a supernet: what the data prefer, before any constraint."""
+"""Cross entropy of each candidate and depth of a supernet: the data's preference, without constraint."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from strategies import Selection
 __all__ = ["MOST_USERS", "OptionLosses"]
 
 MOST_USERS = 2048
-"""Users whose targets are scored once for each option; the same ones in every epoch."""
+"""Largest number of users whose targets are scored for each option; the same users in every epoch."""
 
 
 class OptionLosses:
-    """Softmax cross entropy over all items of one-hot networks of a supernet, in nats, without dropout.
+    """Softmax cross entropy (nats, all items, no dropout) of a supernet's one-hot networks.
 
-    Each depth is measured with the largest candidate, each candidate at the largest depth, so that curves over epochs
-    compare like with like. Targets are those that train alpha and beta; whatever loss a run trains with, this is the
-    cross entropy of Eq. 13.
+    Each depth is measured with the largest candidate and each candidate at the largest depth, so that epochs are
+    comparable. Targets are those that train alpha and beta; whatever loss the run trains with, this is the cross
+    entropy of Eq. 13.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ class OptionLosses:
 
     @torch.no_grad()
     def __call__(self, space: Any, selection: Selection) -> dict[str, list[float]]:
-        """Cross entropy of every option, by label, in the order of alpha and beta.
+        """Cross entropy of every option by label, in the order of alpha and beta.
 
         Parameters
         ----------
         space
-            The supernet, wrapped by a strategy; any width and depth that is not in ``selection`` is fixed.
+            The supernet, wrapped by a strategy; a width or depth that is not in ``selection`` is fixed.
         selection
-            Its architecture parameters.
+            Architecture parameters of the supernet.
         """
-        # Options are ordered from the largest candidate to the smallest, and from the smallest depth to the largest.
+        # Candidates are ordered from largest to smallest, depths from smallest to largest.
         reference = {label: len(names) - 1 if label == "depth" else 0 for label, names in selection.options.items()}
-        known: dict[tuple[tuple[str, int], ...], float] = {}
+        cache: dict[tuple[tuple[str, int], ...], float] = {}  # the reference network is an option of both labels
         losses: dict[str, list[float]] = {}
         was_training = space.training
         space.eval()
@@ -63,16 +63,16 @@ class OptionLosses:
                 for index in range(len(names)):
                     options = reference | {label: index}
                     key = tuple(options.items())
-                    if key not in known:
+                    if key not in cache:
                         with selection.only(options):
-                            known[key] = self._loss(space)
-                    losses[label].append(known[key])
+                            cache[key] = self._loss(space)
+                    losses[label].append(cache[key])
         finally:
             space.train(was_training)
         return losses
 
     def _loss(self, space: Any) -> float:
-        items = space.item_vectors()
+        items = space.item_vectors()  # [n_items, d]
         total: Tensor | float = 0.0
         users = 0
         for batch in self.batches:

@@ -1,4 +1,4 @@
-"""What a search keeps of its epochs: the best weights of every architecture that was the strongest one."""
+"""Epoch record of a one-shot search: best weights of every architecture that was the argmax."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ __all__ = ["Decision", "SearchRecord"]
 
 @dataclass(frozen=True)
 class Decision:
-    """What a search decided.
+    """Outcome of a search.
 
     Attributes
     ----------
     choice
         The architecture.
     row
-        Row of the epoch, or candidate, whose weights are kept.
+        Row of the epoch or candidate with the best weights.
     weights
-        File with them.
+        File with these weights.
     probabilities
-        Alpha and beta at the end, as the softmax of their logits, by label; none after a search by trials.
+        Final alpha and beta (softmax of their logits) by label; empty after a multi-trial search.
     """
 
     choice: Choice
@@ -41,21 +41,21 @@ class Decision:
 
 
 class SearchRecord(EpochRecord):
-    """Epochs of a search, with the best weights of each architecture that was ever the strongest.
+    """Epochs of a search, with the best weights of each architecture that was ever the argmax.
 
-    Epochs of the warm-up are rows of the history and cannot be the best: nothing was chosen in them. Which architecture
-    will be exported is known at the end alone, so the weights of each that was met are kept until then.
+    Warm-up epochs are rows of the history but never the best: alpha and beta do not move in them. The architecture to
+    export is known only at the end, so the weights of every candidate for it are kept until then.
 
     Parameters
     ----------
     folder, monitor, patience, weights, extra, on_epoch
         See :class:`~easrec_nni.training.callbacks.EpochRecord`.
     strongest
-        Gives the architecture of the largest alpha and beta.
+        Function that returns the architecture of the largest alpha and beta.
     warmup_epochs
-        Epochs at the beginning that do not count.
+        Number of warm-up epochs, which cannot be the best.
     is_decided
-        Whether alpha and beta are decided: a search stops early only then.
+        Function that returns whether alpha and beta are decided; the search stops early only then.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class SearchRecord(EpochRecord):
 
     @property
     def state_key(self) -> str:
-        """The name under which Lightning's checkpoint has this state."""
+        """Key of this callback's state in Lightning's checkpoint."""
         return EpochRecord.__qualname__
 
     def weights_file(self, choice: Choice) -> Path:
@@ -85,7 +85,7 @@ class SearchRecord(EpochRecord):
         return self.folder / f"best-{choice.label}-depth{choice.depth}.safetensors"
 
     def keep_best(self, row: dict[str, float]) -> None:
-        """Keep weights that are the best of their architecture so far."""
+        """Save the weights if they are the best of their architecture so far."""
         if row["epoch"] < self.warmup_epochs:
             return
         choice = self.strongest()
@@ -97,23 +97,24 @@ class SearchRecord(EpochRecord):
             self.best_score, self.best_epoch = row[self.monitor], int(row["epoch"])
 
     def row_of(self, epoch: int) -> dict[str, float]:
-        """History's row of an epoch."""
+        """Row of an epoch."""
         return next(row for row in self.history if row["epoch"] == epoch)
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the search has decided, and the last ``patience`` epochs brought no gain."""
+        """Whether alpha and beta are decided and the last ``patience`` epochs brought no improvement."""
         return self.best_epoch >= 0 and super().out_of_patience and self.is_decided()
 
     def decision(self, rule: str, probabilities: dict[str, Tensor]) -> Decision:
-        """The architecture to export, and where its weights are.
+        """Architecture to export, with the file of its weights.
 
         Parameters
         ----------
         rule
-            ``last``: of the last alpha and beta (Eq. 18); ``best_epoch``: of the epoch with the highest figure.
+            Rule of export: ``last`` takes the final alpha and beta (Eq. 18), ``best_epoch`` those of the epoch with the
+            highest monitored figure.
         probabilities
-            Alpha and beta at the end, by label.
+            Final alpha and beta by label.
         """
         choice = self.strongest()
         if rule == "best_epoch":
@@ -126,12 +127,12 @@ class SearchRecord(EpochRecord):
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed search must know."""
+        """State for resuming the search."""
         best = [{**choice.model_dump(), "epoch": epoch} for choice, epoch in self.best.items()]
         return {**super().state_dict(), "best": best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave.
+        """Restore the state of :meth:`state_dict`.
 
         Raises
         ------
@@ -141,7 +142,7 @@ class SearchRecord(EpochRecord):
         if "best" not in state_dict:
             raise UserError(
                 f"{self.folder.parent} holds an unfinished search of an earlier version, without warm-up: "
-                "choose another --out, or --restart to search there from the beginning"
+                "choose another --out, or pass --restart to start over"
             )
         super().load_state_dict(state_dict)
         self.best = {

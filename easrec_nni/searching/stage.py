@@ -1,4 +1,4 @@
-"""The search stage: from interactions and settings to an architecture and its supernet."""
+"""Search stage: from a dataset and settings to an architecture and its supernet."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
     architecture
-        The argmax architecture of the last alpha and beta (Eq. 18; ``search.export``), or the best candidate.
+        The argmax architecture of the final alpha and beta (Eq. 18; ``search.export``), or the best candidate.
     supernet
-        File with weights, alpha and beta of the best epoch among those that had this architecture; after a search by
-        trials (:mod:`easrec_nni.searching.by_trials`), with the weights of the best candidate's own network, which a
-        retraining can inherit alike.
+        File with weights, alpha and beta of the best epoch among those with this argmax architecture. After a
+        multi-trial search (:mod:`easrec_nni.searching.by_trials`): weights of the best candidate's compact network,
+        which a retraining can inherit in the same way.
     history
-        A row for each epoch, or for each candidate that was trained.
+        A row for each epoch, or for each trained candidate.
     """
 
     architecture: Architecture
@@ -57,22 +57,22 @@ def search(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> SearchResult:
-    """Search an architecture; a run that was killed goes on where its last epoch or candidate ended.
+    """Search for an architecture. An interrupted run resumes after its last complete epoch or candidate.
 
     Parameters
     ----------
     data
-        A dataset, or what :func:`~easrec_nni.data.load_dataset` takes.
+        A dataset, or a name or path for :func:`~easrec_nni.data.load_dataset`.
     settings
-        Space and search; the retraining's part is not used.
+        Settings of space and search; those of the retraining are not used.
     out
         Folder for ``architecture.json``, ``supernet.safetensors``, ``history.csv`` and the run's state.
     progress
         Whether to draw a progress bar.
     on_epoch
-        Told every epoch's row.
+        Called with the row of every epoch.
     restart
-        Begin anew in a folder that holds another run.
+        Whether to start over in a folder that holds another run.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def run_search(
     if by_trials and settings.devices > 1:
         raise UserError(
             f"settings, devices: {settings.search.strategy} searches by trials, which train one small network after "
-            f"another and are not divided among {settings.devices} devices: set devices: 1"
+            f"another and do not use {settings.devices} devices: set devices: 1"
         )
     folder = RunFolder.open(out, context.identity("search"), restart)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
@@ -128,15 +128,15 @@ def run_search(
                 ", ".join(f"entropy of {label} {entropy:.2f}" for label, entropy in architecture.entropies.items()),
             )
         save_weights(read_weights(decision.weights), supernet_file)
-        architecture.write(architecture_file)  # last: its presence says that the search is complete
+        architecture.write(architecture_file)  # last: its presence marks the search as complete
     else:
-        _logger.info("%s is complete: taken as it is", folder.path)
+        _logger.info("%s: already complete, reusing it", folder.path)
     history = read_history(folder.state / "history.csv")
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
 
 def search_worker(job: Job) -> None:
-    """Train in another process beside :func:`run_search`; writes nothing."""
+    """Data-parallel worker of :func:`run_search`; writes nothing."""
     context = TrialContext.open(TrialSettings.parse(job["settings"], "job"), load_dataset(job["data"]))
     folder = RunFolder.open(job["out"], context.identity("search"))
     search_one_shot(context, folder, progress=False, on_epoch=None)

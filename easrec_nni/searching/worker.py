@@ -1,4 +1,7 @@
-"""Another process of a search: ``python -m easrec_nni.searching.worker FOLDER NUMBER PROCESSES``."""
+"""Worker process of a data-parallel search.
+
+Usage: ``python -m easrec_nni.searching.worker FOLDER NUMBER PROCESSES``.
+"""
 
 from __future__ import annotations
 

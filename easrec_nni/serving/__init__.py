@@ -1,13 +1,13 @@
-"""Networks at work: recommending from streams of events, and leaving torch as ONNX files.
+"""Serving: recommendations from event streams or histories, and ONNX export.
 
-* ``streaming.py``: :class:`StreamingRecommender`, each user's past as a state of constant size
-* ``streamable.py``: which networks have such a state, and a network without the window, to compare with
-* ``step.py``: one event of each of many users through all layers, and the best items
-* ``bulk.py``: whole histories by pieces, through the network's own blocks
-* ``states.py``: the states of all users; ``state_files.py``: saving and restoring them;
-  ``kept_states.py``: their file while a stream runs, one process at a time
-* ``history.py``: the best items after one history, by any network
-* ``onnx_export.py``: a network as an ONNX file, compared with torch; ``onnx_int8.py``: the same in 8 bits, measured
+* ``streaming.py``: :class:`StreamingRecommender`, one state of constant size per user
+* ``streamable.py``: which networks can be streamed, and the equivalent network without a window
+* ``step.py``: one event per user through all layers, and the best items
+* ``bulk.py``: whole histories in pieces, through the network's own blocks
+* ``states.py``: states of all users; ``state_files.py``: saving and loading them;
+  ``autosave.py``: saving them while a stream runs, under a lock
+* ``history.py``: best items after one history, for any network
+* ``onnx_export.py``: ONNX export, checked against torch; ``onnx_int8.py``: 8-bit weights, with measured accuracy
 """
 
 from __future__ import annotations

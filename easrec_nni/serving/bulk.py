@@ -1,4 +1,4 @@
-"""Whole histories by pieces, through the network's own blocks, to the states that event by event would give."""
+"""States of users from whole histories, read in pieces through the network's blocks."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from search_spaces.attention.running import RunningAttention
 from search_spaces.block import Block
 from search_spaces.stack import Stack
 
-__all__ = ["embedded", "read_histories", "read_piece"]
+__all__ = ["embed_items", "read_histories", "read_piece"]
 
-USERS_AT_ONCE = 64
+USERS_PER_BATCH = 64
 
 
-def embedded(network: EASRecNetwork, ids: Tensor, places: Tensor | None) -> Tensor:
-    """Embeddings before normalisation of items at given places.
+def embed_items(network: EASRecNetwork, ids: Tensor, places: Tensor | None) -> Tensor:
+    """Embeddings of items at given positions, before normalisation.
 
     Parameters
     ----------
     network
-        With positions from the start, or without.
+        Network whose positions count from the start, or that has none.
     ids, places
-        ``[B, T]`` item numbers, 0 = padding, and numbers of their positions from 0; not read without positions.
+        ``[B, T]`` item numbers (0 = padding) and position numbers from 0; the latter are ignored without positions.
 
     Returns
     -------
@@ -51,41 +51,41 @@ def embedded(network: EASRecNetwork, ids: Tensor, places: Tensor | None) -> Tens
 def read_piece(
     network: EASRecNetwork, ids: Tensor, places: Tensor, products: Tensor, sums: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The next piece of each user's events through all layers.
+    """Run the next piece of each user's events through all layers.
 
     Parameters
     ----------
     network
-        One that :func:`~easrec_nni.serving.streamable.check_streamable` takes, in evaluation mode.
+        Streamable network (:func:`~easrec_nni.serving.streamable.check_streamable`), in evaluation mode.
     ids
-        ``[B, T]``, T up to ``max_length``; 0 = padding, anywhere.
+        ``[B, T]`` item numbers, T up to ``max_length``; 0 = padding, anywhere.
     places
-        ``[B, T]``, of each event the number of events before it.
+        ``[B, T]``, number of the user's events before each event.
     products, sums
         States before the piece, ``[L, B, heads, d_h, d_h]`` and ``[L, B, heads, d_h]``.
 
     Returns
     -------
     newest : Tensor
-        ``[B, d]`` at each user's last event of the piece; without meaning for users that have none.
+        ``[B, d]`` at each user's last event of the piece; undefined for users without any.
     products, sums : Tensor
-        States after it.
+        States after the piece.
     """
-    batch = replace(network.embedding.begin(ids), embedding=embedded(network, ids, places))
+    batch = replace(network.embedding.begin(ids), embedding=embed_items(network, ids, places))
     running = [
         RunningAttention(network.config.attention, matrix, vector)
         for matrix, vector in zip(products, sums, strict=True)
     ]
     newest = _stack_with(network, running)(None, batch, last_only=True)
     return (
-        newest[:, 0],
+        newest[:, 0],  # [B, 1, d] to [B, d]
         torch.stack([form.products for form in running]),
         torch.stack([form.sums for form in running]),
     )
 
 
 def _stack_with(network: EASRecNetwork, running: list[RunningAttention]) -> Stack:
-    """The network's layers with another attention: the same weights and the same code."""
+    """Copy of the network's layers, with shared weights, that uses running attention."""
     assert isinstance(network.layers, Stack)
     stack = copy.copy(network.layers)
     stack._modules = dict(stack._modules)
@@ -106,29 +106,29 @@ def read_histories(
     store: Callable[[NDArray[np.int64], Tensor, Tensor, Tensor], None],
     state: torch.dtype,
 ) -> None:
-    """Read users' whole histories, users with histories of similar length together.
+    """Read whole histories, batching users whose histories have similar lengths.
 
     Parameters
     ----------
     network
-        As for :func:`read_piece`.
+        Network that :func:`read_piece` accepts.
     items, begins, ends
-        User u's events are ``items[begins[u]:ends[u]]``, one at least, oldest first.
+        User u's events are ``items[begins[u]:ends[u]]``, oldest first, at least one.
     store
-        Takes the numbers of some users, their newest states, products and sums.
+        Called with user numbers ``[B]`` and their newest states, products and sums.
     state
-        Type of the sums.
+        Data type of products and sums.
     """
     config = network.config
     width = config.hidden // config.heads
     piece = min(CHUNK, config.max_length)
     order = np.argsort(begins - ends, kind="stable")
-    for first in range(0, len(order), USERS_AT_ONCE):
-        users = order[first : first + USERS_AT_ONCE]
+    for first in range(0, len(order), USERS_PER_BATCH):
+        users = order[first : first + USERS_PER_BATCH]
         products = torch.zeros(config.layers, len(users), config.heads, width, width, dtype=state)
         sums = torch.zeros(config.layers, len(users), config.heads, width, dtype=state)
         newest = torch.zeros(len(users), config.hidden)
-        # Longest first: of each piece, the users that still have events are the first ones.
+        # Users are sorted by length, longest first, so that those who still have events are a prefix.
         for count, ids, places in _pieces(items, begins[users], ends[users], piece):
             latest, products[:, :count], sums[:, :count] = read_piece(
                 network, ids, places, products[:, :count], sums[:, :count]
@@ -140,11 +140,11 @@ def read_histories(
 def _pieces(
     items: NDArray[np.integer], begins: NDArray[np.int64], ends: NDArray[np.int64], piece: int
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Users that still have events, their next ones (padded on the right) and the places of these."""
+    """Per piece: number of users with events left, their ids ``[count, T]`` and places ``[count, T]``."""
     lengths = ends - begins
     for start in range(0, int(lengths.max(initial=0)), piece):
         count = int((lengths > start).sum())
         places = start + np.arange(min(piece, int(lengths[0]) - start))
-        index = begins[:count, None] + places
+        index = begins[:count, None] + places  # [count, T]
         ids = np.where(index < ends[:count, None], items[np.minimum(index, len(items) - 1)], 0).astype(np.int64)
         yield count, torch.from_numpy(ids), torch.from_numpy(np.broadcast_to(places, ids.shape).copy())

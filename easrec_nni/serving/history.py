@@ -1,4 +1,4 @@
-"""The best items after one history, by any network."""
+"""Recommendations after one history, for any network."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ __all__ = ["item_numbers", "recommend_after"]
 
 
 def item_numbers(items: Sequence[str], n_items: int, numbers_of: dict[str, int] | None) -> NDArray[np.int64]:
-    """Numbers of items.
+    """Item numbers of ids.
 
     Parameters
     ----------
     items
-        Ids of the source; item numbers as texts where no dataset is known.
+        Item ids of the dataset; item numbers as strings if ``numbers_of`` is None.
     n_items
-        Items of the network.
+        Number of the network's items.
     numbers_of
-        Number of each id, None where no dataset is known.
+        Item number of each id; None without a dataset.
 
     Raises
     ------
@@ -41,16 +41,14 @@ def item_numbers(items: Sequence[str], n_items: int, numbers_of: dict[str, int] 
             is_plain = False
         if not is_plain:
             raise UserError(
-                "items must be whole numbers where no dataset is known: give the dataset, or numbers"
+                "without a dataset, items must be whole numbers: give the dataset, or item numbers"
             ) from None
     else:
         numbers = np.fromiter((numbers_of.get(name, 0) for name in items), np.int64, len(items))
-    wrong = (numbers < 1) | (numbers > n_items)
-    if wrong.any():
-        name = items[int(wrong.argmax())][:100]
-        raise UserError(
-            f"item {name!r} is not among the network's {n_items} items: leave it out, or train anew with it"
-        )
+    unknown = (numbers < 1) | (numbers > n_items)
+    if unknown.any():
+        name = items[int(unknown.argmax())][:100]
+        raise UserError(f"item {name!r} is not among the network's {n_items} items: leave it out, or retrain with it")
     return numbers
 
 
@@ -58,16 +56,16 @@ def item_numbers(items: Sequence[str], n_items: int, numbers_of: dict[str, int] 
 def recommend_after(
     network: EASRecNetwork, history: Sequence[str], k: int, unseen: bool, item_ids: IdTable | NDArray[np.str_] | None
 ) -> tuple[list[str], list[float]]:
-    """Best items after a history, by the network itself: its newest ``max_length`` interactions count.
+    """Best items after a history, computed from its newest ``max_length`` interactions.
 
     Parameters
     ----------
     network
-        In evaluation mode.
+        Network in evaluation mode.
     history
-        Ids of items, oldest first.
+        Item ids, oldest first.
     k
-        Items to recommend.
+        Number of items to recommend.
     unseen
         Whether to leave out the history's items.
     item_ids
@@ -76,24 +74,24 @@ def recommend_after(
     Returns
     -------
     items : list of str
-        Best first.
+        Ids, best first.
     scores : list of float
-        Theirs.
+        Scores of these items.
 
     Raises
     ------
     UserError
-        The history is empty, has an unknown item, or k is out of range, or a score is NaN.
+        The history is empty or has an unknown item, k is out of range, or a score is NaN.
     """
     n_items = network.config.n_items
     if not history or not 1 <= k <= n_items:
-        raise UserError(f"give a history of one item at least, and k from 1 to {n_items}")
-    known = None if item_ids is None else {str(name): number for number, name in enumerate(item_ids) if number}
-    numbers = torch.from_numpy(item_numbers(history, n_items, known))
+        raise UserError(f"give a history of at least one item, and k from 1 to {n_items}")
+    numbers_of = None if item_ids is None else {str(name): number for number, name in enumerate(item_ids) if number}
+    numbers = torch.from_numpy(item_numbers(history, n_items, numbers_of))
     scores = network(numbers[None])
     if unseen:
         scores[:, numbers] = -torch.inf
-    values, best = (found[0] for found in top_items(scores, k))
-    there = int((values > -torch.inf).sum())
-    names = best[:there].numpy() if item_ids is None else item_ids[best[:there].numpy()]
-    return [str(name) for name in names], values[:there].tolist()
+    values, best = (rows[0] for rows in top_items(scores, k))
+    count = int((values > -torch.inf).sum())
+    names = best[:count].numpy() if item_ids is None else item_ids[best[:count].numpy()]
+    return [str(name) for name in names], values[:count].tolist()

@@ -1,4 +1,4 @@
-"""A network as an ONNX file, compared with torch before it is written."""
+"""ONNX export of a network, checked against torch before the file is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing, write_text
+from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from search_spaces import EASRecNetwork
@@ -33,38 +33,38 @@ __all__ = [
     "export_onnx",
     "items_name",
     "need_onnx",
-    "without_notes",
+    "silence_onnx",
 ]
 
 OPSET = 20
-"""Version of ONNX's operators: the first that has GELU, and that onnxruntime reads since 1.17."""
+"""ONNX opset: the first with GELU; onnxruntime reads it since 1.17."""
 
 TOLERANCE = 1e-4
-"""Largest difference between torch's scores and onnxruntime's."""
+"""Largest accepted difference between torch's scores and onnxruntime's."""
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
-LARGEST_WEIGHTS = 2_000_000_000  # bytes; protocol buffers, which ONNX files are, end at 2 GiB
-EXAMPLE_SHAPE = (3, 2 * CHUNK + 2)  # longer than a chunk of linear attention, whose general form is then exported
+LARGEST_WEIGHTS = 2_000_000_000  # bytes; protocol buffers, and so ONNX files, are limited to 2 GiB
+EXAMPLE_SHAPE = (3, 2 * CHUNK + 2)  # longer than a chunk, so that linear attention's general form is exported
 CHECKED_SHAPES = ((1, 1), (2, 5), (3, CHUNK), (1, CHUNK + 1), (7, 2 * CHUNK + 9))
 REAL_USERS = 64
 
 
 @dataclass(frozen=True)
 class ExportedOnnx:
-    """What an export wrote.
+    """Result of an ONNX export.
 
     Attributes
     ----------
     file
-        The file: input ``ids`` ``[batch, length]`` of int64, 0 = padding; output ``scores`` ``[batch, n_items + 1]``.
+        ONNX file: input ``ids`` ``[batch, length]`` of int64, 0 = padding; output ``scores`` ``[batch, n_items + 1]``.
     opset
-        Version of its operators.
+        ONNX opset of the file.
     difference
         Largest difference from torch's scores.
     histories
-        Number of histories that were compared.
+        Number of histories compared.
     items
-        JSON list of the dataset's id of each item number, null for 0 (padding); None where no dataset is known.
+        JSON list of item ids by item number, null for 0 (padding); None without a dataset.
     """
 
     file: Path
@@ -75,7 +75,7 @@ class ExportedOnnx:
 
 
 def items_name(file: Path) -> Path:
-    """Name beside an ONNX file of its table of item ids.
+    """Path of the table of item ids beside an ONNX file.
 
     Examples
     --------
@@ -86,50 +86,50 @@ def items_name(file: Path) -> Path:
 
 
 def need_onnx() -> None:
-    """Refuse to go on without the packages of the extra.
+    """Check that the packages of the ``onnx`` extra are installed.
 
     Raises
     ------
     UserError
-        Names what is missing, and how to install it.
+        A package is missing; the message says how to install it.
     """
     for name in PACKAGES:
         try:
             importlib.import_module(name)
         except ImportError:
-            raise UserError(f"ONNX files need the package {name}: pip install 'easrec-nni[onnx]'") from None
+            raise UserError(f"ONNX export needs the package {name}: pip install 'easrec-nni[onnx]'") from None
 
 
 class OnnxNetwork(nn.Module):
-    """An ONNX file in the place of a network: what evaluates networks evaluates it.
+    """ONNX file as a network module, for the evaluation functions.
 
     Parameters
     ----------
     file
-        That :func:`export_onnx` wrote.
+        File written by :func:`export_onnx`.
     max_length
-        Newest interactions that it looks at.
+        Number of newest interactions that the network uses.
     threads
-        Of onnxruntime.
+        Number of onnxruntime's threads.
 
     Raises
     ------
     UserError
-        onnxruntime is not installed, or does not take the file.
+        onnxruntime is not installed or cannot load the file.
     """
 
     def __init__(self, file: str | Path, max_length: int, threads: int = 1) -> None:
         super().__init__()
         need_onnx()
-        import onnxruntime  # an extra, which may not be installed
+        import onnxruntime  # optional dependency
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.log_severity_level = threads, 3
         self.max_length = max_length
         try:
             self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own, of many classes
-            raise UserError(f"onnxruntime does not take {file}: {error}") from None
+        except Exception as error:  # onnxruntime raises many classes
+            raise UserError(f"onnxruntime cannot load {file}: {error}") from None
 
     def forward(self, ids: Tensor) -> Tensor:
         """Scores ``[B, n_items + 1]`` of item numbers ``[B, N]``."""
@@ -137,43 +137,45 @@ class OnnxNetwork(nn.Module):
 
 
 def export_onnx(network: EASRecNetwork, path: str | Path, dataset: Dataset | None = None) -> ExportedOnnx:
-    """Write a network as an ONNX file for any number of users and any length of history.
+    """Export a network to ONNX, for any number of users and any history length.
 
-    The file is compared with torch, within :data:`TOLERANCE`, on random histories with padding at either side and, if
-    there is a dataset, on its users. A dataset's item ids go with it, as a JSON list in the order of the item numbers:
-    the file's metadata have the list's name (``item_ids``) and SHA-256 (``item_ids_sha256``), and the dataset's name
-    and fingerprint.
+    The file's scores must equal torch's within :data:`TOLERANCE` on random histories with padding at either side and,
+    given a dataset, on its users' histories. A dataset's item ids are written beside the file as a JSON list in the
+    order of the item numbers; the file's metadata have the list's name (``item_ids``) and SHA-256
+    (``item_ids_sha256``), and the dataset's name and fingerprint.
 
     Parameters
     ----------
     network
-        A network of one architecture.
+        Network of one architecture.
     path
         File to write.
     dataset
-        Whose test users' histories are compared, and whose item ids are written.
+        Dataset for comparing test users' histories and for the item ids.
 
     Raises
     ------
     UserError
         A package is missing, the network is a supernet or too large, the file cannot be written, or its scores differ
-        from torch's. Nothing is written then.
+        from torch's. No file is left then.
     """
     need_onnx()
     if not network.config.is_fixed:
         raise UserError("this is a supernet: export the network of one architecture (freeze, or a retrained folder)")
     if sum(weight.numel() * weight.element_size() for weight in network.state_dict().values()) > LARGEST_WEIGHTS:
-        raise UserError("the weights are larger than 2 GB, which an ONNX file cannot hold")
+        raise UserError("the weights are larger than 2 GB, the limit of ONNX files")
     was_training = network.training
     network.eval()
     try:
-        with replacing(Path(path)) as temporary:
-            program, table = _program(network), items_name(Path(path))
+        with atomic_write(Path(path)) as temporary:
+            program, items_file = _program(network), items_name(Path(path))
             text = None if dataset is None else json.dumps([None, *dataset.item_ids[1:].tolist()]) + "\n"
             if dataset is not None and text is not None:
                 digest = hashlib.sha256(text.encode()).hexdigest()
-                described = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint}
-                program.model.metadata_props.update({"item_ids": table.name, "item_ids_sha256": digest, **described})
+                provenance = {"dataset": dataset.name, "dataset_fingerprint": dataset.fingerprint}
+                program.model.metadata_props.update(
+                    {"item_ids": items_file.name, "item_ids_sha256": digest, **provenance}
+                )
             program.save(str(temporary))
             difference, histories = _compare(network, temporary, dataset)
             if not difference <= TOLERANCE:
@@ -182,15 +184,15 @@ def export_onnx(network: EASRecNetwork, path: str | Path, dataset: Dataset | Non
                     "was written; please report the architecture.json"
                 )
             if text is not None:
-                write_text(table, text)
+                write_text(items_file, text)
     finally:
         network.train(was_training)
-    return ExportedOnnx(Path(path), OPSET, difference, histories, None if text is None else table)
+    return ExportedOnnx(Path(path), OPSET, difference, histories, None if text is None else items_file)
 
 
 def _program(network: EASRecNetwork) -> Any:
     dynamic = {"ids": {0: torch.export.Dim("batch"), 1: torch.export.Dim("length")}}
-    with without_notes():
+    with silence_onnx():
         program = torch.onnx.export(
             network,
             (torch.ones(EXAMPLE_SHAPE, dtype=torch.int64, device=network.embedding.items.weight.device),),
@@ -210,10 +212,10 @@ def _program(network: EASRecNetwork) -> Any:
 
 
 @contextmanager
-def without_notes() -> Iterator[None]:
-    """Without the notes of exporter, optimiser and quantiser on packages that are not needed, and on their insides."""
+def silence_onnx() -> Iterator[None]:
+    """Suppress warnings and log records of the exporter, the optimiser and the quantiser."""
     level = logging.root.manager.disable
-    logging.disable(max(level, logging.WARNING))  # their loggers are many: torch.onnx, onnxscript, onnx_ir, the root
+    logging.disable(max(level, logging.WARNING))  # they use several loggers: torch.onnx, onnxscript, onnx_ir, root
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -228,17 +230,17 @@ def _compare(network: EASRecNetwork, file: Path, dataset: Dataset | None) -> tup
     worst, histories = 0.0, 0
     for ids in [*_random_histories(network.config.n_items), *_real_histories(network, dataset)]:
         expected = network(ids.to(network.embedding.items.weight.device)).cpu()
-        found = exported(ids)
-        if found.shape != expected.shape:
-            raise UserError(f"the ONNX file gives {list(found.shape)} scores instead of {list(expected.shape)}")
-        # Of NaN, max() would not tell.
-        worst = max(worst, float(np.nan_to_num((found - expected)[:, 1:].abs().max().numpy(), nan=np.inf)))
+        scores = exported(ids)
+        if scores.shape != expected.shape:
+            raise UserError(f"the ONNX file gives {list(scores.shape)} scores instead of {list(expected.shape)}")
+        # Python's max() would ignore NaN.
+        worst = max(worst, float(np.nan_to_num((scores - expected)[:, 1:].abs().max().numpy(), nan=np.inf)))
         histories += len(ids)
     return worst, histories
 
 
 def _random_histories(n_items: int) -> Iterator[Tensor]:
-    """Histories of several shapes: the first has padding at the left, the last at the right, the second alone."""
+    """Random histories: the first row padded on the left, the last on the right, the second empty."""
     random = np.random.default_rng(0)
     for users, length in CHECKED_SHAPES:
         ids: NDArray[np.int64] = random.integers(1, n_items + 1, (users, length))

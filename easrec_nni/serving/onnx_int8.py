@@ -1,4 +1,4 @@
-"""An ONNX file with its matrices in 8 bits, and what that costs in accuracy."""
+"""8-bit quantisation of an ONNX file, with the measured loss of accuracy."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, write_text
+from easrec_nni.common.files import atomic_copy, write_text
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import PROTOCOLS
 from easrec_nni.evaluation.scoring import evaluate_fully
-from easrec_nni.serving.onnx_export import OnnxNetwork, need_onnx, without_notes
+from easrec_nni.serving.onnx_export import OnnxNetwork, need_onnx, silence_onnx
 
 __all__ = ["QuantisedOnnx", "int8_names", "quantise_onnx"]
 
 
 @dataclass(frozen=True)
 class QuantisedOnnx:
-    """What a quantisation wrote.
+    """Result of a quantisation.
 
     Attributes
     ----------
     file, report
-        The 8-bit file, and the JSON file of its figures.
+        8-bit ONNX file, and JSON file of its figures.
     figures
-        The JSON's contents: metrics of both files (``float32``, ``int8``), their ``difference``, ``bytes`` of both.
+        Contents of the JSON file: metrics (``float32``, ``int8``), their ``difference``, and both files' ``bytes``.
     """
 
     file: Path
@@ -36,7 +36,7 @@ class QuantisedOnnx:
 
 
 def int8_names(file: Path) -> tuple[Path, Path]:
-    """Names beside an ONNX file of its 8-bit version and of the figures.
+    """Paths of the 8-bit version and of its figures, beside an ONNX file.
 
     Examples
     --------
@@ -47,20 +47,20 @@ def int8_names(file: Path) -> tuple[Path, Path]:
 
 
 def quantise_onnx(file: str | Path, dataset: Dataset, max_length: int, part: str = "test") -> QuantisedOnnx:
-    """Write the 8-bit version of an ONNX file, and both files' accuracy on a dataset.
+    """Quantise an ONNX file to 8 bits and measure both files' accuracy on a dataset.
 
-    Quantisation is onnxruntime's dynamic one: weights of dense layers and the item embedding have a scale per channel,
-    activations are rounded as they come. Weights take 7 of the 8 bits, because processors without VNNI would overflow
-    otherwise; the figures are then the same everywhere.
+    This is onnxruntime's dynamic quantisation: dense layers and the item embedding have one scale per channel, and
+    activations are quantised at run time. Weights use 7 of the 8 bits, as processors without VNNI would overflow
+    otherwise; so the figures are the same on every machine.
 
     Parameters
     ----------
     file
-        That :func:`~easrec_nni.serving.onnx_export.export_onnx` wrote.
+        File written by :func:`~easrec_nni.serving.onnx_export.export_onnx`.
     dataset
-        What accuracy is measured on, with all protocols of :data:`~easrec_nni.evaluation.ranking.PROTOCOLS`.
+        Dataset to measure accuracy on, with all protocols of :data:`~easrec_nni.evaluation.ranking.PROTOCOLS`.
     max_length
-        Newest interactions that the network looks at.
+        Number of newest interactions that the network uses.
     part
         ``valid`` or ``test``.
 
@@ -70,28 +70,28 @@ def quantise_onnx(file: str | Path, dataset: Dataset, max_length: int, part: str
         A package is missing, or a file cannot be read or written.
     """
     need_onnx()
-    whole = Path(file)
-    target, report = int8_names(whole)
+    source = Path(file)
+    target, report = int8_names(source)
     with tempfile.TemporaryDirectory() as folder:
-        small = Path(folder) / target.name
-        _quantise(whole, small)
+        quantised = Path(folder) / target.name
+        _quantise(source, quantised)
         figures: dict[str, Any] = {"dataset": dataset.name, "fingerprint": dataset.fingerprint, "part": part}
-        for name, each in (("float32", whole), ("int8", small)):
-            figures[name], _ = evaluate_fully(OnnxNetwork(each, max_length), dataset, part, 10, PROTOCOLS)
+        for name, onnx_file in (("float32", source), ("int8", quantised)):
+            figures[name], _ = evaluate_fully(OnnxNetwork(onnx_file, max_length), dataset, part, 10, PROTOCOLS)
         figures["difference"] = {name: figures["int8"][name] - value for name, value in figures["float32"].items()}
-        figures["bytes"] = {"float32": whole.stat().st_size, "int8": small.stat().st_size}
-        copy_whole(small, target)
+        figures["bytes"] = {"float32": source.stat().st_size, "int8": quantised.stat().st_size}
+        atomic_copy(quantised, target)
     write_text(report, json.dumps(figures, indent=2, allow_nan=False) + "\n")
     return QuantisedOnnx(target, report, figures)
 
 
 def _quantise(source: Path, target: Path) -> None:
-    from onnxruntime.quantization import QuantType, quantize_dynamic  # an extra, which may not be installed
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # optional dependency
 
-    with without_notes():
+    with silence_onnx():
         try:
             quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
-        except Exception as error:  # onnx's and onnxruntime's own, of many classes
+        except Exception as error:  # onnx and onnxruntime raise many classes
             raise UserError(
                 f"{source} cannot be quantised ({error}): give a file that `easrec export --onnx` wrote"
             ) from None

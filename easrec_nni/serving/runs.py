@@ -1,4 +1,4 @@
-"""Former place of ``open_run``, for scripts that import it from here."""
+"""Former location of ``open_run``, kept for existing scripts."""
 
 from easrec_nni.architecture.run_folder import open_run
 

@@ -1,4 +1,4 @@
-"""What is kept of each user: tensors with a slot per user, which grow as users come."""
+"""Per-user states: tensors with one slot per user that grow with the number of users."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ FIRST_CAPACITY = 16
 
 
 class UserStates:
-    """States of users, by slot.
+    """States of users in slots of shared tensors.
 
     Parameters
     ----------
     config
-        Of the network.
+        Configuration of the network.
     dtype
-        Of the sums over all events.
+        Data type of products and sums.
     keep_seen
-        Whether a bit per user and item tells which items the user had.
+        Whether to store one bit per user and item for the items a user had.
 
     Attributes
     ----------
     slots
         Slot of each user.
     tensors
-        By name, each with the slots in dimension :data:`SLOT_AXIS`:
-        ``products`` ``[L, capacity, heads, d_h, d_h]`` and ``sums`` ``[L, capacity, heads, d_h]`` (width 0 where the
-        form of attention has none), the state of :class:`~search_spaces.attention.running.RunningAttention`;
-        ``newest`` ``[capacity, d]``, what items are scored with; ``counts`` ``[capacity]``, events since the user's
-        state began; ``seen`` ``[capacity, bytes]``, little-endian bits.
+        Tensors by name, with the slots in dimension :data:`SLOT_AXIS`:
+        ``products`` ``[L, capacity, heads, d_h, d_h]`` and ``sums`` ``[L, capacity, heads, d_h]`` (width 0 if
+        the form of attention has none), the state of :class:`~search_spaces.attention.running.RunningAttention`;
+        ``newest`` ``[capacity, d]``, network output after the last event; ``counts`` ``[capacity]``, events since
+        the user's state began; ``seen`` ``[capacity, bytes]``, little-endian bits.
     """
 
     SLOT_AXIS = {"products": 1, "sums": 1, "newest": 0, "counts": 0, "seen": 0}
@@ -57,12 +57,12 @@ class UserStates:
 
     @property
     def capacity(self) -> int:
-        """Slots that there is memory for."""
+        """Number of allocated slots."""
         return len(self.tensors["counts"])
 
     @property
     def bytes_per_user(self) -> int:
-        """Bytes of a slot; the id and the table of ids come on top, some hundred bytes."""
+        """Bytes per slot, without the user's id and its table entry (about 100 bytes)."""
         total = 0
         for name, tensor in self.tensors.items():
             shape = [size for axis, size in enumerate(tensor.shape) if axis != self.SLOT_AXIS[name]]
@@ -70,36 +70,36 @@ class UserStates:
         return total
 
     def find(self, users: Sequence[str]) -> NDArray[np.int64]:
-        """Slot of each user, -1 where there is none."""
+        """Slot of each user, -1 for unknown users."""
         slots = self.slots
         return np.fromiter((slots.get(user, -1) for user in users), np.int64, len(users))
 
     def claim(self, users: Sequence[str]) -> NDArray[np.int64]:
-        """Slot of each user; users who have none get one with an empty state."""
-        found = self.find(users)
-        if len(found) and found.min() < 0:
+        """Slot of each user; new users get an empty one."""
+        slots = self.find(users)
+        if len(slots) and slots.min() < 0:
             new = [user for user in dict.fromkeys(users) if user not in self.slots]
             self._reserve(len(new))
-            taken = [self._free.pop() for _ in new]
-            self.clear(np.asarray(taken))
-            self.slots.update(zip(new, taken, strict=True))
-            found = self.find(users)
-        return found
+            free = [self._free.pop() for _ in new]
+            self.clear(np.asarray(free))
+            self.slots.update(zip(new, free, strict=True))
+            slots = self.find(users)
+        return slots
 
     def forget(self, users: Sequence[str]) -> int:
-        """Drop users' states; returns how many there were."""
-        gone = [self.slots.pop(user) for user in dict.fromkeys(users) if user in self.slots]
-        self._free.extend(gone)
-        return len(gone)
+        """Drop users' states; return how many there were."""
+        freed = [self.slots.pop(user) for user in dict.fromkeys(users) if user in self.slots]
+        self._free.extend(freed)
+        return len(freed)
 
     def clear(self, slots: NDArray[np.int64]) -> None:
-        """Make slots empty."""
+        """Reset slots to the empty state."""
         index = torch.from_numpy(slots)
         for name, tensor in self.tensors.items():
             tensor.index_fill_(self.SLOT_AXIS[name], index, 0)
 
     def _reserve(self, count: int) -> None:
-        """Have at least ``count`` free slots; capacity grows by half, so that users cost O(1) each on average."""
+        """Ensure ``count`` free slots; capacity grows by half, i.e. O(1) amortised per user."""
         missing = count - len(self._free)
         if missing <= 0:
             return
@@ -112,24 +112,24 @@ class UserStates:
             self.tensors[name] = torch.cat([tensor, tensor.new_zeros(shape)], dim=axis)
         self._free.extend(range(old + added - 1, old - 1, -1))
 
-    def taken(self) -> tuple[list[str], dict[str, Tensor]]:
-        """Users in the order of their slots, and their parts of the tensors."""
+    def export(self) -> tuple[list[str], dict[str, Tensor]]:
+        """Users in the order of their slots, and their slots of the tensors."""
         users = sorted(self.slots, key=self.slots.__getitem__)
         index = torch.tensor([self.slots[user] for user in users], dtype=torch.int64)
         return users, {name: tensor.index_select(self.SLOT_AXIS[name], index) for name, tensor in self.tensors.items()}
 
     def replace(self, users: Sequence[str], tensors: dict[str, Tensor]) -> None:
-        """Take what :meth:`taken` gave."""
+        """Replace all states with those that :meth:`export` returned."""
         self.tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
         self.slots = {user: slot for slot, user in enumerate(users)}
         self._free = []
 
     def mark_seen(self, slots: NDArray[np.int64], items: NDArray[np.int64]) -> None:
-        """Note that users had items."""
+        """Record that users had items: ``slots[i]`` the item ``items[i]``."""
         bits = self.tensors["seen"].numpy()
         np.bitwise_or.at(bits, (slots, items >> 3), (1 << (items & 7)).astype(np.uint8))
 
     def seen(self, slots: NDArray[np.int64], n_items: int) -> Tensor:
-        """``[B, n_items + 1]``, true where a user had an item."""
+        """Items each user had, ``[B, n_items + 1]`` of bool."""
         bits = self.tensors["seen"].numpy()[slots]
         return torch.from_numpy(np.unpackbits(bits, axis=1, count=n_items + 1, bitorder="little").astype(bool))

@@ -1,9 +1,9 @@
-"""One event of each of many users through all layers of a network, without its modules: what streaming waits for.
+"""Fast path of streaming: one event per user through all layers, without torch modules.
 
-A single event is a few hundred thousand multiply-adds, less than what torch's modules take to start: the block of
-``search_spaces/block.py`` needs 1.2 ms for four layers of 128. Here the same weights are applied with few operations on
-buffers that are made once, matrix-vector products by NumPy (half of torch's time), what depends on the item alone
-(layer 1's projections, gates) is looked up. That it gives what the blocks give is tested.
+One event takes a few hundred thousand multiply-adds, less than the call overhead of torch's modules: four layers of
+``search_spaces/block.py`` with d = 128 take 1.2 ms. Here the same weights are applied with few operations on fixed
+buffers; matrix-vector products use NumPy (half of torch's time); what depends only on the item (layer 1's projections,
+gates) is precomputed. Tests compare the results with those of the blocks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from easrec_nni.evaluation.top_k import top_items
-from easrec_nni.serving.bulk import embedded
+from easrec_nni.serving.bulk import embed_items
 from search_spaces import EASRecNetwork
 from search_spaces.attention.elu import SMALLEST_TOTAL
 from search_spaces.attention.linrec import SMALLEST_NORM
@@ -29,24 +29,24 @@ __all__ = ["StepPlan"]
 
 Floats = NDArray[np.float32]
 HALF_ROOT = 0.5**0.5
-LARGEST_TABLES = 256 << 20  # bytes of what is looked up by item; beyond, it is computed
-ITEMS_AT_ONCE = 4096  # items of which the tables are made at once
-MOST_BUFFERS = 4  # numbers of users whose buffers are kept
+LARGEST_TABLES = 256 << 20  # bytes of precomputed values by item; beyond, they are computed per event
+TABLE_CHUNK = 4096  # items per chunk when the tables are built
+MAX_BUFFERS = 4  # batch sizes with cached buffers
 
 
-def _columns(weight: Tensor) -> Floats:
-    """``[out, in]`` to ``[in, out]`` in memory too: of a transposed view OpenBLAS makes such a copy in each product.
+def _transposed(weight: Tensor) -> Floats:
+    """Copy ``[out, in]`` to a contiguous ``[in, out]``.
 
-    For a few users that takes three times as long as the product itself.
+    OpenBLAS copies a transposed view in every product; for a few users that takes three times as long as the product.
     """
     return np.ascontiguousarray(weight.detach().numpy().T)
 
 
 @dataclass(frozen=True)
 class _Layer:
-    r"""Weights of a block as the step reads them: matrices stand for ``x @ matrix``.
+    r"""Weights of a block, laid out for ``x @ matrix``.
 
-    With :math:`u = x / \sqrt 2`, :math:`gelu(x) = u (1 + erf(u)) / \sqrt 2`: both factors are in the dense layers.
+    With :math:`u = x / \sqrt 2`, :math:`gelu(x) = u (1 + erf(u)) / \sqrt 2`: both factors are folded into the weights.
     """
 
     qkv: Floats
@@ -63,7 +63,7 @@ class _Layer:
     @staticmethod
     def of(block: Block) -> _Layer:
         def pair(layer: torch.nn.Linear, weight: float = 1.0, bias: float = 1.0) -> tuple[Floats, Floats]:
-            return _columns(layer.weight * weight), (layer.bias * bias).numpy()
+            return _transposed(layer.weight * weight), (layer.bias * bias).numpy()
 
         first, last = (
             (norm.weight.detach(), norm.bias.detach(), norm.eps) for norm in (block.attention_norm, block.output_norm)
@@ -78,7 +78,7 @@ class _Layer:
         )
 
     def gates(self, embedding: Tensor) -> tuple[Floats, Floats] | None:
-        """Both gates' values ``[B, d]`` and ``[B, D]`` for embeddings ``[B, d]``."""
+        """Values of both gates, ``[B, d]`` and ``[B, D]``, for embeddings ``[B, d]``."""
         hidden, inner = self.block.hidden_gate, self.block.inner_gate
         if hidden is None or inner is None:
             return None
@@ -86,7 +86,7 @@ class _Layer:
 
 
 class _Buffers:
-    """Memory of a step of B users, and its views; ``…_t`` are the same memory as tensors."""
+    """Preallocated arrays and views for B users; ``…_t`` are tensors that share their memory."""
 
     def __init__(self, users: int, hidden: int, inner: int, heads: int, state: torch.dtype) -> None:
         width = hidden // heads
@@ -97,10 +97,10 @@ class _Buffers:
         self.inner, self.erf, self.fed = self.inner_t.numpy(), self.erf_t.numpy(), np.zeros((users, hidden), np.float32)
         self.query_key_t = self.qkv_t[:, : 2 * hidden]
         self.query_key = self.qkv.reshape(users, 3 * heads, width)[:, : 2 * heads]
-        same = state == torch.float32
-        self.wide_t = self.qkv_t if same else torch.zeros(users, 3 * hidden, dtype=state)
-        self.mixed_t = self.joined_t if same else torch.zeros(users, hidden, dtype=state)
-        self.is_wide = not same
+        is_float32 = state == torch.float32
+        self.wide_t = self.qkv_t if is_float32 else torch.zeros(users, 3 * hidden, dtype=state)
+        self.mixed_t = self.joined_t if is_float32 else torch.zeros(users, hidden, dtype=state)
+        self.is_wide = not is_float32
         parts = self.wide_t.view(users, 3, heads, width)
         self.query, self.key, self.value = (parts[:, part] for part in range(3))  # [B, heads, d_h]
         self.query_row, self.key_column = self.query.unsqueeze(-2), self.key.unsqueeze(-1)
@@ -108,16 +108,17 @@ class _Buffers:
 
 
 class StepPlan:
-    """A network's weights, laid out for one event at a time. Later changes of the network do not reach it.
+    """Weights of a network, laid out for one event at a time.
 
     Parameters
     ----------
     network
-        One that :func:`~easrec_nni.serving.streamable.check_streamable` takes, on the processor, in evaluation mode.
+        Streamable network (:func:`~easrec_nni.serving.streamable.check_streamable`), on the CPU, in evaluation mode.
+        The weights are read once; later changes of the network are not followed.
     state
-        Type of the sums over all events.
+        Data type of products and sums.
     largest_tables
-        Bytes that what is looked up by item may take; where it would be more, it is computed.
+        Maximum bytes of precomputed values by item; beyond, they are computed per event.
     """
 
     def __init__(self, network: EASRecNetwork, state: torch.dtype, largest_tables: int = LARGEST_TABLES) -> None:
@@ -125,7 +126,7 @@ class StepPlan:
         blocks = [block for block in network.blocks() if isinstance(block, Block)]
         with torch.no_grad():
             self.layers = [_Layer.of(block) for block in blocks]
-            self.items = _columns(network.embedding.items.weight)
+            self.items = _transposed(network.embedding.items.weight)
             self.tables = self._tables() if self._table_bytes() <= largest_tables else None
         self.has_sums = has_sums(network.config)
         self._buffers: dict[int, _Buffers] = {}
@@ -138,9 +139,9 @@ class StepPlan:
         return 4 * width * (self.config.n_items + 1)
 
     def _tables(self) -> list[Any]:
-        """Of every item its input, layer 1's projections, and the gates of each layer."""
-        rows = torch.arange(self.config.n_items + 1).split(ITEMS_AT_ONCE)
-        parts = [self._computed(embedded(self.network, chunk[:, None], None)[:, 0]) for chunk in rows]
+        """Input, layer 1's projections and each layer's gates, for every item."""
+        rows = torch.arange(self.config.n_items + 1).split(TABLE_CHUNK)
+        parts = [self._precompute(embed_items(self.network, chunk[:, None], None)[:, 0]) for chunk in rows]
         inputs, projected = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
         gates = [
             None if layer[0] is None else tuple(np.concatenate([gate[kind] for gate in layer]) for kind in (0, 1))
@@ -148,8 +149,8 @@ class StepPlan:
         ]
         return [inputs, projected, gates]
 
-    def _computed(self, embedding: Tensor) -> tuple[Floats, Floats, list[tuple[Floats, Floats] | None]]:
-        """Input, layer 1's projections and gates from embeddings before normalisation, ``[B, d]``."""
+    def _precompute(self, embedding: Tensor) -> tuple[Floats, Floats, list[tuple[Floats, Floats] | None]]:
+        """Input, layer 1's projections and gates, from unnormalised embeddings ``[B, d]``."""
         inputs = self.network.embedding.normalised(embedding, self.config.hidden)
         first = self.layers[0]
         return (
@@ -161,26 +162,26 @@ class StepPlan:
     def _begin(self, items: NDArray[np.int64], places: NDArray[np.int64]) -> tuple[Floats, Floats, list[Any]]:
         if self.tables is None:
             ids, at = torch.from_numpy(items)[:, None], torch.from_numpy(places)[:, None]
-            return self._computed(embedded(self.network, ids, at)[:, 0])
+            return self._precompute(embed_items(self.network, ids, at)[:, 0])
         inputs, projected, gates = self.tables
         return inputs[items], projected[items], [pair and (pair[0][items], pair[1][items]) for pair in gates]
 
     def run(self, items: NDArray[np.int64], places: NDArray[np.int64], products: Tensor, sums: Tensor) -> Tensor:
-        """One event of each user.
+        """Run one event per user through all layers.
 
         Parameters
         ----------
         items
             ``[B]`` item numbers.
         places
-            ``[B]`` events before it, which number the positions.
+            ``[B]`` number of events before this one, i.e. its position.
         products, sums
-            ``[L, B, heads, d_h, d_h]`` and ``[L, B, heads, d_h]``, brought up to date in place.
+            ``[L, B, heads, d_h, d_h]`` and ``[L, B, heads, d_h]``, updated in place.
 
         Returns
         -------
         Tensor
-            ``[B, d]``, what items are scored with.
+            Network output ``[B, d]``.
         """
         buffers = self._buffers_of(len(items))
         states, projected, gates = self._begin(items, places)
@@ -200,15 +201,15 @@ class StepPlan:
 
     def _buffers_of(self, users: int) -> _Buffers:
         if users not in self._buffers:
-            if len(self._buffers) >= MOST_BUFFERS:
+            if len(self._buffers) >= MAX_BUFFERS:
                 self._buffers.clear()
             config = self.config
             self._buffers[users] = _Buffers(users, config.hidden, config.inner, config.heads, self.state)
         return self._buffers[users]
 
     def _attend(self, buffers: _Buffers, matrix: Tensor, vector: Tensor) -> None:
-        """From queries, keys and values to the heads' outputs; the state is brought up to date."""
-        F.elu_(buffers.query_key_t)
+        """Attention of one event: heads' outputs from queries, keys and values; updates the state."""
+        F.elu_(buffers.query_key_t)  # [B, 2 d]
         scale = 1.0
         if self.config.attention == "elu":
             np.add(buffers.query_key, 1, out=buffers.query_key)
@@ -216,45 +217,45 @@ class StepPlan:
             scale = (self.config.hidden // self.config.heads) ** -0.5
             by_row = self.config.key_norm == "row"
             vectors = buffers.query_key if by_row else buffers.query_key[:, : self.config.heads]
-            norms = np.einsum("bij,bij->bi", vectors, vectors)
+            norms = np.einsum("bij,bij->bi", vectors, vectors)  # [B, heads or 2 heads]
             np.sqrt(norms, out=norms)
             np.maximum(norms, SMALLEST_NORM, out=norms)
             np.divide(scale, norms, out=norms)
             np.multiply(vectors, norms[..., None], out=vectors)
         if buffers.is_wide:
             buffers.wide_t.copy_(buffers.qkv_t)
-        matrix.addcmul_(buffers.key_column, buffers.value_row)
+        matrix.addcmul_(buffers.key_column, buffers.value_row)  # [B, heads, d_h, d_h] += k v^T
         if self.has_sums:
             self._use_sums(buffers, vector, scale)
-        torch.matmul(buffers.query_row, matrix, out=buffers.mixed_row)
+        torch.matmul(buffers.query_row, matrix, out=buffers.mixed_row)  # [B, heads, 1, d_h]
         if buffers.is_wide:
             buffers.joined_t.copy_(buffers.mixed_t)
 
     def _use_sums(self, buffers: _Buffers, vector: Tensor, scale: float) -> None:
-        """Queries divided by what the sums over all keys tell."""
+        """Update the sums over keys and normalise the queries by them."""
         if self.config.attention == "elu":
-            vector.add_(buffers.key)
+            vector.add_(buffers.key)  # [B, heads, d_h]
             total = (buffers.query * vector).sum(dim=-1, keepdim=True).clamp_min_(SMALLEST_TOTAL)
             buffers.query.div_(total)
         else:
-            vector.addcmul_(buffers.key, buffers.key)
+            vector.addcmul_(buffers.key, buffers.key)  # sums of squares, by key column
             buffers.query.mul_(scale / vector.clamp_min(SMALLEST_NORM**2).sqrt_())
 
     def _feed(self, layer: _Layer, buffers: _Buffers, states: Floats, gates: tuple[Floats, Floats] | None) -> Tensor:
-        """From the heads' outputs to the layer's, ``[B, d]``."""
+        """Output projection and feed-forward network: the layer's output ``[B, d]``."""
         total, inner, erf = buffers.sum, buffers.inner, buffers.erf
         first, last = layer.norms
         width = (total.shape[1],)
-        np.matmul(buffers.joined, layer.out, out=total)
+        np.matmul(buffers.joined, layer.out, out=total)  # [B, d]
         np.add(total, layer.out_bias, out=total)
         np.add(total, states, out=total)
         attended = torch.layer_norm(buffers.sum_t, width, *first).numpy()
         fed = attended if gates is None else np.multiply(attended, gates[0], out=buffers.fed)
-        np.matmul(fed, layer.expand, out=inner)
+        np.matmul(fed, layer.expand, out=inner)  # [B, D]: u = x / sqrt(2), see _Layer
         np.add(inner, layer.expand_bias, out=inner)
         torch.erf(buffers.inner_t, out=buffers.erf_t)
         np.add(erf, 1, out=erf)
-        np.multiply(erf, inner, out=erf)
+        np.multiply(erf, inner, out=erf)  # u (1 + erf(u)); layer.contract has the factor 1 / sqrt(2)
         if gates is not None:
             np.multiply(erf, gates[1], out=erf)
         np.matmul(erf, layer.contract, out=total)
@@ -263,14 +264,16 @@ class StepPlan:
         return torch.layer_norm(buffers.sum_t, width, *last)
 
     def best(self, newest: Floats, k: int, seen: Tensor | None = None) -> tuple[Floats, NDArray[np.int64]]:
-        """Scores and numbers of the k best items, best first; ``[B, k]`` each, minus infinity where there are no more.
+        """Scores and numbers of the k best items, ``[B, k]`` each, best first.
+
+        Scores are minus infinity if fewer than k items are left.
 
         Parameters
         ----------
         newest
-            ``[B, d]``.
+            Network output ``[B, d]``.
         k
-            Up to ``n_items``.
+            Number of items, up to ``n_items``.
         seen
             ``[B, n_items + 1]``, true for items to leave out.
         """

@@ -1,4 +1,4 @@
-"""Which networks can follow a stream of events, and what they are compared with."""
+"""Which networks can be streamed, and the equivalent network without a window."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ EXAMPLE = "examples/settings/streaming.yml (`easrec init` writes it)"
 
 
 def check_streamable(config: SpaceConfig) -> None:
-    """Refuse a network whose past cannot be kept as a state of constant size.
+    """Check that a network's past fits in a state of constant size.
 
     Raises
     ------
     UserError
-        Says why, and which setting to train with.
+        The network cannot be streamed; the message names the setting to train with.
     """
     train = f"search and retrain with the settings of {EXAMPLE}"
     if not config.is_fixed:
-        raise UserError("this is a supernet, which cannot be streamed: give the network of one architecture (freeze)")
+        raise UserError("a supernet cannot be streamed: give the network of one architecture (freeze)")
     if config.direction != "causal":
         raise UserError(
-            f"space.direction={config.direction!r} lets every old event see the new one, so that its past cannot be "
-            f"kept as a state: set direction: causal; {train}"
+            f"space.direction={config.direction!r} lets every old event attend to the new one, so that no state of "
+            f"constant size exists: set direction: causal; {train}"
         )
     if config.attention not in RUNNING_FORMS:
         raise UserError(
@@ -37,36 +37,37 @@ def check_streamable(config: SpaceConfig) -> None:
         )
     if config.positions == "from_end":
         raise UserError(
-            "space.positions='from_end' numbers all old events anew when one arrives, so that no state of constant "
-            f"size can be kept: set positions: none (endless) or from_start (max_length positions); {train}"
+            "space.positions='from_end' renumbers all old events when one arrives, so that no state of constant "
+            f"size exists: set positions: none (endless) or from_start (max_length positions); {train}"
         )
     if config.head != "state":
         raise UserError(
-            "space.head='core' adds up the history's items under one softmax and is not streamed: set head: state"
+            "space.head='core' takes one softmax over the whole history and cannot be streamed: set head: state"
         )
     if config.features == "stream":
         raise UserError(
-            "space.features='stream' (FDSA) has two stacks of blocks and is not streamed: set features: fused or none"
+            "space.features='stream' (FDSA) has two stacks of blocks and cannot be streamed: set features "
+            "to fused or none"
         )
 
 
 def without_window(network: EASRecNetwork, max_length: int) -> EASRecNetwork:
-    """The same network looking back on up to ``max_length`` interactions: what a stream's recommendations are equal to.
+    """Copy of a network with a longer window, the reference for a stream's recommendations.
 
-    A network looks at its newest ``config.max_length`` interactions alone, while a stream forgets nothing. Positions
-    from the start that the network has no row for are those of its last row, as a stream's are (``beyond="clamp"``).
+    A network uses only its newest ``config.max_length`` interactions, while a stream uses all. Positions from the start
+    beyond the network's last embedding row use that row, as in a stream with ``beyond="clamp"``.
 
     Parameters
     ----------
     network
-        One that :func:`check_streamable` takes.
+        Streamable network (:func:`check_streamable`).
     max_length
-        At least the network's own.
+        Window of the copy, at least the network's own.
 
     Returns
     -------
     EASRecNetwork
-        A copy in evaluation mode.
+        Copy in evaluation mode.
     """
     check_streamable(network.config)
     if max_length < network.config.max_length:

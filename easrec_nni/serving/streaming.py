@@ -1,4 +1,4 @@
-"""Recommending from a stream of events: each user's past is a state of constant size."""
+"""Recommendations from a stream of events, with a state of constant size per user."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ PRECISIONS = {"double": torch.float64, "single": torch.float32}
 
 
 class Recommendations(NamedTuple):
-    """Best items of some users.
+    """Best items of a batch of users.
 
     Attributes
     ----------
     items
-        ``[B, k]``, best first: the dataset's ids, or numbers where no dataset is known; empty (0) where fewer are left.
+        ``[B, k]``, best first: ids of the dataset, or numbers without one; empty (0) if fewer items are left.
     scores
-        ``[B, k]``, minus infinity where fewer are left.
+        ``[B, k]``, minus infinity if fewer items are left.
     """
 
     items: NDArray[Any]
@@ -45,45 +45,43 @@ class Recommendations(NamedTuple):
 
 
 class StreamingRecommender:
-    """Follows users event by event; an event and the best items after it take the same time after any history.
+    """Streaming recommender: updates and recommends in constant time per event.
 
-    Kept of a user is the causal linear attention's state, ``d_h × d_h`` numbers per head and layer, and what items are
-    scored with. It equals what the network computes from the whole history, without a window.
+    A user's state is that of causal linear attention, ``d_h × d_h`` numbers per head and layer, and the network output
+    after the last event. Recommendations equal those of the network on the whole history, without a window.
 
-    What happens beyond the ``max_length`` (N) interactions that the network was trained on depends on its positions:
+    Beyond the ``max_length`` (N) interactions that the network was trained on, behaviour depends on its positions:
 
-    * ``none``: nothing; the state goes on, and forgets nothing. Train with an N that the histories reach.
+    * ``none``: no change; the state covers all events. Train with an N that histories reach.
     * ``from_start``: position N was never trained. ``beyond="clamp"`` gives all later events the last row of the
-      position embeddings; ``beyond="restart"`` begins the user's state anew with event N + 1.
+      position embeddings; ``beyond="restart"`` resets the user's state before event N + 1.
     * ``from_end`` (the default of training) is refused: each event would change the embeddings of all earlier ones.
 
-    It runs on the processor and takes the weights as they are at the beginning. Calls are not to be made from several
-    threads at once. An event's products are too small to be shared out among cores: start the process with
-    ``OMP_NUM_THREADS=1`` where users come one at a time.
+    It runs on the CPU, reads the weights once when it is created, and is not thread-safe. Matrix products of one event
+    are too small for several cores: set ``OMP_NUM_THREADS=1`` if users arrive one at a time.
 
     Parameters
     ----------
     network
-        A network of one architecture, causal, with linrec or elu attention, on the processor.
+        Network of one architecture, causal, with linrec or elu attention, on the CPU.
     item_ids
-        The dataset's id of each item number, entry 0 for padding; None: items are item numbers.
+        Ids of the dataset by item number, entry 0 for padding; None: items are item numbers.
     beyond
         ``clamp`` or ``restart``, see above.
     precision
-        Of the sums over all events. ``double`` is equal to the network after any number of events; ``single`` takes
-        half of the memory and loses digits slowly: scores are off by some 1e-4 after 10,000 events.
+        Precision of the state. ``double`` equals the network after any number of events; ``single`` halves the memory
+        and loses digits slowly: scores are off by some 1e-4 after 10,000 events.
     keep_seen
-        Keep a bit per user and item, so that :meth:`recommend` can leave out what a user had.
+        Store one bit per user and item, so that :meth:`recommend` can leave out items a user had.
     largest_tables
-        Bytes for what depends on an item alone (first projections, gates); where it would be more, it is computed with
-        each event.
+        Maximum bytes of precomputed values by item (first projections, gates); beyond, they are computed per event.
 
     Attributes
     ----------
     events
-        Number of events that were taken, those before the present states were saved included.
+        Number of events processed, including those of loaded states.
     saved
-        When the file that the states were loaded from was written; None before, and for files of earlier versions.
+        Time when the loaded file of states was written; None without one, and for files of earlier versions.
 
     Raises
     ------
@@ -116,7 +114,7 @@ class StreamingRecommender:
     ) -> None:
         check_streamable(network.config)
         if network_device(network).type != "cpu" or next(network.parameters()).dtype != torch.float32:
-            raise UserError("a stream runs on the processor in float32: give network.cpu().float()")
+            raise UserError("a stream runs on the CPU in float32: give network.cpu().float()")
         if beyond not in ("clamp", "restart") or precision not in PRECISIONS:
             raise ValueError(f"beyond={beyond!r} must be clamp or restart, precision={precision!r} double or single")
         self.network, self.config, self.beyond, self.precision = network.eval(), network.config, beyond, precision
@@ -132,29 +130,29 @@ class StreamingRecommender:
                 f"{self.config.n_items} items"
             )
         self._numbers = None if self.item_ids is None else {str(name): i for i, name in enumerate(self.item_ids) if i}
-        self._at_once = evaluation_batch_size(self.config.n_items)
+        self._batch_size = evaluation_batch_size(self.config.n_items)
 
     @classmethod
     def load(
         cls, folder: str | Path, data: Dataset | str | Path | None = None, *, numbers: bool = False, **options: Any
     ) -> StreamingRecommender:
-        """From a folder that ``easrec retrain`` wrote.
+        """Create a stream from a folder that ``easrec retrain`` wrote.
 
         Parameters
         ----------
         folder
-            With ``architecture.json`` and ``weights.safetensors``.
+            Folder with ``architecture.json`` and ``weights.safetensors``.
         data
-            Dataset that translates items' ids, by default the run's.
+            Dataset with the item ids; the run's by default.
         numbers
-            Items are item numbers, and no dataset is needed.
+            Whether items are item numbers, so that no dataset is needed.
         options
-            The constructor's.
+            Options of the constructor.
 
         Raises
         ------
         UserError
-            The folder or the dataset cannot be read, they do not fit, or the network cannot be streamed.
+            The folder or the dataset cannot be read, they do not match, or the network cannot be streamed.
         """
         network, dataset = open_run(folder, data, needs_dataset=not numbers)
         item_ids = None if numbers or dataset is None else np.asarray(dataset.item_ids)
@@ -162,112 +160,112 @@ class StreamingRecommender:
 
     @property
     def users(self) -> int:
-        """Users that have a state."""
+        """Number of users with a state."""
         return len(self.states.slots)
 
     @property
     def bytes_per_user(self) -> int:
-        """Bytes of a user's state; the user's id comes on top."""
+        """Bytes of a user's state, without the user's id."""
         return self.states.bytes_per_user
 
     @torch.inference_mode()
     def update(self, users: Ids, items: Ids) -> None:
-        """Take events, in the order given where a user has several.
+        """Process events; several events of one user in the given order.
 
         Parameters
         ----------
         users
-            ``[B]`` ids, text or whole numbers; 7 and "7" are the same user. New ones begin with an empty state.
+            ``[B]`` ids, strings or integers; 7 and "7" are the same user. New users start with an empty state.
         items
-            ``[B]`` the dataset's ids of items, or item numbers where no dataset is known.
+            ``[B]`` item ids of the dataset, or item numbers without a dataset.
 
         Raises
         ------
         UserError
-            An item is unknown, or the numbers of users and items differ. Nothing is taken then.
+            An item is unknown, or the numbers of users and items differ. No event is processed then.
         """
         self._update(users, items)
 
     @torch.inference_mode()
     def recommend(self, users: Ids, k: int = 10, exclude_seen: bool = False) -> Recommendations:
-        """Best items for users, after the events that were taken.
+        """Best items for users, given their events so far.
 
         Parameters
         ----------
         users
             ``[B]`` ids.
         k
-            Items for each, up to the catalogue's size.
+            Number of items per user, up to the catalogue's size.
         exclude_seen
-            Whether to leave out what a user had; needs ``keep_seen=True`` from the beginning.
+            Whether to leave out items a user had; needs ``keep_seen=True`` from the start.
 
         Raises
         ------
         UserError
-            A user has no events yet, k is out of range, or ``exclude_seen`` was not prepared for.
+            A user has no events yet, k is out of range, or ``exclude_seen`` without ``keep_seen``.
         """
         self._check(k, exclude_seen)
         names = _names(users)
         slots = self.states.find(names)
         if len(slots) and slots.min() < 0:
             unknown = names[int(slots.argmin())]
-            raise UserError(f"there are no events of user {unknown!r} yet: give one with its item first")
+            raise UserError(f"no events of user {unknown!r} yet: send an event with an item first")
         return self._best(slots, k, exclude_seen)
 
     @torch.inference_mode()
     def update_and_recommend(self, users: Ids, items: Ids, k: int = 10, exclude_seen: bool = False) -> Recommendations:
-        """Take events as :meth:`update` does, then recommend to their users as :meth:`recommend` does.
+        """Process events (:meth:`update`), then recommend to their users (:meth:`recommend`).
 
-        A user that has several events gets the same items, those after its last one, in each of their rows.
+        If a user has several events, all their rows hold the items after the last one.
         """
         self._check(k, exclude_seen)
         return self._best(self._update(users, items), k, exclude_seen)
 
     @torch.inference_mode()
     def fit_histories(self, users: Ids, items: Ids, offsets: Sequence[int] | NDArray[np.integer[Any]]) -> None:
-        """Begin from whole histories, read by pieces; what users had before is replaced.
+        """Compute users' states from whole histories, atomic_write earlier states.
 
         Parameters
         ----------
         users
-            ``[U]`` ids, each once.
+            ``[U]`` distinct ids.
         items
-            All users' events, one user after the other, oldest first.
+            Events of all users, one user after the other, oldest first.
         offsets
             ``[U + 1]``; user u's events are ``items[offsets[u]:offsets[u + 1]]``. Users without events get no state.
 
         Raises
         ------
         UserError
-            A user comes twice, offsets do not fit, or an item is unknown. Nothing is taken then.
+            A user occurs twice, offsets do not fit, or an item is unknown. No state is changed then.
         """
         names, numbers, bounds = _names(users), self._item_numbers(items), np.asarray(offsets, np.int64)
         if len(bounds) != len(names) + 1 or bounds[0] < 0 or bounds[-1] > len(numbers) or (np.diff(bounds) < 0).any():
             raise UserError(
-                f"offsets must be {len(names) + 1} growing numbers from 0 to {len(numbers)}, one more than users"
+                f"offsets must be {len(names) + 1} non-decreasing numbers from 0 to {len(numbers)}, one more than users"
             )
         if len(set(names)) != len(names):
-            raise UserError("a user comes twice: give each user's events together, under one id")
+            raise UserError("a user occurs twice: give all events of a user together, under one id")
         self._fit(names, numbers, bounds[:-1], bounds[1:])
 
     @torch.inference_mode()
     def fit_dataset(self, dataset: Dataset, before: Literal["valid", "test"] | None = None) -> None:
-        """Begin from a dataset's histories.
+        """Compute users' states from a dataset's histories.
 
         Parameters
         ----------
         dataset
-            The one that the items' ids are of.
+            Dataset that the network was trained on.
         before
-            Take each evaluated user's events before this part's targets, and no other users; None: all events.
+            Use only evaluated users, with their events before this part's targets; None: all users and events.
 
         Raises
         ------
         UserError
             The dataset's items are not the network's.
         """
-        own = self.item_ids
-        if dataset.n_items != self.config.n_items or (own is not None and not np.array_equal(own, dataset.item_ids)):
+        ids = self.item_ids
+        if dataset.n_items != self.config.n_items or (ids is not None and not np.array_equal(ids, dataset.item_ids)):
             raise UserError(
                 f"the items of {dataset.name} are not those of this stream: give the dataset it was trained on"
             )
@@ -279,24 +277,24 @@ class StreamingRecommender:
         self._fit(_names(names), np.asarray(dataset.items, np.int64), begins, ends)
 
     def forget(self, user: str | int) -> bool:
-        """Drop a user's state; returns whether there was one."""
+        """Drop a user's state; return whether there was one."""
         return bool(self.states.forget(_names(user)))
 
     def save(self, path: str | Path) -> None:
-        """Write all states to a safetensors file, whole or not at all."""
+        """Write all states to a safetensors file, atomically."""
         write_states(Path(path), self.states, self.network, self._settings(), self.events)
 
     def load_state(self, path: str | Path) -> None:
-        """Take the states of a file that :meth:`save` wrote, instead of the present ones.
+        """Replace the present states with those of a file that :meth:`save` wrote.
 
         Raises
         ------
         UserError
-            The file is missing, damaged, or of another network or other settings; the present states stay then.
+            The file is missing or damaged, or does not match the network or the settings; the present states stay then.
         """
-        read = read_states(Path(path), self.states, self.network, self._settings())
-        self.states.replace(read.users, read.tensors)
-        self.events, self.saved = read.events, read.saved
+        loaded = read_states(Path(path), self.states, self.network, self._settings())
+        self.states.replace(loaded.users, loaded.tensors)
+        self.events, self.saved = loaded.events, loaded.saved
 
     def _settings(self) -> dict[str, str]:
         return {"beyond": self.beyond, "precision": self.precision, "keep_seen": str(self.keep_seen).lower()}
@@ -305,23 +303,23 @@ class StreamingRecommender:
         if not 1 <= k <= self.config.n_items:
             raise UserError(f"k={k}: give a number from 1 to {self.config.n_items}, the number of items")
         if exclude_seen and not self.keep_seen:
-            raise UserError("exclude_seen needs a stream that notes what users had: make it with keep_seen=True")
+            raise UserError("exclude_seen needs a record of users' items: create the stream with keep_seen=True")
 
     def _item_numbers(self, items: Ids) -> NDArray[np.int64]:
         return item_numbers(_names(items), self.config.n_items, self._numbers)
 
     def _update(self, users: Ids, items: Ids) -> NDArray[np.int64]:
-        """Take events; returns their users' slots."""
+        """Process events; return their users' slots."""
         names, numbers = _names(users), self._item_numbers(items)
         if len(names) != len(numbers):
             raise UserError(f"{len(names)} users and {len(numbers)} items: give one item for each user")
         slots = self.states.claim(names)
-        self._take(slots, numbers)
+        self._process(slots, numbers)
         self.events += len(names)
         return slots
 
-    def _take(self, slots: NDArray[np.int64], items: NDArray[np.int64]) -> None:
-        """Events of users, a user's first ones first."""
+    def _process(self, slots: NDArray[np.int64], items: NDArray[np.int64]) -> None:
+        """Process events so that each step has at most one event per user, oldest first."""
         if self.keep_seen:
             self.states.mark_seen(slots, items)
         if len(slots) == 1:
@@ -330,21 +328,22 @@ class StreamingRecommender:
         order = np.argsort(slots, kind="stable")
         is_first = np.diff(slots[order], prepend=-1) != 0
         begins = np.flatnonzero(is_first)
-        turn = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))  # of a user's events
-        for number in range(int(turn.max(initial=-1)) + 1):
-            chosen = order[turn == number]
-            for begin in range(0, len(chosen), self._at_once):
-                part = chosen[begin : begin + self._at_once]
+        # Number of each event among its user's, in the order of ``order``: step t takes the t-th event of every user.
+        step = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+        for number in range(int(step.max(initial=-1)) + 1):
+            rows = order[step == number]
+            for begin in range(0, len(rows), self._batch_size):
+                part = rows[begin : begin + self._batch_size]
                 self._advance(slots[part], items[part])
 
     def _advance(self, slots: NDArray[np.int64], items: NDArray[np.int64]) -> None:
-        """One event of each of different users."""
+        """Process one event of each of several distinct users."""
         tensors = self.states.tensors
         products, sums, newest, counts = (tensors[name] for name in ("products", "sums", "newest", "counts"))
         places = counts.numpy()[slots]
         if self.beyond == "restart" and self.config.positions == "from_start":
             places = self._restart(slots, places)
-        if len(slots) == 1:  # without copies
+        if len(slots) == 1:  # views instead of copies
             one = slice(int(slots[0]), int(slots[0]) + 1)
             newest[one] = self.plan.run(items, places, products[:, one], sums[:, one])
         else:
@@ -366,15 +365,15 @@ class StreamingRecommender:
     def _fit(
         self, names: list[str], items: NDArray[np.int64], begins: NDArray[np.int64], ends: NDArray[np.int64]
     ) -> None:
-        some = np.flatnonzero(ends > begins)
-        begins, ends, names = begins[some], ends[some], [names[place] for place in some]
+        nonempty = np.flatnonzero(ends > begins)
+        begins, ends, names = begins[nonempty], ends[nonempty], [names[user] for user in nonempty]
         events = int((ends - begins).sum())
         slots = self.states.claim(names)
         self.states.clear(slots)
         if self.keep_seen:
-            for user, slot in enumerate(slots):  # user by user, so that a large log is never held twice
-                own = items[begins[user] : ends[user]]
-                self.states.mark_seen(np.full(len(own), slot), own)
+            for user, slot in enumerate(slots):  # user by user, so that no copy of a large log is made
+                history = items[begins[user] : ends[user]]
+                self.states.mark_seen(np.full(len(history), slot), history)
         if self.beyond == "restart" and self.config.positions == "from_start":
             begins = ends - ((ends - begins - 1) % self.config.max_length + 1)
         tensors = self.states.tensors
@@ -391,19 +390,19 @@ class StreamingRecommender:
 
     def _best(self, slots: NDArray[np.int64], k: int, exclude_seen: bool) -> Recommendations:
         newest = self.states.tensors["newest"].numpy()
-        parts = [slots[begin : begin + self._at_once] for begin in range(0, max(1, len(slots)), self._at_once)]
-        found = []
+        parts = [slots[begin : begin + self._batch_size] for begin in range(0, max(1, len(slots)), self._batch_size)]
+        results = []
         for part in parts:
             seen = self.states.seen(part, self.config.n_items) if exclude_seen else None
-            found.append(self.plan.best(newest[part], k, seen))
-        scores, items = found[0] if len(found) == 1 else (np.concatenate(each) for each in zip(*found, strict=True))
+            results.append(self.plan.best(newest[part], k, seen))
+        scores, items = results[0] if len(results) == 1 else map(np.concatenate, zip(*results, strict=True))
         if exclude_seen:
             items[scores == -np.inf] = 0
         return Recommendations(items if self.item_ids is None else self.item_ids[items], scores)
 
 
 def _names(ids: Ids) -> list[str]:
-    """Ids as texts, without Python code for each of them."""
+    """Ids as strings, without a Python-level loop."""
     if isinstance(ids, str | int | np.generic):
         return [str(ids)]
     return list(map(str, ids.tolist() if isinstance(ids, np.ndarray) else ids))

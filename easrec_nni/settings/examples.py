@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, write_text
+from easrec_nni.common.files import atomic_copy, write_text
 
 if TYPE_CHECKING:
     from easrec_nni.data.dataset import Dataset
@@ -50,7 +50,7 @@ def copy_examples(target: Path, force: bool = False, dataset: Dataset | None = N
     if present and not force:
         raise UserError(f"{target} already has {', '.join(present)}; give another folder, or --force to replace them")
     for name in names:
-        copy_whole(source / name, target / name)
+        atomic_copy(source / name, target / name)
         if dataset is not None and name.parent.name == "settings":
             ask_for(dataset, target / name)
     return [target / name for name in names]

@@ -1,4 +1,4 @@
-"""How long everything is trained: the same for all systems of a study."""
+"""Training budgets, the same for all systems of a study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["BUDGETS", "Budget", "with_budget"]
 
 @dataclass(frozen=True)
 class Budget:
-    """Largest numbers of epochs, and epochs without gain before a training stops."""
+    """Maximum numbers of epochs, and patience of early stopping in epochs."""
 
     search_epochs: int
     retrain_epochs: int
@@ -25,11 +25,11 @@ BUDGETS: dict[str, Budget | None] = {
     "settings": None,
     "paper": Budget(100, 200, 10),
 }
-"""By name; ``settings`` takes the epochs as the settings file has them."""
+"""Budgets by name; ``settings`` leaves the epochs of the settings file unchanged."""
 
 
 def with_budget(settings: TrialSettings, name: str) -> TrialSettings:
-    """Settings with a budget's epochs; warm-up and fall of the temperature keep their share of them.
+    """Settings with a budget's epochs; warm-up and temperature decay are scaled along.
 
     Raises
     ------

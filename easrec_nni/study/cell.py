@@ -1,6 +1,6 @@
-"""Run one cell of a table: one system with one seed, searched, retrained, evaluated once on the test set.
+"""Run one cell of a table: search, retraining and test evaluation of one system with one seed.
 
-A cell's folder tells all: what is complete there is not done again, and a run that was killed goes on.
+The cell's folder holds its state: complete stages are not repeated, and an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, write_json
-from easrec_nni.common.locks import alone
+from easrec_nni.common.files import atomic_copy, write_json
+from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
@@ -31,7 +31,7 @@ from easrec_nni.trial.stages import EpochReport, run_stages
 __all__ = ["run_cell", "run_cell_in"]
 
 SHARED = {"test", "valid", "valid_selection_users", "cost", "negatives_version", "inference", "test_refitted"}
-"""Figures of a run that a cell's result has too."""
+"""Figures of the retraining stage that are copied to the cell's result."""
 
 
 def run_cell(
@@ -42,20 +42,21 @@ def run_cell(
     on_epoch: EpochReport | None = None,
     progress: bool = False,
 ) -> CellResult:
-    """Run a cell, or resume it, or take the result that is there.
+    """Run a cell, resume it, or return its existing result.
 
     Parameters
     ----------
     cell
-        What to run.
+        Cell to run.
     base
         Settings that all cells of the study share.
     folder
-        The cell's own folder.
+        Folder of the cell.
     on_epoch
-        Told the phase (``search``, ``retrain``) and the row of every epoch, those of a run that was cut short too.
+        Called with the phase (``search``, ``retrain``) and the row of every epoch, those before an interruption
+        included.
     progress
-        Whether to draw a progress bar.
+        Whether to show a progress bar.
 
     Raises
     ------
@@ -75,25 +76,25 @@ def run_cell_in(
     on_architecture: Callable[[Architecture, SearchResult | None], None] | None = None,
     progress: bool = False,
 ) -> CellResult:
-    """:func:`run_cell` in a context that is open; ``on_architecture`` is that of ``run_stages``."""
-    with alone(folder):
+    """:func:`run_cell` with an open context; ``on_architecture`` is passed to ``run_stages``."""
+    with exclusive_lock(folder):
         result = read_result(folder)
         if result is not None:
             _check_same(result, context, folder)
             return result
         system = SYSTEMS[cell.system]
-        if system.floor is not None:
-            figures = _measure_floor(system.floor, context, folder)
+        if system.baseline is not None:
+            figures = _measure_baseline(system.baseline, context, folder)
         else:
             figures = _run_stages(context, folder, on_epoch, on_architecture, progress)
         result = _result(cell, system, context, figures)
-        write_json(folder / RESULT_FILE, result.as_json())  # last: its presence says that the cell is complete
+        write_json(folder / RESULT_FILE, result.as_json())  # last: its presence means that the cell is complete
     return result
 
 
 def _check_same(result: CellResult, context: TrialContext, folder: Path) -> None:
     same_data = result.dataset.fingerprint == context.dataset.fingerprint
-    # Read again, so that settings which a later version has added count as their defaults.
+    # Parsed again, so that settings added by a later version have their defaults.
     if TrialSettings.reopen(result.settings, str(folder / RESULT_FILE)) != context.settings or not same_data:
         what = "settings" if same_data else "data"
         raise UserError(f"{folder} holds a result with other {what}: choose another --out, or remove that folder")
@@ -106,7 +107,7 @@ def _run_stages(
     on_architecture: Callable[[Architecture, SearchResult | None], None] | None,
     progress: bool,
 ) -> dict[str, Any]:
-    """Figures of a system that is trained."""
+    """Run the stages of a trained system and return its figures."""
     space = context.space
     results = run_stages(
         context,
@@ -117,7 +118,7 @@ def _run_stages(
         on_architecture=on_architecture,
         progress=progress,
     )
-    copy_whole(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
+    atomic_copy(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
     figures, training = results.retrained.figures, results.retrained.figures.training
     return {
         **figures.model_dump(include=SHARED, exclude_unset=True),
@@ -135,10 +136,10 @@ def _run_stages(
     }
 
 
-def _measure_floor(floor: Callable[[Dataset], Any], context: TrialContext, folder: Path) -> dict[str, Any]:
-    """Figures of a baseline that needs no training."""
+def _measure_baseline(baseline: Callable[[Dataset], Any], context: TrialContext, folder: Path) -> dict[str, Any]:
+    """Evaluate a training-free baseline and return its figures."""
     begin = time.perf_counter()
-    network = floor(context.dataset)
+    network = baseline(context.dataset)
     seconds = time.perf_counter() - begin
     figures, ranks = final_evaluation(
         network, context.dataset, context.settings.search.arch_share, context.settings.select_by
@@ -155,7 +156,7 @@ def _measure_floor(floor: Callable[[Dataset], Any], context: TrialContext, folde
 
 def _result(cell: Cell, system: System, context: TrialContext, figures: dict[str, Any]) -> CellResult:
     settings = context.settings
-    searches = not system.fixed and system.floor is None
+    searches = not system.fixed and system.baseline is None
     return CellResult(
         schema_version=SCHEMA_VERSION,
         system=system.name,
@@ -168,7 +169,7 @@ def _result(cell: Cell, system: System, context: TrialContext, figures: dict[str
         **figures,
         budget={
             "search_epochs": settings.search.epochs if searches else 0,
-            "retrain_epochs": 0 if system.floor else settings.retrain.epochs,
+            "retrain_epochs": 0 if system.baseline else settings.retrain.epochs,
             "patience": settings.retrain.patience,
             "batch_size": settings.retrain.batch_size,
             "hyperparameter_trials": 1,

@@ -1,6 +1,6 @@
-"""Cells of a table: their names, folders, settings and results; what runs one is :mod:`easrec_nni.study.cell`.
+"""Cells of a table: names, folders, settings and results; :mod:`easrec_nni.study.cell` runs them.
 
-A report reads cells without what trains them, so that it waits for neither torch nor NNI.
+A report imports this module, and thus neither torch nor NNI.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["RETRAINED", "WEIGHTS", "Cell", "cell_settings", "read_result"]
 RETRAINED = "retrained"
 """Folder of a cell's trained network."""
 WEIGHTS = "weights.safetensors"
-"""Its weights, in that folder."""
-LONGEST_NAME = 255  # bytes of a folder's name
+"""File of its weights, in that folder."""
+LONGEST_NAME = 255  # maximum length of a folder's name in bytes
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Which system with which seed and, in a sweep, which further settings.
+    """A system with a seed and, in a sweep, further settings.
 
     Examples
     --------
@@ -42,7 +42,7 @@ class Cell:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # NNI's manager hands 1.0 out as 1, as JavaScript writes it: both are one cell.
+        # NNI's manager writes 1.0 as 1, being JavaScript: both must be the same cell.
         object.__setattr__(self, "parameters", {name: _plain(value) for name, value in self.parameters.items()})
 
     @property
@@ -52,11 +52,11 @@ class Cell:
         Raises
         ------
         UserError
-            A parameter would lead out of it, or is too long for a folder's name.
+            A parameter contains a slash, or the name is too long for a folder.
         """
         name = "--".join([self.system, *(f"{name}={value}" for name, value in sorted(self.parameters.items()))])
         if "/" in name or not name.isprintable() or len(name.encode()) > LONGEST_NAME:
-            raise UserError(f"the parameters of the cell {name[:100]!r} cannot be the name of a folder: choose others")
+            raise UserError(f"the parameters of the cell {name[:100]!r} cannot be the name of a folder: change them")
         return Path(name) / f"seed{self.seed}"
 
     @classmethod
@@ -78,7 +78,7 @@ class Cell:
 
 
 def _plain(value: Any) -> Any:
-    """A whole number without its decimal point."""
+    """Convert an integral float to int."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -28,7 +28,7 @@ STUDY_FILE, RESULT_FILE, EFFICIENCY_FILE = "study.json", "result.json", "efficie
 
 
 class StudyDocument(ResultDocument):
-    """``study.json``: what was asked for."""
+    """``study.json``: tables, systems, seeds and settings of a study."""
 
     schema_version: Literal[1]
     tables: list[str]
@@ -95,7 +95,7 @@ class CellIdentity(Document):
 
 
 class EfficiencyRow(CellIdentity):
-    """Measurements of one system; what is missing was not measured."""
+    """Measurements of one system; None for a figure that was not measured."""
 
     inference_seconds_test_set: Spread | None = None
     inference_processor_seconds_test_set: Spread | None = None
@@ -110,7 +110,7 @@ class EfficiencyRow(CellIdentity):
 
 
 class EfficiencyDocument(ResultDocument):
-    """``efficiency.json``: time and memory, measured with nothing else running."""
+    """``efficiency.json``: inference time and memory, measured with no trials running."""
 
     schema_version: Literal[1]
     machine: dict[str, Value] = {}

@@ -1,7 +1,8 @@
-"""Measured efficiency: what trained networks need when they serve, side by side.
+"""Measured efficiency: inference time and memory of trained networks.
 
-Each network is loaded into a fresh process of its own, so that its peak of memory is its own. The processes stay alive
-and take turns (A, B, C, A, B, C, …), one at work at a time: a machine that grows slower or is disturbed hits all alike.
+Each network is loaded into a fresh process, so that its peak memory includes no other network. The processes stay alive
+and are measured in alternation (A, B, C, A, B, C, …), one at a time, so that other load on the machine affects all
+alike.
 """
 
 from __future__ import annotations
@@ -43,37 +44,37 @@ _logger = logging.getLogger(__name__)
 
 
 class Worker(Protocol):
-    """A loaded network that is measured when asked."""
+    """Worker process that holds a loaded network and measures on request."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What it said when it was loaded."""
+        """Facts about the loaded network."""
 
     def ask(self, request: str) -> dict[str, Any]:
-        """Answer to ``pass``, ``latency`` or ``memory``; see :func:`easrec_nni.study.efficiency_worker.serve`."""
+        """Send a request, see :func:`easrec_nni.study.efficiency_worker.serve`, and return the answer."""
 
     def close(self) -> None:
-        """End it."""
+        """Kill the process."""
 
 
 class WorkerProcess(LineProcess):
-    """A process of :mod:`easrec_nni.study.efficiency_worker`.
+    """Worker process running :mod:`easrec_nni.study.efficiency_worker`.
 
     Parameters
     ----------
     cell
         Folder of the cell.
     dataset
-        The prepared dataset.
+        Prepared dataset of the cell.
     threads
-        Of the process.
+        Number of threads of the process.
     allocator
         See :func:`easrec_nni.bench.machine.allocator_environment`.
 
     Raises
     ------
     UserError
-        It cannot load the network.
+        The process cannot load the network.
     """
 
     def __init__(self, cell: Path, dataset: Dataset, threads: int, allocator: Allocator) -> None:
@@ -97,38 +98,38 @@ def measure_systems(
     allocator: Allocator = "keep",
     start: StartWorker = WorkerProcess,
 ) -> EfficiencyDocument:
-    """Measure the trained networks of cells, in turns.
+    """Measure the trained networks of cells, in alternation.
 
     Parameters
     ----------
     cells
-        Folders of complete cells. One without a trained network, such as popularity's, is skipped, and named as such.
+        Folders of complete cells. Those without a trained network, such as popularity's, are listed as skipped.
     dataset
-        What they were trained on.
+        Dataset the networks were trained on.
     threads
-        Of each process; by default ``OMP_NUM_THREADS``, or the cores there are.
+        Number of threads of each process; by default ``OMP_NUM_THREADS``, or the number of cores.
     repeats
-        Turns of each network; every turn scores the whole test set once and 200 users one by one.
+        Number of turns; each scores the whole test set once and 200 users one by one.
     allocator
         See :func:`easrec_nni.bench.machine.allocator_environment`.
     start
-        What starts a worker; for tests.
+        Function that starts a worker; replaced in tests.
 
     Returns
     -------
     EfficiencyDocument
-        Of what is repeated, ``median``, ``min`` and ``max`` over the turns; ``latency_ms_batch1``
-        of each turn's median user. ``inference_processor_seconds_test_set`` is the time of all cores for this process,
-        which other programs disturb less. ``peak_memory_bytes`` is the whole process's, ``baseline_peak_memory_bytes``
-        what it had needed before the network was loaded.
+        Repeated figures have ``median``, ``min`` and ``max`` over the turns; ``latency_ms_batch1`` is taken from each
+        turn's median user. ``inference_processor_seconds_test_set`` is the processor time over all cores, which other
+        programs affect less. ``peak_memory_bytes`` is that of the whole process, ``baseline_peak_memory_bytes`` its
+        peak before the network was loaded.
 
     Raises
     ------
     UserError
-        A cell is not complete, is about other data, or cannot be measured.
+        A cell is not complete, is of another dataset, or cannot be measured.
     """
     if repeats < 1:
-        raise UserError(f"repeats={repeats}: measure once or more")
+        raise UserError(f"repeats={repeats}: must be 1 or more")
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     results = {cell: _result(cell, data) for cell in cells}
     trained = [cell for cell in cells if (cell / RETRAINED / WEIGHTS).is_file()]
@@ -136,11 +137,11 @@ def measure_systems(
     before = load_average()
     with ExitStack() as stack:
         workers = []
-        for cell in trained:  # one after the other: they would disturb each other's warm-up
+        for cell in trained:  # one after the other, so that no warm-up runs beside another
             workers.append(start(cell, data, count, allocator))
             stack.callback(workers[-1].close)
         turns = _take_turns(workers, repeats)
-        rows = [_row(results[cell], worker, own) for cell, worker, own in zip(trained, workers, turns, strict=True)]
+        rows = [_row(results[cell], worker, turn) for cell, worker, turn in zip(trained, workers, turns, strict=True)]
     return EfficiencyDocument(
         schema_version=SCHEMA_VERSION,
         machine=describe_machine(),
@@ -173,12 +174,12 @@ def measure_study(
     cells
         Folders of cells in it.
     threads, repeats, start
-        As for :func:`measure_systems`.
+        See :func:`measure_systems`.
 
     Raises
     ------
     UserError
-        As :func:`measure_systems`.
+        See :func:`measure_systems`.
     """
     document = measure_systems(cells, read_settings(study).data, threads, repeats, start=start)
     write_json(study / EFFICIENCY_FILE, document.as_json())
@@ -190,7 +191,7 @@ def _result(cell: Path, dataset: Dataset) -> CellResult:
     if result is None:
         raise UserError(f"{cell} has no result: run `easrec reproduce` to the end before measuring")
     if result.dataset.fingerprint != dataset.fingerprint:
-        raise UserError(f"{cell} is about other data than {dataset.path}: give the dataset that it was trained on")
+        raise UserError(f"{cell} was not trained on {dataset.path}: give the dataset it was trained on")
     return result
 
 
@@ -199,11 +200,11 @@ def _identity(result: CellResult) -> dict[str, Any]:
 
 
 def _take_turns(workers: Sequence[Worker], repeats: int) -> list[list[dict[str, Any]]]:
-    """Answers to a pass and to the latency of single users, of each worker in each of its turns."""
+    """Measure a pass and single-user latencies, for each worker in each turn."""
     turns: list[list[dict[str, Any]]] = [[] for _ in workers]
     for turn in range(repeats):
-        for worker, own in zip(workers, turns, strict=True):
-            own.append(worker.ask("pass") | worker.ask("latency"))
+        for worker, measurements in zip(workers, turns, strict=True):
+            measurements.append(worker.ask("pass") | worker.ask("latency"))
         _logger.info("efficiency: turn %d of %d", turn + 1, repeats)
     return turns
 

@@ -1,7 +1,7 @@
-"""A process that holds one trained network and measures it when asked: what :mod:`easrec_nni.study.efficiency` starts.
+"""Worker process that measures one trained network, started by :mod:`easrec_nni.study.efficiency`.
 
 ``python -m easrec_nni.study.efficiency_worker CELL DATASET THREADS USERS`` loads, warms up and writes a line of JSON.
-Then it answers each line that it reads with one more: ``pass``, ``latency`` or ``memory``. It ends with its input.
+Then it answers each request line (``pass``, ``latency`` or ``memory``) with a line of JSON, until its input ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.bench.memory import peak_memory_bytes
-from easrec_nni.bench.worker_process import Answer, answers
+from easrec_nni.bench.worker_process import Answer, answer_stream
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.inference import ScoringTimer
@@ -28,7 +28,7 @@ __all__ = ["main", "serve"]
 def serve(
     cell: Path, dataset: str, threads: int, users: int, requests: Iterable[str], answer: Callable[[Answer], None]
 ) -> None:
-    """Load a cell's network, say so, and answer requests until there are no more.
+    """Load a cell's network and answer requests until there are no more.
 
     Parameters
     ----------
@@ -37,13 +37,13 @@ def serve(
     dataset
         Path of the prepared dataset.
     threads
-        Of torch, for this process.
+        Number of torch's threads in this process.
     users
-        Users that are scored one by one.
+        Number of users scored one by one.
     requests
         ``pass``: score the test set once. ``latency``: score single users. ``memory``: the peak so far.
     answer
-        Takes the answers, the first of which says that the network is loaded and warm.
+        Function that takes the answers, the first of which is sent after the warm-up.
 
     Raises
     ------
@@ -53,11 +53,11 @@ def serve(
     torch.set_num_threads(threads)
     architecture = Architecture.read(cell / RETRAINED / "architecture.json")
     timer = ScoringTimer(load_dataset(dataset), architecture.space.max_length, single_users=users)
-    baseline = peak_memory_bytes()  # of Python, its libraries and the batches: the same for every network
+    baseline = peak_memory_bytes()  # Python, its libraries and the batches: the same for every network
     network = load_network(architecture, cell / RETRAINED / WEIGHTS)
     timer.pass_seconds(network)
     timer.latencies_ms(network)
-    known: dict[str, Callable[[], Answer]] = {
+    handlers: dict[str, Callable[[], Answer]] = {
         "pass": lambda: _with_processor_time(lambda: timer.pass_seconds(network)),
         "latency": lambda: {"milliseconds": timer.latencies_ms(network)},
         "memory": lambda: {"peak_memory_bytes": peak_memory_bytes()},
@@ -73,19 +73,19 @@ def serve(
         }
     )
     for request in requests:
-        answer(known[request.strip()]())
+        answer(handlers[request.strip()]())
 
 
 def _with_processor_time(measure: Callable[[], float]) -> Answer:
-    """Seconds that passed, and seconds that the cores worked for this process: less, where it had to wait for one."""
+    """Wall-clock and processor seconds of a measurement."""
     begin = time.process_time()
     seconds = measure()
     return {"seconds": seconds, "processor_seconds": time.process_time() - begin}
 
 
 def main(words: list[str]) -> int:
-    """Serve standard input; return the exit code."""
-    with answers() as answer:
+    """Answer requests from standard input; return the exit code."""
+    with answer_stream() as answer:
         try:
             serve(Path(words[0]), words[1], int(words[2]), int(words[3]), sys.stdin, answer)
         except UserError as error:

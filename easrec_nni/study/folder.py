@@ -1,4 +1,4 @@
-"""A study's folder: what was asked for, and the cells that are complete."""
+"""A study's folder: its document and its cells."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["STUDY_FILE", "Study", "open_study", "read_settings"]
 
 @dataclass(frozen=True)
 class Study:
-    """Cells in a folder, all with the same shared settings and data."""
+    """Folder of cells that share their settings and dataset."""
 
     path: Path
     settings: TrialSettings
@@ -51,33 +51,33 @@ def read_settings(path: Path) -> TrialSettings:
 def _read(path: Path) -> StudyDocument:
     file = path / STUDY_FILE
     if not file.is_file():
-        raise UserError(f"{path} is no study: there is no {STUDY_FILE}; `easrec reproduce` makes one")
+        raise UserError(f"{path} is not a study folder: it has no {STUDY_FILE}; `easrec reproduce` creates one")
     return read_document(file, StudyDocument, "choose another --out")
 
 
 def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: str, table: str, grid: Grid) -> Study:
-    """Make a study's folder, or add a table to the one that is there.
+    """Create a study's folder, or add a table to an existing one.
 
     Raises
     ------
     UserError
         The folder holds a study with other settings or data.
     """
-    before = _read(path) if (path / STUDY_FILE).is_file() else None
-    if before is not None:
+    existing = _read(path) if (path / STUDY_FILE).is_file() else None
+    if existing is not None:
         same = read_settings(path) == settings
-        if not same or before.dataset.fingerprint != dataset.fingerprint:
+        if not same or existing.dataset.fingerprint != dataset.fingerprint:
             raise UserError(f"{path} holds a study with other {'data' if same else 'settings'}: choose another --out")
-    if before is None and path.exists() and any(path.iterdir()):
-        raise UserError(f"{path} is not empty and no study: choose another --out")
+    if existing is None and path.exists() and any(path.iterdir()):
+        raise UserError(f"{path} is neither empty nor a study folder: choose another --out")
     document = StudyDocument(
         schema_version=SCHEMA_VERSION,
-        tables=_union(before.tables if before else [], [table]),
+        tables=_union(existing.tables if existing else [], [table]),
         dataset=DatasetIdentity.of(dataset),
-        systems=_union(before.systems if before else [], grid.systems),
-        seeds=sorted(_union(before.seeds if before else [], grid.seeds)),
+        systems=_union(existing.systems if existing else [], grid.systems),
+        seeds=sorted(_union(existing.seeds if existing else [], grid.seeds)),
         parameters={
-            **(before.parameters if before else {}),
+            **(existing.parameters if existing else {}),
             **{name: list(values) for name, values in grid.parameters.items()},
         },
         settings=settings.model_dump(mode="json", by_alias=True),
@@ -88,5 +88,5 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     return Study(path, settings)
 
 
-def _union(known: Sequence[Any], more: Sequence[Any]) -> list[Any]:
-    return list(dict.fromkeys([*known, *more]))
+def _union(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
+    return list(dict.fromkeys([*first, *second]))

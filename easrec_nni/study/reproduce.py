@@ -1,4 +1,4 @@
-"""``easrec reproduce``: the tables of the paper on a dataset, cell by cell under NNI, measured and reported."""
+"""``easrec reproduce``: run the cells of the paper's tables under NNI, measure and report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from easrec_nni.experiments.manager import DEFAULT_PORT
 from easrec_nni.settings.examples import examples_folder
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import with_budget
-from easrec_nni.study.cells import Cell, cell_settings
+from easrec_nni.study.cells import RETRAINED, Cell, cell_settings
+from easrec_nni.study.documents import EFFICIENCY_FILE
 from easrec_nni.study.efficiency import measure_study
 from easrec_nni.study.folder import Study, open_study
 from easrec_nni.study.running import run_grid
@@ -30,7 +31,7 @@ __all__ = ["Request", "grid_of", "reproduce", "settings_for"]
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for.
+    """Request of a user to ``easrec reproduce``.
 
     Attributes
     ----------
@@ -39,25 +40,25 @@ class Request:
     dataset
         Name of a prepared dataset, or path of its folder.
     systems
-        Systems instead of the tables' own.
+        Systems to run, by default those of the tables.
     seeds
-        Number of seeds, from 0; the tables' own by default.
+        Number of seeds, counted from 0; by default that of the tables.
     budget
         Name of a budget.
     settings
         Settings file; by default the example for the dataset.
     changes
-        Dotted settings put over the file's.
+        Dotted settings that override the file's.
     out
         Folder of the study; ``studies/<dataset>`` by default.
     jobs
-        Cells at a time.
+        Number of cells that run in parallel.
     port
-        Wanted port of NNI's web UI.
+        Preferred port of NNI's web UI.
     measure
         Whether to measure efficiency at the end.
     report
-        Writes a report of studies into a folder, at the end; None for no report.
+        Function that writes a report of studies into a folder, called at the end; None for no report.
     """
 
     tables: Sequence[str]
@@ -75,12 +76,12 @@ class Request:
 
 
 def settings_for(dataset: Dataset, file: Path | None) -> TrialSettings:
-    """Settings of a file, or of the example that is made for a dataset of this name.
+    """Settings of a file, or of the example for a dataset of this name.
 
     Raises
     ------
     UserError
-        There is no example for it.
+        There is no example for the dataset.
     """
     if file is not None:
         return TrialSettings.read(file)
@@ -88,10 +89,10 @@ def settings_for(dataset: Dataset, file: Path | None) -> TrialSettings:
     for settings in examples:
         if settings.data == dataset.name:
             return settings
-    known = ", ".join(settings.data for settings in examples)
+    names_with_example = ", ".join(settings.data for settings in examples)
     raise UserError(
-        f"there are no example settings for {dataset.name!r} (only for {known}): copy one with `easrec init` and give "
-        "it with --settings"
+        f"there are no example settings for {dataset.name!r} (only for {names_with_example}): copy one with "
+        "`easrec init` and pass it with --settings"
     )
 
 
@@ -106,12 +107,12 @@ def grid_of(table: str, systems: Sequence[str], seeds: int | None) -> Grid:
     if table not in TABLES:
         raise UserError(f"there is no table {table!r}; choose from {', '.join(TABLES)}")
     definition = TABLES[table]
-    chosen = tuple(system.name for system in find_systems(list(systems or definition.systems)))
-    return Grid(chosen, tuple(range(seeds or definition.seeds)), definition.parameters)
+    names = tuple(system.name for system in find_systems(list(systems or definition.systems)))
+    return Grid(names, tuple(range(seeds or definition.seeds)), definition.parameters)
 
 
 def reproduce(request: Request, console: Console) -> bool:
-    """Run, measure and report; what is complete is not done again.
+    """Run the missing cells, measure and report.
 
     Returns
     -------
@@ -121,18 +122,18 @@ def reproduce(request: Request, console: Console) -> bool:
     Raises
     ------
     UserError
-        For mistakes in the request, before anything is run or written.
+        The request has a mistake; nothing is run or written.
     """
     dataset = load_dataset(request.dataset)
     dataset.check_trainable()
     settings = settings_for(dataset, request.settings)
-    # Trials start elsewhere: a relative path would not be found there.
+    # Trials run in another working directory, where a relative path would not be found.
     data = str(Path(request.dataset).expanduser().resolve()) if os.sep in request.dataset else request.dataset
     settings = with_budget(settings.with_parameters({**request.changes, "data": data}), request.budget)
     grids = {table: grid_of(table, request.systems, request.seeds) for table in dict.fromkeys(request.tables)}
     if not request.systems and not dataset.item_features:
         grids = {table: _without_features(grid, settings) for table, grid in grids.items()}
-        _say(console, f"{dataset.name} has no item features: systems that need them are left out")
+        _say(console, f"{dataset.name} has no item features: skipping systems that need them")
     for grid in grids.values():
         _check(grid, settings, dataset)
     out = request.out or Path("studies") / dataset.name
@@ -149,29 +150,29 @@ def reproduce(request: Request, console: Console) -> bool:
         _say(console, f"report: {request.report([out], out / 'report')}")
     if missing:
         names = ", ".join(cell.path.as_posix() for cell in missing[:5]) + (" …" if len(missing) > 5 else "")
-        _say(console, f"{len(missing)} cells have no result ({names}); the same command runs them again")
+        _say(console, f"{len(missing)} cells have no result ({names}); run the same command again")
     return not missing
 
 
 def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
-    """Find a mistake in the settings of any system now, not in its trial."""
+    """Check the settings of every system before any trial runs."""
     for cell in grid.cells():
         if cell.seed == grid.seeds[0]:
             TrialContext.open(cell_settings(cell, settings), dataset)
 
 
 def _without_features(grid: Grid, settings: TrialSettings) -> Grid:
-    """The grid's systems that look at items alone."""
+    """Grid without the systems that use item features."""
     spaces = {name: SYSTEMS[name].settings(settings).space for name in grid.systems}
     return replace(grid, systems=tuple(name for name in grid.systems if spaces[name].get("features", "none") == "none"))
 
 
 def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
-    """Efficiency of one cell of each system, in turns, with nothing else running."""
-    seed = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
-    folders = [study.cell_folder(cell) for cell in seed.values()]
-    measured = measure_study(study.path, [folder for folder in folders if (folder / "retrained").is_dir()])
-    _say(console, f"efficiency of {len(measured.rows)} systems measured in turns: {study.path / 'efficiency.json'}")
+    """Measure the efficiency of one cell per system, with no trials running."""
+    first_seeds = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
+    folders = [study.cell_folder(cell) for cell in first_seeds.values()]
+    measured = measure_study(study.path, [folder for folder in folders if (folder / RETRAINED).is_dir()])
+    _say(console, f"efficiency of {len(measured.rows)} systems measured: {study.path / EFFICIENCY_FILE}")
 
 
 def _say(console: Console, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Runs the missing cells of a study as the trials of an NNI experiment."""
+"""Runs the missing cells of a study as trials of an NNI experiment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["experiment_document", "run_grid"]
 
 
 def experiment_document(study: Study, grid: Grid, jobs: int) -> dict[str, Any]:
-    """Configuration of NNI's experiment: GridSearch over system, seed and what is swept."""
+    """Configuration of the NNI experiment: GridSearch over system, seed and swept settings."""
     space: dict[str, Any] = {"system": list(grid.systems), "seed": list(grid.seeds)}
     space |= {name: list(values) for name, values in grid.parameters.items()}
     folder = shlex.quote(str(study.path.resolve()))
@@ -41,37 +41,37 @@ def experiment_document(study: Study, grid: Grid, jobs: int) -> dict[str, Any]:
 def run_grid(
     study: Study, grid: Grid, *, jobs: int | None, port: int, console: Console, say: Callable[[str], None]
 ) -> list[Cell]:
-    """Run what is missing of a grid; return the cells that still have no result.
+    """Run the missing cells of a grid; return those that still have no result.
 
-    Systems that are complete are left out of the experiment; a complete cell of another system ends its trial at once.
+    Complete systems and seeds are not part of the experiment; the trial of any other complete cell ends immediately.
 
     Parameters
     ----------
     study
-        Where the cells are.
+        Study of the cells.
     grid
-        What is wanted.
+        Cells to run.
     jobs
-        Cells at a time, each with its share of the cores; as many as there are cores by default.
+        Number of cells that run in parallel, sharing the cores; by default the number of cores.
     port
-        Wanted port of NNI's web UI.
+        Preferred port of NNI's web UI.
     console, say
-        Where to show the trials, and how to print a line.
+        Console that shows the trials, and function that prints a line.
     """
     missing = study.missing(grid.cells())
     if not missing:
         return []
-    rest = Grid(
+    remaining = Grid(
         tuple(name for name in grid.systems if any(cell.system == name for cell in missing)),
         tuple(seed for seed in grid.seeds if any(cell.seed == seed for cell in missing)),
         grid.parameters,
     )
-    say(f"{len(missing)} of {len(grid.cells())} cells are to be run")
-    at_once = min(jobs or available_cores(), len(rest.cells()))
+    say(f"running {len(missing)} of {len(grid.cells())} cells")
+    concurrency = min(jobs or available_cores(), len(remaining.cells()))
     config = study.path / "nni" / "experiment.yml"
-    write_text(config, yaml.safe_dump(experiment_document(study, rest, at_once), sort_keys=False))
+    write_text(config, yaml.safe_dump(experiment_document(study, remaining, concurrency), sort_keys=False))
     with running_experiment(config, port, say=say) as experiment:
         say(f"experiment {experiment.id}, web UI while it runs: {experiment.url}")
-        trials = watch(experiment, console, len(rest.cells()))
+        trials = watch(experiment, console, len(remaining.cells()))
     check_results(trials, say, lambda trial: f"{Cell.sampled(trial.parameters).path}")
     return study.missing(grid.cells())

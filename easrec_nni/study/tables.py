@@ -1,4 +1,4 @@
-"""Which cells a table of the paper is made of.
+"""Cells of the paper's tables.
 
 To add a table: one line in :data:`TABLES`.
 """
@@ -17,34 +17,39 @@ __all__ = ["TABLES", "Grid", "TableDefinition"]
 
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of systems, seeds and values of further settings: one NNI experiment with GridSearch."""
+    """All combinations of systems, seeds and swept settings: one NNI GridSearch experiment."""
 
     systems: tuple[str, ...]
     seeds: tuple[int, ...]
     parameters: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def cells(self) -> list[Cell]:
-        """Every combination, seeds outermost, so that a study that is cut short has whole rounds."""
+        """Every combination, seeds outermost, so that an interrupted study has complete rounds."""
         combinations: list[dict[str, Any]] = [{}]
         for name, values in self.parameters.items():
-            combinations = [{**known, name: value} for known in combinations for value in values]
-        return [Cell(system, seed, chosen) for seed in self.seeds for system in self.systems for chosen in combinations]
+            combinations = [{**partial, name: value} for partial in combinations for value in values]
+        return [
+            Cell(system, seed, parameters)
+            for seed in self.seeds
+            for system in self.systems
+            for parameters in combinations
+        ]
 
 
 @dataclass(frozen=True)
 class TableDefinition:
-    """What a table needs.
+    """Systems, sweeps and seeds of a table.
 
     Attributes
     ----------
     title
-        In plain words.
+        Title in plain words.
     systems
-        Its rows.
+        Systems in the table's rows.
     parameters
-        Settings that are swept.
+        Values of each swept setting.
     seeds
-        Seeds unless asked otherwise.
+        Default number of seeds.
     """
 
     title: str
@@ -56,10 +61,10 @@ class TableDefinition:
 _MODELS = ("sasrec", "sasrecf", "fdsa", "sasrec-linrec", "sasrecf-linrec", "fdsa-linrec")
 _SEARCHED = ("easrec", "darts", "proxylessnas", "recnas")
 _CONTROLS = ("gumbeldarts", "random", "evolution", "tpe")
-_FLOORS = ("popularity", "itemknn")
+_BASELINES = ("popularity", "itemknn")
 
 TABLES: dict[str, TableDefinition] = {
-    "table3": TableDefinition("accuracy of every system", (*_SEARCHED, *_MODELS, *_CONTROLS, *_FLOORS)),
+    "table3": TableDefinition("accuracy of every system", (*_SEARCHED, *_MODELS, *_CONTROLS, *_BASELINES)),
     "table4": TableDefinition("what every system costs", (*_SEARCHED, *_MODELS, *_CONTROLS)),
     "table5": TableDefinition("data-aware gates of 2, 1 and no layers", ("easrec", "easrec-gates1", "easrec-gates0")),
     "ablations": TableDefinition(

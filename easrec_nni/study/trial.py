@@ -1,4 +1,4 @@
-"""A cell as a trial of NNI: ``python -m easrec_nni.study.trial --study FOLDER``."""
+"""NNI trial that runs a cell: ``python -m easrec_nni.study.trial --study FOLDER``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["main", "run_cell_trial"]
 
 
 def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Run the cell that the tuner drew and report it to NNI, with all that a trial of a search reports.
+    """Run the cell sampled by the tuner, and report to NNI like a search trial.
 
-    Beside the cell's own folder, NNI's folder of the trial gets its ``architecture.json`` and a link to its supernet,
-    so that ``easrec show`` and ``easrec export`` take them from the experiment.
+    NNI's folder of the trial also gets the cell's ``architecture.json`` and a link to its supernet, so that ``easrec
+    show`` and ``easrec export`` work on the experiment.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        The final result: :func:`~easrec_nni.trial.final_result.final_result`, the system and the parameters.
+        Final result: :func:`~easrec_nni.trial.final_result.final_result`, the system and the parameters.
     """
     shared = read_settings(study)
     cell = Cell.sampled(parameters)
@@ -47,7 +47,7 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
     architecture, files = _architecture(folder), output_dir(folder)
     if architecture is not None:
         _place_files(architecture, folder, files)
-        reports.draw(architecture)  # of a cell that was complete before
+        reports.draw(architecture)  # if the cell was already complete
     reports.close()
     report = final_result(
         context,
@@ -63,17 +63,17 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _architecture(folder: Path) -> Architecture | None:
-    """What a cell's search found, or the fixed network that it trained; None of a baseline."""
+    """Architecture of a cell, searched or fixed; None for a baseline."""
     files = [folder / stage / ARCHITECTURE_FILE for stage in ("search", "retrained")]
     return next((Architecture.read(file) for file in files if file.is_file()), None)
 
 
 def _place_files(architecture: Architecture, folder: Path, files: Path) -> None:
-    """Put a cell's architecture, and a link to the weights that its search found, where a trial's own would be."""
+    """Write a cell's architecture, and link its supernet's weights, to the trial's folder."""
     architecture.write(files / ARCHITECTURE_FILE)
     weights, link = (folder / "search" / WEIGHTS_FILE).resolve(), files / WEIGHTS_FILE
     if weights.is_file() and not link.exists():
-        link.unlink(missing_ok=True)  # one that leads nowhere
+        link.unlink(missing_ok=True)  # remove a dangling link
         link.symlink_to(weights)
 
 

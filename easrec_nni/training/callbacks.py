@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 
 from easrec_nni.architecture.weights import save_weights
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 from easrec_nni.training.history import write_history
 from easrec_nni.training.parallel import average, gathered, is_first, rank
 from easrec_nni.training.random_states import random_state, set_random_state
@@ -233,7 +233,7 @@ class SavePoint(Checkpoint):
         drawing = {CPU.type: CPU, pl_module.device.type: pl_module.device}
         self._all_states = gathered({kind: random_state(device) for kind, device in drawing.items()})
         if is_first():
-            with replacing(self.path) as temporary:
+            with atomic_write(self.path) as temporary:
                 trainer.save_checkpoint(temporary)
 
     def state_dict(self) -> dict[str, Any]:

@@ -115,12 +115,12 @@ class TrialContext:
 
     @property
     def architecture_rows(self) -> NDArray[Any]:
-        """Evaluated users whose validation targets train alpha and beta."""
+        """Rows of the validation targets that train alpha and beta."""
         return validation_rows(self.dataset, self.settings.search.arch_share)[0]
 
     @property
     def selection_rows(self) -> NDArray[Any]:
-        """Evaluated users whose validation targets train no alpha or beta."""
+        """Rows of the validation targets of users who train no alpha or beta."""
         return validation_rows(self.dataset, self.settings.search.arch_share)[1]
 
     def loss(self) -> ItemLoss:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import replacing
+from easrec_nni.common.files import atomic_write
 
 __all__ = ["read_history", "tell_again", "write_history"]
 
@@ -52,7 +52,7 @@ def write_history(rows: list[dict[str, float]], path: Path) -> None:
 
     A run that an earlier version began goes on with that one's columns.
     """
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)

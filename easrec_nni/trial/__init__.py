@@ -1,9 +1,10 @@
-"""Trials: a search and a retraining as one trial of an NNI experiment, started by ``python -m easrec_nni.trial``.
+"""Trials: search and retraining as one trial of an NNI experiment (``python -m easrec_nni.trial``).
 
-* ``run.py``: the trial and its program; ``stages.py``: search and retraining, as trials and cells of studies run them
-* ``nni_io.py``: parameters from NNI, results to NNI; ``final_result.py``: what NNI is told at the end
-* ``reports.py``, ``tensorboard.py``: what each epoch reports; ``objective.py``: the figure that a tuner maximises
-* ``nas.py``: a trial of NNI's own NAS interface
+* ``run.py``: a trial and its program; ``stages.py``: search and retraining, for trials and cells of studies
+* ``nni_io.py``: parameters from NNI, results to NNI; ``final_result.py``: the final result
+* ``reports.py``, ``tensorboard.py``: reports of each epoch; ``objective.py``: the figure that a tuner maximises
+* ``nas.py``: trials of NNI's own NAS interface; ``manager_api.py``: REST API of NNI's manager
+* ``tuner_direction.py``: check that tuner and assessor maximise
 
 To add an objective: a kind in ``objective.py`` and in the settings.
 """

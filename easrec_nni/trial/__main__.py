@@ -1,4 +1,4 @@
-"""``python -m easrec_nni.trial``: the program of a trial, as NNI starts it."""
+"""Program of a trial, as NNI starts it: ``python -m easrec_nni.trial``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NNI's final result of a trial: the figure that the tuner maximises, and everything that describes the network."""
+"""Final result of a trial for NNI: the objective, figures of the network, its architecture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["FinalResult", "Figures", "final_result"]
 
 
 class Figures(Protocol):
-    """Figures of a finished run: ``metrics.json`` or a cell's ``result.json``."""
+    """Figures of a finished run, from ``metrics.json`` or a cell's ``result.json``."""
 
     @property
     def test(self) -> dict[str, float]:
@@ -32,7 +32,7 @@ class Figures(Protocol):
 
     @property
     def valid_selection_users(self) -> dict[str, float]:
-        """Validation accuracy over the users that select, with the standard error of the selecting figure."""
+        """Validation accuracy over the selection users, with the standard error of the monitored figure."""
 
     @property
     def cost(self) -> dict[str, float]:
@@ -40,22 +40,24 @@ class Figures(Protocol):
 
     @property
     def inference(self) -> dict[str, float]:
-        """Scoring time, if it was measured."""
+        """Scoring time, if measured."""
 
 
 class FinalResult(Document):
-    """Keys of the final result; figures (``valid_…``, ``test_…``, costs, choices, entropies) have keys of their own.
+    """Typed keys of the final result.
+
+    Figures (``valid_…``, ``test_…``, costs, choices, entropies) are further keys.
 
     Attributes
     ----------
     default
         The objective, which the tuner maximises.
     default_standard_error
-        Standard error of the validation NDCG@10 that it is made of.
+        Standard error of the validation NDCG@10 in the objective.
     objective
         Kind of the objective.
     architecture
-        The whole document on one line; missing of a baseline without a network.
+        The architecture document on one line; missing for a baseline without a network.
     files_at
         Machine and folder of ``architecture.json`` and, after a search, ``supernet.safetensors``.
     """
@@ -81,27 +83,27 @@ def final_result(
     search_seconds: float,
     retrain_seconds: float,
 ) -> dict[str, Any]:
-    """What NNI is told at the end of any trial: of a search, of a given architecture, of a study's cell.
+    """Final result of any trial: of a search, a given architecture, or a study's cell.
 
     ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
     NDCG@10, in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter.
     Figures of the test set have keys of their own and decide nothing.
 
-    ``architecture`` (the whole document on one line) and ``files_at`` (the machine and folder of the files) let
-    ``easrec export`` do without the trial's folder, which stays on the worker.
+    With ``architecture`` (the document on one line) and ``files_at`` (machine and folder of the files), ``easrec
+    export`` works without the trial's folder, which stays on the worker.
 
     Parameters
     ----------
     context
         Context of the trial.
     figures
-        Figures of its network or baseline.
+        Figures of the trial's network or baseline.
     architecture
-        The network's; None of a baseline that is no network.
+        Architecture of the network; None for a baseline without a network.
     folder
-        Where ``architecture.json`` and, after a search, ``supernet.safetensors`` are.
+        Folder of ``architecture.json`` and, after a search, ``supernet.safetensors``.
     search_seconds, retrain_seconds
-        Seconds that both stages computed.
+        Computing time of the two stages in seconds.
     """
     selecting = figures.valid_selection_users
     inference = {key: value for key, value in figures.inference.items() if key == "inference_ms_per_user"}
@@ -130,7 +132,7 @@ def _network_keys(architecture: Architecture, folder: Path) -> dict[str, Value]:
         "pruning": candidate_label(choices.hidden_pruning, choices.inner_pruning),
         **{f"entropy_{label}": entropy for label, entropy in architecture.entropies.items()},
         **({"decided": int(is_decided(architecture.entropies))} if architecture.entropies else {}),
-        # Of an architecture that was given, nothing was traded off.
+        # An architecture that was not searched has no trade-off.
         **({} if architecture.lambda_ is None else {"lambda": architecture.lambda_}),
         "architecture": architecture.to_json(indent=None),
         "files_at": f"{socket.gethostname()}:{folder.resolve()}",

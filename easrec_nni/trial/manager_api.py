@@ -1,4 +1,4 @@
-"""REST API of NNI's manager: asking it, how results are written in its answers, and errors of damaged ones."""
+"""Client of the REST API of NNI's manager, and parsing of results in its answers."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ __all__ = ["DAMAGE", "PROBE_SECONDS", "ManagerError", "ask", "parse_result"]
 REQUEST_SECONDS = 10.0
 """Time limit of a request: a manager that starts trials on a busy machine answers late."""
 PROBE_SECONDS = 3.0
-"""Time limit of asking whether a manager is there at all."""
+"""Time limit of a request that only checks whether a manager is there."""
 
 DAMAGE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What comes of reading records that hold something else than NNI writes."""
+"""Exceptions from parsing damaged records of NNI."""
 
-# A manager is asked on its own machine, or through a tunnel from it: never through a proxy of the environment.
+# The manager is on this machine or behind a tunnel: never use a proxy of the environment.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ManagerError(OSError):
-    """NNI's manager cannot be asked: nothing answers at its address, or something else than NNI."""
+    """NNI's manager does not answer, or something other than NNI does."""
 
 
 def ask(address: str, api: str, seconds: float = REQUEST_SECONDS) -> Any:
-    """Answer of a manager's REST API.
+    """Query a manager's REST API; return the parsed JSON.
 
     Parameters
     ----------
@@ -35,12 +35,12 @@ def ask(address: str, api: str, seconds: float = REQUEST_SECONDS) -> Any:
     api
         Path below ``/api/v1/nni/``, such as ``trial-jobs``.
     seconds
-        Time limit.
+        Time limit in seconds.
 
     Raises
     ------
     ManagerError
-        There is no answer, or it is no JSON.
+        There is no answer, or it is not JSON.
     """
     try:
         with _opener.open(f"http://{address}/api/v1/nni/{api}", timeout=seconds) as answer:
@@ -50,7 +50,7 @@ def ask(address: str, api: str, seconds: float = REQUEST_SECONDS) -> Any:
 
 
 def parse_result(text: Any) -> dict[str, Any]:
-    """A reported result; NNI keeps it as JSON within JSON, and a bare number stands for ``default``."""
+    """Parse a reported result: NNI stores JSON within JSON, and a bare number means ``default``."""
     value: Any = text
     for _ in range(2):
         if isinstance(value, str):

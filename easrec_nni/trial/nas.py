@@ -1,13 +1,13 @@
-"""NNI's ``NasExperiment`` over EASRec's space: a multi-trial strategy draws architectures, each is a trial of NNI's.
+"""NNI's ``NasExperiment`` over EASRec's space: each architecture that a strategy draws is a trial.
 
-Three things of NNI 3.0 are put right here:
+This module works around three problems of NNI 3.0:
 
-1. A space that is made with an object, as ours is with a ``SpaceConfig``, is sent to the trials as a pickle within
-   their parameters. :class:`DescribedSpace` is made of plain values.
-2. The web UI looks for an architecture's choices under ``mutation_summary``, where NNI 3.0 no longer puts them, and
-   shows the whole space instead. :class:`ShownModelSpace` does.
-3. Its engine would make the network for an evaluator; :class:`ArchitectureEvaluator` needs the choices alone, and so
-   the retraining that all other trials have is the one here too.
+1. A space built from an object, such as our ``SpaceConfig``, is sent to the trials as a pickle within their parameters.
+   :class:`DescribedSpace` is built from plain values.
+2. The web UI reads an architecture's choices from ``mutation_summary``, where NNI 3.0 no longer writes them, and shows
+   the whole space instead. :class:`ShownModelSpace` writes them there.
+3. NNI's engine would build the network for an evaluator. :class:`ArchitectureEvaluator` needs only the choices, so that
+   these trials use the same retraining as all others.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ __all__ = ["ArchitectureEvaluator", "DescribedSpace", "ShownModelSpace", "nas_ex
 
 
 class DescribedSpace(EASRecSpace):
-    """EASRec's space, made of the fields of a :class:`~search_spaces.SpaceConfig`: NNI can write those as JSON."""
+    """EASRec's space, built from the fields of a ``SpaceConfig``, which NNI can serialise as JSON."""
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(SpaceConfig(**fields))
 
 
 class ShownModelSpace(SimplifiedModelSpace):
-    """NNI's light form of a space, whose samples the web UI shows as parameters."""
+    """NNI's simplified model space, with samples that the web UI shows as parameters."""
 
     def _dump(self) -> dict[str, Any]:
         document = super()._dump()
@@ -60,12 +60,12 @@ class ShownModelSpace(SimplifiedModelSpace):
 
 @nni.trace
 class ArchitectureEvaluator(Evaluator):
-    """Runs the trial of one architecture.
+    """Evaluator that runs the trial of one architecture.
 
     Parameters
     ----------
     settings
-        Settings as a document of plain values.
+        Trial settings as a document of plain values.
     """
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -73,65 +73,65 @@ class ArchitectureEvaluator(Evaluator):
         self.settings = settings
 
     def _execute(self, model: Any) -> float:
-        """What NNI calls in the trial; returns the objective's value."""
+        """Run the trial; return the objective's value. Called by NNI."""
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
         use_threads(trial_threads())
         out = output_dir("trial")
         out.mkdir(parents=True, exist_ok=True)
         try:
             result = run_architecture_trial(TrialSettings.parse(self.settings, "settings"), model.sample, out)
-        except UserError as error:  # NNI shows the end of stderr as the reason why a trial failed
+        except UserError as error:  # NNI shows the end of stderr as the reason of a failure
             print(f"error: {error.message}", file=sys.stderr)
             raise SystemExit(2) from None
         return float(result.report["default"])
 
 
 class _Experiment(NasExperiment):
-    """NNI's experiment with samples that the web UI shows."""
+    """``NasExperiment`` with samples that the web UI shows."""
 
     def executable_model_factory(self, config: Any) -> ExecutableModelSpace:
         return ShownModelSpace.from_model(self.model_space, self.evaluator)
 
 
 def nas_experiment(context: TrialContext, strategy: str, trials: int, concurrency: int, name: str) -> NasExperiment:
-    """An experiment that is ready to run; see :func:`easrec_nni.experiments.nas.search_architectures`.
+    """Experiment that is ready to run; see :func:`easrec_nni.experiments.nas.search_architectures`.
 
     Parameters
     ----------
     context
-        Space and settings, with a dataset that is found from anywhere.
+        Space and settings, with an absolute path of the dataset.
     strategy
         Name in :data:`~strategies.multi_trial.MULTI_TRIAL_STRATEGIES`.
     trials, concurrency
-        Architectures in all, and at a time.
+        Largest number of architectures in all, and at a time.
     name
-        Shown in the web UI.
+        Name in the web UI.
     """
-    with torch.device("meta"):  # only its choices are needed here
+    with torch.device("meta"):  # only the choices are needed, no weights
         described = DescribedSpace(**context.space.model_dump(mode="json", exclude_defaults=True))
     evaluator = ArchitectureEvaluator(context.settings.model_dump(mode="json", by_alias=True))
-    chosen = MULTI_TRIAL_STRATEGIES[strategy](context.settings.seed)
+    exploration = MULTI_TRIAL_STRATEGIES[strategy](context.settings.seed)
     config = NasExperimentConfig("ts", "simplified", "local")
     config.experiment_name = name
     config.max_trial_number = trials
     config.trial_concurrency = concurrency
     config.trial_code_directory = Path.cwd()
-    return _Experiment(described, evaluator, chosen, config)
+    return _Experiment(described, evaluator, exploration, config)
 
 
 def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], out: Path) -> TrialResult:
     """Train one architecture from fresh weights and report it to NNI.
 
-    The result has the keys, and the folder the files, of a trial that searched; there is no supernet.
+    Result and folder have the keys and files of a trial with a search, but no supernet.
 
     Parameters
     ----------
     settings
-        Space, retraining, mode, seed and objective; the search's part is not used.
+        Settings of space, retraining, mode, seed and objective; those of the search are not used.
     sample
-        Choices as NNI's strategies name them: ``{"pruning": "hidden25_inner50", "depth": 2}``.
+        Sample of an NNI strategy: ``{"pruning": "hidden25_inner50", "depth": 2}``.
     out
-        Folder of the results.
+        Folder for the results.
     """
     context = TrialContext.open(settings)
     architecture = context.architecture(context.space.choice(dict(sample)))

@@ -1,8 +1,8 @@
-"""A trial's side of NNI: its parameters, its reports, its folder, its share of the cores.
+"""A trial's connection to NNI: parameters, reports, folders, share of the cores.
 
-Everything works outside an experiment too, where there are no parameters and reports go nowhere. No report can break a
-trial: where the manager is gone, a line in the log is all that is left of it, and the process that NNI starts when the
-experiment is resumed reports what is missing then, and nothing twice.
+Everything works outside an experiment too, where there are no parameters and reports are dropped. A failed report
+cannot break a trial: if the manager is gone, the failure is logged, and the trial's process in the resumed experiment
+reports what is missing, and nothing twice.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ def in_trial() -> bool:
 
 
 def trial_parameters() -> dict[str, Any]:
-    """Hyper-parameters that the tuner sampled for this trial; none outside a trial.
+    """Hyper-parameters that the tuner sampled for this trial; empty outside a trial.
 
-    To be called once, before the first report.
+    Call it once, before the first report.
     """
     if not in_trial():
         return {}
@@ -58,54 +58,54 @@ def trial_parameters() -> dict[str, Any]:
     nni.get_next_parameter()
     recorded = _recorded_parameters()
     if recorded is not None:
-        # NNI's manager hands parameters out in the order in which trials ask: of two that start together, each may
-        # get the other's, and the web UI would show results beside parameters that did not lead to them.
+        # NNI's manager hands out parameters in the order of the trials' requests: two trials that start together may
+        # get each other's, and the web UI would show results beside the wrong parameters.
         nni.trial._params = recorded
     return dict(nni.get_current_parameter() or {})
 
 
 def experiment_params() -> dict[str, Any]:
-    """The document of this trial's experiment; empty outside a trial and where the manager cannot be asked."""
+    """Document of this trial's experiment; empty outside a trial or without a reachable manager."""
     if not _manager_is_here():
         return {}
     try:
-        return dict(_ask_manager("experiment")["params"])
+        return dict(_query_manager("experiment")["params"])
     except (OSError, *DAMAGE) as error:
         _logger.warning(
-            "the experiment's document cannot be read, so that its tuner's optimize_mode is not checked and its "
-            "trialConcurrency is taken to be 1: %s",
+            "cannot read the experiment's document: the tuner's optimize_mode is not checked, and trialConcurrency is "
+            "assumed to be 1: %s",
             error,
         )
         return {}
 
 
 def _recorded_parameters() -> Any:
-    """NNI's parameter record that the manager shows for this trial; None where it cannot be asked."""
+    """Manager's parameter record of this trial; None without a reachable manager."""
     if not _manager_is_here():
         return None
     deadline = time.monotonic() + RECORD_SECONDS
     while True:
         try:
-            job = _ask_manager(f"trial-jobs/{os.environ['NNI_TRIAL_JOB_ID']}")
+            job = _query_manager(f"trial-jobs/{os.environ['NNI_TRIAL_JOB_ID']}")
             record = json.loads(job["hyperParameters"][0])
             if isinstance(record, dict) and "parameter_id" in record and "parameters" in record:
                 return record
-            problem: object = "its answer holds no parameters"
+            problem: object = "its answer has no parameters"
         except (OSError, *DAMAGE) as error:
-            problem = error  # a trial can be faster than the manager's note of it
+            problem = error  # the trial can be faster than the manager's record of it
         if time.monotonic() > deadline:
-            _logger.warning("the parameters in NNI's records cannot be compared with the ones received: %s", problem)
+            _logger.warning("cannot compare the received parameters with those in NNI's records: %s", problem)
             return None
         time.sleep(0.2)
 
 
 @dataclass
 class ReportedEpochs:
-    """Epochs of a trial that NNI has, and the place of each report in the trial's sequence of results.
+    """Epochs that NNI already has, and sequence numbers of a trial's reports.
 
-    A trial that is resumed makes its reports again from the first one on. Numbering them in this order, whether NNI has
-    them or not, gives each the number that it would have in an unbroken run. A report without an epoch cannot be told
-    from another: it gets a number of its own and is always sent.
+    A resumed trial repeats its reports from the first one. Numbering them in this order, whether NNI has them or not,
+    gives each the number that it would have in an uninterrupted run. A report without an epoch is indistinguishable
+    from others: it gets a new number and is always sent.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class ReportedEpochs:
     _reports: int = 0
 
     def sequence_number(self, phase: Any, epoch: Any) -> int:
-        """Number of a report that the trial makes now; the same when it makes it again."""
+        """Sequence number of a report; the same when the report is repeated."""
         if (phase, epoch) in self._numbers:
             return self._numbers[phase, epoch]
         number, self._reports = self._reports, self._reports + 1
@@ -143,10 +143,10 @@ class ReportedEpochs:
 
 
 def _query_reported_epochs(trial_id: str) -> ReportedEpochs:
-    """What NNI's manager has of a trial, of an earlier process of it; nothing if it cannot be asked."""
+    """Query the manager for reports of earlier processes of this trial; none if it does not answer."""
     reported = ReportedEpochs()
     try:
-        for record in _ask_manager(f"metric-data/{trial_id}"):
+        for record in _query_manager(f"metric-data/{trial_id}"):
             result = parse_result(record["data"])
             reported.has_final |= record["type"] == "FINAL"
             if record["type"] == "PERIODICAL":
@@ -158,15 +158,15 @@ def _query_reported_epochs(trial_id: str) -> ReportedEpochs:
 
 @functools.cache
 def _reported_epochs(trial_id: str) -> ReportedEpochs:
-    """The answer at this process's first report: from then on it is the only one that reports."""
+    """The trial's reports, queried at this process's first report; afterwards it is the only reporter."""
     return _query_reported_epochs(trial_id)
 
 
 def report_intermediate(metrics: dict[str, Value]) -> None:
-    """Show results of an epoch in the web UI; ``default`` is the curve that it draws first.
+    """Report the results of an epoch; ``default`` is the curve that the web UI draws first.
 
-    Of results with a ``phase`` and an ``epoch``, each is reported once, whichever process of the trial did it, and has
-    the place in NNI's sequence that it would have in an unbroken run.
+    A result with a ``phase`` and an ``epoch`` is reported once, by whichever process of the trial, with the sequence
+    number that it would have in an uninterrupted run.
     """
     if not in_trial():
         return
@@ -185,21 +185,21 @@ def report_intermediate(metrics: dict[str, Value]) -> None:
 
 
 def report_final(metrics: dict[str, Value]) -> None:
-    """Report the results of the trial, unless NNI has them already; ``default`` is what the tuner maximises."""
+    """Report the final result, unless NNI already has it; the tuner maximises ``default``."""
     if in_trial():
         if _query_reported_epochs(os.environ["NNI_TRIAL_JOB_ID"]).has_final:
-            _logger.info("NNI has the final result already, of a process of this trial that outlived its manager")
+            _logger.info("NNI already has the final result, from a process of this trial that outlived its manager")
             return
         _send(nni.report_final_result, metrics)
 
 
 def _send(report: Callable[[dict[str, Value]], None], metrics: dict[str, Value]) -> None:
-    """Report within a time limit: NNI has none, and a manager that hangs would hold the trial for ever."""
+    """Send a report with a time limit: NNI has none, and a manager that hangs would block the trial forever."""
 
     def attempt() -> None:
         try:
             report(metrics)
-        except Exception as error:  # whatever NNI or the network raise: the training is worth more than the report
+        except Exception as error:  # any error of NNI or the network: the training matters more than the report
             _logger.warning("a result was not reported, NNI's manager may be gone: %s", error)
 
     thread = threading.Thread(target=attempt, name="report", daemon=True)
@@ -210,25 +210,25 @@ def _send(report: Callable[[dict[str, Value]], None], metrics: dict[str, Value])
 
 
 def output_dir(default: str | Path = ".") -> Path:
-    """Folder for a trial's files, ``NNI_OUTPUT_DIR``; `default` outside a trial."""
+    """Folder for the trial's files: ``NNI_OUTPUT_DIR``, or `default` outside a trial."""
     return Path(os.environ["NNI_OUTPUT_DIR"] if in_trial() and "NNI_OUTPUT_DIR" in os.environ else default)
 
 
 def tensorboard_dir(default: str | Path = ".") -> Path:
-    """Folder for a trial's TensorBoard files: ``tensorboard`` in :func:`output_dir`.
+    """Folder for the trial's TensorBoard files: ``tensorboard`` in :func:`output_dir`.
 
-    The documentation of NNI 3.0 has trials write there, and its own manager looks for them elsewhere: in
-    ``trials/<id>/output/tensorboard`` of the experiment. On the manager's machine that becomes a link to the folder.
+    NNI 3.0 documents this folder, but its manager reads ``trials/<id>/output/tensorboard`` of the experiment. On the
+    manager's machine that path becomes a link to this folder.
     """
     folder = output_dir(default) / "tensorboard"
     if in_trial() and os.environ.get("NNI_PLATFORM") == "local":
-        # <experiment>/environments/<environment>/trials/<id> is what NNI calls the output directory.
+        # NNI's output directory is <experiment>/environments/<environment>/trials/<id>.
         output = output_dir().resolve()
         link = output.parents[3] / "trials" / output.name / "output" / "tensorboard"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             link.parent.mkdir(parents=True, exist_ok=True)
-            if link.is_dir() and not link.is_symlink():  # the button was pressed before the trial came here
+            if link.is_dir() and not link.is_symlink():  # the web UI's button was pressed before this point
                 link.rmdir()
             if not link.is_symlink():
                 link.symlink_to(folder.resolve(), target_is_directory=True)
@@ -238,16 +238,16 @@ def tensorboard_dir(default: str | Path = ".") -> Path:
 
 
 def trial_threads(concurrency: int | None = None) -> int:
-    """Threads that this trial may use: cores // concurrency, at least 1.
+    """Number of threads for this trial: cores // concurrency, at least 1.
 
-    Two trials that use all cores wait for each other's threads and are a hundred times slower. On another machine,
-    where the manager cannot be asked how many trials share the cores, ``OMP_NUM_THREADS`` says it: ``trialCommand:
-    OMP_NUM_THREADS=4 …``.
+    Two trials that both use all cores wait for each other's threads and are a hundred times slower. On another machine
+    than the manager's, the number of trials that share the cores is unknown, and ``OMP_NUM_THREADS`` sets the threads:
+    ``trialCommand: OMP_NUM_THREADS=4 …``.
 
     Parameters
     ----------
     concurrency
-        ``trialConcurrency`` of the experiment; if not given, the manager is asked, and outside a trial it is 1.
+        ``trialConcurrency`` of the experiment; by default the manager's value, or 1 outside a trial.
 
     Examples
     --------
@@ -261,19 +261,19 @@ def trial_threads(concurrency: int | None = None) -> int:
 
 
 def _concurrency() -> int:
-    """``trialConcurrency`` as the manager has it; 1 outside a trial and where it cannot be asked."""
+    """``trialConcurrency`` from the manager; 1 outside a trial or without a reachable manager."""
     value = experiment_params().get("trialConcurrency")
     return value if isinstance(value, int) else 1
 
 
 def _manager_is_here() -> bool:
-    """Whether the manager is on this machine: on another one the trial's channel leads to NNI's keeper of trials."""
+    """Whether the manager is on this machine; elsewhere the trial's channel leads to NNI's trial keeper."""
     return in_trial() and os.environ["NNI_PLATFORM"] == "local"
 
 
-def _ask_manager(api: str) -> Any:
-    """Answer of the manager's REST API, which is where the trial's channel leads on the manager's own machine."""
+def _query_manager(api: str) -> Any:
+    """Query the manager's REST API, to which the trial's channel leads on the manager's own machine."""
     channel = urlsplit(os.environ.get("NNI_TRIAL_COMMAND_CHANNEL", ""))
     if not channel.netloc or not _manager_is_here():
-        raise ManagerError("the trial has no channel to a manager on this machine")
+        raise ManagerError("this trial has no channel to a manager on this machine")
     return ask(channel.netloc, api)

@@ -1,4 +1,4 @@
-"""What a tuner maximises: NDCG, NDCG under a ceiling of cost, or NDCG less a price for cost."""
+"""Objective of the tuner: NDCG, NDCG under a cost ceiling, or NDCG minus weighted cost."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Objective"]
 
 @dataclass(frozen=True)
 class Objective:
-    """The value that a trial reports as ``default``.
+    """Objective of a trial, reported as ``default``.
 
     Attributes
     ----------
     settings
-        Which of the three, and its numbers.
+        Kind of the objective, and its numbers.
     space
         The space that the network is of; the price of cost is for a share of its largest network.
     figure
@@ -39,12 +39,12 @@ class Objective:
         return cls(context.settings.objective, context.space, context.settings.select_by)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
-        r"""What is maximised.
+        r"""Value to maximise.
 
-        ``ndcg``: the NDCG. ``ceiling``: the NDCG of networks that cost no more than the ceiling, and
-        :math:`1 - cost / ceiling`, which is negative, of the others: any network below the ceiling is better than any
-        above it, and of those the cheaper is the better, so that a tuner that met none below knows where to go (the
-        rule of Deb, "An efficient constraint handling method for genetic algorithms", 2000). ``weighted``:
+        ``ndcg``: the NDCG. ``ceiling``: the NDCG of networks within the ceiling, and the negative
+        :math:`1 - cost / ceiling` of the others. Any network within the ceiling beats any above it, and above it the
+        cheaper network wins, so that a tuner without a feasible network finds the direction (Deb, "An efficient
+        constraint handling method for genetic algorithms", 2000). ``weighted``:
         :math:`NDCG - weight \cdot cost / cost_{unpruned}`.
 
         Parameters
@@ -52,30 +52,30 @@ class Objective:
         ndcg
             Validation NDCG@10 of the users that select, in the ranking that selects.
         cost
-            Figures of the network, among them the one that the objective names.
+            Cost figures of the network, among them the objective's.
         """
-        chosen = self.settings
-        if chosen.kind == "ndcg" or chosen.cost not in cost:
+        settings = self.settings
+        if settings.kind == "ndcg" or settings.cost not in cost:
             return ndcg
-        if chosen.ceiling is not None:
-            return ndcg if self.is_feasible(cost) else 1.0 - cost[chosen.cost] / chosen.ceiling
-        assert chosen.weight is not None
-        return ndcg - chosen.weight * cost[chosen.cost] / self._unpruned()
+        if settings.ceiling is not None:
+            return ndcg if self.is_feasible(cost) else 1.0 - cost[settings.cost] / settings.ceiling
+        assert settings.weight is not None
+        return ndcg - settings.weight * cost[settings.cost] / self._unpruned()
 
     def is_feasible(self, cost: Mapping[str, float]) -> bool:
-        """Whether a network is below the ceiling, if there is one; what has no such cost is."""
+        """Whether a network is within the ceiling; True without a ceiling or without that cost."""
         ceiling, name = self.settings.ceiling, self.settings.cost
         return ceiling is None or name not in cost or cost[name] <= ceiling
 
     def epoch_value(self, ndcg: float, choices: Mapping[str, float] | None) -> float:
-        """The same in the middle of a search or a retraining, where time is not measured: without it, the NDCG.
+        """Objective of an epoch; the NDCG where the cost is unknown, as time is before the end of the trial.
 
         Parameters
         ----------
         ndcg
-            As of :meth:`value`.
+            Validation NDCG@10 (full ranking) over the selection users.
         choices
-            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the network that was validated.
+            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the validated network.
         """
         if self.settings.kind == "ndcg" or choices is None:
             return ndcg
@@ -83,12 +83,12 @@ class Objective:
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Value]:
         """Keys of the final result that say what ``default`` is made of."""
-        known: dict[str, Value] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
-        known["objective"] = self.settings.kind
+        keys: dict[str, Value] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
+        keys["objective"] = self.settings.kind
         if self.settings.ceiling is not None:
-            # A number, not true or false: the web UI draws and sorts numbers alone.
-            known |= {"feasible": int(self.is_feasible(cost)), "ceiling": self.settings.ceiling}
-        return known
+            # A number, not a boolean: the web UI plots and sorts only numbers.
+            keys |= {"feasible": int(self.is_feasible(cost)), "ceiling": self.settings.ceiling}
+        return keys
 
     def _cost(self, choice: Choice) -> dict[str, float]:
         return architecture_cost(self.space, choice).as_dict()

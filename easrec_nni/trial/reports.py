@@ -1,4 +1,4 @@
-"""What a trial tells while it runs: curves for NNI's web UI, values for its assessor, everything for TensorBoard."""
+"""Epoch reports of a trial: curves for NNI's web UI, values for the assessor, TensorBoard logs."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ Row = dict[str, float]
 
 
 class EpochReports:
-    """Reports of one trial's epochs.
+    """Reports of a trial's epochs.
 
-    NNI's web UI draws the numbers that the first report has, so that all of them have the same keys: what only a search
-    knows keeps its last value while the network is retrained. ``search`` and ``retrain`` are the two stages' curves of
-    validation NDCG@10 over the same users, those that trained no alpha or beta; the latter is 0 before it begins. Its
-    first value, of epoch -1, is of the network that the retraining begins with.
+    NNI's web UI draws the keys of the first report, so all reports have the same keys: figures of the search keep their
+    last value during the retraining. ``search`` and ``retrain`` are the two stages' curves of validation NDCG@10 over
+    the same users, those that trained no alpha or beta; ``retrain`` is 0 until the retraining starts. Its first value,
+    of epoch -1, belongs to the network before the retraining.
 
-    An assessor compares the k-th reports of trials by ``default``. A search that stops early would shift what comes
-    after it, and searches would be compared with retrainings. So :meth:`end_search` fills up to the number of epochs
-    that a search may have: the k-th report is of the same stage and epoch in all trials with equal ``search.epochs``.
+    An assessor compares the k-th reports of trials by ``default``. After an early-stopped search, later reports would
+    be shifted, and searches compared with retrainings. So :meth:`end_search` pads the search to its largest number of
+    epochs: the k-th report is of the same stage and epoch in all trials with equal ``search.epochs``.
 
     Parameters
     ----------
     board
         Folder of TensorBoard's files, or None for none.
     objective
-        What ``default`` is; the NDCG if not given.
+        Objective for ``default``; the NDCG by default.
     epochs
-        Largest number of epochs of the search; None where epochs are candidates, whose number is not known before.
+        Largest number of epochs of the search; None for a multi-trial search, whose number of candidates is unknown.
     """
 
     def __init__(self, board: Path | None, objective: Objective | None = None, epochs: int | None = None) -> None:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective, self.epochs = objective, epochs
         self.figure = objective.figure if objective else MONITOR
-        self._kept: dict[str, Value] = {}
+        self._latest: dict[str, Value] = {}
         self._choices: Mapping[str, float] | None = None
         self._is_drawn = False
 
     @classmethod
     def of(cls, context: TrialContext, folder: Path) -> EpochReports:
-        """Reports of a trial whose files are in a folder."""
+        """Reports of a trial with its files in `folder`."""
         by_trials = context.settings.search.strategy in MULTI_TRIAL_STRATEGIES
         epochs = None if by_trials else context.settings.search.epochs
         return cls(tensorboard_dir(folder), Objective.of(context), epochs)
 
     def epoch(self, phase: str, row: Row) -> None:
-        """Report an epoch of ``search`` or ``retrain``, or a candidate that was trained by itself."""
+        """Report an epoch of ``search`` or ``retrain``, or a candidate of a multi-trial search."""
         if self.board is not None:
             self.board.epoch(phase, row)
         choices = row if phase == "search" else self._choices
@@ -68,20 +68,20 @@ class EpochReports:
         value = self.objective.epoch_value(figure, choices) if self.objective else figure
         shown = {name: number for name, number in row.items() if name in SHOWN or "@" in name}
         shown = {name: number for name, number in shown.items() if math.isfinite(number)}  # JSON has no NaN
-        own = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
-        self._send({"default": value, **own, "phase": phase, "epoch": int(row["epoch"]), **shown})
+        curves = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
+        self._send({"default": value, **curves, "phase": phase, "epoch": int(row["epoch"]), **shown})
 
     def end_search(self, history: Sequence[Row], choices: Mapping[str, float], epochs: int | None) -> None:
-        """Report what was chosen for each epoch that the search was spared.
+        """Repeat the exported architecture's report for each epoch skipped by early stopping.
 
         Parameters
         ----------
         history
-            Rows of all epochs, those of an earlier process among them.
+            Rows of all epochs, including those of earlier processes.
         choices
-            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of what was chosen.
+            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the exported architecture.
         epochs
-            Largest number of epochs; None where epochs are candidates, whose number nobody knows before.
+            Largest number of epochs; None for a multi-trial search.
         """
         self._choices = choices
         best = max(row[self.figure] for row in history if all(row[name] == value for name, value in choices.items()))
@@ -90,7 +90,7 @@ class EpochReports:
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
 
     def begin_retraining(self, architecture: Architecture, search: SearchResult | None) -> None:
-        """Report the end of the search, if there was one, and draw the architecture for TensorBoard."""
+        """Pad the reports of the search, if there was one, and draw the architecture for TensorBoard."""
         choices = architecture.choices.model_dump(mode="json")
         if search is None:
             self._choices = choices
@@ -105,10 +105,10 @@ class EpochReports:
         self._is_drawn = True
 
     def close(self) -> None:
-        """Write what TensorBoard was not given yet."""
+        """Close TensorBoard's files."""
         if self.board is not None:
             self.board.close()
 
     def _send(self, report: dict[str, Value]) -> None:
-        self._kept |= report
-        report_intermediate(dict(self._kept))
+        self._latest |= report
+        report_intermediate(dict(self._latest))

@@ -1,4 +1,4 @@
-"""A trial: search, freeze, retrain, under NNI (``python -m easrec_nni.trial``) or without it (``easrec search``)."""
+"""A trial: search, freeze, retrain, with NNI (``python -m easrec_nni.trial``) or without."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.locks import alone
+from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
@@ -35,30 +35,30 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrialResult:
-    """Where a trial's files are and what it reports."""
+    """Folder and final result of a trial."""
 
     folder: Path
     report: dict[str, Any]
 
 
 def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, restart: bool = False) -> TrialResult:
-    """Search, freeze and retrain; every epoch and the end are reported to NNI where this is one of its trials.
+    """Search, freeze and retrain; report every epoch and the final result to NNI, if it runs the trial.
 
-    A trial that was cut short goes on in its folder; see :mod:`easrec_nni.training.history`.
+    An interrupted trial resumes in its folder; see :mod:`easrec_nni.training.history`.
 
     Parameters
     ----------
     settings
-        With the sampled hyper-parameters put in.
+        Trial settings, with the sampled hyper-parameters.
     out
         Folder for ``architecture.json``, ``supernet.safetensors``, ``retrained/`` and ``trial.log``.
     progress
         Whether to draw a progress bar.
     restart
-        Begin anew in a folder that holds another run.
+        Whether to start over in a folder that holds another run.
     """
     context = TrialContext.open(settings)
-    with alone(out):
+    with exclusive_lock(out):
         reports = EpochReports.of(context, out)
         results = run_stages(
             context, out, reports.epoch, on_architecture=reports.begin_retraining, progress=progress, restart=restart
@@ -70,7 +70,7 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
 
 
 def stage_result(context: TrialContext, results: StageResults, folder: Path) -> dict[str, Any]:
-    """:func:`~easrec_nni.trial.final_result.final_result` of a trial's stages."""
+    """Final result of a trial's stages; see :func:`~easrec_nni.trial.final_result.final_result`."""
     return final_result(
         context,
         results.retrained.figures,
@@ -82,26 +82,26 @@ def stage_result(context: TrialContext, results: StageResults, folder: Path) -> 
 
 
 def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
-    """Body of a trial's program: sampled parameters, threads and messages; returns the exit code.
+    """Body of a trial's program: set up logging, parameters and threads, and run; return the exit code.
 
     Parameters
     ----------
     run
-        Does the work with the sampled hyper-parameters, and returns what is to be logged.
+        Function of the sampled hyper-parameters; its result is logged.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
-    # NNI interrupts a trial that its assessor or a user has ended. Lightning would make that an exit code, by which NNI
-    # takes the trial for one that failed; it must die of the signal. What an epoch wrote is whole.
+    # NNI interrupts a trial that the assessor or a user has ended. Lightning would turn that into an exit code, which
+    # NNI takes for a failure, so the process must die of the signal. Files are written atomically.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        # The parameters come first: without asking for them NNI takes the trial for one that never began.
+        # First of all: NNI counts a trial that has not requested its parameters as never started.
         parameters = trial_parameters()
-        check_direction(experiment_params())  # `nnictl create` does not, as `easrec launch` does
+        check_direction(experiment_params())  # `easrec launch` has checked it, `nnictl create` has not
         threads = use_threads(trial_threads())
         _logger.info("trial with %s on %d thread(s)", parameters or "the settings as they are", threads)
         _logger.info("done: %s", run(parameters))
     except UserError as error:
-        # NNI shows the end of stderr as the reason why a trial failed.
+        # NNI shows the end of stderr as the reason of a failure.
         print(f"error: {error.message}", file=sys.stderr)
         return 2
     return 0

@@ -1,4 +1,4 @@
-"""Stages of a trial, in their order: search, choice of the weights to inherit, retraining."""
+"""Stages of a trial: search, choice of the weights to inherit, retraining."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from easrec_nni.training.history import tell_again
 __all__ = ["EpochReport", "StageResults", "run_stages"]
 
 EpochReport = Callable[[str, dict[str, float]], None]
-"""Takes a stage (``search``, ``retrain``) and the row of one of its epochs."""
+"""Callback with a stage (``search``, ``retrain``) and the row of one of its epochs."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StageResults:
     architecture
         The architecture that was searched or given.
     search
-        Result of the search; None of an architecture that was given.
+        Result of the search; None for a given architecture.
     retrained
         Trained network and its figures.
     """
@@ -38,12 +38,12 @@ class StageResults:
 
     @property
     def search_seconds(self) -> float:
-        """Seconds that the search computed, by its epochs' own clocks: waiting for a restart does not count."""
+        """Computing time of the search in seconds, summed over its epochs; time between restarts does not count."""
         return sum(row["seconds"] for row in self.search.history) if self.search is not None else 0.0
 
     @property
     def retrain_seconds(self) -> float:
-        """Seconds that the retraining computed, by its epochs' own clocks."""
+        """Computing time of the retraining in seconds, summed over its epochs."""
         return self.retrained.figures.training.seconds
 
 
@@ -58,7 +58,7 @@ def run_stages(
     progress: bool = False,
     restart: bool = False,
 ) -> StageResults:
-    """Search unless an architecture is given, and retrain what was found; interrupted stages are resumed.
+    """Search unless an architecture is given, then retrain; interrupted stages are resumed.
 
     Parameters
     ----------
@@ -67,17 +67,17 @@ def run_stages(
     folder
         Folder of the trial; the retraining is in ``retrained``.
     on_epoch
-        Called with the stage and the row of every epoch, those of earlier processes first.
+        Called with the stage and the row of every epoch, beginning with those of earlier processes.
     architecture
         Architecture to retrain without a search.
     search_folder
         Folder of the search, other than ``folder``.
     on_architecture
-        Called between the stages with the architecture and the search that found it, if there was one.
+        Called between the stages with the architecture and the result of its search, if there was one.
     progress
         Whether to draw a progress bar.
     restart
-        Whether to begin again in a folder that holds another run.
+        Whether to start over in a folder that holds another run.
     """
     report = on_epoch or (lambda stage, row: None)
     searched: SearchResult | None = None
@@ -99,7 +99,7 @@ def run_stages(
         context.dataset,
         folder / "retrained",
         weights=searched.supernet if searched is not None and inherits else None,
-        settings=context.settings.with_parameters({}),  # every key set: these, whatever an earlier search recorded
+        settings=context.settings.with_parameters({}),  # every key set explicitly: none comes from the architecture
         progress=progress,
         on_epoch=lambda row: report("retrain", row),
         restart=restart,

@@ -1,4 +1,4 @@
-"""Everything that a trial records, as TensorBoard reads it: NNI's web UI starts one on the trials that are ticked."""
+"""TensorBoard files of a trial, which NNI's web UI opens for the selected trials."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _logger = logging.getLogger(__name__)
 
 
 def tag_of(name: str) -> str | None:
-    """TensorBoard's name of a column of a history; None for what is not drawn.
+    """TensorBoard tag of a history column; None for columns that are not drawn.
 
     Examples
     --------
@@ -64,9 +64,9 @@ def tag_of(name: str) -> str | None:
 
 
 class TensorBoardLog:
-    """Event files of a trial, one run for ``search`` and one for ``retrain`` so that their curves stand together.
+    """Event files of a trial: runs ``search`` and ``retrain``, whose curves share their plots.
 
-    Nothing of it can break a trial: where it cannot be written, a line in the log says so once.
+    It cannot break a trial: a write error is logged once.
 
     Parameters
     ----------
@@ -80,18 +80,18 @@ class TensorBoardLog:
         self._broken = False
 
     def epoch(self, phase: str, row: dict[str, float]) -> None:
-        """Write the figures of an epoch; of the network before its training, at step -1, there is no loss."""
+        """Write the finite figures of an epoch; epoch -1, before the training, has no loss."""
         values = {tag: value for name, value in row.items() if (tag := tag_of(name)) and math.isfinite(value)}
 
         def write(writer: SummaryWriter) -> None:
             for tag, value in values.items():
                 writer.add_scalar(tag, value, int(row["epoch"]))
-            writer.flush()  # a process that is killed leaves what it had
+            writer.flush()  # so that a killed process loses nothing
 
         self._attempt(phase, write)
 
     def network(self, architecture: Architecture, step: int = 0) -> None:
-        """Write the picture of the network that was found, and its JSON."""
+        """Write the drawing of an architecture, and its JSON."""
 
         def write(writer: SummaryWriter) -> None:
             writer.add_image("network", network_image(architecture), step, dataformats="HWC")
@@ -111,13 +111,13 @@ class TensorBoardLog:
             return
         try:
             if run not in self._writers:
-                from torch.utils.tensorboard import SummaryWriter  # two seconds, for trials whose files are drawn
+                from torch.utils.tensorboard import SummaryWriter  # takes two seconds to import
 
                 self._writers[run] = SummaryWriter(str(self.folder / run))
             write(self._writers[run])
-        except Exception as error:  # a full disk, no tensorboard: the training is worth more than its picture
+        except Exception as error:  # full disk, no tensorboard package: the training matters more than its plots
             self._broken = True
-            _logger.warning("TensorBoard's files are not written any more: %s", error)
+            _logger.warning("no more TensorBoard files are written: %s", error)
 
 
 def network_image(architecture: Architecture) -> NDArray[np.uint8]:
@@ -126,9 +126,9 @@ def network_image(architecture: Architecture) -> NDArray[np.uint8]:
         console = Console(record=True, width=84, file=nowhere, highlight=False)
         console.print(architecture.model_copy(update={"metrics": {}}).draw())
     lines = console.export_text().rstrip().splitlines()
-    size = 9.0  # points; a character of the font is 0.602 of it wide
+    size = 9.0  # points; a character is 0.602 times as wide
     figure = Figure(figsize=(84 * size * 0.602 / 72, (len(lines) + 1) * size * 1.2 / 72), dpi=110)
     canvas = FigureCanvasAgg(figure)
     figure.text(0.01, 0.995, "\n".join(lines), family="DejaVu Sans Mono", size=size, va="top", linespacing=1.02)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # [height, width, 3], without alpha

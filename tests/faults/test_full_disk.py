@@ -14,7 +14,7 @@ import torch
 
 from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, TrialSettings, UserError, search
 from easrec_nni.architecture.weights import load_network, save_weights
-from easrec_nni.common.files import copy_whole, write_text
+from easrec_nni.common.files import atomic_copy, write_text
 
 SETTINGS = {
     "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
@@ -87,9 +87,9 @@ def test_a_stream_leaves_the_states_that_it_cannot_write(small_disk: Path, tmp_p
         assert process.wait(timeout=120) == 2
         said = process.stderr.read().splitlines()
     assert said[1].startswith(f"easrec: no space is left for {state}: make room on that disk")
-    assert said[1].endswith("3 events not saved yet, next try in 60 s")
+    assert said[1].endswith("3 events not saved yet, retrying in 60 s")
     assert said[2].startswith(f"easrec: error: no space is left for {state}: make room on that disk")
-    assert said[2].endswith(f"5 events lost, {state} is as it was") and len(said) == 3
+    assert said[2].endswith(f"5 events lost, {state} is unchanged") and len(said) == 3
     assert state.read_bytes() == before
     assert sorted(each.name for each in small_disk.iterdir()) == ["ballast", "states", "states.lock"]
 
@@ -98,7 +98,7 @@ def test_a_stream_leaves_the_states_that_it_cannot_write(small_disk: Path, tmp_p
     assert again.returncode == 0
     first, second, last = again.stderr.splitlines()
     assert first.startswith("easrec: states of 2 users, 2 events, saved at ")
-    assert "did not end as it should: up to 5 events that it took" in second
+    assert "did not end cleanly: up to 5 events after its last save" in second
     assert last.endswith(f"states of 2 users, 3 events are in {state}")
 
 
@@ -140,7 +140,7 @@ def test_every_writer_says_so_and_leaves_what_was_there(small_disk: Path, tmp_pa
     for write in (
         lambda: save_weights({"weight": torch.zeros(1 << 18)}, target),
         lambda: write_text(target, "x" * (1 << 20)),
-        lambda: copy_whole(tmp_path / "large", target),
+        lambda: atomic_copy(tmp_path / "large", target),
     ):
         with pytest.raises(UserError, match="no space is left"):
             write()

@@ -81,8 +81,8 @@ def test_two_experiments_do_not_mix(nni_home: Path, tmp_path: Path) -> None:
 def test_the_lock_of_a_dead_process_holds_nothing(tmp_path: Path) -> None:
     program = f"""
 import pathlib, time
-from easrec_nni.common.locks import alone
-with alone(pathlib.Path({str(tmp_path)!r})):
+from easrec_nni.common.locks import exclusive_lock
+with exclusive_lock(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
     time.sleep(100)
 """
@@ -90,15 +90,15 @@ with alone(pathlib.Path({str(tmp_path)!r})):
         assert holder.stdout is not None and holder.stdout.readline() == "held\n"
         waiting = f"""
 import pathlib
-from easrec_nni.common.locks import alone
-with alone(pathlib.Path({str(tmp_path)!r})):
+from easrec_nni.common.locks import exclusive_lock
+with exclusive_lock(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
 """
         with subprocess.Popen(
             [sys.executable, "-c", waiting], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as next_one:
             assert next_one.stderr is not None
-            assert "another process works on" in next_one.stderr.readline()
+            assert "another process is using" in next_one.stderr.readline()
             assert next_one.poll() is None
             holder.kill()
             assert next_one.communicate(timeout=60)[0] == "held\n"

@@ -120,7 +120,7 @@ def test_a_signal_ends_it_with_all_that_it_took(
     ended, said = stream.ended()
     assert ended == code
     assert said[:2] == [
-        f"easrec: no states yet: {state} will be written",
+        f"easrec: no states yet: {state} will be created",
         f"easrec: {number}: answered 10 lines, 0 of them with an error; states of 3 users, 10 events are in {state}",
     ]
     assert_states(run, state, EVENTS)
@@ -187,8 +187,8 @@ def test_sigkill_loses_what_came_after_the_last_save_and_the_next_start_says_so(
     assert code == 0
     assert said[0].startswith("easrec: states of 3 users, 8 events, saved at 20")
     assert said[1] == (
-        "easrec: the process that had these states before did not end as it should: up to 4 events that it took "
-        "after its last save may be missing"
+        "easrec: the last process with these states did not end cleanly: up to 4 events after its last save may be "
+        "missing"
     )
     assert_states(run, state, EVENTS)
     stream = start(state)
@@ -219,8 +219,8 @@ def test_one_process_at_a_time_has_a_file_of_states(run: Path, start: Callable[.
         code, said = second.ended()
         assert code == 2
         assert said == [
-            f"easrec: error: another process ({first.process.pid}) takes events with the states {state}: end it first, "
-            "or give another file"
+            f"easrec: error: another process ({first.process.pid}) is using the states {state}: end it first, or give "
+            "another file"
         ]
     first.process.kill()
     first.ended()

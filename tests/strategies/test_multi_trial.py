@@ -12,7 +12,7 @@ from nni.nas.nn.pytorch import LayerChoice, ModelSpace, Repeat
 from nni.nas.strategy import Random
 from torch import nn
 
-from easrec_nni.searching.nni_engine import BudgetSpent, explore
+from easrec_nni.searching.nni_engine import BudgetSpent, run_multi_trial
 from strategies.multi_trial import FIRST_RANDOM, MULTI_TRIAL_STRATEGIES, TPE, evolution
 
 WIDTHS, DEPTHS = 9, 4
@@ -39,7 +39,7 @@ def draw(strategy: Any, reward: Callable[[str, int], float], most: int = 1000) -
         drawn.append((sample["pruning"], sample["depth"]))
         return reward(*drawn[-1])
 
-    explore(strategy, Space(), judge)
+    run_multi_trial(strategy, Space(), judge)
     return drawn
 
 

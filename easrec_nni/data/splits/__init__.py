@@ -28,6 +28,7 @@ __all__ = [
     "LeaveOneOut",
     "Split",
     "Targets",
+    "check_split_name",
     "leave_one_out",
     "make_split",
 ]
@@ -39,6 +40,24 @@ SPLITS: dict[str, Callable[[str, Interactions], Split]] = {
     NO_SPLIT: split_none,
 }
 """What makes a split of what is behind its name and a colon."""
+
+
+def check_split_name(name: str) -> None:
+    """Refuse a split that does not exist, before a log is read.
+
+    Parameters
+    ----------
+    name : str
+        A name of :data:`SPLITS` with its argument.
+
+    Raises
+    ------
+    UserError
+        With the name that was meant, where one is like it.
+    """
+    kind = name.partition(":")[0]
+    if kind not in SPLITS:
+        raise UserError(f"--split {kind[:100]}: there is no such split; {did_you_mean(kind, SPLITS)}")
 
 
 def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
@@ -66,8 +85,7 @@ def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
     >>> make_split("time:50%,80%", log).train_end.tolist()
     [2, 5]
     """
+    check_split_name(resolved or name)
     kind, _, argument = (resolved or name).partition(":")
-    if kind not in SPLITS:
-        raise UserError(f"--split {kind[:100]}: there is no such split; {did_you_mean(kind, SPLITS)}")
     split = SPLITS[kind](argument.strip(), log)
     return replace(split, name=name) if resolved else split

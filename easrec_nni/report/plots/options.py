@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import matplotlib
 from matplotlib.ticker import MaxNLocator
 
-from easrec_nni.common.figures import MUTED, Picture, new_figure, picture, tidy
+from easrec_nni.common.figures import MUTED, Picture, new_figure, picture, set_titles
 from easrec_nni.report.histories import Curves, mean_curve
 from easrec_nni.report.plots.searching import percent_label
 
@@ -52,7 +52,7 @@ def options_plot(
                     means = _above_lowest(means)
                 _draw(axes, means, MAPS[symbol], warmup)
                 before, _, after = heading.partition(": ")
-                tidy(axes, y=after.removesuffix(", nats") + (", nats" if "nats" in after else ""), title="")
+                set_titles(axes, y=after.removesuffix(", nats") + (", nats" if "nats" in after else ""), title="")
                 axes.set_title(f"{symbol}, {before}", fontsize=9)
                 axes.yaxis.label.set_fontsize(8)
             legend = {"α": "hidden, inner cut away", "β": "layers"}[symbol]

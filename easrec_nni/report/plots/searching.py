@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.common.figures import INK, MUTED, Picture, new_figure, picture, tidy
+from easrec_nni.common.figures import INK, MUTED, Picture, new_figure, picture, set_titles
 from easrec_nni.report.histories import Curves, mean_curve
 from search_spaces.config import parse_candidate_label
 
@@ -30,7 +30,7 @@ def cost_plot(expected: Mapping[str, Curves], name: str) -> Picture:
         axes = figure.add_subplot()
         _lines(axes, expected)
         axes.set_ylim(bottom=0)
-        tidy(axes, x="epoch of the search", y="expected cost (1 = largest network)")
+        set_titles(axes, x="epoch of the search", y="expected cost (1 = largest network)")
         _end_names(axes, {label: mean_curve(found)[-1] for label, found in expected.items()})
         ends = [f"{label} {mean_curve(found)[-1][1]:.2f}" for label, found in expected.items()]
         alt = f"Expected cost at the end of the search, as a share of the largest network: {', '.join(ends)}."
@@ -54,7 +54,7 @@ def entropy_plot(entropies: Mapping[str, Curves], options: Mapping[str, int], na
         axes = figure.add_subplot()
         _lines(axes, shares)
         axes.set_ylim(0, 1.05)
-        tidy(axes, x="epoch of the search", y="undecidedness (1 = all options alike)")
+        set_titles(axes, x="epoch of the search", y="undecidedness (1 = all options alike)")
         _end_names(axes, {label: mean_curve(found)[-1] for label, found in shares.items()})
         ends = [f"{label} {mean_curve(found)[-1][1]:.2f}" for label, found in shares.items()]
         alt = f"Undecidedness at the end of the search: {', '.join(ends)}."
@@ -131,8 +131,8 @@ def probabilities_plot(architectures: Mapping[int, Architecture], title: str, na
             [percent_label(label) for label in pruning], rotation=60, ha="right", rotation_mode="anchor"
         )
         left.set_ylim(0, 1.02)
-        tidy(left, x="cut away: hidden, inner", y="probability", title="α, widths")
-        tidy(right, x="number of layers", title="β, layers")
+        set_titles(left, x="cut away: hidden, inner", y="probability", title="α, widths")
+        set_titles(right, x="number of layers", title="β, layers")
         strongest = [max(part, key=lambda label: part[label]) for part in (pruning, depth)]
         alt = (
             f"The most probable widths at the end are {percent_label(strongest[0])} (hidden, inner cut away; "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from easrec_nni.common.figures import Picture, look_of, new_figure, picture, tidy
+from easrec_nni.common.figures import Picture, look_of, new_figure, picture, set_titles
 from easrec_nni.common.readable import readable_count
 from easrec_nni.report.content import Record
 from easrec_nni.report.pareto import figure_of
@@ -31,12 +31,14 @@ def sweep_plot(records: Sequence[Record], name: str) -> Picture:
         panels = figure.subplots(len(PANELS), 1, sharex=True)
         for axes, (key, title) in zip(panels, PANELS, strict=True):
             _panel(axes, records, key)
-            tidy(axes, title=title)
+            set_titles(axes, title=title)
         panels[-1].set_xticks(range(len(values)), values)
         panels[-1].set_xlim(-0.4, len(values) - 0.6)
         panels[-1].set_ylim(bottom=0)
         panels[-1].yaxis.set_major_formatter(lambda value, _: readable_count(value))
-        tidy(panels[-1], x="trade-off λ (no scale: the values that were run, at equal steps)", title=PANELS[-1][1])
+        set_titles(
+            panels[-1], x="trade-off λ (no scale: the values that were run, at equal steps)", title=PANELS[-1][1]
+        )
         number = " to ".join(dict.fromkeys((str(seeds[0]), str(seeds[-1]))))
         accuracy, madds = ([figure_of(record, PANELS[panel][0]) for record in records] for panel in (0, 2))
         alt = (

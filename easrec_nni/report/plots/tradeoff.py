@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from easrec_nni.common.figures import INK, MUTED, Picture, look_of, new_figure, picture, tidy
+from easrec_nni.common.figures import INK, MUTED, Picture, look_of, new_figure, picture, set_titles
 from easrec_nni.common.readable import readable_count
 from easrec_nni.report.content import Record
 from easrec_nni.report.pareto import ACCURACY, COST, figure_of
@@ -35,7 +35,7 @@ def tradeoff_plot(records: Sequence[Record], name: str) -> Picture:
         axes.xaxis.set_major_formatter(lambda value, _: readable_count(value))
         axes.xaxis.set_minor_formatter(lambda value, _: "")
         _ticks(axes)
-        tidy(axes, x="multiply-adds per user (logarithmic)", y="NDCG@10, full ranking, test")
+        set_titles(axes, x="multiply-adds per user (logarithmic)", y="NDCG@10, full ranking, test")
         order = sorted(records, key=lambda record: (record["system"] != "easrec", not record["pareto"]))
         place_labels(axes, [_label(record) for record in order], _lines(records, steps_x, steps_y))
         names = ", ".join(str(record["title"]) for record in front)

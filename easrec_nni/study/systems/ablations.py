@@ -1,4 +1,4 @@
-"""EASRec with one thing changed each."""
+"""Ablations: EASRec with one change each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIXED_GATES = (
     _fixed("unpruned-gamma1", ", γ = 1", "Eq. 8 has γ = 2", {"space.gate_scale": 1.0}),
     _fixed("unpruned-gamma4", ", γ = 4", "Eq. 8 has γ = 2", {"space.gate_scale": 4.0}),
 )
-"""Networks that are not searched and differ in their gates alone; those without gates come first."""
+"""Fixed networks that differ only in their gates; the one without gates comes first."""
 
 NO_WARMUP = _ablation(
     "no-warmup",

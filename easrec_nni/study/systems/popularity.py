@@ -1,4 +1,4 @@
-"""The popularity baseline: the floor that any sequential recommender must be above."""
+"""Popularity: a training-free baseline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Popularity"]
 
 
 class Popularity(nn.Module):
-    """Scores every item by its number of training interactions, the same for all users."""
+    """Scores items by their number of training interactions, the same for all users."""
 
     scores: Tensor
 

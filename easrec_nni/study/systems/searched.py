@@ -1,4 +1,4 @@
-"""Search strategies on the space, and the controls that any of them must beat.
+"""Search strategies, and the controls they must beat.
 
 EASRec searches the space with data-aware gates under its dynamic constraint. The paper's other strategies search the
 same widths and depths of SASRec + LinRec: no gates.
@@ -11,7 +11,7 @@ from easrec_nni.study.systems.system import System
 __all__ = ["CONTROLS", "STRATEGIES"]
 
 _WITHOUT_GATES = {"space.gate_layers": 0}
-# On MovieLens-100K a network of the default two epochs cannot be told from popularity: nothing could be selected.
+# On MovieLens-100K, after the default two epochs, candidates are not better than popularity: selection needs more.
 _TRIALS = {**_WITHOUT_GATES, "search.candidate_epochs": 5}
 
 STRATEGIES = (

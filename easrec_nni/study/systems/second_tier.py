@@ -1,4 +1,4 @@
-"""Models and forms of attention that the paper does not compare with."""
+"""Models and attention mechanisms that the paper does not compare."""
 
 from __future__ import annotations
 

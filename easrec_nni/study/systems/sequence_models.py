@@ -1,4 +1,4 @@
-"""The sequence models of the paper's Table III, each with softmax attention and with LinRec."""
+"""Sequence models of the paper's Table III, with softmax attention and with LinRec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a system is: a row of a table, written as changes to the settings that all systems share."""
+"""Definition of a system: a table row, as changes to the settings that all systems share."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from search_spaces.config import SpaceConfig
 
-if TYPE_CHECKING:  # `easrec systems` prints a list, for which it need not wait for torch
+if TYPE_CHECKING:  # `easrec systems` only prints a list and must not import torch
     from torch import nn
 
     from easrec_nni.data.dataset import Dataset
@@ -18,7 +18,7 @@ __all__ = ["GROUPS", "Group", "System"]
 
 Group = Literal["sequence model", "search strategy", "control", "ablation", "second tier", "floor"]
 GROUPS: tuple[Group, ...] = ("sequence model", "search strategy", "control", "ablation", "second tier", "floor")
-"""Groups in the order in which tables show them."""
+"""Groups in the order of the tables."""
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class System:
     Attributes
     ----------
     name
-        What the command line and the result files call it.
+        Name on the command line and in result files.
     title
-        What a table calls it.
+        Title in tables.
     group
-        Its part of the table.
+        Section of a table.
     source
-        Who published it, in short.
+        Publication, in short.
     changes
-        Dotted settings (as NNI samples them) that are put over the ones that all systems of a study share.
+        Dotted settings (as sampled by NNI) that override those shared by all systems of a study.
     fixed
-        A network without anything to choose: the unpruned one with all layers of the study's space. It is trained for
-        as many epochs as a searched one gets for search and retraining together.
-    floor
-        A baseline that is not trained: makes its scores from the training part of a dataset.
+        Whether the architecture is fixed: the unpruned network with all layers of the study's space. It is trained for
+        as many epochs as search and retraining have together.
+    baseline
+        Function that makes a training-free baseline from a dataset's training part; None for a trained system.
     """
 
     name: str
@@ -50,17 +50,17 @@ class System:
     source: str
     changes: Mapping[str, Any] = field(default_factory=dict)
     fixed: bool = False
-    floor: Callable[[Dataset], nn.Module] | None = None
+    baseline: Callable[[Dataset], nn.Module] | None = None
 
     def settings(self, base: TrialSettings, parameters: Mapping[str, Any] | None = None) -> TrialSettings:
-        """Settings of this system: the shared ones, its own changes, then further parameters such as the seed.
+        """Settings of this system: shared settings, its changes, then parameters such as the seed.
 
         Parameters
         ----------
         base
-            What all systems share.
+            Settings that all systems share.
         parameters
-            Dotted settings of one cell, such as ``{"seed": 3, "lambda": 0.5}``.
+            Dotted settings of a cell, such as ``{"seed": 3, "lambda": 0.5}``.
         """
         changes = dict(self.changes)
         if self.fixed:

@@ -1,4 +1,4 @@
-"""A peer that only pretends, in a process of its own."""
+"""Fake peer in a separate process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.peers.systems import Contestant
 
-PRETENDER = '''
+FAKE_PEER = '''
 import sys
 
 import numpy as np
@@ -19,7 +19,7 @@ from benchmarks.peers.worker_loop import answer_requests
 
 
 def load(order):
-    """A system that takes as long as its order says, and whose scores grow better with every epoch."""
+    """System with the times given in its order, whose scores improve with every epoch."""
     if "broken" in order:
         raise ValueError("it has no network")
     log, epochs = Log.read(order["log"]), [0]
@@ -34,7 +34,7 @@ def load(order):
     def scores(part, file):
         places = log.valid_places if part == "valid" else log.test_places
         table = np.tile(np.arange(log.n_items + 1, dtype=np.float32), (len(places), 1))
-        rows = np.arange(len(places)) < epochs[0] * len(places) // 4  # a quarter more of the users is right each epoch
+        rows = np.arange(len(places)) < epochs[0] * len(places) // 4  # a quarter more of the users in each epoch
         table[rows, log.items[places[rows]]] = 1e6
         np.save(file, table)
         return {"seconds": 0.5 if part == "valid" else 100.0}
@@ -50,7 +50,7 @@ def load(order):
     def batches(count, warmup):
         return {"seconds": [order["seconds"]] * count, "batches_of_an_epoch": 100}
 
-    facts = {"baseline_peak_memory_bytes": 1000, "threads": order["threads"], "versions": {"pretender": "1"}}
+    facts = {"baseline_peak_memory_bytes": 1000, "threads": order["threads"], "versions": {"fake_peer": "1"}}
     handlers = {"pass": one_pass, "epoch": epoch, "scores": scores, "save": save, "load": load_state}
     return facts, {**handlers, "batches": batches}
 
@@ -60,10 +60,10 @@ sys.exit(answer_requests(load, sys.argv[1:]))
 
 
 @pytest.fixture
-def pretender(tmp_path: Path):
-    """Makes contestants by name, log and seconds."""
-    script = tmp_path / "pretender.py"
-    script.write_text(PRETENDER)
+def fake_peer(tmp_path: Path):
+    """Factory of fake systems by name, log and seconds."""
+    script = tmp_path / "fake_peer.py"
+    script.write_text(FAKE_PEER)
 
     def make(name: str, log: Path, seconds: float, **order: object) -> Contestant:
         return Contestant(

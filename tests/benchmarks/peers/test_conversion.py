@@ -1,4 +1,4 @@
-"""What the peers are given is the dataset: same users, items, order, split."""
+"""Conversion for the peers keeps the dataset's users, items, order and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Systems asked in turns, with peers that only pretend."""
+"""Measurements in alternation, with fake peers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.peers.__main__ import main, options_of, shape_of
+from benchmarks.peers.__main__ import main, parse_options, shape_of
 from benchmarks.peers.conversion import convert
 from benchmarks.peers.curve import compare, record_curve
 from benchmarks.peers.easrec_worker import load as load_ours
@@ -27,11 +27,11 @@ def log(tiny_dataset: Dataset, tmp_path: Path) -> Path:
     return tmp_path / "log"
 
 
-def test_inference_gives_ratios_and_memory(pretender: Any, log: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_inference_gives_ratios_and_memory(fake_peer: Any, log: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     systems = [
-        pretender("RecBole SASRec, shipped", log, 8.0),
-        pretender("RecBole SASRec, tuned", log, 4.0),
-        pretender("ours, unpruned LinRec, keep", log, 2.0),
+        fake_peer("RecBole SASRec, shipped", log, 8.0),
+        fake_peer("RecBole SASRec, tuned", log, 4.0),
+        fake_peer("ours, unpruned LinRec, keep", log, 2.0),
     ]
     figures = measure_inference(systems, batch=2048, repeats=3)
     rows = figures["rows"]
@@ -40,23 +40,23 @@ def test_inference_gives_ratios_and_memory(pretender: Any, log: Path, tiny_datas
     assert set(rows["RecBole SASRec, tuned"]["warm_up_seconds_by_batch"]) == {"64", "128", "256", "512"}
     assert rows["ours, unpruned LinRec, keep"]["seconds"] == {"median": 2.0, "min": 2.0, "max": 2.0}
     assert all(row["peak_memory_beyond_imports_bytes"] == row["peak_memory_bytes"] - 1000 for row in rows.values())
-    found = {row["peer"]: row["times_as_fast"]["median"] for row in figures["ratios"]}
-    assert found == {"RecBole SASRec, shipped": 8.0 * 4 / 2, "RecBole SASRec, tuned": 4.0 / 2}
+    medians = {row["peer"]: row["times_as_fast"]["median"] for row in figures["ratios"]}
+    assert medians == {"RecBole SASRec, shipped": 8.0 * 4 / 2, "RecBole SASRec, tuned": 4.0 / 2}
     write_result(tmp_path / "result.json", tiny_dataset, figures, [0.0, 0.0, 0.0])
     written = json.loads((tmp_path / "result.json").read_text())
     assert {"command", "commit", "machine", "versions", "load_average", "dataset"} <= written.keys()
 
 
-def test_an_epoch_of_recbole_is_extrapolated_and_says_so(pretender: Any, log: Path) -> None:
-    systems = [pretender("RecBole SASRec, tuned", log, 2.0), pretender("ours, LinRec, keep", log, 4.0)]
+def test_an_epoch_of_recbole_is_extrapolated_and_says_so(fake_peer: Any, log: Path) -> None:
+    systems = [fake_peer("RecBole SASRec, tuned", log, 2.0), fake_peer("ours, LinRec, keep", log, 4.0)]
     figures = measure_epochs(systems, repeats=2, count=30)
     assert figures["rows"]["RecBole SASRec, tuned"]["epoch"].startswith("extrapolated: the mean of 30 batches")
     assert figures["rows"]["ours, LinRec, keep"]["epoch"] == "whole, 10 batches"
     assert [row["times_as_fast"]["median"] for row in figures["ratios"]] == [2.0 * 100 / 4.0]
 
 
-def test_a_curve_goes_on_where_it_ended(pretender: Any, log: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
-    system = pretender("RecTools SASRec, tuned", log, 10.0)
+def test_a_curve_goes_on_where_it_ended(fake_peer: Any, log: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    system = fake_peer("RecTools SASRec, tuned", log, 10.0)
     first = record_curve(system, tiny_dataset, tmp_path / "work", epochs=2)
     recalls = [row["valid_recall@10_full"] for row in first["rows"]]
     assert recalls[1] > recalls[0]
@@ -67,7 +67,7 @@ def test_a_curve_goes_on_where_it_ended(pretender: Any, log: Path, tiny_dataset:
     assert [row["seconds"] for row in whole["rows"]] == pytest.approx([10.5, 21.0, 31.5, 42.0])
     assert len(record_curve(system, tiny_dataset, tmp_path / "work", epochs=9, minutes=0.7)["rows"]) == 4
     with pytest.raises(UserError, match="--restart"):
-        record_curve(pretender("RecTools SASRec, tuned", log, 11.0), tiny_dataset, tmp_path / "work", epochs=4)
+        record_curve(fake_peer("RecTools SASRec, tuned", log, 11.0), tiny_dataset, tmp_path / "work", epochs=4)
 
 
 def test_the_comparison_looks_for_the_peers_best_epoch() -> None:
@@ -83,13 +83,13 @@ def test_the_comparison_looks_for_the_peers_best_epoch() -> None:
     assert compare(ours, peer)["valid"]["our_seconds"] is None
 
 
-def test_a_peer_that_fails_is_named_with_its_words(pretender: Any, log: Path) -> None:
+def test_a_peer_that_fails_is_named_with_its_words(fake_peer: Any, log: Path) -> None:
     with pytest.raises(UserError, match="RecBole FDSA, tuned cannot be measured: ValueError: it has no network"):
-        measure_inference([pretender("RecBole FDSA, tuned", log, 1.0, broken=True)], batch=8, repeats=1)
+        measure_inference([fake_peer("RecBole FDSA, tuned", log, 1.0, broken=True)], batch=8, repeats=1)
 
 
 def test_ours_scores_as_the_toolkit_evaluates(tiny_dataset: Dataset, log: Path, tmp_path: Path) -> None:
-    """The way by a file of scores gives the metrics of the direct way, after an epoch and from a saved state."""
+    """Metrics from a file of scores equal those of the toolkit, after an epoch and from a saved state."""
     order = {
         "dataset": str(tiny_dataset.path),
         "space": {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 1, "gate_layers": 0},
@@ -129,7 +129,7 @@ def test_the_searched_architecture_is_measured_as_it_is(tmp_path: Path) -> None:
 
 
 def test_all_of_ours_are_networks(tiny_dataset: Dataset, log: Path) -> None:
-    options = options_of(["inference", "--models", "--variants", "tuned", "--threads", "1", "--hidden", "8"])
+    options = parse_options(["inference", "--models", "--variants", "tuned", "--threads", "1", "--hidden", "8"])
     shape = shape_of(options, tiny_dataset)
     assert (shape.hidden, shape.length) == (8, SHAPES["ml-1m"].length)
     systems = contestants(options, tiny_dataset, log, shape, read_choice(None))

@@ -20,8 +20,8 @@ COMPILER = os.environ.get("CXX", "g++")
 
 
 @pytest.fixture
-def forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nothing compiled before is found, in memory or in files."""
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start and end without compiled code, in memory and in the cache folder."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
     torch._dynamo.reset()
     yield
@@ -37,7 +37,7 @@ def make_network(**changes: Any) -> EASRecSpace:
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"needs a C++ compiler ({COMPILER})")
 @pytest.mark.parametrize("changes", [{}, {"attention": "softmax", "gate_layers": 0}], ids=["linrec", "softmax"])
-def test_compiled_scores_are_those_of_the_network(changes: dict[str, Any], forgotten: None) -> None:
+def test_compiled_scores_are_those_of_the_network(changes: dict[str, Any], empty_cache: None) -> None:
     network = make_network(**changes)
     histories = []
     for users, length in ((2, 5), (9, CHUNK), (1, 7), (4, 2 * CHUNK + 3), (130, 2 * CHUNK + 20)):
@@ -51,17 +51,19 @@ def test_compiled_scores_are_those_of_the_network(changes: dict[str, Any], forgo
         compile_scoring(network)
         for ids, scores in zip(histories, expected, strict=True):
             torch.testing.assert_close(network(ids)[:, 1:], scores, rtol=1e-4, atol=1e-5)
-        network.embedding.items.weight.mul_(2)  # what is compiled reads the weights of the moment
+        network.embedding.items.weight.mul_(2)  # compiled code uses the current weights
         changed = network(histories[0])[:, 1:]
     twice = make_network(**changes)
     with torch.no_grad():
         twice.embedding.items.weight.mul_(2)
         torch.testing.assert_close(changed, twice(histories[0])[:, 1:], rtol=1e-4, atol=1e-5)
-    # Training is as it was.
+    # Training is not affected.
     assert network.train().newest_state(histories[0]).requires_grad
 
 
-def test_without_a_compiler_a_user_is_told_what_to_do(forgotten: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_the_message_says_what_to_install(
+    empty_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CXX", "/no/such/compiler")
     monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("/no/such/compiler",))
     with pytest.raises(UserError, match=r"It needs a C\+\+ compiler"):

@@ -51,12 +51,12 @@ SPACES = FULL | {name: FEW | options for name, options in SPACES.items()}
 
 
 def positions_of(config: SpaceConfig) -> int:
-    """Of a full history, and of the mask after it."""
+    """Positions of a full history, and of the mask after it."""
     return config.max_length + (1 if config.objective == "masked" else 0)
 
 
 def attention_madds(config: SpaceConfig, hidden: int, newest_only: bool) -> int:
-    """Multiply-adds of all heads, the projections left out."""
+    """Multiply-adds of all heads, without the projections."""
     length, width = positions_of(config), hidden // config.heads
     queries = 1 if newest_only else length
     if config.attention == "softmax":
@@ -73,7 +73,7 @@ def attention_madds(config: SpaceConfig, hidden: int, newest_only: bool) -> int:
 
 
 def layer_madds(config: SpaceConfig, layer: int, hidden: int, inner: int, newest_only: bool) -> tuple[int, int]:
-    """Of one layer: (block, gates)."""
+    """Multiply-adds of one layer: (block, gates)."""
     length = positions_of(config)
     queries = 1 if newest_only else length
     projections = (2 * length + 2 * queries) * hidden * hidden  # keys and values; queries and W_O
@@ -86,7 +86,7 @@ def layer_madds(config: SpaceConfig, layer: int, hidden: int, inner: int, newest
 
 
 def architecture_madds(config: SpaceConfig, choice: Choice, executed: bool) -> tuple[int, int, int]:
-    """Of one architecture: (blocks, gates, scoring)."""
+    """Multiply-adds of one architecture: (blocks, gates, scoring)."""
     hidden, inner = config.hidden_width(choice.hidden_pruning), config.inner_width(choice.inner_pruning)
     core = config.head == "core"  # weighs all positions of the last layer: it can leave none out
     layers = [
@@ -122,7 +122,7 @@ def test_formula_in_its_simplest_form() -> None:
 
 
 @pytest.mark.parametrize("attention, millions", [("linrec", 27.9), ("softmax", 36.5)])
-def test_one_block_of_table_2_costs_what_was_worked_out_by_hand(attention: str, millions: float) -> None:
+def test_one_block_of_table_2_costs_what_was_computed_by_hand(attention: str, millions: float) -> None:
     # N = 200, d = 128, D = 256, 4 heads.
     config = SpaceConfig(n_items=3706, attention=attention, direction="bidirectional")
     cost = architecture_cost(config, Choice(hidden_pruning=0, inner_pruning=0, depth=1))
@@ -169,10 +169,10 @@ def test_sequence_models_are_their_closed_formulas(model: str, sizes: str | None
     assert cost.executed_madds_per_user == executed
     # Parameters: both forms of attention have the same.
     tables = (N_ITEMS + 1 + n + values) * d
-    of_block = 4 * d * (d + 1) + inner * (d + 1) + d * (inner + 1) + 4 * d
+    per_block = 4 * d * (d + 1) + inner * (d + 1) + d * (inner + 1) + 4 * d
     fusing = {"SASRec": 0, "SASRecF": (1 + number) * d * d + d, "FDSA": 2 * d * d + d}[model]
     weighing = d * (d + 1) + d + 1 if model == "FDSA" and number > 1 else 0
-    assert cost.parameters == tables + 2 * d + streams * layers * of_block + fusing + weighing
+    assert cost.parameters == tables + 2 * d + streams * layers * per_block + fusing + weighing
     assert cost.embedding_bytes == 4 * tables
 
 

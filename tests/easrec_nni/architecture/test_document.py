@@ -81,7 +81,7 @@ HOSTILE_TRAINING = [
     ([], "training"),
     ({"los": "gbce"}, r"unknown key 'training.los'; did you mean 'loss'"),
     ({"retrain": {"epoch": 3}}, r"unknown key 'training.retrain.epoch'; did you mean 'epochs'"),
-    ({"masking": {"rate": 3}}, r"unknown key 'training.masking.rate'; known are share, newest_share"),
+    ({"masking": {"rate": 3}}, r"unknown key 'training.masking.rate'; choose from share, newest_share"),
     ({"loss": "__import__('os')"}, r"training.loss: Input should be 'softmax'"),
     ({"mode": "\x1b[2J"}, r"training.mode"),
     ({"seed": True}, r"training.seed"),
@@ -98,13 +98,13 @@ HOSTILE_TRAINING = [
 
 
 @pytest.mark.parametrize(("section", "problem"), HOSTILE_TRAINING)
-def test_training_settings_that_are_none_are_refused_in_one_line(section: object, problem: str) -> None:
+def test_invalid_training_settings_are_refused_in_one_line(section: object, problem: str) -> None:
     with pytest.raises(UserError, match=problem) as caught:
         Architecture.parse(json.dumps({**by_hand(), "training": section}))
     assert caught.value.message.isprintable() and len(caught.value.message) < 700
 
 
-def test_a_section_of_some_training_settings_says_nothing_of_the_others() -> None:
+def test_unset_training_settings_stay_unset() -> None:
     training = Architecture.parse(json.dumps({**by_hand(), "training": {"loss": "gbce"}})).training
     assert training is not None and training.flat() == {"loss": "gbce"}
 
@@ -133,7 +133,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def change(*path: str, to: Any = None, drop: bool = False) -> Callable[[dict[str, Any]], None]:
-    """A change of the document at a key."""
+    """Function that sets or drops a key of the document."""
 
     def apply(document: dict[str, Any]) -> None:
         target = document
@@ -257,7 +257,7 @@ def test_missing_files_and_folders(tmp_path: Path) -> None:
         full_architecture().write(tmp_path)
 
 
-def drawn(architecture: Architecture, unpruned: dict[str, float] | None = None) -> str:
+def render(architecture: Architecture, unpruned: dict[str, float] | None = None) -> str:
     console = Console(width=80, color_system=None)
     with console.capture() as capture:
         console.print(architecture.draw(unpruned))
@@ -265,7 +265,7 @@ def drawn(architecture: Architecture, unpruned: dict[str, float] | None = None) 
 
 
 def test_the_drawing_shows_widths_layers_costs_and_probabilities() -> None:
-    text = drawn(full_architecture(), {"madds_per_user": 6.8e6})
+    text = render(full_architecture(), {"madds_per_user": 6.8e6})
     for words in ("48 of 64", "128 of 256", "layer 1", "layer 2", "layers 3 to 4", "cut away", "δ1 × 48", "50%"):
         assert words in text
     assert "0.600" in text
@@ -276,7 +276,7 @@ def test_the_drawing_shows_widths_layers_costs_and_probabilities() -> None:
 
 @pytest.mark.parametrize("choice", [SPACE.largest, Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1)])
 def test_the_smallest_and_the_largest_architecture_can_be_drawn(choice: Choice) -> None:
-    text = drawn(Architecture(choices=choice, space=SPACE))
+    text = render(Architecture(choices=choice, space=SPACE))
     assert ("cut away" in text) == (choice.depth < 4)
     assert text.count("attention") == choice.depth
 
@@ -291,12 +291,12 @@ def test_the_smallest_and_the_largest_architecture_can_be_drawn(choice: Choice) 
 )
 def test_the_drawing_says_what_items_are_scored_with(options: dict[str, Any], words: list[str]) -> None:
     space = SpaceConfig(n_items=1682, max_length=50, **options)
-    text = drawn(Architecture(choices=space.largest, space=space))
+    text = render(Architecture(choices=space.largest, space=space))
     assert all(part in text for part in words)
 
 
 def test_a_deep_network_is_abbreviated() -> None:
     space = SPACE.model_copy(update={"layers": 500})
-    text = drawn(Architecture(choices=space.largest, space=space))
+    text = render(Architecture(choices=space.largest, space=space))
     assert "500 layers" in text
     assert len(text.splitlines()) < 50

@@ -29,13 +29,13 @@ IDS = torch.tensor([[0, 0, 3, 7, 1, 12], [5, 40, 2, 8, 9, 4]])
 
 
 def genres_of(item: int) -> list[str]:
-    """One to three genres; item 5 has none."""
+    """One to three genres of an item; item 5 has none."""
     return [] if item == 5 else [GENRES[(item + step) % 3] for step in range(1 + item % 3)]
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """40 items with genres, a decade, a title of words, and a tag that hardly two items share."""
+    """Dataset of 40 items with genres, a decade, a title of words, and a rarely shared label."""
     folder = tmp_path_factory.mktemp("shop")
     inter = ["user_id:token\titem_id:token\ttimestamp:float"]
     inter += [f"u{user}\ti{(7 * user + step * step) % N_ITEMS}\t{step}" for user in range(40) for step in range(8)]

@@ -1,4 +1,4 @@
-"""A request of a quick run on a small dataset."""
+"""Request of a quick run on a small dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command, at a small size; what is complete is not measured again."""
+"""``easrec bench`` at a small size; complete measurements are reused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from easrec_nni.bench import running as running_module
 from easrec_nni.bench.measurement import Bench, BenchRequest
 from easrec_nni.bench.measurements import ALL
 from easrec_nni.bench.profiling import operator_shares
-from easrec_nni.bench.running import all_measured, run_measurements
+from easrec_nni.bench.running import all_documents, run_measurements
 from easrec_nni.cli.main import build_app
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
@@ -38,20 +38,20 @@ def test_everything_at_a_small_size(tiny_dataset: Dataset, tmp_path: Path, monke
     assert result.exit_code == 0, result.output
     document = json.loads((tmp_path / "out" / "bench.json").read_text())["measurements"]
     assert list(document) == list(ALL)
-    for each in document.values():
-        assert {"threads", "allocator", "machine", "load_average", "versions", "commit", "command"} <= each.keys()
+    for measured in document.values():
+        assert {"threads", "allocator", "machine", "load_average", "versions", "commit", "command"} <= measured.keys()
     epochs = document["epochs"]["figures"]
     assert epochs["search_over_training"]["median"] > 0 and epochs["measured_batches"] == 2
     assert document["time-to-ndcg"]["figures"]["seconds_to_target"] > 0
     assert (tmp_path / "out" / "scaling.png").stat().st_size > 1000
     text = (tmp_path / "out" / "bench.md").read_text()
     assert "says nothing about speed" in text and "Slopes in log–log (from 200 on)" in text
-    assert "{" not in text  # figures as people read them
+    assert "{" not in text  # human-readable figures
 
     def never(*_: object) -> None:
         raise AssertionError("measured again")
 
-    monkeypatch.setattr(running_module, "_measured", never)
+    monkeypatch.setattr(running_module, "_measure_in_process", never)
     assert run(*words).exit_code == 0
     refused = run(*words, "--set", "seed=3")
     assert refused.exit_code == 2 and "--restart" in refused.stderr
@@ -121,7 +121,7 @@ def test_a_fixed_space_has_no_search_to_measure(request_: BenchRequest) -> None:
 def test_a_damaged_measurement_is_an_error(request_: BenchRequest, tmp_path: Path) -> None:
     (tmp_path / "measurements").mkdir()
     (tmp_path / "measurements" / "matmul.json").write_text("{")
-    with pytest.raises(UserError, match="damaged: --restart"):
+    with pytest.raises(UserError, match="damaged: pass --restart"):
         run_measurements(request_, [ALL["matmul"]], tmp_path)
     assert run_measurements(request_, [ALL["matmul"]], tmp_path, restart=True)["matmul"]["figures"]
 
@@ -129,10 +129,10 @@ def test_a_damaged_measurement_is_an_error(request_: BenchRequest, tmp_path: Pat
 def test_a_second_measurement_stands_beside_the_first(request_: BenchRequest, tmp_path: Path) -> None:
     first = run_measurements(request_, [ALL["matmul"]], tmp_path)
     second = run_measurements(request_, [ALL["evaluation"]], tmp_path)
-    assert all_measured(tmp_path, list(ALL), second) == first | second
+    assert all_documents(tmp_path, list(ALL), second) == first | second
     (tmp_path / "measurements" / "matmul.json").write_text("{")
     with pytest.raises(UserError, match="damaged: remove it"):
-        all_measured(tmp_path, list(ALL), second)
+        all_documents(tmp_path, list(ALL), second)
 
 
 def test_the_list_names_every_measurement() -> None:

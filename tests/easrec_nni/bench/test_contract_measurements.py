@@ -1,4 +1,4 @@
-"""What every measurement must do: run at a small size, and give figures that a file and a table can hold."""
+"""Contract of every measurement: it runs at a small size, and its figures fit a file and a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from easrec_nni.bench.document import markdown
 from easrec_nni.bench.measurement import BenchRequest
-from easrec_nni.bench.measurements import ALL, chosen
+from easrec_nni.bench.measurements import ALL, select_measurements
 from easrec_nni.bench.running import run_measurements
 from easrec_nni.data import Dataset
 
@@ -20,7 +20,7 @@ SPACE = {"max_length": 8, "hidden": 16, "inner": 16, "heads": 2, "layers": 2, "i
 
 
 def numbers_of(figures: Any) -> list[float]:
-    """All numbers of a document, however deep."""
+    """All numbers of a document, at any depth."""
     if isinstance(figures, dict):
         return [number for value in figures.values() for number in numbers_of(value)]
     if isinstance(figures, list | tuple):
@@ -33,9 +33,9 @@ def test_its_name_and_summary_can_be_shown(name: str) -> None:
     measurement = ALL[name]
     assert measurement.name == name and re.fullmatch(r"[a-z0-9]+([-_][a-z0-9]+)*", name)
     assert measurement.summary and "\n" not in measurement.summary
-    assert chosen([name], []) == [measurement]
+    assert select_measurements([name], []) == [measurement]
     default = [other for other in ALL.values() if other.by_default]
-    assert chosen([], [name]) == [other for other in default if other is not measurement]
+    assert select_measurements([], [name]) == [other for other in default if other is not measurement]
 
 
 @pytest.mark.slow
@@ -56,5 +56,5 @@ def test_it_runs_at_a_small_size_and_is_not_measured_again(name: str, tiny_datas
     text = json.dumps(documents, allow_nan=False)
     assert json.loads((tmp_path / "measurements" / f"{name}.json").read_text()) == json.loads(text)[name]
     table = markdown(documents)
-    assert f"## {name}" in table and "{" not in table, "figures as people read them"
+    assert f"## {name}" in table and "{" not in table, "human-readable figures"
     assert run_measurements(request, [ALL[name]], tmp_path) == json.loads(text)

@@ -1,4 +1,4 @@
-"""Epochs one by one are the epochs of a whole training."""
+"""Epochs run one by one equal the epochs of a whole training."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_epoch_shorter_than_asked_for_is_measured_whole(tiny_dataset: Dataset
 
 
 def test_a_log_of_any_size_is_prepared_searched_and_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time and memory at scale: the measurements that are there, on a synthetic log, here a small one."""
+    """The measurements of a synthetic log at scale, here with a small one."""
     small = SyntheticSource("synthetic-gowalla", "small", users=120, items=300, interactions=3000)
     monkeypatch.setattr(sources_module, "NAMED", (small,))
     prepare("synthetic-gowalla", tmp_path / "data")

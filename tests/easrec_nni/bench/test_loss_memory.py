@@ -1,4 +1,4 @@
-"""Memory against catalogue: its arithmetic, and what it is there to show."""
+"""Memory by catalogue size: its arithmetic, and flat memory with negatives."""
 
 from __future__ import annotations
 

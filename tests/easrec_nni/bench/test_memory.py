@@ -1,4 +1,4 @@
-"""Peak memory of a process, seen from processes of known size."""
+"""Peak memory of a process, checked with processes of known size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks in torch, as ONNX files and in 8 bits."""
+"""Measurement of networks in torch, as ONNX files and in 8 bits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easrec_nni import Architecture, Choice, Dataset, SpaceConfig
 from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.bench import measurements as measurements_module
 from easrec_nni.bench.measurement import Bench, BenchRequest
-from easrec_nni.bench.measurements import ALL, chosen
+from easrec_nni.bench.measurements import ALL, select_measurements
 from easrec_nni.bench.running import run_measurements
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.scoring import evaluate
@@ -75,8 +75,10 @@ def test_a_missing_package_is_named_where_it_is_asked_for(
 ) -> None:
     monkeypatch.setattr(onnx_module, "PACKAGES", ("no_such_package",))
     with pytest.raises(UserError, match="need the package no_such_package: pip install"):
-        chosen(["onnx"], [])
+        select_measurements(["onnx"], [])
     by_default = [name for name in ALL if ALL[name].by_default]
     assert "loss-memory" not in by_default and {"onnx", "epochs"} <= set(by_default)
-    assert [measurement.name for measurement in chosen([], [])] == [name for name in by_default if name != "onnx"]
-    assert "onnx is left out" in caplog.text and measurements_module.__name__ in caplog.text
+    assert [measurement.name for measurement in select_measurements([], [])] == [
+        name for name in by_default if name != "onnx"
+    ]
+    assert "onnx is skipped" in caplog.text and measurements_module.__name__ in caplog.text

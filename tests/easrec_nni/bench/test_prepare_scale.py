@@ -14,7 +14,7 @@ import pytest
 from easrec_nni.bench import prepare_scale as prepare_scale_module
 from easrec_nni.bench.document import write_documents
 from easrec_nni.bench.measurement import Bench, BenchRequest, Figures
-from easrec_nni.bench.measurements import ALL, chosen
+from easrec_nni.bench.measurements import ALL, select_measurements
 from easrec_nni.bench.prepare_scale import draw_log, measure_floor, measure_opening, measure_prepare
 from easrec_nni.bench.running import run_measurements
 from easrec_nni.data import load_dataset
@@ -97,8 +97,8 @@ def test_floor_and_prepare_take_turns_and_slopes_are_of_their_times(
 
 
 def test_it_runs_by_name_alone() -> None:
-    assert "prepare-scale" not in [each.name for each in chosen([], [])]
-    assert [each.name for each in chosen(["prepare-scale"], [])] == ["prepare-scale"]
+    assert "prepare-scale" not in [each.name for each in select_measurements([], [])]
+    assert [each.name for each in select_measurements(["prepare-scale"], [])] == ["prepare-scale"]
 
 
 def test_a_request_without_sizes_is_known_to_earlier_versions(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Points and slopes."""
+"""Points and slopes of scaling curves."""
 
 from __future__ import annotations
 
@@ -88,8 +88,11 @@ def test_axes_vary_one_size_each(tiny_dataset: Dataset, monkeypatch: pytest.Monk
     request = BenchRequest(dataset=str(tiny_dataset.path), settings={"data": "tiny"}, threads=1)
     figures = AXES[0].measure(Bench(request))
     assert figures["slopes"] == {"inference": 2.0, "training": 2.0, "training_memory": 0.0, "madds": 1.0}
-    assert [each["config"]["max_length"] for each in orders] == list(AXES[0].values)
-    assert all(each["config"]["layers"] == 4 and each["sequences"] * each["positions"] <= 8192 for each in orders)
+    assert [arguments["config"]["max_length"] for arguments in orders] == list(AXES[0].values)
+    assert all(
+        arguments["config"]["layers"] == 4 and arguments["sequences"] * arguments["positions"] <= 8192
+        for arguments in orders
+    )
     drawn = scaling_plot([figures])
     assert "slope 2.00" in drawn.svg and drawn.png.startswith(b"\x89PNG")
 

@@ -1,4 +1,4 @@
-"""Starting a command is measured beside a process that imports torch, and a program that fails is said to."""
+"""Start-up times relative to importing torch, and programs that fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_programs_are_started_in_their_folders(tmp_path: Path, monkeypatch: pyte
     (places["broken"] / "log.csv").unlink()
     programs = {startup.TORCH: ("-c", "sum(range(3_000_000))"), "reads": ("-c", "open('log.csv')")}
     monkeypatch.setattr(startup, "PROGRAMS", programs)
-    figures = startup.start_up(places, list(programs), 2)
+    figures = startup.time_programs(places, list(programs), 2)
     assert figures["broken"]["reads"] == {"failed": True}
     reads = figures["whole"]["reads"]
     assert 0 < reads["processor_seconds"]["min"] <= reads["processor_seconds"]["max"] <= reads["seconds"]["max"]

@@ -1,4 +1,4 @@
-"""What every command must do: explain itself, and end a mistake with exit code 2 and a line instead of a traceback."""
+"""Contract of every command: documented options, and exit code 2 with one line on mistakes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from easrec_nni.cli.main import COMMANDS, app, build_command, command_function
 
-EVERY = pytest.mark.parametrize("name", COMMANDS)
+EVERY_COMMAND = pytest.mark.parametrize("name", COMMANDS)
 
 
-@EVERY
+@EVERY_COMMAND
 def test_help_explains_every_option(name: str) -> None:
     done = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
@@ -22,11 +22,11 @@ def test_help_explains_every_option(name: str) -> None:
         assert parameter.param_type_name == "argument" or parameter.opts[0] in done.output
 
 
-@EVERY
+@EVERY_COMMAND
 @pytest.mark.parametrize(
     "words", [["--no-such-option"], ["one", "two", "three", "four", "five"]], ids=["option", "words"]
 )
-def test_what_it_does_not_understand_is_a_line(
+def test_unknown_options_and_arguments_are_one_line(
     name: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -37,9 +37,9 @@ def test_what_it_does_not_understand_is_a_line(
     assert list(tmp_path.iterdir()) == [], "nothing is written"
 
 
-@EVERY
-def test_files_that_are_not_there_are_a_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every argument and every option that must be given names a missing file."""
+@EVERY_COMMAND
+def test_missing_files_are_one_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every required argument and option names a missing file."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("EASREC_HOME", str(tmp_path))

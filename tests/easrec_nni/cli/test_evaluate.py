@@ -1,4 +1,4 @@
-"""``easrec evaluate`` in this process: cut-offs, protocols, mistakes."""
+"""``easrec evaluate``: cut-offs, protocols, mistakes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from easrec_nni.evaluation.scoring import evaluate_fully
 
 @pytest.fixture
 def run(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as a retraining leaves it, with weights that nobody trained."""
+    """Folder of a retrained network, with random weights."""
     monkeypatch.setattr(command_module, "begin_training_command", lambda threads: None)
     torch.manual_seed(0)
     space = SpaceConfig(n_items=tiny_dataset.n_items, max_length=6, hidden=8, inner=16, heads=2, layers=2)
@@ -77,7 +77,7 @@ def test_it_gives_the_figures_that_were_asked_for(
         (["--k", ","], "--k ,: write whole numbers"),
         (
             ["--protocol", "pop200"],
-            "--protocol pop200 is not known; choose from full, unseen, pop100, pop100_recbole, uni100",
+            "unknown --protocol pop200; choose from full, unseen, pop100, pop100_recbole, uni100",
         ),
         (["--part", "train"], "evaluate on valid or test"),
     ],

@@ -1,4 +1,4 @@
-"""``easrec export FOLDER --onnx`` in this process."""
+"""``easrec export FOLDER --onnx``: files, messages, mistakes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from easrec_nni.serving.onnx_export import OnnxNetwork
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as a retraining leaves it, with weights that nobody trained, and nothing else beside it."""
+    """Folder of a retrained network, with random weights, alone in ``tmp_path``."""
     monkeypatch.setattr(logs, "begin_training_command", lambda *_: False)
     torch.manual_seed(0)
     space = SpaceConfig(n_items=30, max_length=6, hidden=8, inner=16, heads=2, layers=2)
@@ -42,25 +42,25 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
     words = ["export", str(run), "--onnx", str(out), "--int8", "--data", str(tiny_dataset.path)]
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    assert f"wrote {out}: opset 20; on {14 + len(tiny_dataset.split.test.users)} histories" in result.output
+    assert f"wrote {out}: opset 20; largest difference from torch's scores on" in result.output
+    assert f"{14 + len(tiny_dataset.split.test.users)} histories: " in result.output
     assert sorted(file.name for file in out.parent.iterdir()) == [
         "network.int8.json",
         "network.int8.onnx",
         "network.items.json",
         "network.onnx",
     ]
-    said = result.stdout.splitlines()
-    assert said[1] == (
-        f"wrote {out.with_name('network.items.json')}: the id of each of its item numbers, in their order from 0, "
-        "which is padding"
+    lines = result.stdout.splitlines()
+    assert lines[1] == (
+        f"wrote {out.with_name('network.items.json')}: ids in the order of the item numbers, from 0 (padding)"
     )
-    assert all(line.startswith("wrote ") or ", in 8 bits " in line for line in said) and result.stderr == ""
+    assert all(line.startswith("wrote ") or ", with 8 bits " in line for line in lines) and result.stderr == ""
     assert caplog.records == []  # the optimiser alone has dozens of notes on its own insides
     network = load_network(Architecture.read(run / "architecture.json"), run / "weights.safetensors")
     figures = json.loads((out.parent / "network.int8.json").read_text())
     eight_bits = OnnxNetwork(out.parent / "network.int8.onnx", 6)
-    for name, each in (("float32", network), ("int8", eight_bits)):
-        assert figures[name] == pytest.approx(evaluate_fully(each, tiny_dataset)[0])
+    for name, scorer in (("float32", network), ("int8", eight_bits)):
+        assert figures[name] == pytest.approx(evaluate_fully(scorer, tiny_dataset)[0])
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,16 @@ def test_mistakes_are_told_in_one_line(
 
 
 @pytest.mark.slow
-def test_without_a_dataset_it_says_how_to_get_the_ids(run: Path, tmp_path: Path) -> None:
+def test_without_a_dataset_the_message_names_the_option_for_ids(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "out" / "network.onnx"
     result = CliRunner().invoke(app, ["export", str(run), "--onnx", str(out)], catch_exceptions=False)
     assert result.exit_code == 0 and "--data NAME writes them beside the file" in result.stdout
     assert [file.name for file in out.parent.iterdir()] == ["network.onnx"]
 
 
-def test_without_the_extra_it_says_what_to_install(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_message_names_what_to_install(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(onnx_export, "PACKAGES", ("no_such_package",))
     result = CliRunner().invoke(app, ["export", str(run), "--onnx", str(tmp_path / "a.onnx")])
     assert result.exit_code == 2 and "pip install 'easrec-nni[onnx]'" in result.output

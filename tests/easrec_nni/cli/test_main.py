@@ -1,4 +1,4 @@
-"""The list of commands."""
+"""Registry of the commands."""
 
 from __future__ import annotations
 

@@ -107,8 +107,6 @@ def test_options_reach_the_settings(easrec: Call) -> None:
         (["douban"], "--path"),
         (["log.csv", "--min-rating", "nan"], "--min-rating must be a finite number"),
         (["log.csv", "--split", "tme:90%"], "did you mean 'time'?"),
-        (["log.csv", "--split", "time:2024-06-01"], "the log runs from 0 to 9): give points within the log"),
-        (["log.csv", "--split", "last:9"], "users have validation targets, where two are needed"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(
@@ -118,6 +116,24 @@ def test_mistakes_are_one_line_and_exit_code_2(
     assert code == 2 and out == ""
     lines = err.splitlines()
     assert len(lines) == 1 and lines[0].startswith("easrec: error: ") and message in lines[0]
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("time:2024-06-01", "the log runs from 0 to 9): give points within the log"),
+        ("last:9", "users have validation targets, where two are needed"),
+    ],
+)
+def test_a_split_that_does_not_suit_the_log_is_refused_behind_what_was_understood(
+    easrec: Call, split: str, message: str, tmp_path: Path
+) -> None:
+    code, out, err = easrec("prepare", "log.csv", "--split", split)
+    assert code == 2 and out == ""
+    *understood, last = err.splitlines()
+    assert last.startswith("easrec: error: ") and message in last
+    assert understood and not any("error" in line for line in understood)
     assert not (tmp_path / "home").exists()
 
 

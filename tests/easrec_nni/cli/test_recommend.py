@@ -1,4 +1,4 @@
-"""``easrec recommend`` in this process: a history, a stream, mistakes."""
+"""``easrec recommend``: histories, streams, mistakes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from easrec_nni.data import prepare
 
 
 def make_run(folder: Path, **fields: Any) -> Path:
-    """A folder as a retraining leaves it, with weights that nobody trained."""
+    """Folder of a retrained network, with random weights."""
     torch.manual_seed(0)
     space = SpaceConfig(n_items=30, max_length=6, hidden=8, inner=16, heads=2, layers=2, **fields)
     architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2), space=space)
@@ -42,7 +42,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def standard_files(text: str | bytes) -> Iterator[IO[bytes]]:
-    """Files as this process's standard input and output, whose descriptors a stream uses."""
+    """Redirect this process's standard input and output descriptors to files."""
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as sink:
         source.write(text.encode() if isinstance(text, str) else text)
         source.seek(0)
@@ -57,15 +57,15 @@ def standard_files(text: str | bytes) -> Iterator[IO[bytes]]:
                 os.close(copy)
 
 
-def called(*words: object, lines: str | bytes | None = None, said: list[str] | None = None) -> str:
-    """What a command prints; its remarks on standard error are added to ``said``."""
+def recommend(*words: object, lines: str | bytes | None = None, stderr: list[str] | None = None) -> str:
+    """Output of ``easrec recommend``; lines on standard error are appended to ``stderr``."""
     with standard_files(lines or "") as sink:
         result = CliRunner().invoke(app, ["recommend", *map(str, words)], catch_exceptions=False)
         sink.seek(0)
         answers = sink.read().decode()
     assert result.exit_code == 0, result.output
-    if said is not None:
-        said += result.stderr.splitlines()
+    if stderr is not None:
+        stderr += result.stderr.splitlines()
     return result.stdout if lines is None else answers
 
 
@@ -78,18 +78,20 @@ def top(run: Path, history: list[int], k: int) -> tuple[list[int], list[float]]:
 
 def test_a_history_gives_the_networks_items(tmp_path: Path, run: Path, tiny_dataset: Dataset) -> None:
     default = make_run(tmp_path / "default")  # positions from the end: any network takes a history
-    for each in (run, default):
-        items, scores = top(each, [4, 9, 4], 3)
-        rows = [line.split("\t") for line in called(each, "--history", "4, 9,4", "--k", 3, "--numbers").splitlines()]
+    for folder in (run, default):
+        items, scores = top(folder, [4, 9, 4], 3)
+        rows = [
+            line.split("\t") for line in recommend(folder, "--history", "4, 9,4", "--k", 3, "--numbers").splitlines()
+        ]
         assert [int(row[0]) for row in rows] == items
         assert [float(row[1]) for row in rows] == pytest.approx(scores, abs=1e-4)
     names = ",".join(tiny_dataset.item_ids[[4, 9, 4]])
-    given = called(run, "--history", names, "--k", 3, "--data", tiny_dataset.path).splitlines()
+    given = recommend(run, "--history", names, "--k", 3, "--data", tiny_dataset.path).splitlines()
     assert [line.split("\t")[0] for line in given] == tiny_dataset.item_ids[top(run, [4, 9, 4], 3)[0]].tolist()
 
 
 def test_what_the_user_had_can_be_left_out(run: Path) -> None:
-    lines = called(run, "--history", "4,9,4", "--k", 30, "--numbers", "--unseen").splitlines()
+    lines = recommend(run, "--history", "4,9,4", "--k", 30, "--numbers", "--unseen").splitlines()
     assert {int(line.split("\t")[0]) for line in lines} == set(range(1, 31)) - {4, 9}
 
 
@@ -99,13 +101,15 @@ def test_a_stream_answers_each_event_and_keeps_its_states(tmp_path: Path, run: P
     text = "\n".join(map(json.dumps, events)) + "\n\n"
     answers = [
         json.loads(line)
-        for line in called(run, "--stream", "--numbers", "--k", 3, "--state", state, lines=text).splitlines()
+        for line in recommend(run, "--stream", "--numbers", "--k", 3, "--state", state, lines=text).splitlines()
     ]
     assert [answer["user"] for answer in answers] == ["ann", "bob", "ann"]
     for answer, history, k in zip(answers, ([4], [2], [4, 9]), (3, 3, 2), strict=True):
         items, scores = top(run, history, k)
         assert answer["items"] == items and answer["scores"] == pytest.approx(scores, abs=1e-5)
-    later = called(run, "--stream", "--numbers", "--state", state, lines='{"user": "ann", "item": 1}\n{"user": "bob"}')
+    later = recommend(
+        run, "--stream", "--numbers", "--state", state, lines='{"user": "ann", "item": 1}\n{"user": "bob"}'
+    )
     assert [json.loads(line)["items"] for line in later.splitlines()] == [
         top(run, [4, 9, 1], 10)[0],
         top(run, [2], 10)[0],
@@ -117,27 +121,27 @@ def test_a_stream_answers_each_event_and_keeps_its_states(tmp_path: Path, run: P
     [
         ("hello", "not a JSON object"),
         ("[" * 100_000, "not a JSON object"),
-        ("[1]", "a line is an object"),
-        ('{"item": 3}', "a line is an object"),
-        ('{"user": "a", "itme": 3}', "a line is an object"),
-        ('{"user": ["a"], "item": 3}', "texts or whole numbers"),
-        ('{"user": "a", "item": null}', "texts or whole numbers"),
-        ('{"user": "a", "item": 3.5}', "texts or whole numbers"),
+        ("[1]", "expected an object such as"),
+        ('{"item": 3}', "expected an object such as"),
+        ('{"user": "a", "itme": 3}', "expected an object such as"),
+        ('{"user": ["a"], "item": 3}', "strings or integers"),
+        ('{"user": "a", "item": null}', "strings or integers"),
+        ('{"user": "a", "item": 3.5}', "strings or integers"),
         ('{"user": "a", "item": 31}', "item '31' is not among"),
         ('{"user": "a", "item": "one"}', "whole numbers"),
-        ('{"user": "a", "item": 3, "k": "5"}', "k is a whole number"),
+        ('{"user": "a", "item": 3, "k": "5"}', "k must be an integer"),
         ('{"user": "a", "item": 3, "k": 0}', "from 1 to 30"),
         ('{"user": "a"}', "no events of user 'a'"),
     ],
 )
 def test_a_line_that_cannot_be_taken_is_answered_and_the_stream_goes_on(run: Path, line: str, message: str) -> None:
-    out = called(run, "--stream", "--numbers", lines=f'{line}\n{{"user": "b", "item": 3, "k": 1}}\n')
+    out = recommend(run, "--stream", "--numbers", lines=f'{line}\n{{"user": "b", "item": 3, "k": 1}}\n')
     first, second = map(json.loads, out.splitlines())
     assert message in first["error"] and second["items"] == top(run, [3], 1)[0]
 
 
 def test_streams_leave_out_what_users_had(run: Path) -> None:
-    out = called(run, "--stream", "--numbers", "--unseen", "--k", 30, lines='{"user": 1, "item": 3}')
+    out = recommend(run, "--stream", "--numbers", "--unseen", "--k", 30, lines='{"user": 1, "item": 3}')
     assert set(json.loads(out)["items"]) == set(range(1, 31)) - {3}
 
 
@@ -146,17 +150,17 @@ def test_lines_that_could_not_be_taken_are_counted_at_the_end(tmp_path: Path, ru
         b'\xef\xbb\xbf{"user": "a", "item": 3}\r\n\xff\xfe\n{"user": "a", "item": 99}\n\n{"user": %s}\n{"user": "a"}'
         % (b"1" * 5000)
     )
-    said: list[str] = []
-    out = called(run, "--stream", "--numbers", "--state", tmp_path / "states", lines=text, said=said)
-    first, *wrong, last = map(json.loads, out.splitlines())
+    stderr: list[str] = []
+    out = recommend(run, "--stream", "--numbers", "--state", tmp_path / "states", lines=text, stderr=stderr)
+    first, *invalid, last = map(json.loads, out.splitlines())
     assert first["items"] == last["items"] == top(run, [3], 10)[0]
-    assert [each["error"] for each in wrong] == [
+    assert [answer["error"] for answer in invalid] == [
         "this is not UTF-8 text",
-        "item '99' is not among the network's 30 items: leave it out, or train anew with it",
-        "this is not a JSON object that can be read: nested too deeply, or with too long a number",
+        "item '99' is not among the network's 30 items: leave it out, or retrain with it",
+        "this is not a JSON object that can be parsed: nested too deeply, or a number is too long",
     ]
-    assert said == [
-        f"easrec: no states yet: {tmp_path / 'states'} will be written",
+    assert stderr == [
+        f"easrec: no states yet: {tmp_path / 'states'} will be created",
         f"easrec: answered 5 lines, 3 of them with an error; states of 1 user, 1 event are in {tmp_path / 'states'}",
     ]
 
@@ -166,24 +170,24 @@ def test_a_file_of_states_brings_its_settings(tmp_path: Path, run: Path) -> None
     saved = StreamingRecommender.load(run, numbers=True, precision="single", keep_seen=True)
     saved.update(["ann", "ann"], [4, 9])
     saved.save(state)
-    said: list[str] = []
+    stderr: list[str] = []
     words = (run, "--stream", "--numbers", "--k", 30, "--state", state)
     for more, left_out in ((), set()), (("--unseen",), {4, 9}):
-        answer = json.loads(called(*words, *more, lines='{"user": "ann"}', said=said))
+        answer = json.loads(recommend(*words, *more, lines='{"user": "ann"}', stderr=stderr))
         assert set(answer["items"]) == set(range(1, 31)) - left_out
-    assert said[0].startswith("easrec: states of 1 user, 2 events, saved at 20")
+    assert stderr[0].startswith("easrec: states of 1 user, 2 events, saved at 20")
     state.unlink()
-    called(*words, lines='{"user": "ann", "item": 4}')
+    recommend(*words, lines='{"user": "ann", "item": 4}')
     result = CliRunner().invoke(app, ["recommend", *map(str, words), "--unseen"])
-    assert result.exit_code == 2 and "was begun without --unseen" in result.stderr
+    assert result.exit_code == 2 and "was started without --unseen" in result.stderr
 
 
 ODD_IDS = ["a,b", "007", "7", " x ", '"q"', "[1]", "a b", "1_0", "日本", "-5", "é\u200d", "NULL", "x\\ty"]
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """A dataset of 30 items whose ids have commas, blanks, quotes, brackets and leading zeros."""
+def odd_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Dataset of 30 items whose ids have commas, blanks, quotes, brackets and leading zeros."""
     folder = tmp_path_factory.mktemp("odd")
     ids = ODD_IDS + [f"i{number}" for number in range(30 - len(ODD_IDS))]
     rows = ["user,item,time"]
@@ -194,25 +198,25 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return prepare(folder / "odd.csv", folder / "prepared")
 
 
-def test_ids_of_any_kind_are_given_as_json_and_come_back(run: Path, odd: Dataset) -> None:
-    number_of = {name: number for number, name in enumerate(odd.item_ids.tolist()) if number}
+def test_ids_of_any_kind_are_given_as_json_and_come_back(run: Path, odd_dataset: Dataset) -> None:
+    number_of = {name: number for number, name in enumerate(odd_dataset.item_ids.tolist()) if number}
     assert {"a,b", "007", "7", '"q"', "[1]", "1_0"} <= number_of.keys()
     for name, number in number_of.items():
-        expected = odd.item_ids[top(run, [number], 5)[0]].tolist()
-        rows = called(run, "--history", json.dumps([name]), "--k", 5, "--data", odd.path).splitlines()
+        expected = odd_dataset.item_ids[top(run, [number], 5)[0]].tolist()
+        rows = recommend(run, "--history", json.dumps([name]), "--k", 5, "--data", odd_dataset.path).splitlines()
         assert [row.split("\t")[0] for row in rows] == expected
     mixed = [number_of[name] for name in ("7", "007", "a,b")]
-    rows = called(run, "--history", '[7, "007", "a,b"]', "--k", 30, "--data", odd.path).splitlines()
-    assert [row.split("\t")[0] for row in rows] == odd.item_ids[top(run, mixed, 30)[0]].tolist()
+    rows = recommend(run, "--history", '[7, "007", "a,b"]', "--k", 30, "--data", odd_dataset.path).splitlines()
+    assert [row.split("\t")[0] for row in rows] == odd_dataset.item_ids[top(run, mixed, 30)[0]].tolist()
     events = "\n".join(json.dumps({"user": 1, "item": item}) for item in (7, "007", "a,b"))
-    last = json.loads(called(run, "--stream", "--k", 30, "--data", odd.path, lines=events).splitlines()[-1])
-    assert last["items"] == odd.item_ids[top(run, mixed, 30)[0]].tolist()
+    last = json.loads(recommend(run, "--stream", "--k", 30, "--data", odd_dataset.path, lines=events).splitlines()[-1])
+    assert last["items"] == odd_dataset.item_ids[top(run, mixed, 30)[0]].tolist()
 
 
 @given(st.lists(st.text() | st.integers()))
 def test_a_history_as_json_is_what_it_says(ids: list[str | int]) -> None:
-    assert _items(json.dumps(ids)) == [str(each) for each in ids]
-    assert _items(" " + json.dumps(ids, ensure_ascii=False)) == [str(each) for each in ids]
+    assert _items(json.dumps(ids)) == [str(item) for item in ids]
+    assert _items(" " + json.dumps(ids, ensure_ascii=False)) == [str(item) for item in ids]
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=",[")).map(str.strip).filter(bool)))
@@ -221,9 +225,9 @@ def test_a_history_with_commas_is_what_it_says(ids: list[str]) -> None:
 
 
 def test_an_id_with_control_characters_stays_in_its_row(run: Path, tmp_path: Path) -> None:
-    from easrec_nni.cli.recommend import _shown
+    from easrec_nni.cli.recommend import _printed
 
-    assert [_shown(name) for name in ("a\tb\n", "\x1b[2J", "日本 é\u200d", "a")] == [
+    assert [_printed(name) for name in ("a\tb\n", "\x1b[2J", "日本 é\u200d", "a")] == [
         '"a\\tb\\n"',
         '"\\u001b[2J"',
         "日本 é\u200d",
@@ -238,17 +242,17 @@ def test_an_id_with_control_characters_stays_in_its_row(run: Path, tmp_path: Pat
         (["--history", "1", "--stream"], "either --history ITEM,… or --stream"),
         (["--history", "1", "--state", "x"], "--state belongs to --stream"),
         (["--history", "1"], "names no dataset"),
-        (["--history", ",", "--numbers"], "a history of one item at least"),
+        (["--history", ",", "--numbers"], "a history of at least one item"),
         (["--history", "1", "--k", "31", "--numbers"], "k from 1 to 30"),
         (["--history", "1,99", "--numbers"], "item '99' is not among"),
         (["--history", "1,x", "--numbers"], "whole numbers"),
         (["--history", "1_0", "--numbers"], "whole numbers"),
         (["--history", "٣", "--numbers"], "whole numbers"),
-        (["--history", "[1", "--numbers"], "begins with [ is a JSON list"),
-        (["--history", "[1.5]", "--numbers"], "begins with [ is a JSON list"),
-        (["--history", "[true]", "--numbers"], "begins with [ is a JSON list"),
-        (["--history", "[[1]]", "--numbers"], "begins with [ is a JSON list"),
-        (["--history", "[]", "--numbers"], "a history of one item at least"),
+        (["--history", "[1", "--numbers"], "begins with [ must be a JSON list"),
+        (["--history", "[1.5]", "--numbers"], "begins with [ must be a JSON list"),
+        (["--history", "[true]", "--numbers"], "begins with [ must be a JSON list"),
+        (["--history", "[[1]]", "--numbers"], "begins with [ must be a JSON list"),
+        (["--history", "[]", "--numbers"], "a history of at least one item"),
         (["--stream", "--numbers", "--state", "/dev/null"], "/dev/null is not a file"),
         (["--stream", "--numbers", "--state", "/"], "/ is not a file"),
     ],

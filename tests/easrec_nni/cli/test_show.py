@@ -1,4 +1,4 @@
-"""``easrec show``: the cost of the unpruned network comes from the file, or is counted."""
+"""``easrec show``: the unpruned network's cost, from the file or counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of a stream in pieces, a sink that is full, and the signals that end it."""
+"""Event loop of a stream: partial lines, full sinks, signals."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def stop() -> Iterator[StopSignals]:
 
 
 @given(st.lists(st.binary()), st.integers(1, 9))
-def test_lines_are_those_of_the_text_in_whatever_pieces_they_come(lines: list[bytes], at_once: int) -> None:
+def test_lines_are_those_of_the_text_in_whatever_pieces_they_come(lines: list[bytes], read_size: int) -> None:
     text = b"\n".join(lines)
     source, feed = os.pipe()
     os.write(feed, text)
     os.close(feed)
     with StopSignals() as stop, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "AT_ONCE", at_once)
+        patch.setattr(stream, "READ_SIZE", read_size)
         events: Any = EventStream(None, None, stop, 10, False)  # type: ignore[arg-type]
         assert list(events._read(source)) == text.split(b"\n")
     os.close(source)
@@ -49,14 +49,14 @@ def test_lines_are_those_of_the_text_in_whatever_pieces_they_come(lines: list[by
 def test_an_answer_larger_than_a_pipe_arrives_whole(stop: StopSignals) -> None:
     events: Any = EventStream(None, None, stop, 10, False)  # type: ignore[arg-type]
     source, sink = os.pipe()
-    answer, found = os.urandom(300_001), bytearray()
+    answer, received = os.urandom(300_001), bytearray()
     with os.fdopen(source, "rb") as file:
-        reader = threading.Thread(target=lambda: found.extend(file.read()))
+        reader = threading.Thread(target=lambda: received.extend(file.read()))
         reader.start()
         assert events._write(sink, answer)
         os.close(sink)
         reader.join()
-    assert bytes(found) == answer
+    assert bytes(received) == answer
 
 
 def test_lines_that_were_read_are_answered_after_a_signal_and_no_others(
@@ -97,8 +97,8 @@ def test_a_signal_does_not_wait_for_a_reader_that_takes_nothing(
     writing.start()
     writing.join(20)
     assert not writing.is_alive()
-    for each in (source, feed, answers, sink):
-        os.close(each)
+    for descriptor in (source, feed, answers, sink):
+        os.close(descriptor)
 
 
 def test_descriptors_that_cannot_be_used_are_told(recommender: StreamingRecommender, stop: StopSignals) -> None:
@@ -111,8 +111,8 @@ def test_descriptors_that_cannot_be_used_are_told(recommender: StreamingRecommen
         events.run(folder, full)
     with pytest.raises(UserError, match="answers cannot be written: No space left"):
         events.run(source, full)
-    for each in (folder, source, feed, full):
-        os.close(each)
+    for descriptor in (folder, source, feed, full):
+        os.close(descriptor)
 
 
 def test_signals_are_noted_ignored_ones_stay_so_and_all_is_as_before() -> None:

@@ -1,4 +1,4 @@
-"""Typed documents: what is read is written back, and what is damaged ends in one line."""
+"""Typed documents: round trips, and one-line errors for damaged files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXT = (
 
 
 def test_a_document_is_written_as_it_was_read(tmp_path: Path) -> None:
-    """Numbers keep their type, unknown keys stay, and fields that were not there are not made up."""
+    """Numbers keep their type, unknown keys stay, and missing fields are not added."""
     (tmp_path / "example.json").write_text(TEXT)
     document = read_document(tmp_path / "example.json", Example, "make it again")
     assert document.part.size is None and document.later == 0.0 and document.versions == {}
@@ -47,7 +47,7 @@ def test_provenance_is_at_the_end() -> None:
     ("text", "reason"),
     [
         ("{", "is damaged"),
-        ('{"figures": {"a": NaN}, "part": {"name": "p"}}', "NaN is not a number of JSON"),
+        ('{"figures": {"a": NaN}, "part": {"name": "p"}}', "NaN is not a JSON number"),
         ('{"figures": {"a": 1e999}, "part": {"name": "p"}}', "figures.a"),
         ('{"figures": {}, "part": {}}', r"the key 'part\.name' is missing"),
         ("[" * 100_000, "is damaged"),

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read within bounds. Full disks: ``tests/faults``."""
+"""Atomic writes and bounded reads of files. Full disks: ``tests/faults``."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import copy_whole, read_bounded, read_json, replacing, write_json, write_text
+from easrec_nni.common.files import atomic_copy, atomic_write, read_bounded, read_json, write_json, write_text
 
 
 def test_a_file_is_replaced_when_the_block_ends_and_not_before(tmp_path: Path) -> None:
     file = tmp_path / "new" / "folder" / "file.txt"
     write_text(file, "first")
-    with replacing(file) as temporary:
+    with atomic_write(file) as temporary:
         temporary.write_text("second")
         assert file.read_text() == "first" and temporary.parent == file.parent
     assert file.read_text() == "second"
-    assert [each.name for each in file.parent.iterdir()] == ["file.txt"]
+    assert [path.name for path in file.parent.iterdir()] == ["file.txt"]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()], ids=["error", "ctrl-c"])
 def test_a_block_that_fails_leaves_what_was_there_and_nothing_else(error: BaseException, tmp_path: Path) -> None:
     write_text(tmp_path / "file.txt", "first")
-    with pytest.raises(type(error)), replacing(tmp_path / "file.txt") as temporary:
+    with pytest.raises(type(error)), atomic_write(tmp_path / "file.txt") as temporary:
         temporary.write_text("half")
         raise error
-    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("file.txt", "first")]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file.txt", "first")]
 
 
 def test_a_document_that_json_cannot_hold_is_not_written(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_others_may_read_it_as_far_as_the_umask_says(mask: int, tmp_path: Path) 
 
 
 def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a folder; give the name of a file"):
+    with pytest.raises(UserError, match="is a folder; give a file name"):
         write_text(tmp_path, "")
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/inside: (Not a directory|File exists)"):
@@ -60,10 +60,10 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
 def test_a_copy_has_the_same_bytes(tmp_path: Path) -> None:
     content = bytes(range(256)) * 1000
     (tmp_path / "a").write_bytes(content)
-    copy_whole(tmp_path / "a", tmp_path / "b")
+    atomic_copy(tmp_path / "a", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == content
     with pytest.raises(FileNotFoundError):
-        copy_whole(tmp_path / "missing", tmp_path / "b")
+        atomic_copy(tmp_path / "missing", tmp_path / "b")
     assert (tmp_path / "b").read_bytes() == content
 
 
@@ -78,7 +78,7 @@ def test_no_more_is_read_than_allowed(tmp_path: Path) -> None:
         read_bounded(tmp_path / "missing", 4, "", "; look again")
 
 
-def test_json_that_is_nested_too_deeply_is_an_error_of_values(tmp_path: Path) -> None:
+def test_json_nested_too_deeply_is_a_value_error(tmp_path: Path) -> None:
     (tmp_path / "deep.json").write_text("[" * 200_000)
     with pytest.raises(ValueError):
         read_json(tmp_path / "deep.json")

@@ -1,4 +1,4 @@
-"""Locks between processes. That the lock of a dead process holds nothing: ``tests/faults/test_side_by_side.py``."""
+"""Locks between processes. Locks of killed processes: ``tests/faults/test_side_by_side.py``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
-from easrec_nni.common.locks import LOCK_FILE, alone, locked
+from easrec_nni.common.locks import LOCK_FILE, exclusive_lock, file_lock
 
 HOLDER = (
     "import fcntl, sys; f = open(sys.argv[1], 'r+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
@@ -21,7 +21,7 @@ HOLDER = (
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the folder's lock until it is sent a line."""
+    """Another process holding the folder's lock until it receives a line."""
     (tmp_path / LOCK_FILE).write_text("what was there")
     command = [sys.executable, "-c", HOLDER, str(tmp_path / LOCK_FILE)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -30,23 +30,23 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
-def test_a_free_lock_is_held_at_once_and_its_file_stays(tmp_path: Path) -> None:
+def test_a_free_lock_is_acquired_immediately_and_its_file_stays(tmp_path: Path) -> None:
     def waits(_: BinaryIO) -> None:
         raise AssertionError("nothing to wait for")
 
     for expected in (b"", b"a note"):
-        with locked(tmp_path / "new" / "lock", waits) as file:
+        with file_lock(tmp_path / "new" / "lock", waits) as file:
             assert file.read() == expected, "neither emptied nor appended to"
             file.seek(0)
             file.write(b"a note")
     assert (tmp_path / "new" / "lock").read_bytes() == b"a note"
 
 
-def test_whoever_is_asked_may_refuse_to_wait(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_waiting_can_be_refused(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     def refuse(file: BinaryIO) -> None:
         raise ValueError(file.read().decode())
 
-    with pytest.raises(ValueError, match="what was there"), locked(tmp_path / LOCK_FILE, refuse):
+    with pytest.raises(ValueError, match="what was there"), file_lock(tmp_path / LOCK_FILE, refuse):
         pass
 
 
@@ -56,7 +56,7 @@ def test_a_folder_in_use_is_waited_for(
     inside = threading.Event()
 
     def enter() -> None:
-        with alone(tmp_path):
+        with exclusive_lock(tmp_path):
             inside.set()
 
     thread = threading.Thread(target=enter)
@@ -68,4 +68,4 @@ def test_a_folder_in_use_is_waited_for(
         holder.stdin.close()
         assert inside.wait(30)
         thread.join()
-    assert "another process works on" in caplog.text
+    assert "another process is using" in caplog.text

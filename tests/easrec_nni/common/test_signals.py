@@ -1,4 +1,4 @@
-"""What signals do in a block, and after it."""
+"""Signal handlers within a block, and after it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signals_that_end_a_process_interrupt_it_as_ctrl_c_does(number: signal.Signals) -> None:
-    before = [signal.getsignal(each) for each in NUMBERS]
+def test_termination_signals_interrupt_as_ctrl_c_does(number: signal.Signals) -> None:
+    before = [signal.getsignal(number) for number in NUMBERS]
     with pytest.raises(KeyboardInterrupt), signals_interrupt():
         os.kill(os.getpid(), number)
         signal.sigtimedwait([], 5)  # until the signal has come
-    assert [signal.getsignal(each) for each in NUMBERS] == before
+    assert [signal.getsignal(number) for number in NUMBERS] == before
 
 
-def test_a_clean_up_goes_on_whatever_comes() -> None:
-    before = [signal.getsignal(each) for each in NUMBERS]
+def test_a_clean_up_ignores_signals() -> None:
+    before = [signal.getsignal(number) for number in NUMBERS]
     with signals_ignored():
         for number in NUMBERS:
             os.kill(os.getpid(), number)
-    assert [signal.getsignal(each) for each in NUMBERS] == before
+    assert [signal.getsignal(number) for number in NUMBERS] == before
 
 
 @pytest.mark.parametrize("context", [signals_ignored, signals_interrupt])
@@ -38,9 +38,9 @@ def test_other_threads_leave_signals_alone(context: Callable[[], AbstractContext
 
     def work() -> None:
         with context():
-            inside.append([signal.getsignal(each) for each in NUMBERS])
+            inside.append([signal.getsignal(number) for number in NUMBERS])
 
-    before = [signal.getsignal(each) for each in NUMBERS]
+    before = [signal.getsignal(number) for number in NUMBERS]
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()

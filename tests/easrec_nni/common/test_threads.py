@@ -1,4 +1,4 @@
-"""Threads by ``OMP_NUM_THREADS``, as OpenMP itself reads it."""
+"""Thread counts from ``OMP_NUM_THREADS``, read as OpenMP reads it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORES = len(os.sched_getaffinity(0))
     ("text", "threads"),
     [("3", 3), ("4,2", 4), ("0", 1), ("", CORES), ("many", CORES), ("-1", CORES), (None, CORES)],
 )
-def test_a_variable_that_is_no_number_counts_for_nothing(
+def test_a_value_that_is_not_a_number_is_ignored(
     monkeypatch: pytest.MonkeyPatch, text: str | None, threads: int
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

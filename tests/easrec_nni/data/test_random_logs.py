@@ -27,7 +27,7 @@ from easrec_nni.data.reading import MISSING_WORDS
 
 pytestmark = pytest.mark.usefixtures("any_size")
 
-# Ids as people have them: numbers, words of any script, quotes, delimiters, blanks, ends of lines, what looks like code
+# Ids as people have them: numbers, any script, quotes, delimiters, blanks, ends of lines, what looks like code.
 ODD = [
     "",
     " ",
@@ -191,7 +191,7 @@ def histories(dataset: Dataset) -> dict[str, list[str]]:
     }
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(logs())
 def test_random_logs_are_read_as_pandas_reads_them(log: Log) -> None:
     expected = by_pandas(log)
@@ -230,6 +230,8 @@ ENDINGS = (
     ".parquet",
     ".feather",
 )
+TEXTS = (".csv", ".tsv", ".txt", ".jsonl", ".inter")
+MARKS = [b'"', b"\n", b"\r", b",", b"\t", b"\0", b"\xff", b"{", b"}", b"5", b"x", b" ", b"u1,i1,7\n", b"\xc3\xa9", b"'"]
 GOOD = "user,item,time\n" + "".join(f"u{n % 3},i{n % 5},{n}\n" for n in range(24))
 
 
@@ -260,11 +262,9 @@ def zst(content: bytes) -> bytes:
 @st.composite
 def changed_files(draw: st.DrawFn) -> tuple[str, bytes]:
     """A file of any form, with bytes replaced, put in, cut out or cut off."""
-    ending = draw(st.sampled_from(ENDINGS))
+    ending = draw(st.sampled_from(ENDINGS + TEXTS * 3))
     content = bytearray(good_bytes(ending))
-    bits = st.one_of(
-        st.binary(max_size=4), st.sampled_from([b'"', b"\n", b"\r", b",", b"\t", b"\0", b"\xff", b"{", b"}"])
-    )
+    bits = st.one_of(st.binary(max_size=4), st.sampled_from(MARKS))
     for _ in range(draw(st.sampled_from([1, 1, 2, 4]))):
         place = draw(st.integers(0, len(content)))
         end = min(len(content), place + draw(st.integers(0, 6)))
@@ -278,7 +278,7 @@ def told_rows(dataset: Dataset) -> int:
     return int(dataset.manifest.understood["rows"].split()[0])
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(changed_files(), st.sampled_from([True, True, False]), st.sampled_from([None, None, True, False]))
 def test_changed_files_are_read_whole_or_refused_in_a_line(
     changed: tuple[str, bytes], drop_invalid: bool, header: bool | None
@@ -308,7 +308,7 @@ def test_changed_files_are_read_whole_or_refused_in_a_line(
             assert told_rows(dataset) <= 25
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(ENDINGS), st.binary(max_size=200), st.booleans())
 def test_any_bytes(ending: str, content: bytes, behind_a_header: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -105,6 +105,12 @@ def test_lines_against_pandas(say: Say) -> None:
     }
 
 
+def test_another_split_is_tried_and_trains_on_users_of_any_length(say: Say) -> None:
+    assert say(table(np.arange(30)), split="time:50%,80%").lines["users"] == "3"
+    with pytest.raises(UserError, match="the log runs from 0 to 29"):
+        say(table(np.arange(30)), split="time:40,50")
+
+
 def test_a_shop_where_nothing_is_bought_twice_is_ranked_unseen(say: Say) -> None:
     rows = pd.DataFrame({"user": [n % 3 for n in range(30)], "item": range(30), "time": range(30)})
     assert say(rows).lines["repeats"].startswith("0.0%") and "unseen" in say(rows).lines["repeats"]

@@ -53,7 +53,7 @@ def test_an_example_is_read_as_nni_reads_it() -> None:
         ({"trainingService": None}, "trainingService must name a platform"),
         ({"trainingService": {"platform": "mars"}}, "trainingService must name a platform"),
         ({"tuner": {"name": "GridSerch"}}, "there is no tuner 'GridSerch'; did you mean 'GridSearch'"),
-        ({"assessor": {"name": "none of them"}}, "there is no assessor 'none of them'; known are .*Medianstop"),
+        ({"assessor": {"name": "none of them"}}, "there is no assessor 'none of them'; choose from .*Medianstop"),
         ({"searchSpace": None}, "search_space"),
         ({"trialCommand": None}, "trial_command"),
         ({"trainingServicePlatform": "local"}, "has the form of NNI 1"),

@@ -245,7 +245,7 @@ def test_a_trial_of_plain_nnictl_refuses_a_tuner_that_minimises(make_config: Cal
     trial = list_trials(experiment)[0]
     assert trial.status == "FAILED"
     wait_for(trial.last_error)
-    assert trial.last_error().startswith("error: tuner: TPE minimises unless it is told otherwise")
+    assert trial.last_error().startswith("error: tuner: TPE minimises by default")
     assert len((trial.folder / "trial.stderr").read_text().strip().splitlines()) == 1
     stop_experiment(experiment)
 

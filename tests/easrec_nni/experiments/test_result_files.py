@@ -180,8 +180,8 @@ def test_a_missing_and_a_huge_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (["none.json"], "there is no architecture file none.json"),
         (["abcd1243"], "NNI knows no experiment 'abcd1243'"),
-        (["architecture.json", "--trial", "1"], "is no experiment and no file of results"),
-        (["architecture.json", "--smallest"], "is no experiment and no file of results"),
+        (["architecture.json", "--trial", "1"], "is neither an experiment nor a results file"),
+        (["architecture.json", "--smallest"], "is neither an experiment nor a results file"),
         (["abcd1243", "--smallest", "--trial", "1"], "give one of them"),
     ],
 )

@@ -78,7 +78,7 @@ def test_the_tuners_that_minimise_are_those_whose_code_does() -> None:
 @pytest.mark.parametrize(
     ("algorithms", "words"),
     [
-        ({"tuner": {"name": "TPE"}}, "tuner: TPE minimises unless it is told otherwise"),
+        ({"tuner": {"name": "TPE"}}, "tuner: TPE minimises by default"),
         ({"tuner": {"name": "tpe", "classArgs": {"seed": 1}}}, "tuner: tpe minimises"),
         ({"tuner": {"name": "Anneal", "classArgs": None}}, "tuner: Anneal minimises"),
         ({"tuner": {"name": "Evolution", "classArgs": {"optimize_mode": "minimize"}}}, "optimize_mode is minimize"),
@@ -237,7 +237,7 @@ def test_batches_of_hyper_parameters_are_tried_as_they_are(make: Make) -> None:
 @pytest.mark.parametrize(
     ("params", "code", "words"),
     [
-        ({"tuner": {"name": "TPE"}}, 2, "error: tuner: TPE minimises unless it is told otherwise"),
+        ({"tuner": {"name": "TPE"}}, 2, "error: tuner: TPE minimises by default"),
         ({"tuner": {"name": "TPE", "classArgs": MAXIMISE}}, 0, ""),
         ({}, 0, ""),  # a manager on another machine cannot be asked
     ],
@@ -260,7 +260,7 @@ def test_the_experiments_document_is_the_managers_where_it_can_be_asked(monkeypa
     monkeypatch.setenv("NNI_TRIAL_JOB_ID", "abcde")
     monkeypatch.setenv("NNI_PLATFORM", "local")
     answers = {"experiment": {"params": {"tuner": {"name": "TPE"}}}}
-    monkeypatch.setattr(nni_trial_io, "_ask_manager", answers.__getitem__)
+    monkeypatch.setattr(nni_trial_io, "_query_manager", answers.__getitem__)
     assert nni_trial_io.experiment_params() == {"tuner": {"name": "TPE"}}
     answers.clear()  # a manager that is gone does not end the trial
     assert nni_trial_io.experiment_params() == {}

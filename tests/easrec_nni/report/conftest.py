@@ -1,4 +1,4 @@
-"""Studies as `easrec reproduce` leaves them, made up with a seeded generator: no training."""
+"""Synthetic study folders, as written by `easrec reproduce`, without training."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from easrec_nni.study.cells import Cell
 from easrec_nni.study.systems import SYSTEMS
 from search_spaces import SpaceConfig
 
-PROTOCOLS = ("full", "pop100", "pop100_recbole", "uni100")
-FACTORS = {"full": 1.0, "pop100": 0.1, "pop100_recbole": 0.13, "uni100": 0.05}
+PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
+FACTORS = {"full": 1.0, "unseen": 0.9, "pop100": 0.1, "pop100_recbole": 0.13, "uni100": 0.05}
 SPACE = SpaceConfig(n_items=1682, max_length=50, hidden=64, inner=128, heads=2, layers=4)
 VERSIONS = {"python": "3.11.7", "torch": "2.13.0+cpu", "nni": "3.0"}
 
 
 def ranks_of(system: str, seed: int, users: int, strength: float) -> dict[str, NDArray[np.int64]]:
-    """Ranks whose users are alike for all systems, and move a little with system and seed."""
+    """Ranks with the same user difficulty for all systems, plus noise by system and seed."""
     hardness = np.random.default_rng(1).normal(4.2, 1.6, users)
-    own = np.random.default_rng([sum(system.encode()), seed]).normal(-strength, 0.45, users)
-    base = np.exp(hardness + own)
+    noise = np.random.default_rng([sum(system.encode()), seed]).normal(-strength, 0.45, users)
+    base = np.exp(hardness + noise)
     return {name: np.maximum(1, np.rint(base * FACTORS[name])).astype(np.int64) for name in PROTOCOLS}
 
 
 def figures_of(ranks: Mapping[str, NDArray[np.int64]]) -> dict[str, float]:
-    """Recall, MRR and NDCG at 10, written down once more."""
-    found = {}
+    """Independent implementation of Recall, MRR and NDCG at 10."""
+    figures = {}
     for name, array in ranks.items():
         hit = array <= 10
-        found[f"recall@10_{name}"] = float(hit.mean())
-        found[f"mrr@10_{name}"] = float(np.where(hit, 1 / array, 0).mean())
-        found[f"ndcg@10_{name}"] = float(np.where(hit, 1 / np.log2(array + 1), 0).mean())
-    return found
+        figures[f"recall@10_{name}"] = float(hit.mean())
+        figures[f"mrr@10_{name}"] = float(np.where(hit, 1 / array, 0).mean())
+        figures[f"ndcg@10_{name}"] = float(np.where(hit, 1 / np.log2(array + 1), 0).mean())
+    return figures
 
 
 def dataset_document(name: str = "ml-100k", users: int = 60) -> dict[str, Any]:
@@ -59,14 +59,15 @@ def write_cell(
     madds: float = 4_000_000.0,
     changes: Mapping[str, Any] | None = None,
 ) -> Path:
-    """One complete cell; ``changes`` replace keys of its result."""
+    """Write a complete cell; ``changes`` replace keys of its result."""
     parameters = dict(parameters or {})
     folder = study / "cells" / Cell(system, seed, parameters).path
     folder.mkdir(parents=True)
     ranks = ranks_of(system, seed, users, strength)
     np.savez_compressed(folder / "ranks.npz", **{f"test_{name}": array for name, array in ranks.items()})
-    known = SYSTEMS[system]
-    searched, floor = not known.fixed and known.floor is None, known.floor is not None
+    definition = SYSTEMS[system]
+    baseline = definition.baseline is not None
+    searched = not definition.fixed and not baseline
     rng = np.random.default_rng([sum(system.encode()), seed, 5])
     choices = {"hidden_pruning": 0.25 * (seed % 2), "inner_pruning": 0.5, "depth": 2} if searched else None
     figures = figures_of(ranks)
@@ -75,9 +76,9 @@ def write_cell(
     result = {
         "schema_version": 1,
         "system": system,
-        "title": known.title,
-        "group": known.group,
-        "source": known.source,
+        "title": definition.title,
+        "group": definition.group,
+        "source": definition.source,
         "seed": seed,
         "parameters": parameters,
         "dataset": dataset_document(dataset, users),
@@ -85,7 +86,7 @@ def write_cell(
         "valid": valid,
         "valid_selection_users": {**valid, "ndcg@10_full_standard_error": 0.007},
         "cost": {}
-        if floor
+        if baseline
         else {
             "madds_per_user": madds,
             "executed_madds_per_user": madds * 0.6,
@@ -95,17 +96,17 @@ def write_cell(
             "parameters": 100_000 + madds / 40,
             "embedding_bytes": 443_648,
         },
-        "bytes_on_disk": 0 if floor else int(400_000 + madds / 10),
+        "bytes_on_disk": 0 if baseline else int(400_000 + madds / 10),
         "choices": choices,
         "budget": {
             "search_epochs": 8 if searched else 0,
-            "retrain_epochs": 0 if floor else 16 if searched else 24,
+            "retrain_epochs": 0 if baseline else 16 if searched else 24,
             "patience": 10,
             "batch_size": 32,
             "hyperparameter_trials": 1,
         },
         "training": {"search_seconds": 0.0, "retrain_seconds": 0.01}
-        if floor
+        if baseline
         else {
             "search_seconds": 99.5 + seed if searched else 0.0,
             "search_epochs_run": 8 if searched else 0,
@@ -126,7 +127,7 @@ def write_cell(
     if searched:
         by_trials = system in ("random", "evolution", "tpe")
         _write_search(folder / "search", rng, seed, strength, parameters.get("lambda", 0.2), choices or {}, by_trials)
-    if not floor:
+    if not baseline:
         rise = [figures["ndcg@10_full"] * (1 - 0.6 * 0.8**epoch) + rng.normal(0, 0.002) for epoch in range(16)]
         rows = [
             {"epoch": epoch, "train_loss": 5 + 2 * 0.8**epoch, "seconds": 2.1, "ndcg@10_full": max(value, 0)}
@@ -221,7 +222,7 @@ def write_study(
     efficiency: bool = True,
     madds: Mapping[str, float] | None = None,
 ) -> Path:
-    """A study of systems with their strengths (0: none; 0.1: visibly better on many users)."""
+    """Write a study of systems with given strengths (0: none; 0.1: better on many users)."""
     madds = madds or {}
     for system, strength in systems.items():
         for seed in seeds:
@@ -254,7 +255,7 @@ def write_study(
     }
     (path / "study.json").write_text(json.dumps(document))
     if efficiency:
-        write_efficiency(path, [name for name in systems if SYSTEMS[name].floor is None])
+        write_efficiency(path, [name for name in systems if SYSTEMS[name].baseline is None])
     return path
 
 
@@ -298,13 +299,13 @@ def _write_cell() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def report(full_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the report of that study."""
+    """Folder of the report of :func:`full_study`."""
     return write_report([full_study], tmp_path_factory.mktemp("report") / "out").parent
 
 
 @pytest.fixture(scope="session")
 def full_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with something for every chapter."""
+    """Study with content for every chapter."""
     systems = {
         "sasrec": 0.1,
         "sasrec-linrec": 0.1,

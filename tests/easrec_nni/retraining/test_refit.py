@@ -22,7 +22,7 @@ from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.trainer import seed_everything
 from easrec_nni.trial.run import run_trial
-from search_spaces import Choice, EASRecSpace
+from search_spaces import Choice, EASRecNetwork
 
 SPACE = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 1, "dropout": 0, "gate_layers": 0}
 CHOICE = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
@@ -62,7 +62,7 @@ def test_a_refit_is_a_plain_loop_of_as_many_epochs(tiny_dataset: Dataset, tmp_pa
     epochs = done.metrics["training"]["best_epoch"] + 1
     assert done.metrics["refit"]["epochs"] == epochs > 0
     seed_everything(3)
-    network = EASRecSpace(architecture_for(tiny_dataset).space.compact(CHOICE))
+    network = EASRecNetwork(architecture_for(tiny_dataset).space.compact(CHOICE))
     adam = torch.optim.Adam(network.parameters(), lr=RATE)
     batches = TrainingBatches(tiny_dataset.trained_through("valid"), 8, BATCH, "causal", 3)
     for epoch in range(epochs):

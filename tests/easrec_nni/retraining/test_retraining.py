@@ -23,7 +23,7 @@ from easrec_nni.searching.stage import search
 from easrec_nni.serving.history import recommend_after
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.trainer import seed_everything
-from search_spaces import Choice, EASRecSpace
+from search_spaces import Choice, EASRecNetwork
 
 SPACE = {"max_length": 30, "hidden": 8, "inner": 16, "heads": 2, "layers": 1, "dropout": 0, "gate_layers": 0}
 CHOICE = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
@@ -57,7 +57,7 @@ def test_all_interactions_train_whatever_the_split(tiny_dataset: Dataset, tmp_pa
     rows = torch.tensor([[0] * (longest - len(items)) + items for items in histories])
     ids, targets = rows[:, :-1], torch.where(rows[:, :-1] != 0, rows[:, 1:], 0)
     seed_everything(3)
-    network = EASRecSpace(architecture_for(dataset).space.compact(CHOICE))
+    network = EASRecNetwork(architecture_for(dataset).space.compact(CHOICE))
     adam = torch.optim.Adam(network.parameters(), lr=RATE)
     for _ in range(EPOCHS):
         real = targets != 0

@@ -1,4 +1,4 @@
-"""Retraining: which settings it takes from the architecture, who selects, and the network that it begins with."""
+"""Retraining: settings from the architecture, selection users, run folder, initial network."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def by_hand(dataset: Dataset) -> Architecture:
 
 @pytest.fixture(scope="module")
 def searched(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchResult, set[int]]:
-    """A search by a share of .8, and the users whose validation targets went into the steps of alpha and beta."""
+    """A search with a share of .8, and the rows of the users who trained alpha and beta."""
     trained: set[int] = set()
     original = context.ArchitectureBatches
 
@@ -58,12 +58,12 @@ def searched(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) ->
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(context, "ArchitectureBatches", Watched)
-        found = search(tiny_dataset, settings_for(tiny_dataset), tmp_path_factory.mktemp("searched"))
-    return found, trained
+        result = search(tiny_dataset, settings_for(tiny_dataset), tmp_path_factory.mktemp("searched"))
+    return result, trained
 
 
 def ndcg_of(network: Any, dataset: Dataset, users: set[int]) -> float:
-    """NDCG@10 of the validation targets of these rows of evaluated users, one after the other."""
+    """NDCG@10 over the validation targets of these rows, by a plain loop."""
     ranks = rank_users(network, dataset, "valid", protocols=["full"])["full"]
     return sum(1 / math.log2(1 + ranks[row]) if ranks[row] <= 10 else 0.0 for row in sorted(users)) / len(users)
 
@@ -71,16 +71,16 @@ def ndcg_of(network: Any, dataset: Dataset, users: set[int]) -> float:
 # The settings of the training
 
 
-def test_nobody_who_trained_alpha_counts_among_those_who_did_not(
+def test_users_who_trained_alpha_are_not_among_the_selection_users(
     tiny_dataset: Dataset, searched: tuple[SearchResult, set[int]], tmp_path: Path
 ) -> None:
     """As in the README: the architecture and its weights, and not a word on how it was searched."""
-    found, trained = searched
+    result, trained = searched
     everyone = set(range(len(tiny_dataset.split.test.users)))
     assert len(trained) == 32 and len(everyone) == 40
-    file = found.supernet.with_name("architecture.json")
+    file = result.supernet.with_name("architecture.json")
     done = retrain(
-        file, tiny_dataset, tmp_path, weights=found.supernet, settings=TrialSettings(data=str(tiny_dataset.path))
+        file, tiny_dataset, tmp_path, weights=result.supernet, settings=TrialSettings(data=str(tiny_dataset.path))
     )
     known = done.metrics["settings"]
     assert {key: known[key] for key in TRAINING} == TRAINING
@@ -96,21 +96,21 @@ def test_nobody_who_trained_alpha_counts_among_those_who_did_not(
 def test_a_share_is_refused_if_a_user_who_trained_alpha_would_be_reported_as_one_who_did_not(
     tiny_dataset: Dataset, searched: tuple[SearchResult, set[int]], tmp_path: Path, share: float, is_refused: bool
 ) -> None:
-    found, trained = searched
+    result, trained = searched
     order = np.random.default_rng(0).permutation(40)
     both = trained & {int(row) for row in order[math.floor(40 * share + 0.5) :]}
     settings = TrialSettings(data="x", search={"arch_share": share}, retrain={"epochs": 1})
     if not is_refused:
         assert not both
-        retrain(found.architecture, tiny_dataset, tmp_path / "out", settings=settings)
+        retrain(result.architecture, tiny_dataset, tmp_path / "out", settings=settings)
         record = Architecture.read(tmp_path / "out" / "architecture.json").training
         assert record is not None and record.arch_share == 0.8, "what trained alpha and beta stays known"
         return
     with pytest.raises(UserError, match=rf": {len(both)} of the \d+ users .* set it to 0.8 or more") as caught:
-        retrain(found.architecture, tiny_dataset, tmp_path / "out", settings=settings)
+        retrain(result.architecture, tiny_dataset, tmp_path / "out", settings=settings)
     assert "\n" not in caught.value.message and not (tmp_path / "out").exists()
     # The unpruned network, and one that no alpha found, are no concern of those users.
-    retrain(found.architecture.unpruned(), tiny_dataset, tmp_path / "unpruned", settings=settings)
+    retrain(result.architecture.unpruned(), tiny_dataset, tmp_path / "unpruned", settings=settings)
 
 
 def test_the_command_gives_what_the_trial_gave(tiny_dataset: Dataset, tmp_path: Path) -> None:
@@ -120,12 +120,12 @@ def test_the_command_gives_what_the_trial_gave(tiny_dataset: Dataset, tmp_path: 
     words += ["--weights", str(tmp_path / "trial" / "supernet.safetensors"), "--threads", "1"]
     done = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "again")])
     assert done.exit_code == 0, done.output
-    expected, found = (
+    expected, result = (
         read_weights(folder / "weights.safetensors")
         for folder in (tmp_path / "trial" / "retrained", tmp_path / "again")
     )
     for name, weight in expected.items():
-        torch.testing.assert_close(found[name], weight, rtol=0, atol=0)
+        torch.testing.assert_close(result[name], weight, rtol=0, atol=0)
     # And so does the retrained network's own file.
     of_trial, of_command = (
         Architecture.read(folder / "architecture.json").training
@@ -136,8 +136,8 @@ def test_the_command_gives_what_the_trial_gave(tiny_dataset: Dataset, tmp_path: 
     assert Architecture.parse(trial.report["architecture"]).training == of_trial
 
 
-def said(arch: Path, dataset: Dataset, out: Path, caplog: pytest.LogCaptureFixture, *words: str) -> str:
-    """The line on the training settings that the command logs."""
+def training_line(arch: Path, dataset: Dataset, out: Path, caplog: pytest.LogCaptureFixture, *words: str) -> str:
+    """Line on the training settings in the command's log."""
     caplog.clear()
     command = ["retrain", "--arch", str(arch), "--data", str(dataset.path), "--scratch", "--out", str(out), *words]
     with caplog.at_level(logging.INFO):
@@ -160,10 +160,10 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
         "gbce_t 0.5, select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, "
         "retrain.batch_size 7, retrain.learning_rate 0.002"
     )
-    assert said(arch, tiny_dataset, tmp_path / "a", caplog) == taken
+    assert training_line(arch, tiny_dataset, tmp_path / "a", caplog) == taken
     file = tmp_path / "settings.yml"
     file.write_text("data: elsewhere\nhistory: all\nretrain: {batch_size: 9}\nseed: 3\n")
-    line = said(
+    line = training_line(
         arch, tiny_dataset, tmp_path / "b", caplog, "--settings", str(file), "--set", "gbce_t=0.1", "--epochs", "1"
     )
     assert line.endswith("; overridden: history=all, gbce_t=0.1, retrain.epochs=1, retrain.batch_size=9")
@@ -191,10 +191,12 @@ def test_a_command_with_a_share_that_is_refused_leaves_nothing(
 def test_a_file_without_the_section_is_trained_by_the_defaults(
     tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Written by hand, by an earlier version, or rebuilt from the records of one."""
+    """Files written by hand, by an earlier version, or rebuilt from its records."""
     by_hand(tiny_dataset).write(tmp_path / "by-hand.json")
     assert "training" not in json.loads((tmp_path / "by-hand.json").read_text())
-    line = said(tmp_path / "by-hand.json", tiny_dataset, tmp_path / "out", caplog, "--epochs", "1", "--seed", "4")
+    line = training_line(
+        tmp_path / "by-hand.json", tiny_dataset, tmp_path / "out", caplog, "--epochs", "1", "--seed", "4"
+    )
     assert (
         "by-hand.json records none, so as given or by default: mode causal, history all, batch_by sequences, loss "
         "softmax," in line
@@ -232,7 +234,7 @@ def test_another_share_is_another_run(tiny_dataset: Dataset, tmp_path: Path) -> 
 
 
 def make_old(folder: Path) -> None:
-    """Take out of a run's note what earlier versions did not know of."""
+    """Remove the keys of a run's identity that earlier versions lack."""
     note = folder / "state" / "request.json"
     request = json.loads(note.read_text())["request"]
     del request["selection"]
@@ -249,8 +251,8 @@ def test_a_folder_of_an_earlier_version_is_opened_by_the_default_share(tiny_data
         retrain(by_hand(tiny_dataset), tiny_dataset, tmp_path, settings=settings_for(tiny_dataset, 0.6))
 
 
-def test_a_run_that_an_earlier_version_began_goes_on_by_its_users(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """Half of them selected, and the network before the training had no row."""
+def test_a_run_of_an_earlier_version_resumes_with_its_selection_users(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """Half of the users selected, and the network before the training had no row."""
     settings = settings_for(tiny_dataset, 0.5)
 
     def stop_in(epoch: int) -> None:
@@ -273,20 +275,20 @@ def test_a_run_that_an_earlier_version_began_goes_on_by_its_users(tiny_dataset: 
     assert done.metrics["valid_selection_users"]["ndcg@10_full"] == pytest.approx(best, abs=1e-12)
 
 
-# The network that it begins with
+# The initial network
 
 
 def test_every_user_selects_and_the_inherited_network_has_a_row(
     tiny_dataset: Dataset, searched: tuple[SearchResult, set[int]], tmp_path: Path
 ) -> None:
-    found, trained = searched
-    told: list[dict[str, float]] = []
-    done = retrain(found.architecture, tiny_dataset, tmp_path, weights=found.supernet, on_epoch=told.append)
+    result, trained = searched
+    reported: list[dict[str, float]] = []
+    done = retrain(result.architecture, tiny_dataset, tmp_path, weights=result.supernet, on_epoch=reported.append)
     rows = read_history(tmp_path / "history.csv")
-    assert [row["epoch"] for row in rows] == [-1, 0, 1] == [row["epoch"] for row in told]
+    assert [row["epoch"] for row in rows] == [-1, 0, 1] == [row["epoch"] for row in reported]
     assert math.isnan(rows[0]["train_loss"]) and all(math.isfinite(row["train_loss"]) for row in rows[1:])
     everyone = set(range(len(tiny_dataset.split.test.users)))
-    inherited = load_network(found.architecture, found.supernet).eval()
+    inherited = load_network(result.architecture, result.supernet).eval()
     best = max(rows, key=lambda row: row["ndcg@10_full"])
     for row, network in ((rows[0], inherited), (best, done.network)):
         assert row["ndcg@10_full"] == pytest.approx(ndcg_of(network, tiny_dataset, everyone), abs=1e-12)
@@ -300,7 +302,7 @@ def test_every_user_selects_and_the_inherited_network_has_a_row(
 
 @pytest.fixture(scope="module")
 def cycles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Users who all walk the same circle of 15 items, which a network learns whole."""
+    """Users who all follow the same cycle of 15 items, which a network learns completely."""
     folder = tmp_path_factory.mktemp("cycles")
     rows = [f"{user},{(user + t) % 15},{t}" for user in range(45) for t in range(12)]
     (folder / "log.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
@@ -311,17 +313,17 @@ def test_a_training_that_spoils_the_network_gives_it_back_unchanged(
     cycles: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     learning = {"epochs": 8, "batch_size": 8, "learning_rate": 0.02}
-    found = search(cycles, settings_for(cycles, search=learning, loss="softmax"), tmp_path / "searched")
+    result = search(cycles, settings_for(cycles, search=learning, loss="softmax"), tmp_path / "searched")
     settings = TrialSettings(data="x", retrain={"learning_rate": 30.0, "epochs": 6, "patience": 3})
     with caplog.at_level(logging.INFO):
-        done = retrain(found.architecture, cycles, tmp_path / "out", weights=found.supernet, settings=settings)
+        done = retrain(result.architecture, cycles, tmp_path / "out", weights=result.supernet, settings=settings)
     scores = [row["ndcg@10_full"] for row in read_history(tmp_path / "out" / "history.csv")]
     assert scores[0] > 0.9 and max(scores[1:]) < 0.7
     assert len(scores) == 1 + 3, "patience counts from the network before the training"
     training = done.metrics["training"]
     assert (training["best_epoch"], training["kept"], training["epochs"]) == (-1, "inherited", 3)
-    assert "the network from inherited weights is kept as it was before the training" in caplog.text
-    expected = load_network(found.architecture, found.supernet).state_dict()
+    assert "the network from inherited weights is kept unchanged" in caplog.text
+    expected = load_network(result.architecture, result.supernet).state_dict()
     written = read_weights(tmp_path / "out" / "weights.safetensors")
     assert written.keys() == expected.keys()
     for name, weight in written.items():

@@ -1,4 +1,4 @@
-"""Searches that train candidates one by one: budget, resumption, duplicates, inheritance."""
+"""Multi-trial searches: budget, resumption, duplicates, inheritance."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def choice_of(row: dict[str, float]) -> Choice:
     return Choice(hidden_pruning=row["hidden_pruning"], inner_pruning=row["inner_pruning"], depth=int(row["depth"]))
 
 
-def same(found: SearchResult, expected: SearchResult) -> None:
-    """Equal but for the seconds."""
-    assert found.architecture == expected.architecture
-    for one, other in zip(found.history, expected.history, strict=True):
+def assert_same_results(result: SearchResult, expected: SearchResult) -> None:
+    """Assert that two results are equal except for the seconds."""
+    assert result.architecture == expected.architecture
+    for one, other in zip(result.history, expected.history, strict=True):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
     weights = read_weights(expected.supernet)
-    for name, weight in read_weights(found.supernet).items():
+    for name, weight in read_weights(result.supernet).items():
         torch.testing.assert_close(weight, weights[name], rtol=0, atol=0)
 
 
@@ -71,7 +71,7 @@ def test_the_budget_is_spent_and_not_more(
             raise multi_trial.BudgetSpent
         return 0.0
 
-    multi_trial.explore(MULTI_TRIAL_STRATEGIES["random"](settings.seed), EASRecSpace(config), note)
+    multi_trial.run_multi_trial(MULTI_TRIAL_STRATEGIES["random"](settings.seed), EASRecSpace(config), note)
     assert drawn[:-1] == [choice_of(row) for row in unbroken.history]
     assert spent + 2 * epoch_cost(config, drawn[-1], 6) > budget  # the first that could not be paid
 
@@ -87,17 +87,17 @@ def test_the_best_candidate_is_the_result(
         assert row["argmax_cost"] == row["expected_cost"] == pytest.approx(cost)
         assert row["reward"] == pytest.approx(log_linear_reward(row["ndcg@10_full"], cost, 0.2, tiny_dataset.n_items))
     best = max(unbroken.history, key=lambda row: row["reward"])
-    found = unbroken.architecture
-    assert found.choices == choice_of(best)
-    assert found.metrics["search_valid_ndcg@10_full"] == best["ndcg@10_full"]
-    assert (found.seed, found.lambda_, found.probabilities) == (0, 0.2, {})
-    assert found.cost["madds_per_user"] == pytest.approx(best["argmax_cost"] * largest)
+    result = unbroken.architecture
+    assert result.choices == choice_of(best)
+    assert result.metrics["search_valid_ndcg@10_full"] == best["ndcg@10_full"]
+    assert (result.seed, result.lambda_, result.probabilities) == (0, 0.2, {})
+    assert result.cost["madds_per_user"] == pytest.approx(best["argmax_cost"] * largest)
 
 
 def test_a_candidate_is_judged_by_the_users_that_select(
     tiny_dataset: Dataset, settings: TrialSettings, unbroken: SearchResult
 ) -> None:
-    """Its weights, kept beside the result, rank them as the record says."""
+    """The saved weights rank these users as the record says."""
     from easrec_nni.evaluation.scoring import metrics_of, rank_users
     from easrec_nni.evaluation.selection import validation_rows
 
@@ -111,7 +111,7 @@ def test_a_candidate_is_judged_by_the_users_that_select(
 def test_a_killed_search_ends_as_an_unbroken_one(
     strategy: str, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Six random candidates, then what evolution and TPE make of the rewards."""
+    """Six random candidates, then candidates that depend on the rewards (evolution, TPE)."""
     settings = settings_for(
         tiny_dataset, {"inner_pruning": [0, 0.25, 0.5]}, strategy=strategy, epochs=2, candidate_epochs=1
     )
@@ -122,15 +122,15 @@ def test_a_killed_search_ends_as_an_unbroken_one(
         if row["epoch"] in (1, 6):
             raise KeyboardInterrupt
 
-    told: list[float] = []
+    reported: list[float] = []
     for trained in (2, 7):
         with pytest.raises(KeyboardInterrupt):
             search(tiny_dataset, settings, tmp_path / "broken", on_epoch=kill)
         assert len(read_history(tmp_path / "broken" / "state" / "history.csv")) == trained
         assert not (tmp_path / "broken" / "architecture.json").exists()
-    found = search(tiny_dataset, settings, tmp_path / "broken", on_epoch=lambda row: told.append(row["epoch"]))
-    same(found, expected)
-    assert told == list(range(7, len(expected.history)))  # what was there is not trained again
+    result = search(tiny_dataset, settings, tmp_path / "broken", on_epoch=lambda row: reported.append(row["epoch"]))
+    assert_same_results(result, expected)
+    assert reported == list(range(7, len(expected.history)))  # recorded candidates are not trained again
 
 
 def test_a_kill_between_weights_and_row_is_repaired(
@@ -154,19 +154,19 @@ def test_a_kill_between_weights_and_row_is_repaired(
         patched.setattr(candidates, "write_history", die)
         with pytest.raises(KeyboardInterrupt):
             search(tiny_dataset, settings, tmp_path / "run")
-    same(search(tiny_dataset, settings, tmp_path / "run"), unbroken)
+    assert_same_results(search(tiny_dataset, settings, tmp_path / "run"), unbroken)
 
 
 def test_a_candidate_does_not_depend_on_those_before_it(
     tiny_dataset: Dataset, unbroken: SearchResult, tmp_path: Path
 ) -> None:
-    """Evolution with another seed of its own meets them in another order; the training's seed is the same."""
+    """Another strategy draws them in another order; the training's seed is the same."""
     order = settings_for(tiny_dataset, strategy="tpe")
     other = search(tiny_dataset, order, tmp_path / "run")
-    known = {choice_of(row): row["ndcg@10_full"] for row in unbroken.history}
-    both = [row for row in other.history if choice_of(row) in known]
-    assert both and [choice_of(row) for row in other.history] != list(known)
-    assert all(row["ndcg@10_full"] == known[choice_of(row)] for row in both)
+    figures = {choice_of(row): row["ndcg@10_full"] for row in unbroken.history}
+    both = [row for row in other.history if choice_of(row) in figures]
+    assert both and [choice_of(row) for row in other.history] != list(figures)
+    assert all(row["ndcg@10_full"] == figures[choice_of(row)] for row in both)
 
 
 def test_an_architecture_is_trained_once_however_often_it_is_drawn(
@@ -184,8 +184,8 @@ def test_an_architecture_is_trained_once_however_often_it_is_drawn(
     monkeypatch.setattr(multi_trial, "MULTI_TRIAL_STRATEGIES", strategies)
     settings = settings_for(tiny_dataset, {"inner_pruning": [0]}, epochs=9, candidate_epochs=1)
     with caplog.at_level(logging.WARNING):
-        found = search(tiny_dataset, settings, tmp_path / "run")
-    assert len(found.history) == len({choice_of(row) for row in found.history}) == 4  # the whole space, then the end
+        result = search(tiny_dataset, settings, tmp_path / "run")
+    assert len(result.history) == len({choice_of(row) for row in result.history}) == 4  # the whole space, then the end
     assert len(drawn) > 5
     assert "search.candidate_epochs: 9" in caplog.text  # the budget would have allowed as many as the search has
 
@@ -197,7 +197,7 @@ def test_an_architecture_is_trained_once_however_often_it_is_drawn(
 def test_the_price_counts_the_positions_that_have_a_loss(
     mode: str, direction: str, objective: str, scored: float, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    """Masked: the newest position for three quarters of the sequences, a third of six for the others."""
+    """Masked: the newest position in three quarters of the sequences, a third of six positions in the others."""
     settings = settings_for(tiny_dataset, {"direction": direction, "objective": objective}, epochs=1)
     masking = {"masking.share": 1 / 3, "masking.newest_share": 0.75} if mode == "masked" else {}
     settings = settings.with_parameters({"mode": mode, **masking})
@@ -212,7 +212,7 @@ def test_the_price_counts_the_positions_that_have_a_loss(
 
 
 def test_the_price_of_a_sampled_loss_is_that_of_what_it_scores(tiny_dataset: Dataset) -> None:
-    """Nine negatives and the target of thirty items: a third of the catalogue at each of six positions."""
+    """Nine negatives and the target, of thirty items: a third of the catalogue at each of six positions."""
     settings = settings_for(tiny_dataset)
     prices = []
     for changes in ({}, {"loss": "gbce", "negatives": 9}, {"loss": "sampled_softmax", "negatives": 999}):
@@ -252,7 +252,9 @@ def test_a_complete_search_is_taken_as_it_is(
     tiny_dataset: Dataset, settings: TrialSettings, unbroken: SearchResult
 ) -> None:
     folder = unbroken.supernet.parent
-    same(search(tiny_dataset, settings, folder, on_epoch=lambda row: pytest.fail("trained again")), unbroken)
+    assert_same_results(
+        search(tiny_dataset, settings, folder, on_epoch=lambda row: pytest.fail("trained again")), unbroken
+    )
     with pytest.raises(UserError, match="other settings"):
         search(tiny_dataset, settings.with_parameters({"search.candidate_epochs": 1}), folder)
 

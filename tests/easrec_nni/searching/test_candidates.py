@@ -1,4 +1,4 @@
-"""What a candidate costs and is worth, and the record that a killed search is taken up from."""
+"""Cost and reward of candidates, and the record from which an interrupted search resumes."""
 
 from __future__ import annotations
 

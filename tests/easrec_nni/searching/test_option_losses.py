@@ -1,4 +1,4 @@
-"""Cross entropy by depth and by candidate, against compact networks of the same weights."""
+"""Cross entropy by depth and candidate, compared with compact networks of the same weights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_it_is_the_cross_entropy_of_the_compact_networks(tiny_dataset: Dataset, 
     assert selection is not None
     drawn = selection.draw()
     space.train()
-    found = OptionLosses(context)(space, selection)
+    losses_by_label = OptionLosses(context)(space, selection)
     assert space.training and not selection.hard and selection.weights is drawn
 
     rows, _ = validation_rows(tiny_dataset, 0.7)
@@ -54,11 +54,11 @@ def test_it_is_the_cross_entropy_of_the_compact_networks(tiny_dataset: Dataset, 
     largest = config.largest
     for place, depth in enumerate(config.depths):
         choice = largest.model_copy(update={"depth": depth})
-        assert found["depth"][place] == pytest.approx(expected[choice], rel=1e-5)
+        assert losses_by_label["depth"][place] == pytest.approx(expected[choice], rel=1e-5)
     for place, (hidden, inner) in enumerate(config.candidates):
         choice = largest.model_copy(update={"hidden_pruning": hidden, "inner_pruning": inner})
-        assert found["pruning"][place] == pytest.approx(expected[choice], rel=1e-5)
-    assert len(set(found["depth"])) == 3
+        assert losses_by_label["pruning"][place] == pytest.approx(expected[choice], rel=1e-5)
+    assert len(set(losses_by_label["depth"])) == 3
 
 
 def test_many_users_are_sampled_the_same_way_every_time(

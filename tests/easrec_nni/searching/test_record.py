@@ -1,4 +1,4 @@
-"""Which epoch's weights a search keeps, and which architecture it exports."""
+"""Epoch record of a search: the weights it saves and the architecture it exports."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ A = Choice(hidden_pruning=0, inner_pruning=0.5, depth=1)
 B = Choice(hidden_pruning=0.5, inner_pruning=0, depth=2)
 
 
-class Epochs:
-    """Plays epochs with given architectures and figures to a record."""
+class RecordedEpochs:
+    """A record fed with epochs of given architectures and figures."""
 
     def __init__(self, folder: Path, warmup: int = 0) -> None:
         self.now, self.epoch = A, 0
@@ -49,7 +49,7 @@ def epoch_of(file: Path) -> float:
 
 
 def test_the_last_architecture_is_exported_with_the_best_weights_that_it_ever_had(tmp_path: Path) -> None:
-    record = Epochs(tmp_path).play((A, 0.3), (B, 0.9), (A, 0.5), (A, 0.4), (B, 0.2), (A, 0.1))
+    record = RecordedEpochs(tmp_path).play((A, 0.3), (B, 0.9), (A, 0.5), (A, 0.4), (B, 0.2), (A, 0.1))
     decision = record.decision("last", {"depth": torch.tensor([0.75, 0.25])})
     assert decision.choice == A and decision.row["ndcg"] == 0.5 and epoch_of(decision.weights) == 2
     assert decision.probabilities == {"depth": [0.75, 0.25]}
@@ -58,9 +58,9 @@ def test_the_last_architecture_is_exported_with_the_best_weights_that_it_ever_ha
 
 
 def test_epochs_of_the_warmup_are_recorded_and_never_the_best(tmp_path: Path) -> None:
-    record = Epochs(tmp_path, warmup=2).play((A, 0.9), (A, 0.8))
+    record = RecordedEpochs(tmp_path, warmup=2).play((A, 0.9), (A, 0.8))
     assert not record.out_of_patience and not list(tmp_path.glob("*.safetensors"))
-    record = Epochs(tmp_path, warmup=2).play((A, 0.9), (A, 0.8), (B, 0.1), (B, 0.2), (B, 0.1), (B, 0.1))
+    record = RecordedEpochs(tmp_path, warmup=2).play((A, 0.9), (A, 0.8), (B, 0.1), (B, 0.2), (B, 0.1), (B, 0.1))
     assert len(record.history) == 6 and not record.out_of_patience
     for rule in ("last", "best_epoch"):
         decision = record.decision(rule, {})
@@ -68,15 +68,15 @@ def test_epochs_of_the_warmup_are_recorded_and_never_the_best(tmp_path: Path) ->
 
 
 def test_a_resumed_record_goes_on_where_it_was(tmp_path: Path) -> None:
-    unbroken = Epochs(tmp_path / "a")
+    unbroken = RecordedEpochs(tmp_path / "a")
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     epochs = [(A, 0.3), (B, 0.4), (A, 0.35), (B, 0.1), (A, 0.2)]
     unbroken.play(*epochs)
-    broken = Epochs(tmp_path / "b")
+    broken = RecordedEpochs(tmp_path / "b")
     state = broken.play(*epochs[:2]).state_dict()
     torch.save(state, tmp_path / "state")  # as Lightning does, read without executing anything
-    resumed = Epochs(tmp_path / "b")
+    resumed = RecordedEpochs(tmp_path / "b")
     resumed.epoch = 2
     resumed.record.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
     resumed.play(*epochs[2:])
@@ -89,4 +89,4 @@ def test_a_resumed_record_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_an_unfinished_search_of_an_earlier_version_is_refused(tmp_path: Path) -> None:
     old = {"history": [{"epoch": 0, "ndcg": 0.3}], "best_epoch": 0, "best_score": 0.3}
     with pytest.raises(UserError, match="unfinished search of an earlier version.*--restart"):
-        Epochs(tmp_path).record.load_state_dict(old)
+        RecordedEpochs(tmp_path).record.load_state_dict(old)

@@ -1,4 +1,4 @@
-"""The rate of alpha and beta."""
+"""Learning rate of alpha and beta."""
 
 from __future__ import annotations
 

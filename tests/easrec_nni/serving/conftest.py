@@ -1,4 +1,4 @@
-"""Networks whose outputs depend on everything: every weight and bias is drawn, none is at its neutral start."""
+"""Networks with random weights and biases, so that outputs depend on every parameter."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MakeNetwork = Callable[..., EASRecSpace]
 
 @pytest.fixture
 def make_network() -> MakeNetwork:
-    """A function from fields of a configuration to a network of one architecture."""
+    """Factory of networks of one architecture from fields of a configuration."""
 
     def make(seed: int = 0, **fields: Any) -> EASRecSpace:
-        chosen = {"n_items": 30, "max_length": 8, "hidden": 16, "inner": 24, "heads": 2, "layers": 3} | fields
-        chosen |= {"min_depth": chosen["layers"], "hidden_pruning": (0,), "inner_pruning": (0,)}
+        config = {"n_items": 30, "max_length": 8, "hidden": 16, "inner": 24, "heads": 2, "layers": 3} | fields
+        config |= {"min_depth": config["layers"], "hidden_pruning": (0,), "inner_pruning": (0,)}
         torch.manual_seed(seed)
-        network = EASRecSpace(SpaceConfig(**({"positions": "none"} | chosen))).eval()
+        network = EASRecSpace(SpaceConfig(**({"positions": "none"} | config))).eval()
         with torch.no_grad():
             for weight in network.parameters():
                 weight.add_(0.2 * torch.randn_like(weight))

@@ -1,4 +1,4 @@
-"""ONNX files against torch, for every architecture of a small space and for SASRec."""
+"""ONNX export against torch, for every architecture of a small space and for SASRec."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ SASREC = SPACE.model_copy(update={"hidden_pruning": (0.0,), "inner_pruning": (0.
 SHAPES = ((1, 1), (1, 12), (4, 7), (3, 64), (2, 65), (5, 200))
 
 
-def drawn(network: EASRecSpace) -> EASRecSpace:
-    """The network with no weight at its neutral start."""
+def randomise(network: EASRecSpace) -> EASRecSpace:
+    """Add noise to every weight, so that outputs depend on all of them."""
     torch.manual_seed(0)
     with torch.no_grad():
         for weight in network.parameters():
@@ -43,8 +43,8 @@ def drawn(network: EASRecSpace) -> EASRecSpace:
     return network.eval()
 
 
-def assert_a_table_of_ids_goes_with(file: Path, dataset: Dataset) -> None:
-    """Ids of the dataset's own table, and a sum over the file's bytes."""
+def assert_table_of_ids(file: Path, dataset: Dataset) -> None:
+    """Assert that the JSON table has the dataset's ids and the file's metadata its SHA-256."""
     table = file.with_name("network.items.json")
     ids = json.loads(table.read_text())
     assert ids[0] is None and ids[1:] == [str(name) for name in dataset.item_ids[1:]]
@@ -55,7 +55,7 @@ def assert_a_table_of_ids_goes_with(file: Path, dataset: Dataset) -> None:
 
 
 def assert_equal_scores(network: EASRecSpace, file: Path) -> None:
-    """On histories of all shapes, with padding at the left, at the right, in the middle, and nowhere."""
+    """Assert equal scores on histories of all shapes, padded left, right, in the middle or not."""
     exported, random = OnnxNetwork(file, network.config.max_length), np.random.default_rng(2)
     for users, length in SHAPES:
         whole = random.integers(1, 31, (users, length))
@@ -70,48 +70,48 @@ def assert_equal_scores(network: EASRecSpace, file: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("architecture", SPACE.architectures(), ids=lambda choice: f"{choice.label}_{choice.depth}")
 def test_every_architecture_of_a_space(architecture: Choice, tmp_path: Path) -> None:
-    network = drawn(EASRecSpace(SPACE).freeze(architecture))
-    written = export_onnx(network, tmp_path / "network.onnx")
-    assert written.opset == 20 and written.difference < 1e-5 and written.histories == 14
+    network = randomise(EASRecSpace(SPACE).freeze(architecture))
+    exported = export_onnx(network, tmp_path / "network.onnx")
+    assert exported.opset == 20 and exported.difference < 1e-5 and exported.histories == 14
     assert [file.name for file in tmp_path.iterdir()] == ["network.onnx"]
-    assert_equal_scores(network, written.file)
+    assert_equal_scores(network, exported.file)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_sasrec_with_every_form_of_attention(attention: str, tmp_path: Path) -> None:
     direction = "bidirectional" if attention in BIDIRECTIONAL_ONLY else "causal"
-    network = drawn(EASRecSpace(SASREC.model_copy(update={"attention": attention, "direction": direction})))
+    network = randomise(EASRecSpace(SASREC.model_copy(update={"attention": attention, "direction": direction})))
     assert_equal_scores(network, export_onnx(network, tmp_path / "network.onnx").file)
 
 
 @pytest.mark.slow
 def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    network = drawn(EASRecSpace(SASREC.model_copy(update={"min_depth": 1, "layers": 1})))
-    whole = export_onnx(network, tmp_path / "network.onnx", tiny_dataset)
-    assert whole.histories == 14 + len(tiny_dataset.split.test.users)
-    assert whole.items == tmp_path / "network.items.json"
-    assert_a_table_of_ids_goes_with(whole.file, tiny_dataset)
-    small = quantise_onnx(whole.file, tiny_dataset, network.config.max_length)
-    assert (small.file.name, small.report.name) == ("network.int8.onnx", "network.int8.json")
-    figures = json.loads(small.report.read_text())
-    assert figures == small.figures and figures["fingerprint"] == tiny_dataset.fingerprint
+    network = randomise(EASRecSpace(SASREC.model_copy(update={"min_depth": 1, "layers": 1})))
+    exported = export_onnx(network, tmp_path / "network.onnx", tiny_dataset)
+    assert exported.histories == 14 + len(tiny_dataset.split.test.users)
+    assert exported.items == tmp_path / "network.items.json"
+    assert_table_of_ids(exported.file, tiny_dataset)
+    quantised = quantise_onnx(exported.file, tiny_dataset, network.config.max_length)
+    assert (quantised.file.name, quantised.report.name) == ("network.int8.onnx", "network.int8.json")
+    figures = json.loads(quantised.report.read_text())
+    assert figures == quantised.figures and figures["fingerprint"] == tiny_dataset.fingerprint
     for name, value in evaluate(network, tiny_dataset, protocols=("full", "pop100")).items():
         assert figures["float32"][name] == pytest.approx(value, abs=1e-9)
         assert figures["difference"][name] == figures["int8"][name] - figures["float32"][name]
     for name in ("item_ids", "item_ids_sha256"):
-        own, other = (OnnxNetwork(each, 12).session.get_modelmeta() for each in (whole.file, small.file))
-        assert own.custom_metadata_map[name] == other.custom_metadata_map[name]
+        source, target = (OnnxNetwork(file, 12).session.get_modelmeta() for file in (exported.file, quantised.file))
+        assert source.custom_metadata_map[name] == target.custom_metadata_map[name]
     ids = torch.randint(1, 31, (20, 12))
-    exact, rounded = (OnnxNetwork(file, 12)(ids)[:, 1:] for file in (whole.file, small.file))
-    off = (exact - rounded).abs().max() / exact.std()
-    assert 1e-4 < off < 0.3  # rounded, and not broken
-    assert figures["bytes"]["int8"] == small.file.stat().st_size
+    exact, rounded = (OnnxNetwork(file, 12)(ids)[:, 1:] for file in (exported.file, quantised.file))
+    error = (exact - rounded).abs().max() / exact.std()
+    assert 1e-4 < error < 0.3  # rounded, but still close
+    assert figures["bytes"]["int8"] == quantised.file.stat().st_size
 
 
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """An exporter that takes no time, and whose file gives the scores that are put into the list."""
+def fake_exporter(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Replace the exporter by one whose file returns the scores of the function in the list."""
     scores: list[Any] = []
 
     class Program:
@@ -130,7 +130,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return scores
 
 
-def wrong_by(network: EASRecSpace, offset: float) -> Any:
+def scores_off_by(network: EASRecSpace, offset: float) -> Any:
     def scores(ids: torch.Tensor) -> torch.Tensor:
         out = network(ids)
         out[-1, 7] += offset
@@ -139,23 +139,23 @@ def wrong_by(network: EASRecSpace, offset: float) -> Any:
     return scores
 
 
-def test_other_scores_than_torchs_are_not_written(stand_in: list[Any], tmp_path: Path) -> None:
-    network = drawn(EASRecSpace(SASREC)).train()
-    stand_in.append(wrong_by(network, 5e-5))
+def test_other_scores_than_torchs_are_not_written(fake_exporter: list[Any], tmp_path: Path) -> None:
+    network = randomise(EASRecSpace(SASREC)).train()
+    fake_exporter.append(scores_off_by(network, 5e-5))
     assert export_onnx(network, tmp_path / "a.onnx").difference == pytest.approx(5e-5, rel=0.01)
     assert network.training
     for offset in (2e-4, float("nan")):
-        stand_in[0] = wrong_by(network, offset)
+        fake_exporter[0] = scores_off_by(network, offset)
         with pytest.raises(UserError, match="differ from torch's by"):
             export_onnx(network, tmp_path / "b.onnx")
-    stand_in[0] = lambda ids: network(ids)[:, 1:]
+    fake_exporter[0] = lambda ids: network(ids)[:, 1:]
     with pytest.raises(UserError, match=r"\[1, 30\] scores instead of \[1, 31\]"):
         export_onnx(network, tmp_path / "b.onnx")
     assert [file.name for file in tmp_path.iterdir()] == ["a.onnx"]
 
 
 def test_what_cannot_be_exported_is_refused(
-    stand_in: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fake_exporter: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(UserError, match="supernet"):
         export_onnx(EASRecSpace(SPACE), tmp_path / "a.onnx")
@@ -168,9 +168,9 @@ def test_what_cannot_be_exported_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_files_that_are_none_are_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_files_that_are_not_onnx_are_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_text("hello")
-    with pytest.raises(UserError, match="onnxruntime does not take"):
+    with pytest.raises(UserError, match="onnxruntime cannot load"):
         OnnxNetwork(tmp_path / "a.onnx", 10)
     with pytest.raises(UserError, match="cannot be quantised"):
         quantise_onnx(tmp_path / "a.onnx", tiny_dataset, 10)

@@ -1,4 +1,4 @@
-"""States that are saved and restored, and files that hold something else."""
+"""Saving and loading states; damaged and foreign files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_restored_stream_goes_on_as_the_saved_one(make_network: Any, tmp_path:
     saved = filled(make_network(**fields))
     saved.save(tmp_path / "states.safetensors")
     restored = StreamingRecommender(make_network(**fields), keep_seen=True)
-    restored.update("somebody else", 3)
+    restored.update("another user", 3)
     restored.load_state(tmp_path / "states.safetensors")
     assert restored.users == 4 and set(restored.states.slots) == set(USERS)
     for stream in (saved, restored):
@@ -102,14 +102,14 @@ def test_damaged_files_are_refused_and_the_present_states_stay(make_network: Any
     stream.save(file)
     DAMAGE[damage](file)
     before = stream.recommend(USERS).scores
-    with pytest.raises(UserError, match="is damaged or holds no states .*begin anew"):
+    with pytest.raises(UserError, match="is damaged or is not a file of states .*start over"):
         stream.load_state(file)
     np.testing.assert_array_equal(stream.recommend(USERS).scores, before)
 
 
 def test_places_that_cannot_be_written_or_read(make_network: Any, tmp_path: Path) -> None:
     stream = filled(make_network())
-    with pytest.raises(UserError, match="no file of states"):
+    with pytest.raises(UserError, match="write a file of states with save"):
         stream.load_state(tmp_path / "nothing")
     with pytest.raises(UserError, match="is a folder"):
         stream.save(tmp_path)

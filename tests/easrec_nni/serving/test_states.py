@@ -1,4 +1,4 @@
-"""Slots of users against a dictionary that keeps the same."""
+"""Slots of users against a plain dictionary."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_users_have_what_they_were_given_and_newcomers_nothing(steps: list[tuple
             assert states.forget(users) == len(set(users) & expected.keys())
             expected = {user: count for user, count in expected.items() if user not in users}
         else:
-            names, tensors = states.taken()
+            names, tensors = states.export()
             states = UserStates(CONFIG, torch.float64, keep_seen=True)
             states.replace(names, tensors)
             assert states.capacity == len(names)
         assert states.slots.keys() == expected.keys()
         assert len(set(states.slots.values())) == len(expected) <= states.capacity
-        assert (states.find(["nobody"]) == -1).all()
+        assert (states.find(["unknown"]) == -1).all()
         for user, count in expected.items():
             slot = states.find([user])
             assert float(states.tensors["newest"][slot[0], 3]) == count
@@ -53,7 +53,7 @@ def test_users_have_what_they_were_given_and_newcomers_nothing(steps: list[tuple
 def test_bytes_of_a_user_are_those_of_the_tensors(form: dict[str, str], sums: int, keep_seen: bool) -> None:
     states = UserStates(CONFIG.model_copy(update=form), torch.float64, keep_seen)
     heads, width, layers = 2, 4, 2
-    wanted = 8 * layers * heads * (width * width + sums) + 4 * 8 + 8 + (3 if keep_seen else 0)
-    assert states.bytes_per_user == wanted
+    expected = 8 * layers * heads * (width * width + sums) + 4 * 8 + 8 + (3 if keep_seen else 0)
+    assert states.bytes_per_user == expected
     states.claim(["a"])
-    assert sum(tensor.nbytes for tensor in states.tensors.values()) == wanted * states.capacity
+    assert sum(tensor.nbytes for tensor in states.tensors.values()) == expected * states.capacity

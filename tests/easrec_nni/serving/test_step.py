@@ -1,4 +1,4 @@
-"""The lean step and the pieces against the network that reads everything at once."""
+"""Single steps and pieces against the network on the whole history."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def histories() -> Tensor:
     return torch.randint(1, 31, (USERS, EVENTS), generator=torch.Generator().manual_seed(3))
 
 
-def stepped(network: EASRecSpace, plan: StepPlan, ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def run_steps(network: EASRecSpace, plan: StepPlan, ids: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
     config = network.config
     width = config.hidden // config.heads
     products = torch.zeros(config.layers, len(ids), config.heads, width, width, dtype=dtype)
@@ -52,7 +52,7 @@ def test_steps_and_pieces_equal_the_whole_history(
     plan = StepPlan(network, dtype)
     with torch.inference_mode():
         expected = without_window(network, EVENTS).newest_state(ids)
-        newest, products, sums = stepped(network, plan, ids, dtype)
+        newest, products, sums = run_steps(network, plan, ids, dtype)
         torch.testing.assert_close(newest, expected, rtol=1e-5, atol=1e-5)
         read: dict[str, Tensor] = {}
 
@@ -72,7 +72,7 @@ def test_looked_up_or_computed_makes_no_difference(make_network: Any) -> None:
     looked_up, computed = StepPlan(network, torch.float32), StepPlan(network, torch.float32, largest_tables=0)
     assert looked_up.tables is not None and computed.tables is None
     with torch.inference_mode():
-        one, other = (stepped(network, plan, histories(), torch.float32)[0] for plan in (looked_up, computed))
+        one, other = (run_steps(network, plan, histories(), torch.float32)[0] for plan in (looked_up, computed))
     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
@@ -80,10 +80,10 @@ def test_one_user_alone_gets_what_it_gets_among_others(make_network: Any) -> Non
     network = make_network(key_norm="column")
     plan = StepPlan(network, torch.float64)
     with torch.inference_mode():
-        together = stepped(network, plan, histories(), torch.float64)[0]
+        batched = run_steps(network, plan, histories(), torch.float64)[0]
         for user in range(USERS):
-            alone = stepped(network, plan, histories()[user : user + 1], torch.float64)[0]
-            torch.testing.assert_close(alone, together[user : user + 1], rtol=1e-5, atol=1e-6)
+            single = run_steps(network, plan, histories()[user : user + 1], torch.float64)[0]
+            torch.testing.assert_close(single, batched[user : user + 1], rtol=1e-5, atol=1e-6)
 
 
 def test_best_items_are_the_networks(make_network: Any) -> None:
@@ -109,5 +109,5 @@ def test_fused_item_features_are_streamed_too(make_network: Any) -> None:
     network.set_feature_tables([table])
     with torch.inference_mode():
         expected = without_window(network, EVENTS).newest_state(histories())
-        found = stepped(network, StepPlan(network, torch.float64), histories(), torch.float64)[0]
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        newest = run_steps(network, StepPlan(network, torch.float64), histories(), torch.float64)[0]
+    torch.testing.assert_close(newest, expected, rtol=1e-5, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Following users event by event: equal to the network, whatever the order, the batches and the number of users."""
+"""Streaming against the network on whole histories, for any order and batching of events."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def expected_scores(network: Any, history: Any) -> torch.Tensor:
     return scores
 
 
-@pytest.mark.parametrize("together", [1, 13, 60])
-def test_a_log_in_any_batches_gives_the_networks_scores(make_network: Any, together: int) -> None:
-    """A user may come several times in a batch; the order of its own events counts."""
+@pytest.mark.parametrize("batch_size", [1, 13, 60])
+def test_a_log_in_any_batches_gives_the_networks_scores(make_network: Any, batch_size: int) -> None:
+    """A user may occur several times in a batch; its events keep their order."""
     network = make_network(key_norm="column")
     stream = StreamingRecommender(network)
     users, items = log()
-    for begin in range(0, len(users), together):
-        stream.update(users[begin : begin + together], items[begin : begin + together])
+    for begin in range(0, len(users), batch_size):
+        stream.update(users[begin : begin + batch_size], items[begin : begin + batch_size])
     best = stream.recommend(np.unique(users), k=30)
     for row, user in enumerate(np.unique(users)):
         scores = expected_scores(network, items[users == user])
@@ -99,21 +99,21 @@ def test_beyond_the_trained_positions_the_last_row_stays(make_network: Any) -> N
 
 
 @pytest.mark.parametrize("events", [8, 9, 16, 21])
-def test_beyond_the_trained_positions_the_state_may_begin_anew(make_network: Any, events: int) -> None:
-    """Within its N events, the network itself is what the stream must equal."""
+def test_beyond_the_trained_positions_the_state_can_restart(make_network: Any, events: int) -> None:
+    """Within N events the stream must equal the network itself."""
     network = make_network(positions="from_start", max_length=8)
     items = log(events=events)[1]
     stream, fitted = (StreamingRecommender(network, beyond="restart") for _ in range(2))
     for item in items:
         stream.update([1, 2], [item, item])
     fitted.fit_histories([1], items, [0, events])
-    begun = (events - 1) // 8 * 8
+    start = (events - 1) // 8 * 8
     with torch.inference_mode():
-        scores = network(torch.from_numpy(items[begun:])[None])[0]
-    for each in (stream, fitted):
-        best = each.recommend([1], k=30)
+        scores = network(torch.from_numpy(items[start:])[None])[0]
+    for recommender in (stream, fitted):
+        best = recommender.recommend([1], k=30)
         np.testing.assert_allclose(best.scores[0], scores[best.items[0]].numpy(), atol=1e-5)
-        each.update([1], [3])
+        recommender.update([1], [3])
     np.testing.assert_allclose(stream.recommend([1], 5).scores, fitted.recommend([1], 5).scores, atol=1e-5)
 
 
@@ -135,8 +135,8 @@ def test_seen_items_can_be_left_out(make_network: Any) -> None:
     fitted = StreamingRecommender(make_network(), keep_seen=True)
     order = np.argsort(users, kind="stable")
     fitted.fit_histories(range(3), items[order], np.searchsorted(users[order], np.arange(4)))
-    for each in (stream, fitted):
-        best = each.recommend(range(3), k=30, exclude_seen=True)
+    for recommender in (stream, fitted):
+        best = recommender.recommend(range(3), k=30, exclude_seen=True)
         for user in range(3):
             left = set(range(1, 31)) - set(items[users == user].tolist())
             assert set(best.items[user].tolist()) - {0} == left
@@ -145,7 +145,7 @@ def test_seen_items_can_be_left_out(make_network: Any) -> None:
         StreamingRecommender(make_network()).recommend([], exclude_seen=True)
 
 
-def test_forgotten_users_begin_anew_in_the_slots_they_left(make_network: Any) -> None:
+def test_forgotten_users_start_over_in_free_slots(make_network: Any) -> None:
     stream = StreamingRecommender(make_network(), keep_seen=True)
     stream.update(["a", "b", "c"], [1, 2, 3])
     first = stream.recommend("b").scores
@@ -186,10 +186,10 @@ def test_mistakes_change_nothing(make_network: Any) -> None:
     ):
         with pytest.raises(UserError, match=message):
             stream.update(users, items)
-    with pytest.raises(UserError, match="comes twice"):
+    with pytest.raises(UserError, match="occurs twice"):
         stream.fit_histories(["a", "a"], [1, 2], [0, 1, 2])
     for offsets in ([0, 1], [0, 2, 1], [0, 1, 3], [-1, 1, 2]):
-        with pytest.raises(UserError, match="offsets must be 3 growing numbers"):
+        with pytest.raises(UserError, match="offsets must be 3 non-decreasing numbers"):
             stream.fit_histories(["a", "b"], [1, 2], offsets)
     for k in (0, 31):
         with pytest.raises(UserError, match="from 1 to 30"):
@@ -208,7 +208,7 @@ def test_mistakes_change_nothing(make_network: Any) -> None:
         ({"attention": "softmax"}, "attention to linrec or elu.*streaming.yml"),
         ({"attention": "efficient"}, "attention to linrec or elu"),
         ({"head": "core"}, "head: state"),
-        ({"features": "stream", "feature_sizes": (3,), "feature_values": (1,)}, "features: fused or none"),
+        ({"features": "stream", "feature_sizes": (3,), "feature_values": (1,)}, "features to fused or none"),
     ],
     ids=str,
 )
@@ -228,7 +228,7 @@ def test_a_supernet_is_refused() -> None:
 
 @pytest.fixture
 def run(tiny_dataset: Dataset, tmp_path: Path) -> Path:
-    """A folder as a retraining leaves it, with weights that nobody trained."""
+    """Folder of a retrained network, with random weights."""
     torch.manual_seed(0)
     space = SpaceConfig(n_items=30, max_length=30, hidden=8, inner=16, heads=2, layers=2, positions="none")
     architecture = Architecture(choices=Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2), space=space)
@@ -255,13 +255,13 @@ def test_a_datasets_histories_give_the_networks_scores(run: Path, tiny_dataset: 
 def test_ids_of_the_source_go_in_and_come_out(run: Path, tiny_dataset: Dataset) -> None:
     stream, plain = StreamingRecommender.load(run, tiny_dataset), StreamingRecommender.load(run, numbers=True)
     names = tiny_dataset.item_ids[[4, 9]]
-    found = stream.update_and_recommend(["u1", "new"], names, 5)
+    best = stream.update_and_recommend(["u1", "new"], names, 5)
     expected = plain.update_and_recommend(["u1", "new"], [4, 9], 5)
-    assert found.items.tolist() == tiny_dataset.item_ids[expected.items].tolist()
+    assert best.items.tolist() == tiny_dataset.item_ids[expected.items].tolist()
     with pytest.raises(UserError, match="item 'nothing' is not among"):
         stream.update(["u1"], ["nothing"])
     stream.fit_dataset(tiny_dataset)
-    assert stream.users == tiny_dataset.n_users + 1  # who was there stays
+    assert stream.users == tiny_dataset.n_users + 1  # earlier users stay
 
 
 def test_the_dataset_must_be_there_and_fit(run: Path, tiny_dataset: Dataset, make_network: Any) -> None:

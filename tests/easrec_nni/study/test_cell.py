@@ -43,13 +43,13 @@ def check_schema(result: dict, dataset: Dataset) -> None:
 def test_a_cell_tells_all_of_a_system(
     system: str, searches: bool, base: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    told: list[tuple[str, float]] = []
+    reported: list[tuple[str, float]] = []
     folder = tmp_path / "cell"
-    done = run_cell(Cell(system, 3), base, folder, on_epoch=lambda phase, row: told.append((phase, row["epoch"])))
+    done = run_cell(Cell(system, 3), base, folder, on_epoch=lambda phase, row: reported.append((phase, row["epoch"])))
     result = done.as_json()
     check_schema(result, tiny_dataset)
     epochs = 2 if searches else 3
-    assert told == [("search", 0)] * searches + [("retrain", epoch) for epoch in range(-1, epochs)]
+    assert reported == [("search", 0)] * searches + [("retrain", epoch) for epoch in range(-1, epochs)]
     assert result["training"]["retrain_epochs_run"] == epochs
     assert (folder / "search" / "architecture.json").is_file() == searches
     assert (result["choices"] is not None) == searches
@@ -165,7 +165,7 @@ def test_a_damaged_result_counts_as_none(text: str, tmp_path: Path) -> None:
 
 
 def test_whole_numbers_are_one_cell_however_they_are_written() -> None:
-    """NNI's manager is JavaScript: of 1.0 it makes 1, and the study would wait for 1.0 for ever."""
+    """NNI's manager is JavaScript and writes 1.0 as 1; the study must find that cell complete."""
     wanted = [Cell("easrec", 0, {"lambda": value, "space.dropout": 0.5}) for value in (0.0, 1.0)]
     sampled = [Cell.sampled({"system": "easrec", "seed": 0, "lambda": value, "space.dropout": 0.5}) for value in (0, 1)]
     assert wanted == sampled

@@ -1,4 +1,4 @@
-"""Systems measured in turns: with workers that only pretend, and with real processes."""
+"""Systems measured in alternation, with fake workers and with real processes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FIGURES = [f"{metric}@10_{protocol}" for metric in METRICS for protocol in PROTO
 
 
 def write_cell(folder: Path, dataset: Dataset, system: str, layers: int = 1, trained: bool = True) -> Path:
-    """A cell's folder as a study leaves it, with a network that nobody trained."""
+    """Write a cell's folder as a study does, with an untrained network."""
     folder.mkdir(parents=True)
     result = {
         "schema_version": 1,
@@ -63,8 +63,8 @@ def cells(tiny_dataset: Dataset, tmp_path: Path) -> list[Path]:
     return [*folders, write_cell(tmp_path / "popularity", tiny_dataset, "popularity", trained=False)]
 
 
-class Pretender:
-    """Answers with numbers that tell who was asked when, and takes down in which order workers are used."""
+class FakeWorker:
+    """Fake worker with known measurements, which logs all requests."""
 
     log: list[tuple[str, str]]
     dies_at: str | None = None
@@ -84,7 +84,7 @@ class Pretender:
             raise UserError("b has died")
         if request == "pass":
             self.turn += 1
-            # A machine that grows slower: each turn takes longer than the one before.
+            # The machine gets slower: each turn takes longer than the one before.
             return {"seconds": {"a": 1.0, "b": 2.0, "c": 4.0}[self.name] * self.turn, "processor_seconds": 0.5}
         if request == "latency":
             return {"milliseconds": [9.0, 1.0 * self.turn, 0.1]}
@@ -95,23 +95,25 @@ class Pretender:
 
 
 @pytest.fixture
-def pretender(monkeypatch: pytest.MonkeyPatch) -> type[Pretender]:
-    monkeypatch.setattr(Pretender, "log", [], raising=False)
-    return Pretender
+def worker_class(monkeypatch: pytest.MonkeyPatch) -> type[FakeWorker]:
+    monkeypatch.setattr(FakeWorker, "log", [], raising=False)
+    return FakeWorker
 
 
-def test_workers_take_turns_and_are_ended(cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender]) -> None:
-    measure_systems(cells, tiny_dataset, threads=3, repeats=2, allocator="default", start=pretender)
+def test_workers_take_turns_and_are_ended(
+    cells: list[Path], tiny_dataset: Dataset, worker_class: type[FakeWorker]
+) -> None:
+    measure_systems(cells, tiny_dataset, threads=3, repeats=2, allocator="default", start=worker_class)
     turn = [(name, request) for name in "abc" for request in ("pass", "latency")]
     loading = [(name, "start 3 default") for name in "abc"]
     memory, ends = [(name, "memory") for name in "abc"], {(name, "close") for name in "abc"}
-    assert pretender.log[:-3] == [*loading, *turn, *turn, *memory] and set(pretender.log[-3:]) == ends
+    assert worker_class.log[:-3] == [*loading, *turn, *turn, *memory] and set(worker_class.log[-3:]) == ends
 
 
 def test_the_document_has_what_a_report_reads(
-    cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender]
+    cells: list[Path], tiny_dataset: Dataset, worker_class: type[FakeWorker]
 ) -> None:
-    document = measure_systems(cells, tiny_dataset.path, threads=1, start=pretender).as_json()
+    document = measure_systems(cells, tiny_dataset.path, threads=1, start=worker_class).as_json()
     json.dumps(document, allow_nan=False)
     read = EfficiencyDocument.model_validate(document)
     assert [(row.system, row.seed) for row in read.rows] == [("a", 2), ("b", 2), ("c", 2)]
@@ -132,44 +134,48 @@ def test_the_document_has_what_a_report_reads(
 
 @pytest.mark.parametrize("request_", ["pass", "latency", "memory"])
 def test_a_worker_that_dies_ends_the_others(
-    cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender], request_: str, monkeypatch: pytest.MonkeyPatch
+    cells: list[Path],
+    tiny_dataset: Dataset,
+    worker_class: type[FakeWorker],
+    request_: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pretender, "dies_at", request_)
+    monkeypatch.setattr(worker_class, "dies_at", request_)
     with pytest.raises(UserError, match="b has died"):
-        measure_systems(cells, tiny_dataset, threads=1, start=pretender)
-    assert set(pretender.log[-3:]) == {(name, "close") for name in "abc"}
+        measure_systems(cells, tiny_dataset, threads=1, start=worker_class)
+    assert set(worker_class.log[-3:]) == {(name, "close") for name in "abc"}
 
 
 def test_threads_are_those_of_the_environment(
-    cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender], monkeypatch: pytest.MonkeyPatch
+    cells: list[Path], tiny_dataset: Dataset, worker_class: type[FakeWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    assert measure_systems(cells, tiny_dataset, start=pretender).threads == 7
+    assert measure_systems(cells, tiny_dataset, start=worker_class).threads == 7
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert (measure_systems(cells, tiny_dataset, start=pretender).threads or 0) >= 1
+    assert (measure_systems(cells, tiny_dataset, start=worker_class).threads or 0) >= 1
 
 
 def test_cells_that_cannot_be_compared_are_refused(
-    cells: list[Path], tiny_dataset: Dataset, pretender: type[Pretender]
+    cells: list[Path], tiny_dataset: Dataset, worker_class: type[FakeWorker]
 ) -> None:
     with pytest.raises(UserError, match="repeats=0"):
-        measure_systems(cells, tiny_dataset, repeats=0, start=pretender)
+        measure_systems(cells, tiny_dataset, repeats=0, start=worker_class)
     result = json.loads((cells[1] / "result.json").read_text())
     result["dataset"]["fingerprint"] = "another"
     (cells[1] / "result.json").write_text(json.dumps(result))
-    with pytest.raises(UserError, match="b is about other data"):
-        measure_systems(cells, tiny_dataset, start=pretender)
+    with pytest.raises(UserError, match="b was not trained on"):
+        measure_systems(cells, tiny_dataset, start=worker_class)
     (cells[1] / "result.json").unlink()
     with pytest.raises(UserError, match="b has no result: run `easrec reproduce`"):
-        measure_systems(cells, tiny_dataset, start=pretender)
-    assert not pretender.log
+        measure_systems(cells, tiny_dataset, start=worker_class)
+    assert not worker_class.log
 
 
-def test_a_study_keeps_its_measurement(tiny_dataset: Dataset, tmp_path: Path, pretender: type[Pretender]) -> None:
+def test_a_study_keeps_its_measurement(tiny_dataset: Dataset, tmp_path: Path, worker_class: type[FakeWorker]) -> None:
     settings = TrialSettings(data=str(tiny_dataset.path))
     open_study(tmp_path / "study", tiny_dataset, settings, "smoke", "table5", Grid(("easrec",), (0,), {}))
     cell = write_cell(tmp_path / "study" / "cells" / "a", tiny_dataset, "easrec")
-    document = measure_study(tmp_path / "study", [cell], repeats=1, start=pretender).as_json()
+    document = measure_study(tmp_path / "study", [cell], repeats=1, start=worker_class).as_json()
     assert json.loads((tmp_path / "study" / EFFICIENCY_FILE).read_text()) == document
     assert [row["system"] for row in document["rows"]] == ["easrec"]
 
@@ -181,15 +187,15 @@ def test_what_a_worker_answers(cells: list[Path], tiny_dataset: Dataset) -> None
     facts, first, latency, memory, second = answers
     assert (facts["test_users"], facts["throughput_batch"], facts["latency_users"]) == (40, 256, 5)
     assert facts["bytes_on_disk"] == (cells[0] / "retrained" / "weights.safetensors").stat().st_size
-    for each in (first, second):
-        assert 0 < each["seconds"] < 60 and 0 < each["processor_seconds"] < 60
+    for timing in (first, second):
+        assert 0 < timing["seconds"] < 60 and 0 < timing["processor_seconds"] < 60
     assert len(latency["milliseconds"]) == 5 and min(latency["milliseconds"]) > 0
     assert memory["peak_memory_bytes"] >= facts["baseline_peak_memory_bytes"] > 50 * MIB
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program that is started instead of Python, which takes a second less to say something."""
+    """Program started instead of Python, which answers faster."""
     program = tmp_path / "program"
     program.write_text("")
     program.chmod(0o755)

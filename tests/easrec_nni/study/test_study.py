@@ -62,15 +62,15 @@ def test_a_table_takes_the_systems_and_seeds_that_are_asked_for() -> None:
 @pytest.mark.parametrize("name", BUDGETS)
 def test_a_budget_gives_all_the_same_epochs_and_keeps_the_last_temperature(name: str) -> None:
     base = TrialSettings(data="x", search={"epochs": 20, "warmup_epochs": 5, "temperature": {"decay": 0.001}})
-    found, budget = with_budget(base, name), BUDGETS[name]
-    assert found.search.temperature.decay * found.search.epochs == pytest.approx(0.001 * 20)
-    assert found.search.warmup < found.search.epochs
+    scaled, budget = with_budget(base, name), BUDGETS[name]
+    assert scaled.search.temperature.decay * scaled.search.epochs == pytest.approx(0.001 * 20)
+    assert scaled.search.warmup < scaled.search.epochs
     if budget is None:
-        assert found == base
+        assert scaled == base
     else:
-        assert (found.search.epochs, found.retrain.epochs) == (budget.search_epochs, budget.retrain_epochs)
-        assert found.search.patience >= found.search.epochs, "a search ends when its temperature has fallen"
-        assert found.search.warmup == min(round(budget.search_epochs / 4), budget.search_epochs - 1)
+        assert (scaled.search.epochs, scaled.retrain.epochs) == (budget.search_epochs, budget.retrain_epochs)
+        assert scaled.search.patience >= scaled.search.epochs, "a search ends when its temperature has fallen"
+        assert scaled.search.warmup == min(round(budget.search_epochs / 4), budget.search_epochs - 1)
 
 
 def test_an_unknown_budget_is_refused() -> None:
@@ -113,10 +113,10 @@ def test_a_folder_that_is_no_study_is_left_alone(
     settings: TrialSettings, tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
     (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(UserError, match="is not empty and no study"):
+    with pytest.raises(UserError, match="is neither empty nor a study folder"):
         open_study(tmp_path, tiny_dataset, settings, "smoke", "table5", Grid((), ()))
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(UserError, match="is no study"):
+    with pytest.raises(UserError, match="is not a study folder"):
         read_settings(tmp_path)
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):

@@ -1,9 +1,8 @@
-"""What a study's trial tells NNI and leaves in its folder, beside a trial of the same search by itself."""
+"""A study's trial reports to NNI and writes the same files as a search trial with the same settings."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ MEASURED = {"search_seconds", "retrain_seconds", "inference_ms_per_user", "files
 
 
 class Manager:
-    """Stands for NNI in one trial: what it is told."""
+    """Fake NNI of one trial, which records the reports."""
 
     def __init__(self) -> None:
         self.intermediate: list[dict[str, Any]] = []
@@ -49,7 +48,7 @@ class Manager:
 
 @pytest.fixture
 def trial_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """Runs a function as a trial of NNI with an output folder of its own; gives what NNI was told, and that folder."""
+    """Run a function as an NNI trial; return the reports and the output folder."""
 
     def trial_of(name: str, run: Any) -> tuple[Manager, Path]:
         manager, out = Manager(), tmp_path / "nni" / "experiment" / "environments" / "local-env" / "trials" / name
@@ -57,7 +56,7 @@ def trial_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         monkeypatch.setenv("NNI_PLATFORM", "local")
         monkeypatch.setenv("NNI_TRIAL_JOB_ID", name)
         monkeypatch.setenv("NNI_OUTPUT_DIR", str(out))
-        monkeypatch.setitem(sys.modules, "nni", manager)
+        monkeypatch.setattr(nni_trial_io, "nni", manager)
         monkeypatch.setattr(nni_trial_io, "_ask_manager", lambda api: [])
         nni_trial_io._reported_epochs.cache_clear()
         run(out)
@@ -88,8 +87,8 @@ def test_a_cell_reports_what_a_trial_of_the_same_search_does(
     study = open_study(tmp_path / "study", tiny_dataset, base, "smoke", "fig4", Grid(("easrec",), (3,)))
     drawn = {"system": "easrec", "seed": 3, "lambda": 0.7}
     cell, files = trial_of("cell", lambda out: run_cell_trial(study.path, drawn))
-    own = cell_settings(Cell.sampled(drawn), base)
-    alone, folder = trial_of("alone", lambda out: run_trial(own, out))
+    settings = cell_settings(Cell.sampled(drawn), base)
+    alone, folder = trial_of("alone", lambda out: run_trial(settings, out))
     assert cell.final.keys() - alone.final.keys() == {"system"} and not alone.final.keys() - cell.final.keys()
     same = alone.final.keys() - MEASURED
     assert {key: cell.final[key] for key in same} == {key: alone.final[key] for key in same}
@@ -114,22 +113,22 @@ def test_networks_of_a_study_can_be_exported_and_baselines_say_that_they_are_non
     study = open_study(tmp_path / "study", tiny_dataset, base, "smoke", "table3", Grid(systems, (0,)))
     trials = []
     for number, system in enumerate(systems):
-        told, files = trial_of(
+        manager, files = trial_of(
             system, lambda out, system=system: run_cell_trial(study.path, {"system": system, "seed": 0})
         )
-        trials.append(Trial(system, number, "SUCCEEDED", {}, files, tuple(told.intermediate), told.final))
-        assert told.final["default_standard_error"] > 0 and told.final["feasible"] == 1
-    easrec, fixed, floor = trials
+        trials.append(Trial(system, number, "SUCCEEDED", {}, files, tuple(manager.intermediate), manager.final))
+        assert manager.final["default_standard_error"] > 0 and manager.final["feasible"] == 1
+    easrec, fixed, popularity = trials
     assert fixed.final is not None and "lambda" not in fixed.final  # nothing was traded off
     assert (fixed.final["depth"], fixed.final["hidden_pruning"], fixed.final["pruning"]) == (2, 0, "hidden0_inner0")
     architecture, rebuilt = trial_architecture(fixed)
     assert not rebuilt and architecture.choices.depth == 2
     assert fixed.final["madds_per_user"] == architecture_cost(architecture.space, architecture.choices).madds_per_user
-    assert floor.final is not None and not {"architecture", "madds_per_user", "depth"} & floor.final.keys()
+    assert popularity.final is not None and not {"architecture", "madds_per_user", "depth"} & popularity.final.keys()
     with pytest.raises(UserError, match="popularity is a baseline without a network; choose another"):
-        trial_architecture(floor)
+        trial_architecture(popularity)
     # A baseline may be the best of all (item-kNN is, on MovieLens-100K): what can be exported is a network.
-    for trial, score in ((easrec, 0.30), (fixed, 0.31), (floor, 0.9)):
+    for trial, score in ((easrec, 0.30), (fixed, 0.31), (popularity, 0.9)):
         assert trial.final is not None
         trial.final.update({"default": score, "default_standard_error": 0.02})
     assert choose_trial(trials) is fixed and choose_trial(trials, smallest=True) is easrec

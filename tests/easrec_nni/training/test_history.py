@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def within(monkeypatch: pytest.MonkeyPatch) -> Any:
     def within(manager: Manager) -> Manager:
         monkeypatch.setenv("NNI_PLATFORM", "local")
         monkeypatch.setenv("NNI_TRIAL_JOB_ID", "t1")
-        monkeypatch.setitem(sys.modules, "nni", manager)
+        monkeypatch.setattr(nni_trial_io, "nni", manager)
         monkeypatch.setattr(nni_trial_io, "_ask_manager", manager.ask)
         nni_trial_io._reported_epochs.cache_clear()
         return manager

@@ -1,4 +1,4 @@
-"""Asking a manager, against a server that answers as NNI does, and as other programs do."""
+"""Requests to a manager, against servers that answer like NNI or like other programs."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def test_an_answer_comes_past_any_proxy(address: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("api", ["refused", "page", "deep", "other", "nothing", "late"])
-def test_whatever_is_no_answer_is_one_error_that_names_the_address(address: str, api: str) -> None:
+def test_invalid_answers_are_one_error_that_names_the_address(address: str, api: str) -> None:
     with pytest.raises(ManagerError, match=f"NNI's manager does not answer at {address}"):
         ask(address, api, 0.5 if api == "late" else 10)
 
 
-def test_an_address_at_which_nobody_listens() -> None:
+def test_an_address_without_a_listener() -> None:
     with pytest.raises(OSError, match="NNI's manager does not answer at 127.0.0.1:1"):
         ask("127.0.0.1:1", "experiment")
 

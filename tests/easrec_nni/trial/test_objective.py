@@ -1,4 +1,4 @@
-"""What the tuner maximises, by hand-computed values."""
+"""Objectives of the tuner, compared with values computed by hand."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ def test_it_is_the_ndcg_unless_asked_otherwise() -> None:
 def test_below_a_ceiling_accuracy_counts_and_above_it_cost_alone(
     ndcg: float, cost: float, value: float, feasible: int
 ) -> None:
-    chosen = objective({"kind": "ceiling", "ceiling": 1000})
-    known = chosen.keys(ndcg, {"madds_per_user": cost, "parameters": 7})
-    assert known["default"] == pytest.approx(value)
-    assert (known["feasible"], known["ceiling"], known["objective"]) == (feasible, 1000, "ceiling")
-    assert known["valid_selection_ndcg@10_full"] == ndcg
+    goal = objective({"kind": "ceiling", "ceiling": 1000})
+    result = goal.keys(ndcg, {"madds_per_user": cost, "parameters": 7})
+    assert result["default"] == pytest.approx(value)
+    assert (result["feasible"], result["ceiling"], result["objective"]) == (feasible, 1000, "ceiling")
+    assert result["valid_selection_ndcg@10_full"] == ndcg
 
 
 def test_any_network_below_the_ceiling_is_better_than_any_above() -> None:
-    chosen = objective({"kind": "ceiling", "ceiling": 2.5, "cost": "inference_ms_per_user"})
-    assert chosen.value(0.0, {"inference_ms_per_user": 2.5}) > chosen.value(1.0, {"inference_ms_per_user": 2.51})
+    goal = objective({"kind": "ceiling", "ceiling": 2.5, "cost": "inference_ms_per_user"})
+    assert goal.value(0.0, {"inference_ms_per_user": 2.5}) > goal.value(1.0, {"inference_ms_per_user": 2.51})
 
 
 def test_cost_has_a_price_as_a_share_of_the_unpruned_network() -> None:
-    chosen = objective({"kind": "weighted", "weight": 0.2})
+    goal = objective({"kind": "weighted", "weight": 0.2})
     unpruned = architecture_cost(SPACE, SPACE.largest).madds_per_user
-    assert chosen.value(0.5, {"madds_per_user": unpruned}) == pytest.approx(0.3)
-    assert chosen.value(0.5, {"madds_per_user": unpruned / 4}) == pytest.approx(0.45)
-    assert "feasible" not in chosen.keys(0.5, {"madds_per_user": unpruned})
+    assert goal.value(0.5, {"madds_per_user": unpruned}) == pytest.approx(0.3)
+    assert goal.value(0.5, {"madds_per_user": unpruned / 4}) == pytest.approx(0.45)
+    assert "feasible" not in goal.keys(0.5, {"madds_per_user": unpruned})
 
 
 def test_an_epoch_has_the_value_of_the_network_that_was_validated() -> None:
     ceiling = (madds(SMALL) + architecture_cost(SPACE, SPACE.largest).madds_per_user) / 2
-    chosen = objective({"kind": "ceiling", "ceiling": ceiling})
+    goal = objective({"kind": "ceiling", "ceiling": ceiling})
     largest = SPACE.largest.model_dump()
-    assert chosen.epoch_value(0.3, SMALL) == 0.3
-    assert chosen.epoch_value(0.3, {**largest, "ndcg@10_full": 0.3}) < 0
+    assert goal.epoch_value(0.3, SMALL) == 0.3
+    assert goal.epoch_value(0.3, {**largest, "ndcg@10_full": 0.3}) < 0
 
 
 def test_time_is_not_measured_in_the_middle() -> None:
-    chosen = objective({"kind": "ceiling", "ceiling": 0.001, "cost": "inference_ms_per_user"})
-    assert chosen.epoch_value(0.3, SMALL) == 0.3
+    goal = objective({"kind": "ceiling", "ceiling": 0.001, "cost": "inference_ms_per_user"})
+    assert goal.epoch_value(0.3, SMALL) == 0.3
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the assessor, the web UI and TensorBoard get of a trial's epochs."""
+"""Epoch reports of a trial to the assessor, the web UI and TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ SPACE = SpaceConfig(n_items=30, max_length=8, hidden=8, inner=16, heads=2, layer
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """What NNI is told."""
-    told: list[dict[str, Any]] = []
-    monkeypatch.setattr(trial_reports, "report_intermediate", told.append)
-    return told
+    """Reports sent to NNI."""
+    reports_sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(trial_reports, "report_intermediate", reports_sent.append)
+    return reports_sent
 
 
 def row(epoch: int, ndcg: float, **more: float) -> dict[str, float]:
@@ -35,15 +35,15 @@ def row(epoch: int, ndcg: float, **more: float) -> dict[str, float]:
 
 def run(reports: EpochReports, searched: list[float], retrained: list[float], epochs: int = 4) -> None:
     history = [row(epoch, value, expected_cost=0.5, **CHOICES) for epoch, value in enumerate(searched)]
-    for each in history:
-        reports.epoch("search", each)
+    for epoch_row in history:
+        reports.epoch("search", epoch_row)
     reports.end_search(history, CHOICES, epochs)
     for epoch, value in enumerate(retrained):
         reports.epoch("retrain", row(epoch, value))
 
 
-def test_every_report_has_the_numbers_of_the_first_one(sent: list[dict[str, Any]]) -> None:
-    """The web UI's list of curves is that of the first report."""
+def test_every_report_has_the_keys_of_the_first_one(sent: list[dict[str, Any]]) -> None:
+    """The web UI takes its list of curves from the first report."""
     run(EpochReports(None), [0.1, 0.2, 0.15, 0.18], [0.3, 0.4])
     numbers = [{name for name, value in report.items() if isinstance(value, int | float)} for report in sent]
     assert {"default", "search", "retrain", "expected_cost", "recall@10_full", "train_loss", "depth"} <= numbers[0]
@@ -61,8 +61,8 @@ def test_a_search_that_stops_early_shifts_nothing(sent: list[dict[str, Any]]) ->
     assert [report["phase"] for report in sent] == ["search"] * 4 + ["retrain"]
 
 
-def test_only_epochs_that_a_search_was_spared_are_filled_up(sent: list[dict[str, Any]]) -> None:
-    """Those that it had, an earlier process's too, are reported as they were: see easrec_nni.training.history."""
+def test_only_skipped_epochs_of_a_search_are_padded(sent: list[dict[str, Any]]) -> None:
+    """Completed epochs, of earlier processes too, are reported unchanged: see easrec_nni.training.history."""
     reports = EpochReports(None)
     other = CHOICES | {"depth": 2}
     rows = [row(0, 0.3, **CHOICES), row(1, 0.9, **other), row(2, 0.2, **CHOICES)]
@@ -70,7 +70,7 @@ def test_only_epochs_that_a_search_was_spared_are_filled_up(sent: list[dict[str,
     assert [(report["default"], report["epoch"]) for report in sent] == [(0.3, 3), (0.3, 4)]
 
 
-def test_candidates_of_a_search_are_not_filled_up(sent: list[dict[str, Any]]) -> None:
+def test_candidates_of_a_search_are_not_padded(sent: list[dict[str, Any]]) -> None:
     reports = EpochReports(None)
     reports.epoch("search", row(0, 0.3, **CHOICES))
     reports.end_search([row(0, 0.3, **CHOICES)], CHOICES, None)
@@ -78,7 +78,7 @@ def test_candidates_of_a_search_are_not_filled_up(sent: list[dict[str, Any]]) ->
 
 
 def test_medianstop_compares_stages_that_are_alike(sent: list[dict[str, Any]]) -> None:
-    """A good trial's search stops early; without filling up its third report would be a retraining's, far above."""
+    """The best trial's search stops early; without padding, its third report would be a retraining's, far above."""
     histories = []
     for searched, retrained in (([0.2, 0.2], [0.9, 0.9]), ([0.1, 0.2, 0.25, 0.25], [0.9, 0.9]), ([0.05] * 4, [0.1])):
         sent.clear()
@@ -105,8 +105,8 @@ def test_the_objective_judges_epochs_too(sent: list[dict[str, Any]]) -> None:
     assert [report["ndcg@10_full"] for report in sent] == [0.3, 0.3, 0.4]
 
 
-def test_a_number_that_is_none_does_not_reach_nni(sent: list[dict[str, Any]]) -> None:
-    """NNI's manager writes JSON, which has no NaN: a network before its training has no loss."""
+def test_nan_does_not_reach_nni(sent: list[dict[str, Any]]) -> None:
+    """NNI's manager writes JSON, which has no NaN; a network before its training has no loss."""
     reports = EpochReports(None)
     reports.epoch("search", row(0, 0.3, architecture_loss=math.nan, **CHOICES))
     reports.epoch("retrain", {**row(-1, 0.4), "train_loss": math.nan})
@@ -115,8 +115,8 @@ def test_a_number_that_is_none_does_not_reach_nni(sent: list[dict[str, Any]]) ->
         json.dumps(report, allow_nan=False)
 
 
-def test_a_retrainings_curve_is_of_the_users_that_the_search_has(sent: list[dict[str, Any]]) -> None:
-    """All of them select its epoch, those that trained alpha and beta too; trials are compared by the others."""
+def test_a_retrainings_curve_is_over_the_search_s_users(sent: list[dict[str, Any]]) -> None:
+    """All users select its epoch; trials are compared by those that trained no alpha or beta."""
     reports = EpochReports(None)
     reports.epoch("search", row(0, 0.3, **CHOICES))
     reports.epoch("retrain", row(0, 0.4, **{"selection_users_ndcg@10_full": 0.2}))

@@ -1,4 +1,4 @@
-"""The trial itself under nnictl: a real search on real parts, seen from outside."""
+"""Trials under a real nnictl, seen from outside."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SEARCHED = {
 
 @pytest.fixture
 def config(tiny_dataset: Dataset, nni_home: Path, tmp_path: Path) -> Path:
-    """An experiment's file."""
+    """YAML file of an experiment."""
     code = tmp_path / "code"
     code.mkdir()
     (code / "settings.yml").write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **SETTINGS}))
@@ -45,8 +45,8 @@ def config(tiny_dataset: Dataset, nni_home: Path, tmp_path: Path) -> Path:
     return code / "tiny.yml"
 
 
-def booked_under(trial: Trial) -> int:
-    """Number of the parameters that NNI has a trial's final result under."""
+def recorded_parameter_number(trial: Trial) -> int:
+    """Number of the parameters under which NNI filed a trial's final result."""
     database = trial.folder.parents[3] / "db" / "nni.sqlite"
     query = "select parameterId from MetricData where trialJobId = ? and type = 'FINAL'"
     with sqlite3.connect(database) as connection:
@@ -67,12 +67,12 @@ def test_trials_search_report_and_leave_their_files(config: Path, tiny_dataset: 
         assert "heads=3 do not divide" in trial.last_error()
     for trial in good:
         assert trial.status == "SUCCEEDED", trial.last_error()
-        told = [(report["phase"], report["epoch"]) for report in trial.intermediate]
-        assert told == [("search", 0), ("search", 1), ("retrain", -1), ("retrain", 0), ("retrain", 1)]
+        reported = [(report["phase"], report["epoch"]) for report in trial.intermediate]
+        assert reported == [("search", 0), ("search", 1), ("retrain", -1), ("retrain", 0), ("retrain", 1)]
         assert {"expected_cost", "entropy_pruning", "entropy_depth"} <= trial.intermediate[0].keys()
         assert trial.final is not None
         # NNI's engine for one-shot search would book every result under parameter 0.
-        assert booked_under(trial) == trial.number
+        assert recorded_parameter_number(trial) == trial.number
         architecture = Architecture.read(trial.folder / "architecture.json")
         assert architecture.lambda_ == trial.parameters["lambda"] == trial.final["lambda"]
         assert trial.final["madds_per_user"] == architecture.cost["madds_per_user"]

@@ -1,4 +1,4 @@
-"""Stages of a trial, a cell and an architecture trial, beside a search and a retraining called by hand."""
+"""Stages of trials, cells and architecture trials, compared with search and retraining called by hand."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TIMED = ("seconds", "inference_ms")
 
 
 class Killed(Exception):
-    """Stands for what ends a process."""
+    """Raised in place of a kill signal."""
 
 
 def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
@@ -30,7 +30,7 @@ def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
 
 
 def without_times(figures: dict[str, Any]) -> dict[str, Any]:
-    """Figures that do not depend on the machine's speed or the trial's folder."""
+    """Figures without those that depend on the machine's speed or the trial's folder."""
     return {
         key: value
         for key, value in figures.items()
@@ -41,30 +41,30 @@ def without_times(figures: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("weights", ["inherit", "scratch"])
 def test_they_are_a_search_and_a_retraining(weights: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
     settings = settings_for(tiny_dataset, **{"retrain.weights": weights})
-    found = search(tiny_dataset, settings, tmp_path / "search")
-    inherited = found.supernet if weights == "inherit" else None
-    trained = retrain(found.architecture, tiny_dataset, tmp_path / "retrained", weights=inherited, settings=settings)
+    by_hand = search(tiny_dataset, settings, tmp_path / "search")
+    inherited = by_hand.supernet if weights == "inherit" else None
+    trained = retrain(by_hand.architecture, tiny_dataset, tmp_path / "retrained", weights=inherited, settings=settings)
 
-    told: list[tuple[str, float]] = []
+    reported: list[tuple[str, float]] = []
     between: list[Any] = []
     results = run_stages(
         TrialContext.open(settings, tiny_dataset),
         tmp_path / "trial",
-        lambda stage, row: told.append((stage, row["epoch"])),
-        on_architecture=lambda architecture, searched: between.append((architecture, searched, len(told))),
+        lambda stage, row: reported.append((stage, row["epoch"])),
+        on_architecture=lambda architecture, searched: between.append((architecture, searched, len(reported))),
     )
-    assert results.architecture == found.architecture
+    assert results.architecture == by_hand.architecture
     for part in ("test", "valid", "valid_selection_users", "cost", "choices"):
         assert results.retrained.metrics[part] == trained.metrics[part]
     assert results.retrained.metrics["training"]["weights"] == ("inherited" if inherited else "scratch")
-    assert told == [("search", 0), ("search", 1), ("retrain", -1), ("retrain", 0), ("retrain", 1)]
-    assert between == [(found.architecture, results.search, 2)]
+    assert reported == [("search", 0), ("search", 1), ("retrain", -1), ("retrain", 0), ("retrain", 1)]
+    assert between == [(by_hand.architecture, results.search, 2)]
     assert results.search is not None
     assert results.search_seconds == sum(row["seconds"] for row in results.search.history) > 0
     assert results.retrain_seconds == results.retrained.metrics["training"]["seconds"] > 0
 
 
-def test_an_interrupted_trial_tells_every_epoch_again_in_its_order(tiny_dataset: Dataset, tmp_path: Path) -> None:
+def test_an_interrupted_trial_reports_every_epoch_again_in_order(tiny_dataset: Dataset, tmp_path: Path) -> None:
     context = TrialContext.open(settings_for(tiny_dataset), tiny_dataset)
 
     def kill(stage: str, row: dict[str, float]) -> None:
@@ -73,11 +73,11 @@ def test_an_interrupted_trial_tells_every_epoch_again_in_its_order(tiny_dataset:
 
     with pytest.raises(Killed):
         run_stages(context, tmp_path / "trial", kill)
-    told: list[tuple[str, float]] = []
-    again = run_stages(context, tmp_path / "trial", lambda stage, row: told.append((stage, row["epoch"])))
+    reported: list[tuple[str, float]] = []
+    again = run_stages(context, tmp_path / "trial", lambda stage, row: reported.append((stage, row["epoch"])))
     # The interrupted epoch has no checkpoint: it is in the history, and computed once more.
-    assert told[:4] == [("search", 0), ("search", 1), ("retrain", -1), ("retrain", 0)]
-    assert told[-1] == ("retrain", 1) and {stage for stage, _ in told[2:]} == {"retrain"}
+    assert reported[:4] == [("search", 0), ("search", 1), ("retrain", -1), ("retrain", 0)]
+    assert reported[-1] == ("retrain", 1) and {stage for stage, _ in reported[2:]} == {"retrain"}
     unbroken = run_stages(context, tmp_path / "unbroken")
     assert again.retrained.metrics["test"] == unbroken.retrained.metrics["test"]
 
@@ -85,10 +85,10 @@ def test_an_interrupted_trial_tells_every_epoch_again_in_its_order(tiny_dataset:
 def test_an_architecture_that_is_given_is_not_searched(tiny_dataset: Dataset, tmp_path: Path) -> None:
     context = TrialContext.open(settings_for(tiny_dataset), tiny_dataset)
     given = context.architecture(context.space.largest)
-    told: list[str] = []
-    results = run_stages(context, tmp_path / "trial", lambda stage, row: told.append(stage), architecture=given)
+    reported: list[str] = []
+    results = run_stages(context, tmp_path / "trial", lambda stage, row: reported.append(stage), architecture=given)
     trained = retrain(given, tiny_dataset, tmp_path / "by-hand", settings=context.settings)
-    assert results.search is None and results.search_seconds == 0.0 and set(told) == {"retrain"}
+    assert results.search is None and results.search_seconds == 0.0 and set(reported) == {"retrain"}
     assert results.retrained.metrics["test"] == trained.metrics["test"]
     assert results.retrained.metrics["training"]["weights"] == "scratch"
     assert not (tmp_path / "trial" / "state").exists()

@@ -1,4 +1,4 @@
-"""TensorBoard's files, read by TensorBoard's own reader."""
+"""TensorBoard files, read with TensorBoard's own reader."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def values(events: EventAccumulator, tag: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def trial(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a whole trial, f = 2."""
+    """Folder of a complete trial with arch_every = 2."""
     document = {
         "data": str(tiny_dataset.path),
         "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
@@ -74,9 +74,9 @@ def test_alpha_and_beta_are_probabilities(trial: Path) -> None:
     events = read(trial / "tensorboard" / "search")
     tags = events.Tags()["scalars"]
     for group, options in (("alpha/", 6), ("beta/", 2)):
-        chosen = [tag for tag in tags if tag.startswith(group)]
-        assert len(chosen) == options
-        sums = np.sum([values(events, tag) for tag in chosen], axis=0)
+        group_tags = [tag for tag in tags if tag.startswith(group)]
+        assert len(group_tags) == options
+        sums = np.sum([values(events, tag) for tag in group_tags], axis=0)
         np.testing.assert_allclose(sums, 1, atol=1e-5)
 
 
@@ -111,11 +111,11 @@ def test_what_cannot_be_written_breaks_nothing(tmp_path: Path, caplog: pytest.Lo
     log.network(FOUND)
     log.close()
     warnings = [record.getMessage() for record in caplog.records if "TensorBoard" in record.getMessage()]
-    assert len(warnings) == 1 and "are not written any more" in warnings[0]
+    assert len(warnings) == 1 and "no more TensorBoard files are written" in warnings[0]
 
 
-def test_the_managers_own_place_leads_to_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NNI 3.0 has trials write to one folder and looks into another."""
+def test_the_manager_s_folder_links_to_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NNI 3.0 documents one folder for trials and reads another."""
     output = tmp_path / "exp" / "environments" / "local-env" / "trials" / "abcde"
     output.mkdir(parents=True)
     link = tmp_path / "exp" / "trials" / "abcde" / "output" / "tensorboard"

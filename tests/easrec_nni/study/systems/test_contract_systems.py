@@ -1,4 +1,4 @@
-"""What every system must do: run as the smallest cell, write a complete result, and be listed."""
+"""Contract of every system: it runs as a small cell, writes a complete result, and is listed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_smallest_cell_is_a_complete_result(system: System, shop: Dataset, t
             figures = {f"{metric}@10_{protocol}": result["test"][f"{metric}@10_{protocol}"] for metric in METRICS}
             assert metrics_from_ranks(ranks[f"test_{protocol}"], 10, protocol) == figures
             assert len(ranks[f"test_{protocol}"]) == len(shop.split.test.users)
-    if system.floor is not None:
+    if system.baseline is not None:
         assert (result["cost"], result["choices"]) == ({}, None)
         return
     assert result["cost"]["madds_per_user"] > 0 and result["bytes_on_disk"] > 0

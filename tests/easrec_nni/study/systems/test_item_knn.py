@@ -1,4 +1,4 @@
-"""Item-kNN against sets and loops."""
+"""Item-kNN compared with sets and loops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def training_parts(dataset: Dataset) -> list[list[int]]:
 
 
 def dense_similarity(baskets: list[list[int]], n_items: int, neighbours: int) -> np.ndarray:
-    """Cosine of sets of users, one pair of items at a time."""
+    """Reference: cosine of sets of users, pair by pair."""
     users = [{user for user, basket in enumerate(baskets) if item in basket} for item in range(n_items + 1)]
     result = np.zeros((n_items + 1, n_items + 1))
     for one in range(1, n_items + 1):
@@ -38,11 +38,11 @@ def dense_similarity(baskets: list[list[int]], n_items: int, neighbours: int) ->
 
 @pytest.mark.parametrize("neighbours", [1, 3, 10, 100])
 def test_similarities_are_the_cosines_of_the_nearest(tiny_dataset: Dataset, neighbours: int) -> None:
-    found = ItemKNN(tiny_dataset, neighbours).similarity
+    similarity = ItemKNN(tiny_dataset, neighbours).similarity
     expected = dense_similarity(training_parts(tiny_dataset), tiny_dataset.n_items, neighbours)
-    np.testing.assert_allclose(found.toarray(), expected, rtol=1e-6)
-    assert np.diff(found.indptr).max() <= neighbours
-    assert found.nnz == np.count_nonzero(expected)  # no zeros are stored
+    np.testing.assert_allclose(similarity.toarray(), expected, rtol=1e-6)
+    assert np.diff(similarity.indptr).max() <= neighbours
+    assert similarity.nnz == np.count_nonzero(expected)  # no zeros are stored
 
 
 @pytest.mark.parametrize("recency", [True, False])
@@ -98,16 +98,19 @@ def test_blocks_do_not_matter(tiny_dataset: Dataset, limit: int, monkeypatch: py
 
 
 def test_memory_is_not_that_of_all_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    users, n_items, each = 300, 1000, 40
+    users, n_items, size = 300, 1000, 40
     random = np.random.default_rng(0)
-    items = np.sort(np.stack([random.choice(n_items, each, replace=False) + 1 for _ in range(users)]), axis=1)
-    had = csr_array((np.ones(users * each), items.ravel(), np.arange(0, users * each + 1, each)), (users, n_items + 1))
+    items = np.sort(np.stack([random.choice(n_items, size, replace=False) + 1 for _ in range(users)]), axis=1)
+    had = csr_array(
+        (np.ones(users * size), items.ravel(), np.arange(0, users * size + 1, size)),
+        (users, n_items + 1),
+    )
     monkeypatch.setattr(item_knn, "LARGEST_BLOCK", 3000)
     tracemalloc.start()
-    found = nearest_items(had, 5)
+    similarity = nearest_items(had, 5)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert found.nnz <= 5 * n_items
+    assert similarity.nnz <= 5 * n_items
     assert peak < 2_000_000  # bytes; without blocks 6.6 million, as a dense matrix 8 million
 
 

@@ -1,4 +1,4 @@
-"""The popularity baseline computed directly."""
+"""Popularity compared with direct counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BERT4Rec, CORE and the further forms of attention from settings to figures: searched, retrained, saved, evaluated."""
+"""BERT4Rec, CORE and further attention mechanisms: searched, retrained, saved, evaluated."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_a_search_and_a_retraining_run_through(
         "retrain": {"epochs": 1, "batch_size": 16},
     }
     settings = TrialSettings.parse(document, "test")
-    found = search(tiny_dataset, settings, tmp_path / "search")
+    result = search(tiny_dataset, settings, tmp_path / "search")
     # What the search ends with is inherited, and what is saved is the network that was measured.
-    inherited = load_network(found.architecture, found.supernet).eval()
-    assert inherited.config == settings.space_for(tiny_dataset).compact(found.architecture.choices)
-    done = retrain(found.architecture, tiny_dataset, tmp_path / "out", weights=found.supernet, settings=settings)
+    inherited = load_network(result.architecture, result.supernet).eval()
+    assert inherited.config == settings.space_for(tiny_dataset).compact(result.architecture.choices)
+    done = retrain(result.architecture, tiny_dataset, tmp_path / "out", weights=result.supernet, settings=settings)
     saved = load_network(Architecture.read(tmp_path / "out" / "architecture.json"), done.folder / "weights.safetensors")
     ids = torch.tensor([[0, 0, 3, 1, 2], [5, 4, 3, 2, 1]])
     assert torch.equal(saved.eval()(ids), done.network(ids))
@@ -81,7 +81,7 @@ def test_a_mode_that_does_not_fit_the_architecture_is_refused(tiny_dataset: Data
 @pytest.mark.slow
 @pytest.mark.parametrize("name, epochs", [("bert4rec", 9), ("bert4rec-linformer", 9), ("core", 4), ("sasrec-elu", 4)])
 def test_systems_of_the_second_tier_learn_on_movielens(ml100k: Dataset, tmp_path: Path, name: str, epochs: int) -> None:
-    """A network of one layer must beat popularity clearly after a few epochs, in the few seconds that a test has."""
+    """A one-layer network clearly beats popularity after a few epochs."""
     space = {"max_length": 20, "hidden": 32, "inner": 64, "heads": 2, "layers": 1, "dropout": 0.1}
     training = {"epochs": epochs, "batch_size": 16, "learning_rate": 0.005}
     base = TrialSettings(data="ml-100k", space=space, history="newest", search={"epochs": 1}, retrain=training)
@@ -89,6 +89,6 @@ def test_systems_of_the_second_tier_learn_on_movielens(ml100k: Dataset, tmp_path
     config = settings.space_for(ml100k)
     architecture = Architecture(choices=config.largest, space=config)
     metrics = retrain(architecture, ml100k, tmp_path, settings=settings).metrics
-    floor = evaluate(Popularity(ml100k), ml100k, "valid")
-    assert metrics["valid"]["ndcg@10_full"] > 1.5 * floor["ndcg@10_full"], (metrics["valid"], floor)
-    assert metrics["valid"]["ndcg@10_pop100"] > 1.5 * floor["ndcg@10_pop100"]
+    popularity = evaluate(Popularity(ml100k), ml100k, "valid")
+    assert metrics["valid"]["ndcg@10_full"] > 1.5 * popularity["ndcg@10_full"], (metrics["valid"], popularity)
+    assert metrics["valid"]["ndcg@10_pop100"] > 1.5 * popularity["ndcg@10_pop100"]

@@ -11,7 +11,7 @@ from easrec_nni.study.systems import GROUPS, SYSTEMS, System, find_systems
 
 
 def items(number: int) -> Any:
-    """Stands for a dataset of which only the number of items counts."""
+    """Fake dataset that only has a number of items."""
     return SimpleNamespace(n_items=number)
 
 
@@ -23,7 +23,7 @@ BASE = TrialSettings(
 )
 
 
-TRAINED = [system for system in SYSTEMS.values() if system.floor is None]
+TRAINED = [system for system in SYSTEMS.values() if system.baseline is None]
 
 
 @pytest.mark.parametrize("system", TRAINED, ids=lambda system: system.name)
