@@ -17,7 +17,7 @@ from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.bench.repeats import in_turns, ratio, seconds_of, spread, timed
 from easrec_nni.bench.scaling import fitted_slope
-from easrec_nni.bench.tables import number
+from easrec_nni.bench.tables import format_figure
 from easrec_nni.common.readable import readable_bytes
 from easrec_nni.common.threads import available_threads
 from easrec_nni.data import PrepareSettings, load_dataset, prepare
@@ -188,14 +188,14 @@ def _table(figures: Figures) -> list[str]:
     ]
     for row in figures["rows"]:
         cells = [f"{row['interactions']:,}"]
-        cells += [number(row[name]) for name in ("floor_seconds", "prepare_seconds", "prepare_by_floor")]
-        cells.append(number(row["prepare_microseconds_per_interaction"]))
+        cells += [format_figure(row[name]) for name in ("floor_seconds", "prepare_seconds", "prepare_by_floor")]
+        cells.append(format_figure(row["prepare_microseconds_per_interaction"]))
         names = ("floor_peak_memory_bytes", "prepare_peak_memory_bytes", "prepare_bytes_on_disk")
         cells += [readable_bytes(row[name]) for name in names]
         names = ("opening_seconds", "first_causal_batch_seconds", "first_augmented_batch_seconds")
-        cells += [number(row[name]["median"]) for name in names]
+        cells += [format_figure(row[name]["median"]) for name in names]
         lines.append(f"| {' | '.join(cells)} |")
-    slopes = ", ".join(f"{name} {number(slope)}" for name, slope in figures["slopes"].items())
+    slopes = ", ".join(f"{name} {format_figure(slope)}" for name, slope in figures["slopes"].items())
     return [*lines, "", f"Slopes of the time in log–log: {slopes}."]
 
 
