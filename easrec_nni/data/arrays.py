@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ArrayWriter"]
+__all__ = ["ArrayWriter", "counts"]
+
+_NUMBERS_PER_CHUNK = 1 << 22
 
 
 class ArrayWriter:
@@ -45,3 +48,17 @@ class ArrayWriter:
         # NumPy leaves room in the header for a larger first dimension.
         description = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
         np.lib.format.write_array_header_1_0(self._file, description)
+
+
+def counts(numbers: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
+    """How often each number from 0 to ``size`` - 1 occurs; of a long array, no copy is made.
+
+    Examples
+    --------
+    >>> counts(np.array([2, 0, 2]), 4).tolist()
+    [1, 0, 2, 0]
+    """
+    total = np.zeros(size, dtype=np.int64)
+    for start in range(0, len(numbers), _NUMBERS_PER_CHUNK):
+        total += np.bincount(numbers[start : start + _NUMBERS_PER_CHUNK], minlength=size)
+    return total

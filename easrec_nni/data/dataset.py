@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.arrays import counts
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
 from easrec_nni.data.negatives import training_items, used_negatives
@@ -131,7 +132,7 @@ class Dataset:
     def training_counts(self) -> NDArray[np.int64]:
         """Training interactions of each item: ``[n_items + 1]``, entry 0 (padding) is 0."""
         training = training_items(self.items, self.offsets, self.split)
-        return np.bincount(training, minlength=self.n_items + 1).astype(np.int64)
+        return counts(training, self.n_items + 1)
 
     def check_trainable(self) -> None:
         """Refuse what leaves nothing to train, to choose or to evaluate by.

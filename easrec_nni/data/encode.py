@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.arrays import ArrayWriter
+from easrec_nni.data.arrays import ArrayWriter, counts
 from easrec_nni.data.engine import Engine
 from easrec_nni.data.filters import duplicate_rows, immediate_repeats, k_core
 from easrec_nni.data.ids import IdTable
@@ -121,7 +121,7 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
     )
     if not core.all() or settings.collapse_repeats:
         sorted_log, users, items = _renumbered(sorted_log, core, users, items)
-    lengths = np.bincount(sorted_log.users, minlength=len(users))
+    lengths = counts(sorted_log.users, len(users))
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     summary = summarize(engine, log, order, sorted_log.times, lengths, dropped, settings.newest_first)
     return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped, summary)

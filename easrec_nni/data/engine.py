@@ -16,6 +16,7 @@ import psutil
 import pyarrow as pa
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.threads import available_threads
 from easrec_nni.data.reporting import LogReporter, Reporter
 
 Result = TypeVar("Result")
@@ -63,6 +64,7 @@ class Engine:
             str(self.folder / "log.duckdb"),
             config={
                 "memory_limit": f"{max(int(limit * _SHARE_OF_ENGINE), _SMALLEST_BYTES)}B",
+                "threads": available_threads(),
                 "temp_directory": str(self.folder / "spill"),
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",

@@ -133,9 +133,16 @@ class Split:
         return {"valid": self.valid, "test": self.test}[name]
 
     @cached_property
+    def target_users(self) -> NDArray[np.int64]:
+        """Users with a target of validation or test, ascending."""
+        has_target = np.zeros(len(self.train_end), dtype=bool)
+        has_target[self.valid.users] = has_target[self.test.users] = True
+        return np.flatnonzero(has_target).astype(np.int64)
+
+    @property
     def users_train_only(self) -> int:
-        """Users without any target."""
-        return len(self.train_end) - len(np.union1d(self.valid.users, self.test.users))
+        """Number of users without any target."""
+        return len(self.train_end) - len(self.target_users)
 
     def known_ends(self, part: str) -> NDArray[np.int64]:
         """End (exclusive) of what a count over the log may use for a part, ``[n_users]``."""
