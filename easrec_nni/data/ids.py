@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import ranges
+
 __all__ = ["IdTable"]
 
 
@@ -88,7 +90,7 @@ class IdTable:
         begins = np.asarray(self.offsets)[rows]
         lengths = np.asarray(self.offsets)[rows + 1] - begins
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return IdTable(offsets, self.text[np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)])
+        return IdTable(offsets, self.text[ranges(begins, lengths)])
 
     def tolist(self) -> list[str]:
         """All ids as a list."""

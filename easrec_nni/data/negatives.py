@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import ranges
 from easrec_nni.data.recbole_negatives import draw_recbole_negatives
 from easrec_nni.data.split import LeaveOneOut
 from easrec_nni.data.validation_negatives import with_test_targets
@@ -205,7 +206,7 @@ def _draw_chunk(
     lengths = offsets[users + 1] - offsets[users]
     # One sorted key per (row, item) pair; column 0 counts as taken, so padding is never accepted.
     rows = np.repeat(np.arange(len(users)), lengths)
-    histories = items[_ranges(offsets[users], lengths)]
+    histories = items[ranges(offsets[users], lengths)]
     keys = np.sort(np.concatenate([rows * width + histories, np.arange(len(users)) * width]))
     chosen = np.zeros((len(users), k), dtype=np.int64)
     open_rows = np.arange(len(users))
@@ -255,7 +256,7 @@ def _complete(
     width, places = len(weights), np.arange(len(rows))
     begins, ends = np.searchsorted(keys, rows * width), np.searchsorted(keys, (rows + 1) * width)
     left = np.ones((len(rows), width), dtype=bool)
-    left[np.repeat(places, ends - begins), keys[_ranges(begins, ends - begins)] % width] = False
+    left[np.repeat(places, ends - begins), keys[ranges(begins, ends - begins)] % width] = False
     left[places[:, None], chosen[rows]] = False
     row, candidates = np.nonzero(left)
     some = weights[candidates] > 0
@@ -266,10 +267,5 @@ def _complete(
     there = np.bincount(row, minlength=len(rows))
     filled = np.count_nonzero(chosen[rows], axis=1)
     wanted = np.minimum(chosen.shape[1] - filled, there)
-    columns = _ranges(filled, wanted)
-    chosen[np.repeat(rows, wanted), columns] = best[_ranges(np.cumsum(there) - there, wanted)]
-
-
-def _ranges(begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numbers from each beginning on, as many as its length, one after another."""
-    return np.arange(lengths.sum()) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
+    columns = ranges(filled, wanted)
+    chosen[np.repeat(rows, wanted), columns] = best[ranges(np.cumsum(there) - there, wanted)]
