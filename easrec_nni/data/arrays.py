@@ -1,4 +1,4 @@
-"""Arrays on disk that are written in parts and then mapped."""
+"""Arrays on disk that are written in parts and then mapped, and places in arrays that lie in parts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ArrayWriter", "counts"]
+__all__ = ["ArrayWriter", "counts", "places_between"]
 
 _NUMBERS_PER_CHUNK = 1 << 22
 
@@ -62,3 +62,15 @@ def counts(numbers: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
     for start in range(0, len(numbers), _NUMBERS_PER_CHUNK):
         total += np.bincount(numbers[start : start + _NUMBERS_PER_CHUNK], minlength=size)
     return total
+
+
+def places_between(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All places from each start up to its end (exclusive), one range after the other.
+
+    Examples
+    --------
+    >>> places_between(np.array([0, 4, 7]), np.array([2, 4, 9])).tolist()
+    [0, 1, 7, 8]
+    """
+    lengths = ends - starts
+    return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.data.arrays import counts
+from easrec_nni.data.arrays import counts, places_between
 from easrec_nni.data.recbole_negatives import draw_recbole_negatives
 from easrec_nni.data.splits import LeaveOneOut, Split, Targets
-from easrec_nni.data.splits.base import is_before, places_between
+from easrec_nni.data.splits.base import is_before
 from easrec_nni.data.validation_negatives import with_test_targets
 
 NEGATIVES_PER_USER = 100
@@ -240,8 +241,8 @@ def _first_valid(candidates: NDArray[np.int64], keys: NDArray[np.int64], width: 
     n_rows, n_candidates = candidates.shape
     # Item and place in one number: sorting these is a stable sort by item.
     shift = int(n_candidates).bit_length()
-    kind = np.int32 if width << shift < 1 << 31 else np.int64
-    packed = (candidates.astype(kind) << shift) | np.arange(n_candidates, dtype=kind)
+    narrow: NDArray[Any] = candidates.astype(np.int32 if width << shift < 1 << 31 else np.int64)
+    packed = (narrow << shift) | np.arange(n_candidates, dtype=narrow.dtype)
     packed.sort(axis=1)
     ordered = packed >> shift
     refused = np.zeros(candidates.shape, dtype=bool)

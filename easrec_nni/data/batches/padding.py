@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import places_between
 from easrec_nni.data.batches.modes import History
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.data.splits.base import places_between
 
 __all__ = ["Samples", "ceil_div", "padded", "prefix_samples", "windows"]
 

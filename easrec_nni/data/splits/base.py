@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interactions", "Split", "Targets", "distinct_targets", "is_before", "places_between"]
+from easrec_nni.data.arrays import places_between
+
+__all__ = ["Interactions", "Split", "Targets", "distinct_targets", "is_before"]
 
 Part = Literal["valid", "test"]
 
@@ -170,18 +172,6 @@ class Split:
     def of_users(self, users: NDArray[np.int64]) -> Split:
         """The split with the targets of some users alone; what trains stays."""
         return replace(self, valid=self.valid.of_users(users), test=self.test.of_users(users))
-
-
-def places_between(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All places from each start up to its end (exclusive), one range after the other.
-
-    Examples
-    --------
-    >>> places_between(np.array([0, 4, 7]), np.array([2, 4, 9])).tolist()
-    [0, 1, 7, 8]
-    """
-    lengths = ends - starts
-    return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
 
 
 def is_before(ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
