@@ -60,7 +60,7 @@ def measure_floor(log: str, folder: str) -> Figures:
 
 
 def _floor(log: Path, out: Path) -> None:
-    settings = {
+    settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_bytes(MEMORY)}B",
         "temp_directory": str(out.parent / "spill"),
         "threads": available_threads(),

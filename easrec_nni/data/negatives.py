@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -241,7 +242,8 @@ def _first_valid(candidates: NDArray[np.int64], keys: NDArray[np.int64], width: 
     # Item and place in one number: sorting these is a stable sort by item.
     shift = int(n_candidates).bit_length()
     kind = np.int32 if width << shift < 1 << 31 else np.int64
-    packed = (candidates.astype(kind) << shift) | np.arange(n_candidates, dtype=kind)
+    packed: NDArray[Any] = candidates.astype(kind)
+    packed = (packed << shift) | np.arange(n_candidates, dtype=kind)
     packed.sort(axis=1)
     ordered = packed >> shift
     refused = np.zeros(candidates.shape, dtype=bool)
