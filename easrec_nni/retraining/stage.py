@@ -346,9 +346,7 @@ class _Retraining:
         """Train once more, on training and validation interactions; return metrics with the refit's."""
         epochs = metrics.training.best_epoch + 1
         if epochs == 0:
-            _logger.warning(
-                "no refit: no epoch improved the initial network, so no number of epochs is known"
-            )
+            _logger.warning("no refit: no epoch improved the initial network, so no number of epochs is known")
             return metrics
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
