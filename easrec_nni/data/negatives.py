@@ -242,16 +242,17 @@ def _first_valid(candidates: NDArray[np.int64], keys: NDArray[np.int64], width: 
     # Item and place in one number: sorting these is a stable sort by item.
     shift = int(n_candidates).bit_length()
     kind = np.int32 if width << shift < 1 << 31 else np.int64
-    packed: NDArray[Any] = candidates.astype(kind)
-    packed = (packed << shift) | np.arange(n_candidates, dtype=kind)
+    numbers: NDArray[Any] = candidates.astype(kind)
+    places: NDArray[Any] = np.arange(n_candidates, dtype=kind)
+    packed = (numbers << shift) | places
     packed.sort(axis=1)
     ordered = packed >> shift
     refused = np.zeros(candidates.shape, dtype=bool)
     refused[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     # Few keys are looked for among many candidates, which are in the order of their keys too.
     candidate_keys = (ordered + np.arange(n_rows)[:, None] * width).ravel()
-    places = np.searchsorted(candidate_keys, keys)  # of equal candidates the first; the others are refused already
-    taken = places[candidate_keys[np.minimum(places, len(candidate_keys) - 1)] == keys]
+    found = np.searchsorted(candidate_keys, keys)  # of equal candidates the first; the others are refused already
+    taken = found[candidate_keys[np.minimum(found, len(candidate_keys) - 1)] == keys]
     refused.ravel()[taken] = True
     row, place = np.nonzero(refused)
     valid = np.ones(candidates.shape, dtype=bool)
