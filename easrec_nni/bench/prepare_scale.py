@@ -179,8 +179,8 @@ def _in_empty_folder(bench: Bench, parent: str, log: str) -> Figures:
 def _table(figures: Figures) -> list[str]:
     """Time, memory and disk by the size of the log, and slopes."""
     lines = [
-        f"Memory is limited to {figures['memory']}, and {figures['evaluated_users']:,} users are evaluated. First batch: "
-        f"{figures['batch_size']} sequences of {figures['max_length']}, causal and augmented.",
+        f"Memory is limited to {figures['memory']}, and {figures['evaluated_users']:,} users are evaluated. First "
+        f"batch: {figures['batch_size']} sequences of {figures['max_length']}, causal and augmented.",
         "",
         "| interactions | floor, s | prepare, s | times the floor | processor: floor, s | prepare, s | times the floor "
         "| µs per interaction | floor's memory "
