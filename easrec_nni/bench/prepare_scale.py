@@ -179,16 +179,19 @@ def _in_empty_folder(bench: Bench, parent: str, log: str) -> Figures:
 def _table(figures: Figures) -> list[str]:
     """Time, memory and disk by the size of the log, and slopes."""
     lines = [
-        f"Memory is limited to {figures['memory']}; every process is fresh. First batch: {figures['batch_size']} "
-        f"sequences of {figures['max_length']}, causal and augmented.",
+        f"Memory is limited to {figures['memory']}, and {figures['evaluated_users']:,} users are evaluated. First "
+        f"batch: {figures['batch_size']} sequences of {figures['max_length']}, causal and augmented.",
         "",
-        "| interactions | floor, s | prepare, s | times the floor | µs per interaction | floor's memory "
+        "| interactions | floor, s | prepare, s | times the floor | processor: floor, s | prepare, s | times the floor "
+        "| µs per interaction | floor's memory "
         "| prepare's memory | on disk | opening, s | first batch, s | augmented, s |",
-        f"|{'---:|' * 11}",
+        f"|{'---:|' * 14}",
     ]
     for row in figures["rows"]:
         cells = [f"{row['interactions']:,}"]
-        cells += [format_figure(row[name]) for name in ("floor_seconds", "prepare_seconds", "prepare_by_floor")]
+        names: tuple[str, ...] = ("floor_seconds", "prepare_seconds", "prepare_by_floor")
+        names += ("floor_processor_seconds", "prepare_processor_seconds", "prepare_by_floor_of_processor_seconds")
+        cells += [format_figure(row[name]["median"]) for name in names]
         cells.append(format_figure(row["prepare_microseconds_per_interaction"]))
         names = ("floor_peak_memory_bytes", "prepare_peak_memory_bytes", "prepare_bytes_on_disk")
         cells += [readable_bytes(row[name]) for name in names]

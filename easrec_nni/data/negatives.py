@@ -249,8 +249,8 @@ def _first_valid(candidates: NDArray[np.int64], keys: NDArray[np.int64], width: 
     refused[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
     # Few keys are looked for among many candidates, which are in the order of their keys too.
     candidate_keys = (ordered + np.arange(n_rows)[:, None] * width).ravel()
-    places = np.searchsorted(candidate_keys, keys)  # of equal candidates the first; the others are refused already
-    taken = places[candidate_keys[np.minimum(places, len(candidate_keys) - 1)] == keys]
+    found = np.searchsorted(candidate_keys, keys)  # of equal candidates the first; the others are refused already
+    taken = found[candidate_keys[np.minimum(found, len(candidate_keys) - 1)] == keys]
     refused.ravel()[taken] = True
     row, place = np.nonzero(refused)
     valid = np.ones(candidates.shape, dtype=bool)
