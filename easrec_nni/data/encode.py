@@ -263,7 +263,7 @@ def _renumbered(
         places = ranges(begins[users], lengths[users])
         left = kept[places]
         places, owners = places[left], np.repeat(users, lengths[users])[left]
-        parts = (owners, numbers[log.items[places]], log.times[places], log.rows[places])
+        parts: tuple[NDArray[Any], ...] = (owners, numbers[log.items[places]], log.times[places], log.rows[places])
         for writer, part in zip(writers, parts, strict=True):
             writer.append(part)
     ordered = _SortedLog(*(writer.close() for writer in writers))  # type: ignore[arg-type]
