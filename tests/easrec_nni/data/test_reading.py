@@ -267,7 +267,7 @@ def changed_files(draw: st.DrawFn) -> tuple[str, bytes]:
     bits = st.one_of(st.binary(max_size=4), st.sampled_from(MARKS))
     for _ in range(draw(st.sampled_from([1, 1, 2, 4]))):
         place = draw(st.integers(0, len(content)))
-        end = min(len(content), place + draw(st.integers(0, 6)))
+        end = min(len(content), place + draw(st.sampled_from([0, 0, 1, 1, 2, 6])))
         content[place:end] = draw(bits)
     if draw(st.integers(0, 4)) == 0:
         del content[draw(st.integers(0, len(content))) :]
