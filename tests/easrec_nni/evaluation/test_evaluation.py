@@ -1,4 +1,4 @@
-"""Evaluation by every split against a loop over the rows of the log, one target and one item at a time."""
+"""Evaluation of every split against a loop over log rows, targets and items."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPLITS = ("time:60%,80%", "last:2", "leave-one-out")
 
 
 class Scorer(nn.Module):
-    """Scores that hang on the whole history, with some ties."""
+    """Network whose scores depend on the whole history, with some ties."""
 
     def __init__(self, n_items: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Scorer(nn.Module):
 
 
 def write_log(folder: Path) -> Path:
-    """30 users, of whom some come late, as some items do; repeats; equal times."""
+    """Write a log of 30 users with late users, late items, repeats and equal timestamps."""
     rng = np.random.default_rng(5)
     rows = []
     for user in range(30):
@@ -64,7 +64,7 @@ def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
 
 
 def targets_of(dataset: Dataset, part: str) -> list[tuple[int, int, list[int], set[int]]]:
-    """User, target, history and unknown items of every row, from the log alone."""
+    """User, target, history and unknown items of each evaluated row, computed from the log."""
     items, times, everything = dataset.items.tolist(), dataset.times.tolist(), set(range(1, dataset.n_items + 1))
     kind, _, argument = dataset.split.resolved.partition(":")
     known, found = everything, []
@@ -92,7 +92,7 @@ def targets_of(dataset: Dataset, part: str) -> list[tuple[int, int, list[int], s
 
 @torch.no_grad()
 def loop(network: nn.Module, dataset: Dataset, part: str, protocol: str) -> tuple[list[int], list[int]]:
-    """User and rank of every target."""
+    """Reference user and rank of every target."""
     users, ranks = [], []
     for row, (user, target, history, unknown) in enumerate(targets_of(dataset, part)):
         scores = network(torch.tensor([history[-5:]]))[0].tolist()
@@ -208,7 +208,7 @@ def test_the_end_of_a_run_has_means_and_errors_over_users(
 
 
 def loop_at_one(network: nn.Module, dataset: Dataset) -> tuple[list[int], list[int]]:
-    """Users and full ranks of validation, by a network that looks back on one interaction, as it says nothing."""
+    """Validation users and full ranks of a network without a declared context length (1)."""
     users, ranks = [], []
     for user, target, history, unknown in targets_of(dataset, "valid"):
         scores = network(torch.tensor([history[-1:]]))[0].tolist()

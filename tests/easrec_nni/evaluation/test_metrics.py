@@ -1,4 +1,4 @@
-"""Metrics by hand, from users' gains, and against ir-measures."""
+"""Metrics against hand-computed values, user gains and ir-measures."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def test_several_cut_offs_are_each_alone() -> None:
 
 @pytest.mark.parametrize("k", [0, -1, [], [5, 0]])
 def test_other_cut_offs_are_refused(k: int | list[int]) -> None:
-    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+    with pytest.raises(ValueError, match="cut-offs must be whole numbers of at least 1"):
         cut_offs(k)
-    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+    with pytest.raises(ValueError, match="cut-offs must be whole numbers of at least 1"):
         metrics_from_ranks(np.array([1]), k, "full")
 
 
@@ -65,12 +65,12 @@ def test_metrics_are_means_of_the_users_gains(metric: str, k: int) -> None:
 
 @pytest.mark.parametrize("ranks", [[0, 1], [-1], [1, math.nan]])
 def test_other_ranks_are_refused(ranks: list[float]) -> None:
-    with pytest.raises(ValueError, match="ranks are whole numbers from 1"):
+    with pytest.raises(ValueError, match="ranks must be whole numbers of at least 1"):
         user_gains(np.array(ranks), "ndcg", 10)
 
 
 def test_other_metrics_are_refused() -> None:
-    with pytest.raises(ValueError, match="no metric 'map'; choose from recall, mrr, ndcg"):
+    with pytest.raises(ValueError, match="unknown metric 'map'; choose from recall, mrr, ndcg"):
         user_gains(np.array([1]), "map", 10)
 
 

@@ -1,4 +1,4 @@
-"""Evaluation in one pass: modes, memory, cut-offs, ir-measures; the ranks are in ``test_contract_protocols.py``."""
+"""One-pass evaluation: modes, memory, cut-offs, ir-measures; ranks are tested in ``test_contract_protocols.py``."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_real_scores_are_measured_as_by_ir_measures(ml100k: Dataset, protocol: s
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remembers the size of the largest tensor that any operation makes."""
+    """Dispatch mode that records the size of the largest tensor created."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def test_the_mode_is_restored_when_a_network_fails(tiny_dataset: Dataset) -> Non
             return torch.full((len(ids), 31), torch.nan)
 
     network = Diverged().train()
-    with pytest.raises(ValueError, match="NaN among the scores"):
+    with pytest.raises(ValueError, match="the scores contain NaN"):
         evaluate(network, tiny_dataset, protocols=["full"])
     assert network.training
 
@@ -209,7 +209,7 @@ def test_a_protocol_named_twice_is_ranked_once(tiny_dataset: Dataset, monkeypatc
 
 def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
     class Oracle(nn.Module):
-        """Knows the test target from the history."""
+        """Network that knows each test target from the history."""
 
         def __init__(self) -> None:
             super().__init__()
