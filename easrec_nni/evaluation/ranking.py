@@ -89,7 +89,7 @@ class Ranker:
             self.collected[name].append(ranks.cpu())
 
     def _histories(self, batch: EvaluationBatch) -> Tensor:
-        """Full histories before the targets, ``[B, longest]``; earlier occurrences of the target become 0."""
+        """Full histories before the targets, ``[B, longest]``, with the target itself set to 0."""
         rows = batch.rows.cpu().numpy()
         begins, ends = self.dataset.offsets[self.targets.users[rows]], self.targets.history_ends[rows]
         seen = padded(self.dataset.items, begins, ends)  # [B, longest]

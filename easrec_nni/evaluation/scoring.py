@@ -1,4 +1,4 @@
-"""Evaluation of a network in one pass over the users: ranks of every protocol, and recommendations.
+"""Evaluation of a network in one pass over the users: ranks and recommendations.
 
 The batch size shrinks as the catalogue grows, so that the scores of all users and items are never held at once.
 """
@@ -36,7 +36,7 @@ def evaluation_batch_size(n_items: int) -> int:
 def _score_users(
     network: Any, dataset: Dataset, part: str, max_length: int | None, take: Callable[[Tensor, EvaluationBatch], None]
 ) -> NDArray[np.int64]:
-    """Pass the scores of all evaluated users to ``take`` in batches; return the order that sorts by row."""
+    """Pass the users' scores to ``take`` in batches; return the order that sorts by row."""
     length = max_length or context_length(network)
     batches = EvaluationBatches(dataset, part, length, evaluation_batch_size(dataset.n_items))
     device, rows = network_device(network), []
@@ -169,14 +169,14 @@ def evaluate_fully(
 
 
 def _once_per_user(scores: Tensor, batch: EvaluationBatch, targets: Targets) -> Tensor:
-    """One row of scores per user, that of the first target: all targets of a user have the same scores."""
+    """One row of scores per user; all targets of a user have the same scores."""
     if targets.row_users is None:
         return scores
     return scores[torch.from_numpy(np.isin(batch.rows.cpu().numpy(), targets.first_rows)).to(scores.device)]
 
 
 def context_length(network: Any) -> int:
-    """Number of newest interactions that a network uses; 1 if it declares none, such as popularity."""
+    """Number of newest interactions that a network uses; 1 if it declares none."""
     return int(getattr(getattr(network, "config", network), "max_length", 1))
 
 

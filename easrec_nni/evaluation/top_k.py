@@ -58,7 +58,7 @@ def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def _rows_with_ties(values: Tensor) -> list[int]:
-    """Rows of sorted scores ``[B, k + 1]`` with ties or with NaN (which sorts first and equals nothing)."""
+    """Rows of sorted scores ``[B, k + 1]`` with ties, or with NaN (which sorts first)."""
     if values.numel() > SMALL:
         return (values[:, :-1] > values[:, 1:]).all(dim=1).logical_not().nonzero()[:, 0].tolist()
     rows = values.tolist()
@@ -66,7 +66,7 @@ def _rows_with_ties(values: Tensor) -> list[int]:
 
 
 def _break_ties(scores: Tensor, values: Tensor, indices: Tensor, rows: list[int]) -> None:
-    """Correct the top-k indices of some rows in place: which columns of ``scores``, and their order.
+    """Correct the top-k indices of tied rows in place: the columns taken, and their order.
 
     ``values`` and ``indices``, ``[B, k + 1]``, are the result of ``topk``: all columns above the k-th score are there.
     """

@@ -1,4 +1,4 @@
-"""Contract of every protocol: ranks match a loop over users and items; metrics carry its name."""
+"""Contract of every protocol: ranks match a plain loop; metrics carry its name."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def one_by_one(network: nn.Module, dataset: Dataset, part: str, protocol: str, l
 def test_ranks_are_those_of_a_loop(tiny_dataset: Dataset, protocol: str, part: str, values: int) -> None:
     network = Scores(tiny_dataset.n_items, values)
     expected = one_by_one(network, tiny_dataset, part, protocol, 6)
-    found = rank_users(network, tiny_dataset, part, max_length=6, protocols=[protocol])[protocol]
-    assert found.dtype == np.int64 and found.tolist() == expected
+    result = rank_users(network, tiny_dataset, part, max_length=6, protocols=[protocol])[protocol]
+    assert result.dtype == np.int64 and result.tolist() == expected
     gains = {
         "recall": [float(rank <= 5) for rank in expected],
         "mrr": [1 / rank if rank <= 5 else 0.0 for rank in expected],

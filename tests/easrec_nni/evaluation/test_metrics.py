@@ -23,19 +23,19 @@ from easrec_nni.evaluation.ranks import full_ranks, sampled_ranks
 
 
 def test_metrics_by_hand() -> None:
-    found = metrics_from_ranks(torch.tensor([1, 2, 10, 11, 500]), k=10, protocol="pop100")
-    assert set(found) == {"recall@10_pop100", "mrr@10_pop100", "ndcg@10_pop100"}
-    assert found["recall@10_pop100"] == pytest.approx(3 / 5)
-    assert found["mrr@10_pop100"] == pytest.approx((1 + 1 / 2 + 1 / 10) / 5)
-    assert found["ndcg@10_pop100"] == pytest.approx((1 + 1 / math.log2(3) + 1 / math.log2(11)) / 5)
+    result = metrics_from_ranks(torch.tensor([1, 2, 10, 11, 500]), k=10, protocol="pop100")
+    assert set(result) == {"recall@10_pop100", "mrr@10_pop100", "ndcg@10_pop100"}
+    assert result["recall@10_pop100"] == pytest.approx(3 / 5)
+    assert result["mrr@10_pop100"] == pytest.approx((1 + 1 / 2 + 1 / 10) / 5)
+    assert result["ndcg@10_pop100"] == pytest.approx((1 + 1 / math.log2(3) + 1 / math.log2(11)) / 5)
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_cut_off_is_in_the_name_and_in_the_value(k: int) -> None:
-    found = metrics_from_ranks(np.array([1, 2, 3, 4]), k=k, protocol="full")
+    result = metrics_from_ranks(np.array([1, 2, 3, 4]), k=k, protocol="full")
     kept = [rank for rank in (1, 2, 3, 4) if rank <= k]
-    assert found[f"recall@{k}_full"] == pytest.approx(len(kept) / 4)
-    assert found[f"mrr@{k}_full"] == pytest.approx(sum(1 / rank for rank in kept) / 4)
+    assert result[f"recall@{k}_full"] == pytest.approx(len(kept) / 4)
+    assert result[f"mrr@{k}_full"] == pytest.approx(sum(1 / rank for rank in kept) / 4)
 
 
 def test_several_cut_offs_are_each_alone() -> None:

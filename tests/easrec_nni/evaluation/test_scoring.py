@@ -1,4 +1,4 @@
-"""One-pass evaluation: modes, memory, cut-offs, ir-measures; ranks are tested in ``test_contract_protocols.py``."""
+"""One-pass evaluation: modes, memory, cut-offs, ir-measures (ranks: ``test_contract_protocols``)."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def metrics_of(ranks: list[int], k: int, protocol: str) -> dict[str, float]:
 
 def test_full_and_pop100_of_the_test_set_are_the_default(tiny_dataset: Dataset) -> None:
     network = network_for(tiny_dataset)
-    found = evaluate(network, tiny_dataset)
-    assert list(found) == [
+    actual = evaluate(network, tiny_dataset)
+    assert list(actual) == [
         f"{name}@10_{protocol}" for protocol in ("full", "pop100") for name in ("recall", "mrr", "ndcg")
     ]
-    assert found == evaluate(network, tiny_dataset, "test", max_length=6, k=10, protocols=("full", "pop100"))
-    assert found != evaluate(network, tiny_dataset, "valid")
+    assert actual == evaluate(network, tiny_dataset, "test", max_length=6, k=10, protocols=("full", "pop100"))
+    assert actual != evaluate(network, tiny_dataset, "valid")
 
 
 @pytest.mark.parametrize("part", ["valid", "test"])
@@ -224,5 +224,5 @@ def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
                 scores[row, self.answers[tuple(item for item in history if item)]] = 1
             return scores
 
-    found = evaluate(Oracle(), tiny_dataset, max_length=100, protocols=PROTOCOLS)
-    assert set(found.values()) == {1.0}
+    actual = evaluate(Oracle(), tiny_dataset, max_length=100, protocols=PROTOCOLS)
+    assert set(actual.values()) == {1.0}

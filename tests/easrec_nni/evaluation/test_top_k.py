@@ -90,7 +90,7 @@ def test_a_nan_is_an_error_wherever_it_is(place: int, k: int, few: int, monkeypa
 
 
 def network_of_equals() -> EASRecSpace:
-    """Network whose items 1, 4, 7, … share one vector, 2, 5, 8, … another, and 3, 6, 9, … a third.
+    """Network with three distinct item vectors: items 1, 4, 7, …; 2, 5, 8, …; 3, 6, 9, …
 
     They are unit vectors: of others, a matrix product may round equal scores differently.
     """
@@ -106,7 +106,7 @@ def network_of_equals() -> EASRecSpace:
 @pytest.mark.parametrize("unseen", [False, True])
 @pytest.mark.parametrize("k", [1, 5, 20, 50])
 def test_what_is_served_is_what_evaluation_counts(k: int, unseen: bool) -> None:
-    """Recommendations of a history, of a stream and those counted by coverage agree, ties included."""
+    """Recommendations of a history, a stream and coverage agree, ties included."""
     network, history = network_of_equals(), [4, 7, 2, 50]
     plan: Any = StepPlan(network, torch.float64)
     ids, seen = torch.tensor([history]), torch.zeros(1, 51, dtype=torch.bool)
