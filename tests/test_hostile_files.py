@@ -412,7 +412,7 @@ def test_checkpoints(tmp_path: Path, canary: Path) -> None:
     for content in checkpoints(canary).values():
         (run.state / "last.ckpt").write_bytes(content)
         message = refused(lambda: run.checkpoint)
-        assert "last.ckpt is damaged or no checkpoint of a run: --restart" in message
+        assert "last.ckpt is damaged or not a checkpoint of a run: pass --restart" in message
 
 
 def test_the_state_of_a_run_that_is_damaged_can_be_begun_anew(tmp_path: Path) -> None:

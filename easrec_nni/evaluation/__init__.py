@@ -1,11 +1,11 @@
-"""Evaluation: ranks of the targets, metrics, the top-k rule, the final test of a run, and scoring time.
+"""Evaluation: target ranks, metrics, top-k rule, final test of a run, inference time.
 
-* ``scoring.py``: a network's scores over a dataset; ``ranking.py``: ranks of the targets, by protocol
+* ``scoring.py``: scores of a network over a dataset; ``ranking.py``: target ranks by protocol
 * ``metrics.py``: accuracy from ranks; ``beyond_accuracy.py``: coverage and popularity of recommendations
-* ``top_k.py``: the best items; ``final.py``: validation and test figures of a finished run; ``figures.py``: their names
-* ``inference.py``: time per user
+* ``top_k.py``: top-k items; ``final.py``: validation and test metrics of a finished run; ``figures.py``: their names
+* ``inference.py``: inference time per user
 
-To add a metric: its name in ``METRICS`` and its gain in ``user_gains`` of ``metrics.py``; reports have it too. To add a
-sampled protocol: its draw and name in ``easrec_nni/data/negatives.py``, its name in ``KNOWN_PROTOCOLS`` of
-``ranking.py``, and in ``PROTOCOLS`` and ``LATER_PROTOCOLS`` of ``figures.py``.
+To add a metric: add its name to ``METRICS`` and its gain to ``user_gains`` in ``metrics.py``; reports include it too.
+To add a sampled protocol: add its draw and name in ``easrec_nni/data/negatives.py``, its name to ``KNOWN_PROTOCOLS`` in
+``ranking.py``, and to ``PROTOCOLS`` and ``LATER_PROTOCOLS`` in ``figures.py``.
 """

@@ -1,9 +1,9 @@
-"""Beyond accuracy: how much of the catalogue is recommended at all, and how popular it is.
+"""Beyond-accuracy metrics: catalogue coverage and mean popularity of the recommended items.
 
-A system that shows everybody the same ten hits may be accurate and of no use. Both figures are of each user's first k
-items of the full ranking, items of the history included, as in the accuracy figures named ``full``. Ranks of targets
-are pessimistic among equals; a list of recommendations has k places, and some of the equals must have them
-(:mod:`easrec_nni.evaluation.top_k`).
+A system that shows every user the same ten hits may be accurate and still useless. Both metrics use the top k of each
+user's full ranking, items of the history included, as the accuracy metrics named ``full`` do. Target ranks are
+pessimistic about ties; a recommendation list has exactly k places, so ties follow the rule of
+:mod:`easrec_nni.evaluation.top_k`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ __all__ = ["Recommended"]
 
 
 class Recommended:
-    """How often each item is among the first k of a user's full ranking.
+    """Count of users whose top k contains an item, per item and cut-off.
 
-    Memory is one number for each item and cut-off, however many users are added.
+    Memory is one number per item and cut-off, independent of the number of users.
 
     Parameters
     ----------
     n_items
-        Items of the catalogue, without padding.
+        Number of items in the catalogue, without padding.
     k
         Cut-off or cut-offs.
     unknown
-        Items that are not recommended, as they first appear later; they are not counted in the catalogue.
+        Items excluded from recommendation and from the catalogue, because they first appear later.
     """
 
     def __init__(self, n_items: int, k: int | Sequence[int] = 10, unknown: NDArray[np.int64] | None = None) -> None:
@@ -42,28 +42,27 @@ class Recommended:
         self.counts = {cut: np.zeros(n_items + 1, dtype=np.int64) for cut in cut_offs(k)}
 
     def add(self, scores: Tensor) -> None:
-        """Count what these users are recommended: scores ``[B, n_items + 1]``."""
+        """Count the recommendations of a batch of users, from scores ``[B, n_items + 1]``."""
         if len(self.unknown):
             scores = scores.index_fill(1, self.unknown.to(scores.device), -torch.inf)
-        best = top_items(scores, max(self.counts))[1].cpu().numpy()
+        best = top_items(scores, max(self.counts))[1].cpu().numpy()  # [B, k]
         for cut, counts in self.counts.items():
             counts += np.bincount(best[:, :cut].ravel(), minlength=len(counts))
-            counts[self.unknown.numpy()] = 0  # those that fill the list where it is longer than what is known
+            counts[self.unknown.numpy()] = 0  # they only pad lists longer than the catalogue
 
     def metrics(self, training_counts: NDArray[np.int64]) -> dict[str, float]:
-        """Figures over the users that were added.
+        """Coverage and mean popularity over all users added.
 
         Parameters
         ----------
         training_counts
-            ``[n_items + 1]`` training interactions of each item.
+            Number of training interactions of each item, ``[n_items + 1]``.
 
         Returns
         -------
         dict
-            For every cut-off k, ``coverage@k_full``: the share, 0 to 1, of the catalogue that is among some user's
-            first k; and ``mean_popularity@k_full``: training interactions of a recommended item, the mean over all
-            users' first k.
+            For every cut-off k, ``coverage@k_full``: share of the catalogue, 0 to 1, in the top k of at least one user;
+            and ``mean_popularity@k_full``: training interactions of a recommended item, averaged over all users' top k.
 
         Raises
         ------
@@ -73,7 +72,7 @@ class Recommended:
         result: dict[str, float] = {}
         for cut, counts in self.counts.items():
             if not counts.any():
-                raise ValueError("nothing was recommended: no user was evaluated")
+                raise ValueError("no recommendations: no user was evaluated")
             result[f"coverage@{cut}_full"] = float(np.count_nonzero(counts) / self.n_items)
             result[f"mean_popularity@{cut}_full"] = float(counts @ training_counts / counts.sum())
         return result

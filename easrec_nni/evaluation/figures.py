@@ -1,4 +1,4 @@
-"""Names of the figures that a finished run has, by metric and protocol."""
+"""Names of a finished run's metrics, by metric and protocol."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from easrec_nni.evaluation.metrics import METRICS
 __all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "TEST_USERS", "check_accuracy", "protocols_of"]
 
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
-"""Rankings of a final evaluation."""
+"""Ranking protocols of a final evaluation."""
 
 LATER_PROTOCOLS = ("unseen", "pop100_recbole")
-"""Those of :data:`PROTOCOLS` that results of earlier versions do not have."""
+"""Protocols of :data:`PROTOCOLS` that results of earlier versions lack."""
 
 TEST_USERS = "test_users"
-"""Array of ``ranks.npz``: user of each test target, where users have several."""
+"""Name of the ``ranks.npz`` array with the user of each test target, where users have several."""
 
 REFITTED = "_refitted"
-"""End of the names of figures of a network that was trained on the validation interactions too."""
+"""Suffix of metrics of a network that was also trained on the validation interactions."""
 
 
 def protocols_of(figures: Mapping[str, float]) -> tuple[str, ...]:
-    """Rankings that a result should have figures of: all, but for the later ones of which it has none."""
+    """Protocols expected in a result: all of them, except later ones that it lacks entirely."""
     return tuple(
         name
         for name in PROTOCOLS
@@ -31,12 +31,12 @@ def protocols_of(figures: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def check_accuracy(figures: dict[str, float]) -> dict[str, float]:
-    """The figures of one part, if each metric of each protocol is there and from 0 to 1.
+    """Validate the accuracy of one part: every metric of every protocol present and in [0, 1].
 
     Raises
     ------
     ValueError
-        With the first figure that is missing or out of range.
+        A metric is missing or out of range; the message names the first one.
     """
     for protocol in protocols_of(figures):
         for metric in METRICS:
@@ -44,5 +44,5 @@ def check_accuracy(figures: dict[str, float]) -> dict[str, float]:
             if key not in figures:
                 raise ValueError(f"{key} is missing")
             if not 0 <= figures[key] <= 1:
-                raise ValueError(f"{key}={figures[key]} is not from 0 to 1")
+                raise ValueError(f"{key}={figures[key]} is not between 0 and 1")
     return figures

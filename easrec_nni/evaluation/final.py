@@ -1,4 +1,4 @@
-"""The evaluation at the end of a training: the one time that a run looks at the test set."""
+"""Final evaluation of a trained network: the only time that a run uses the test set."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ RANKS_FILE = "ranks.npz"
 def final_evaluation(
     network: Any, dataset: Dataset, arch_share: float, select_by: str = MONITOR
 ) -> tuple[dict[str, Any], dict[str, NDArray[np.int64]]]:
-    """Figures of a network that will not be trained any more.
+    """Test and validation metrics of a fully trained network.
 
     Parameters
     ----------
     network
-        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
+        Network that maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
     dataset
         Prepared interactions.
     arch_share
         Share of users whose validation targets train architecture parameters.
     select_by
-        Figure that selected the epoch.
+        Metric that selected the epoch.
 
     Returns
     -------
     tuple
-        Figures of ``test``, ``valid`` and ``valid_selection_users`` (the users that select, with the standard error of
-        the selecting figure), ``negatives_version`` (of what these are ranked against), and ranks in the order of the
-        split's rows: of the test targets (:func:`rank_arrays`), and of the validation targets in the ranking that
-        selected (such as ``valid_full``).
+        Metrics of ``test``, ``valid`` and ``valid_selection_users`` (the selection users, with the standard error of
+        the selecting metric) and ``negatives_version`` (version of the sampled negatives); and ranks in the order of
+        the split's rows: of the test targets (:func:`rank_arrays`), and of the validation targets under the selecting
+        protocol (such as ``valid_full``).
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
     valid, valid_ranks = evaluate_fully(network, dataset, "valid", protocols=PROTOCOLS)
@@ -58,23 +58,23 @@ def final_evaluation(
         "valid_selection_users": metrics_of(selection, users=users) | error,
         "negatives_version": NEGATIVES_VERSION,
     }
-    chosen = protocol_of(select_by)
-    return figures, rank_arrays(test_ranks, dataset) | {f"valid_{chosen}": valid_ranks[chosen]}
+    protocol = protocol_of(select_by)
+    return figures, rank_arrays(test_ranks, dataset) | {f"valid_{protocol}": valid_ranks[protocol]}
 
 
 def rank_arrays(
     ranks: dict[str, NDArray[np.int64]], dataset: Dataset, ending: str = ""
 ) -> dict[str, NDArray[np.int64]]:
-    """Arrays of ``ranks.npz``: ranks of the test targets, and the user of each where users have several.
+    """Arrays of ``ranks.npz``: test ranks, and each target's user where users have several.
 
     Parameters
     ----------
     ranks
-        By protocol, in the order of ``dataset.split.test``.
+        Test ranks by protocol, in the order of ``dataset.split.test``.
     dataset
-        Whose targets.
+        Dataset that the targets belong to.
     ending
-        End of the ranks' names, after the protocol.
+        Suffix of the array names, after the protocol.
     """
     users = dataset.split.test.row_users
     arrays = {f"test_{name}{ending}": values for name, values in ranks.items()}
@@ -82,6 +82,6 @@ def rank_arrays(
 
 
 def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:
-    """Write ranks as one compressed file, whole or not at all."""
+    """Write ranks atomically as one compressed file."""
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **{name: array.astype(np.int64) for name, array in ranks.items()})

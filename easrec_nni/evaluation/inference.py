@@ -1,4 +1,4 @@
-"""How long a network takes to score users: the one place that decides what is timed."""
+"""Inference timing of a network: the definition of what is timed, used everywhere."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from torch import Tensor
 
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.scoring import evaluation_batch_size, look_back, network_device
+from easrec_nni.evaluation.scoring import context_length, evaluation_batch_size, network_device
 
 __all__ = ["ScoringTimer", "measure_inference"]
 
 
 class ScoringTimer:
-    """Lets networks score a dataset's test users, in throughput batches or one by one, and tells how long that took.
+    """Timer for scoring a dataset's test users, in throughput batches or one by one.
 
-    What is timed is the way from item numbers to scores of all items. The batches lie ready in memory, as a service
-    would have them; ranking the scores, which costs the same for every network, is left out.
+    The timed part runs from item ids to the scores of all items. Batches are already in memory, as in a service;
+    ranking the scores is excluded, because it costs the same for every network.
 
     Parameters
     ----------
     dataset
-        Whose test users are scored.
+        Dataset whose test users are scored.
     max_length
-        Newest interactions of each that are handed to a network.
+        Number of newest interactions given to a network, per user.
     device
-        Where the networks are.
+        Device of the networks.
     single_users
-        Users that are scored one by one, or all that there are; spread evenly over short and long histories.
+        Number of users to score one by one (all if there are fewer), spread evenly over short and long histories.
     batch_size
-        Users of a throughput batch, as many as evaluation takes by default.
+        Users per throughput batch; evaluation's batch size by default.
 
     Attributes
     ----------
     users
-        Evaluated users.
+        Number of evaluated users.
     batch_size
-        Users of a throughput batch.
+        Users per throughput batch.
     singles
-        Histories ``[1, T]`` without padding of the users that are scored one by one.
+        Unpadded histories ``[1, T]`` of the users that are scored one by one.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class ScoringTimer:
         everyone = EvaluationBatches(dataset, "test", max_length, self.batch_size, rows)
         self.batches = [batch.ids.to(self.device) for batch in everyone]
         by_length = np.argsort(everyone.ends - everyone.starts, kind="stable")
-        chosen = by_length[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
-        one_by_one = EvaluationBatches(dataset, "test", max_length, 1, rows[np.sort(chosen)])
+        sample = by_length[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
+        one_by_one = EvaluationBatches(dataset, "test", max_length, 1, rows[np.sort(sample)])
         self.singles = [batch.ids.to(self.device) for batch in one_by_one]
 
     def pass_seconds(self, network: Any) -> float:
-        """Seconds to score all users in throughput batches; the network is put into evaluation mode."""
+        """Seconds to score all users in throughput batches; sets the network to evaluation mode."""
         return self._timed(network, self.batches)
 
     def latencies_ms(self, network: Any) -> list[float]:
-        """Milliseconds for each of the single users, in the order of :attr:`singles`."""
+        """Latency of each single user in milliseconds, in the order of :attr:`singles`."""
         return [1000 * self._timed(network, [ids]) for ids in self.singles]
 
     @torch.no_grad()
@@ -78,7 +78,7 @@ class ScoringTimer:
         begin = time.perf_counter()
         for ids in batches:
             network(ids)
-        if self.device.type == "cuda":  # which works on while the program does
+        if self.device.type == "cuda":  # kernels run asynchronously
             torch.cuda.synchronize(self.device)
         return time.perf_counter() - begin
 
@@ -86,29 +86,29 @@ class ScoringTimer:
 def measure_inference(
     network: Any, dataset: Dataset, *, max_length: int | None = None, repeats: int = 5
 ) -> dict[str, float]:
-    """Time to score the test set's users in this process, after a warm-up.
+    """Inference time per test user in this process, measured after a warm-up.
 
-    To compare systems, use :mod:`easrec_nni.study.efficiency`: there they take turns, each in a process of its own.
+    To compare systems, use :mod:`easrec_nni.study.efficiency`, which interleaves them, each in its own process.
 
     Parameters
     ----------
     network
-        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
+        Network that maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
     dataset
-        Whose test users are scored.
+        Dataset whose test users are scored.
     max_length
-        Newest interactions to hand to the network; its own ``config.max_length`` by default.
+        Number of newest interactions given to the network; its ``config.max_length`` by default.
     repeats
-        Passes over the test set.
+        Timed passes over the test set.
 
     Returns
     -------
     dict
-        ``inference_ms_per_user``: median over the repeats of the pass in evaluation batches divided by the users, with
-        ``…_min`` and ``…_max``.
+        ``inference_ms_per_user``: time of a pass in evaluation batches divided by the number of users, median over the
+        repeats, with ``…_min`` and ``…_max``.
     """
     was_training = network.training
-    timer = ScoringTimer(dataset, max_length or look_back(network), network_device(network), single_users=0)
+    timer = ScoringTimer(dataset, max_length or context_length(network), network_device(network), single_users=0)
     timer.pass_seconds(network)
     seconds = [timer.pass_seconds(network) for _ in range(repeats)]
     network.train(was_training)

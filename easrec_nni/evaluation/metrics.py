@@ -1,11 +1,11 @@
-"""Recall, MRR and NDCG of ranks, each named with its protocol.
+"""Recall, MRR and NDCG from target ranks, each named with its protocol.
 
-``full`` ranks the target among all items, ``unseen`` among those that are not in the user's history. ``pop100`` and
+``full`` ranks the target among all items, ``unseen`` among those outside the user's history. ``pop100`` and
 ``uni100`` rank it against 100 negatives, drawn once for each dataset by popularity in the training part or uniformly,
 distinct and outside the history. ``pop100_recbole`` is what RecBole calls ``mode: pop100`` for sequential models, and
 the paper's group ranks by: 100 draws by popularity in the whole log, where the target alone is left out and a repeat
-counts once. It is harder than ``pop100``; published figures stand beside it alone. Ties count against the model: a
-network that scores all items alike ranks the target last.
+counts once. It is harder than ``pop100``; published figures compare with no other protocol. Ties count against the
+model: a network that scores all items alike ranks the target last.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ METRICS = ("recall", "mrr", "ndcg")
 
 
 def cut_offs(k: int | Sequence[int]) -> tuple[int, ...]:
-    """One cut-off or several, each once, in the order given.
+    """Cut-offs as a tuple: without duplicates, in the given order.
 
     Raises
     ------
     ValueError
-        There is none, or one is below 1.
+        The list is empty, or a cut-off is below 1.
 
     Examples
     --------
@@ -47,14 +47,14 @@ def cut_offs(k: int | Sequence[int]) -> tuple[int, ...]:
     """
     ks = (k,) if isinstance(k, int) else tuple(dict.fromkeys(k))
     if not ks or min(ks) < 1:
-        raise ValueError(f"cut-offs are whole numbers from 1, not {k!r}")
+        raise ValueError(f"cut-offs must be whole numbers of at least 1, not {k!r}")
     return ks
 
 
 def user_gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.float64]:
-    """What each user adds to a metric's mean: with one relevant item, ``0`` where its rank is above k, else a gain.
+    """Gain of each target for a metric at k: zero for ranks above k.
 
-    Recall@k gains 1, MRR@k ``1 / rank``, NDCG@k ``1 / log2(rank + 1)``: the ideal DCG of one relevant item is 1.
+    Otherwise Recall@k is 1, MRR@k ``1 / rank``, NDCG@k ``1 / log2(rank + 1)``: the ideal DCG of one relevant item is 1.
 
     Parameters
     ----------
@@ -81,23 +81,23 @@ def user_gains(ranks: NDArray[np.int64], metric: str, k: int) -> NDArray[np.floa
     [1.0, 0.5, 0.0]
     """
     if metric not in METRICS:
-        raise ValueError(f"there is no metric {metric!r}; choose from {', '.join(METRICS)}")
+        raise ValueError(f"unknown metric {metric!r}; choose from {', '.join(METRICS)}")
     ranks = np.asarray(ranks, dtype=np.float64)
-    if ranks.size and not ranks.min() >= 1:  # so that NaN is refused, too
-        raise ValueError("ranks are whole numbers from 1")
+    if ranks.size and not ranks.min() >= 1:  # also true for NaN
+        raise ValueError("ranks must be whole numbers of at least 1")
     gains = {"recall": np.ones_like(ranks), "mrr": 1 / ranks, "ndcg": 1 / np.log2(ranks + 1)}[metric]
     return np.where(ranks <= k, gains, 0.0)
 
 
 def mean_by_user(gains: NDArray[np.float64], users: NDArray[np.int64] | None) -> NDArray[np.float64]:
-    """Mean gain of each user over its targets: ``[targets]`` to ``[users]``, in the users' order.
+    """Mean gain per user, over the user's targets: ``[targets]`` to ``[users]``, sorted by user.
 
     Parameters
     ----------
     gains
-        ``[targets]``.
+        Gains of the targets, ``[targets]``.
     users
-        ``[targets]`` user of each, in any order; None where every user has a single target.
+        User of each target, ``[targets]``, in any order; None where every user has a single target.
 
     Examples
     --------
@@ -116,26 +116,26 @@ def metrics_from_ranks(
     protocol: str,
     users: NDArray[np.int64] | None = None,
 ) -> dict[str, float]:
-    """Recall, MRR and NDCG at one k or several: means over users of :func:`user_gains`.
+    """Recall, MRR and NDCG at one or several k: means over users of :func:`user_gains`.
 
-    Where users have several targets, a user's value is the mean over these, each ranked by itself. Recall@k is then
-    what it is for many relevant items too: the share of the user's targets among the first k. All users count alike.
+    Where users have several targets, a user's value is the mean over these, each ranked separately. Recall@k is then
+    the share of the user's targets in the top k, as usual for several relevant items. All users have equal weight.
 
     Parameters
     ----------
     ranks
-        ``[targets]``, 1 = best.
+        Ranks of the targets, ``[targets]``, 1 = best.
     k
         Cut-off or cut-offs.
     protocol
-        What the ranks are among; it becomes part of the names.
+        Ranking protocol of the ranks; part of the names.
     users
         As in :func:`mean_by_user`.
 
     Raises
     ------
     ValueError
-        There are no ranks.
+        The ranks are empty.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def metrics_from_ranks(
     """
     ranks = np.asarray(ranks)
     if len(ranks) == 0:
-        raise ValueError("there are no ranks: no user was evaluated")
+        raise ValueError("no ranks to evaluate: no user was evaluated")
     return {
         f"{metric}@{cut}_{protocol}": float(mean_by_user(user_gains(ranks, metric, cut), users).mean())
         for cut in cut_offs(k)
@@ -153,17 +153,17 @@ def metrics_from_ranks(
 
 
 def standard_error(gains: NDArray[np.float64]) -> float | None:
-    """Standard error of a mean over users: their sample standard deviation divided by the root of their number.
+    """Standard error of a mean over users: sample standard deviation / sqrt(number of users).
 
     Parameters
     ----------
     gains
-        ``[users]``, or ``[seeds, users]``, whose mean over seeds is taken for each user first.
+        Gains ``[users]``, or ``[seeds, users]``, which are averaged over seeds first.
 
     Returns
     -------
     float or None
-        None for fewer than two users, who have no spread that could be estimated.
+        None for fewer than two users: a spread cannot be estimated.
     """
     per_user = np.atleast_2d(gains).mean(axis=0)
     return float(per_user.std(ddof=1) / np.sqrt(len(per_user))) if len(per_user) > 1 else None
@@ -172,14 +172,14 @@ def standard_error(gains: NDArray[np.float64]) -> float | None:
 def figure_standard_error(
     ranks: Mapping[str, NDArray[np.int64]], figure: str, users: NDArray[np.int64] | None = None
 ) -> float:
-    """Standard error over users of a figure by its full name; 0 for a single user.
+    """Standard error over users of a metric, by its full name; 0 for a single user.
 
     Parameters
     ----------
     ranks
-        Of every target, by protocol.
+        Ranks of the targets, by protocol.
     figure
-        Such as ``ndcg@10_full``.
+        Full name of the metric, such as ``ndcg@10_full``.
     users
         As in :func:`mean_by_user`.
 

@@ -1,4 +1,4 @@
-"""From scores to the ranks of the targets, by protocol, batch by batch."""
+"""Target ranks from scores, by protocol, batch by batch."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from easrec_nni.evaluation.ranks import full_ranks, sampled_ranks
 __all__ = ["KNOWN_PROTOCOLS", "PROTOCOLS", "Ranker", "metrics_of"]
 
 KNOWN_PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
-"""Rankings that there are: see :mod:`easrec_nni.evaluation.metrics`."""
+"""All ranking protocols; see :mod:`easrec_nni.evaluation.metrics`."""
 PROTOCOLS = ("full", "pop100")
-"""Those that are used where nobody says which."""
+"""Default protocols."""
 
 
 def metrics_of(
     ranks: dict[str, NDArray[np.int64]], k: int | Sequence[int] = 10, users: NDArray[np.int64] | None = None
 ) -> dict[str, float]:
-    """Recall, MRR and NDCG of all protocols at one k or several; ranks ``[targets]`` by protocol.
+    """Recall, MRR and NDCG of all protocols at one or several k.
 
     Parameters
     ----------
@@ -44,12 +44,12 @@ def metrics_of(
 
 
 class Ranker:
-    """Turns batches of scores into ranks by protocol, for one dataset and part.
+    """Accumulator of target ranks from batches of scores, for one dataset and part.
 
     Parameters
     ----------
     dataset
-        Whose negatives are ranked against.
+        Dataset that provides targets and sampled negatives.
     part
         ``valid`` or ``test``.
     protocols
@@ -58,9 +58,9 @@ class Ranker:
     Raises
     ------
     UserError
-        There is no such part, or no target, as everything trains.
+        The part is unknown, or it has no targets because all interactions train.
     ValueError
-        There is no such protocol.
+        A protocol is unknown.
     """
 
     def __init__(self, dataset: Dataset, part: str, protocols: Sequence[str] = PROTOCOLS) -> None:
@@ -75,7 +75,7 @@ class Ranker:
         self.collected: dict[str, list[Tensor]] = {name: [] for name in protocols}
 
     def add(self, scores: Tensor, batch: EvaluationBatch) -> None:
-        """Take the ranks of a batch."""
+        """Add the ranks of a batch: scores ``[B, n_items + 1]``."""
         unknown = None if self.unknown is None else self.unknown.to(scores.device)
         for name in self.protocols:
             if name == "full":
@@ -83,17 +83,18 @@ class Ranker:
             elif name == "unseen":
                 ranks = full_ranks(scores, batch.targets, self._histories(batch).to(scores.device), unknown)
             else:
-                chosen = torch.from_numpy(np.asarray(self.negatives[name][batch.rows.cpu().numpy()], dtype=np.int64))
-                ranks = sampled_ranks(scores, batch.targets, chosen.to(scores.device))
+                rows = batch.rows.cpu().numpy()
+                sampled = torch.from_numpy(np.asarray(self.negatives[name][rows], dtype=np.int64))  # [B, K]
+                ranks = sampled_ranks(scores, batch.targets, sampled.to(scores.device))
             self.collected[name].append(ranks.cpu())
 
     def _histories(self, batch: EvaluationBatch) -> Tensor:
-        """All interactions before the targets, however many; 0 where the target itself was seen before."""
+        """Full histories before the targets, ``[B, longest]``, with the target itself set to 0."""
         rows = batch.rows.cpu().numpy()
         begins, ends = self.dataset.offsets[self.targets.users[rows]], self.targets.history_ends[rows]
         seen = padded(self.dataset.items, begins, ends)  # [B, longest]
         return torch.from_numpy(np.where(seen == batch.targets.cpu().numpy()[:, None], 0, seen))
 
     def ranks(self) -> dict[str, NDArray[np.int64]]:
-        """Ranks of all targets that were added, in that order, by protocol."""
+        """Ranks by protocol of all targets, in the order they were added."""
         return {name: torch.cat(parts).numpy() for name, parts in self.collected.items()}

@@ -1,6 +1,6 @@
-"""Ranks of targets among the scores of all items, or of sampled negatives.
+"""Rank of each target among all items, or among sampled negatives.
 
-Apart from :mod:`easrec_nni.evaluation.metrics`, which a report uses without torch.
+Separate from :mod:`easrec_nni.evaluation.metrics`, which a report uses without importing torch.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ __all__ = ["checked_scores", "full_ranks", "sampled_ranks"]
 
 
 def checked_scores(scores: Tensor) -> Tensor:
-    """The scores, if none is NaN.
+    """Return the scores unchanged; raise if any is NaN.
 
     Raises
     ------
     DivergedError
         A score is NaN.
     """
-    if scores.numel() and scores.amax().isnan():  # a maximum with a NaN is NaN; isnan of all would be a copy
-        raise DivergedError("there are NaN among the scores: the network has diverged; try a smaller learning rate")
+    if scores.numel() and scores.amax().isnan():  # amax propagates NaN; isnan of all scores would allocate a copy
+        raise DivergedError("the scores contain NaN: the network has diverged; try a smaller learning rate")
     return scores
 
 
 def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None, unknown: Tensor | None = None) -> Tensor:
-    """Rank of each target among all items, 1 = best, last among equals.
+    """Rank of each target among all items: 1 = best, ties rank the target last.
 
     Parameters
     ----------
     scores
-        ``[B, n_items + 1]``, column 0 = padding.
+        Scores ``[B, n_items + 1]``, column 0 = padding.
     targets
-        ``[B]`` item numbers.
+        Target items ``[B]``.
     history
-        ``[B, T]`` items to leave out of the ranking (0 = none), never the target.
+        Items ``[B, T]`` to exclude from the ranking (0 = none), never the target.
     unknown
-        Items that are left out for all, as they first appear later; none of them is a target.
+        Items excluded for all users, because they first appear later; never a target.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None, u
     ValueError
         A score is NaN.
     """
-    wanted = checked_scores(scores).gather(1, targets[:, None])
-    above = scores >= wanted
+    target_scores = checked_scores(scores).gather(1, targets[:, None])  # [B, 1]
+    above = scores >= target_scores  # [B, n_items + 1]
     above[:, 0] = False
     if unknown is not None:
         above[:, unknown] = False
@@ -61,26 +61,26 @@ def full_ranks(scores: Tensor, targets: Tensor, history: Tensor | None = None, u
 
 
 def sampled_ranks(scores: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
-    """Rank of each target against negatives, 1 = best, last among equals.
+    """Rank of each target among sampled negatives: 1 = best, ties rank the target last.
 
     Parameters
     ----------
     scores
-        ``[B, n_items + 1]``.
+        Scores ``[B, n_items + 1]``.
     targets
-        ``[B]``.
+        Target items ``[B]``.
     negatives
-        ``[B, K]`` item numbers, 0 = none.
+        Negative items ``[B, K]``, 0 = none.
     """
-    wanted = checked_scores(scores).gather(1, targets[:, None])
-    above = (scores.gather(1, negatives) >= wanted) & (negatives != 0)
+    target_scores = checked_scores(scores).gather(1, targets[:, None])  # [B, 1]
+    above = (scores.gather(1, negatives) >= target_scores) & (negatives != 0)  # [B, K]
     return 1 + above.sum(dim=1)
 
 
 def _count(true: Tensor) -> Tensor:
-    """How many are true in each row: ``[B, n]`` to ``[B]`` int64.
+    """Count of true values in each row: ``[B, n]`` to ``[B]`` int64.
 
-    A sum along the rows first makes int64 of all, which over 164,532 items takes ten times as long as the comparison.
+    A sum along the rows converts everything to int64 first: ten times the comparison's time over 164,532 items.
     """
     counts = [row.count_nonzero() for row in true]
     return torch.stack(counts) if counts else true.new_zeros(0, dtype=torch.int64)

@@ -1,6 +1,6 @@
-"""Evaluation: one pass over the scores of each user gives every protocol's ranks, and what would be recommended.
+"""Evaluation of a network in one pass over the users: ranks and recommendations.
 
-Users come in batches that are as small as the catalogue is large: scores of all users and all items are never held.
+The batch size shrinks as the catalogue grows, so that the scores of all users and items are never held at once.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from easrec_nni.evaluation.ranking import PROTOCOLS, Ranker, metrics_of
 
 __all__ = ["PROTOCOLS", "Ranker", "evaluate", "evaluate_fully", "metrics_of", "rank_users"]
 
-# Scores of a batch are held at once: 2^24 float32 are 64 MiB.
+# Scores in a batch: 2^24 float32 are 64 MiB.
 LARGEST_SCORES = 1 << 24
 LARGEST_BATCH = 256
 
 
 def evaluation_batch_size(n_items: int) -> int:
-    """Users in a batch, so that their scores stay small whatever the catalogue."""
+    """Users per evaluation batch, limited by the memory of their scores."""
     return max(1, min(LARGEST_BATCH, LARGEST_SCORES // (n_items + 1)))
 
 
@@ -36,8 +36,8 @@ def evaluation_batch_size(n_items: int) -> int:
 def _score_users(
     network: Any, dataset: Dataset, part: str, max_length: int | None, take: Callable[[Tensor, EvaluationBatch], None]
 ) -> NDArray[np.int64]:
-    """Hand the scores of all evaluated users to a function, batch by batch; return what sorts them by user."""
-    length = max_length or look_back(network)
+    """Pass the users' scores to ``take`` in batches; return the order that sorts by row."""
+    length = max_length or context_length(network)
     batches = EvaluationBatches(dataset, part, length, evaluation_batch_size(dataset.n_items))
     device, rows = network_device(network), []
     was_training = network.training
@@ -60,27 +60,27 @@ def rank_users(
     max_length: int | None = None,
     protocols: Sequence[str] = PROTOCOLS,
 ) -> dict[str, NDArray[np.int64]]:
-    """Rank of every target of a part by protocol, in the order of ``dataset.split.part(part)``.
+    """Ranks of a part's targets by protocol, in the order of ``dataset.split.part(part)``.
 
     Parameters
     ----------
     network
-        Maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
+        Network that maps item ids ``[B, T]`` to scores ``[B, n_items + 1]``.
     dataset
         Prepared interactions.
     part
         ``valid`` or ``test``.
     max_length
-        Newest interactions to hand to the network; its own ``config.max_length`` or ``max_length`` by default.
+        Number of newest interactions given to the network; its ``config.max_length`` or ``max_length`` by default.
     protocols
-        See :mod:`easrec_nni.evaluation.metrics`.
+        Ranking protocols; see :mod:`easrec_nni.evaluation.metrics`.
 
     Raises
     ------
     UserError
-        There is no such part.
+        The part is unknown.
     ValueError
-        A score is NaN, or there is no such protocol.
+        A score is NaN, or a protocol is unknown.
     """
     ranker = Ranker(dataset, part, protocols)
     order = _score_users(network, dataset, part, max_length, ranker.add)
@@ -96,7 +96,7 @@ def evaluate(
     k: int | Sequence[int] = 10,
     protocols: Sequence[str] = PROTOCOLS,
 ) -> dict[str, float]:
-    """Accuracy of a network on a part of a dataset, over all evaluated users.
+    """Accuracy of a network on one part of a dataset, over all evaluated users.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def evaluate_fully(
     *,
     max_length: int | None = None,
 ) -> tuple[dict[str, float], dict[str, NDArray[np.int64]]]:
-    """Accuracy, coverage, popularity and ranks of one pass over the scores.
+    """Accuracy, coverage, popularity and ranks from one pass over the users.
 
     Parameters
     ----------
@@ -147,10 +147,10 @@ def evaluate_fully(
     Returns
     -------
     metrics : dict
-        ``recall@k``, ``mrr@k``, ``ndcg@k`` of every protocol and k, and where ``full`` is among the protocols
+        ``recall@k``, ``mrr@k``, ``ndcg@k`` for every protocol and k; with protocol ``full`` also
         ``coverage@k_full`` and ``mean_popularity@k_full`` (:mod:`easrec_nni.evaluation.beyond_accuracy`).
     ranks : dict
-        As from :func:`rank_users`.
+        Ranks by protocol, as returned by :func:`rank_users`.
     """
     ranker = Ranker(dataset, part, protocols)
     recommended = Recommended(dataset.n_items, cut_offs(ks), ranker.targets.unknown_items)
@@ -169,17 +169,17 @@ def evaluate_fully(
 
 
 def _once_per_user(scores: Tensor, batch: EvaluationBatch, targets: Targets) -> Tensor:
-    """Scores of the rows with a user's first target: all targets of a user have the same scores."""
+    """One row of scores per user; all targets of a user have the same scores."""
     if targets.row_users is None:
         return scores
     return scores[torch.from_numpy(np.isin(batch.rows.cpu().numpy(), targets.first_rows)).to(scores.device)]
 
 
-def look_back(network: Any) -> int:
-    """Interactions that a network looks back on; one where it does not say, as for popularity."""
+def context_length(network: Any) -> int:
+    """Number of newest interactions that a network uses; 1 if it declares none."""
     return int(getattr(getattr(network, "config", network), "max_length", 1))
 
 
 def network_device(network: torch.nn.Module) -> torch.device:
-    """Device that a network's weights are on; the processor for one without weights."""
+    """Device of a network's weights; the CPU for a network without weights."""
     return next((weight.device for weight in network.parameters()), torch.device("cpu"))

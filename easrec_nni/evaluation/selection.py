@@ -1,4 +1,4 @@
-"""Users and figure by which epochs, networks and trials are selected."""
+"""Model selection: the validation users and the metric that select epochs and trials."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["COMPARED", "MONITOR", "PARTITION_SEED", "SELECTED", "name_in", "prot
 
 
 MONITOR = "ndcg@10_full"
-"""Figure that decides by default: best epoch of a search, best epoch of a retraining, best trial (``select_by``)."""
+"""Default selection metric (``select_by``) for the best epoch of a search or retraining, and the best trial."""
 
 COMPARED = "selection_users_"
-"""Before the figure's name in a retraining's history: over the users by which trials are compared."""
+"""Prefix of a metric in a retraining's history: over the users by which trials are compared."""
 
 SELECTED = "valid_selection_"
-"""Before the figure's name in a trial's final result: over the users that select."""
+"""Prefix of a metric in a trial's final result: over the selection users."""
 
 
-# One partition for all runs on a dataset, so that all are selected by the same users. It adds nothing to ± over seeds.
+# One partition for all runs on a dataset: all are selected by the same users, so it adds no variance over seeds.
 PARTITION_SEED = 0
 
 
 def protocol_of(figure: str) -> str:
-    """Ranking that a figure is of.
+    """Ranking protocol in a metric's full name.
 
     Examples
     --------
@@ -41,14 +41,14 @@ def protocol_of(figure: str) -> str:
 
 
 def name_in(report: Mapping[str, Any], prefix: str) -> str:
-    """Name that the selecting figure has in a trial's report, whichever figure selected.
+    """Name of the selecting metric in a trial's report, whichever metric selected.
 
     Parameters
     ----------
     report
-        An epoch's report, or a final result.
+        Report of an epoch, or a final result.
     prefix
-        :data:`COMPARED` or :data:`SELECTED`.
+        Prefix of the name: :data:`COMPARED` or :data:`SELECTED`.
 
     Examples
     --------
@@ -60,11 +60,11 @@ def name_in(report: Mapping[str, Any], prefix: str) -> str:
 
 
 def validation_rows(dataset: Dataset, arch_share: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows of validation in two parts: of users whose targets train alpha and beta, and of the rest of the users.
+    """Validation rows of the users who train alpha and beta, and of the selection users.
 
-    The rest alone decides the best epoch of a search, and what a tuner is told.
+    Only the selection users decide the best epoch of a search and the metric reported to a tuner.
     """
     targets = dataset.split.valid
-    user = np.searchsorted(targets.users[targets.first_rows], targets.users)  # [R]: number among the evaluated users
+    user = np.searchsorted(targets.users[targets.first_rows], targets.users)  # [R], index among the evaluated users
     arch, select = split_validation_users(targets.n_users, arch_share, PARTITION_SEED)
     return np.flatnonzero(np.isin(user, arch)), np.flatnonzero(np.isin(user, select))

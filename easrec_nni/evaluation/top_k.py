@@ -1,4 +1,4 @@
-"""The one top-k rule: the higher score comes first and, of equal scores, the smaller item number."""
+"""Top-k items with a deterministic tie rule: higher score first, then smaller item number."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from easrec_nni.evaluation.ranks import checked_scores
 
 __all__ = ["top_items"]
 
-FEW = 256  # numbers among which Python finds equals sooner than torch does
+SMALL = 256  # number of scores up to which Python finds ties faster than torch
 
 
 def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k items with the highest scores, best first; of equals, the one with the smaller number.
+    """Top-k items by score, best first; ties go to the smaller item number.
 
-    All that recommends follows this rule, in the same order on any machine: evaluation, streaming, histories.
-    ``torch.topk`` by itself promises no order among equals, nor which of them it takes for the last places. It only
-    finds the k + 1 highest scores here; rows of which two are equal are put right, at little more than its time.
+    Evaluation, streaming and recommendation of histories all follow this rule, with the same order on any machine.
+    ``torch.topk`` guarantees neither the order of ties nor which of them take the last places. Here it only finds the
+    k + 1 highest scores; rows with ties are corrected afterwards, at little extra cost.
 
     Parameters
     ----------
     scores
-        ``[B, n_items + 1]``, column 0 = padding, which is never recommended.
+        Scores ``[B, n_items + 1]``, column 0 = padding, which is never recommended.
     k
-        Items wanted, from 1; all there are where the catalogue is smaller.
+        Number of items, at least 1; limited to the size of the catalogue.
 
     Returns
     -------
     scores : Tensor
-        ``[B, min(k, n_items)]``.
+        Scores of the items, ``[B, min(k, n_items)]``.
     items : Tensor
-        ``[B, min(k, n_items)]`` int64 item numbers.
+        Item numbers ``[B, min(k, n_items)]``, int64.
 
     Raises
     ------
@@ -44,40 +44,40 @@ def top_items(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     >>> scores.tolist(), items.tolist()
     ([[3.0, 3.0, 2.0]], [[2, 4, 3]])
     """
-    columns = scores[:, 1:]
+    columns = scores[:, 1:]  # [B, n_items]
     if k >= columns.shape[1]:
-        values, chosen = columns.sort(dim=1, descending=True, stable=True)
-        checked_scores(values[:, :1])  # NaN comes before all numbers
-        return values, chosen + 1
-    values, chosen = columns.topk(k + 1, dim=1)
-    doubtful = _not_falling(values)
-    if doubtful:
+        values, indices = columns.sort(dim=1, descending=True, stable=True)
+        checked_scores(values[:, :1])  # NaN sorts before all numbers
+        return values, indices + 1
+    values, indices = columns.topk(k + 1, dim=1)  # [B, k + 1]
+    tied = _rows_with_ties(values)
+    if tied:
         checked_scores(values[:, :1])
-        _settle(columns, values, chosen, doubtful)
-    return values[:, :k], chosen[:, :k] + 1
+        _break_ties(columns, values, indices, tied)
+    return values[:, :k], indices[:, :k] + 1
 
 
-def _not_falling(values: Tensor) -> list[int]:
-    """Rows of ``[B, k + 1]`` sorted scores with two equal ones, or with NaN, which are first and equal to nothing."""
-    if values.numel() > FEW:
+def _rows_with_ties(values: Tensor) -> list[int]:
+    """Rows of sorted scores ``[B, k + 1]`` with ties, or with NaN (which sorts first)."""
+    if values.numel() > SMALL:
         return (values[:, :-1] > values[:, 1:]).all(dim=1).logical_not().nonzero()[:, 0].tolist()
     rows = values.tolist()
     return [number for number, row in enumerate(rows) if len(set(row)) < len(row) or row[0] != row[0]]
 
 
-def _settle(scores: Tensor, values: Tensor, chosen: Tensor, rows: list[int]) -> None:
-    """Put right, in place, which k columns of some rows of ``scores`` are chosen, and their order.
+def _break_ties(scores: Tensor, values: Tensor, indices: Tensor, rows: list[int]) -> None:
+    """Correct the top-k indices of tied rows in place: the columns taken, and their order.
 
-    ``values`` and ``chosen``, ``[B, k + 1]``, are what ``topk`` found: all above the k-th score is chosen already.
+    ``values`` and ``indices``, ``[B, k + 1]``, are the result of ``topk``: all columns above the k-th score are there.
     """
-    k = chosen.shape[1] - 1
+    k = indices.shape[1] - 1
     index = torch.tensor(rows, device=scores.device)
-    best = values[index]
+    best = values[index]  # [rows, k + 1]
     above = (best > best[:, k - 1 : k]).sum(dim=1).tolist()
     for number, first, crowded in zip(rows, above, (best[:, k - 1] == best[:, k]).tolist(), strict=True):
-        if crowded:  # equals compete for the last places
-            equals = (scores[number] == values[number, k]).nonzero()[:, 0]  # ascending
-            chosen[number, first:k] = equals[: k - first]
-    ascending = chosen[index, :k].sort(dim=1).values
+        if crowded:  # ties compete for the last places
+            ties = (scores[number] == values[number, k]).nonzero()[:, 0]  # ascending
+            indices[number, first:k] = ties[: k - first]
+    ascending = indices[index, :k].sort(dim=1).values  # a stable sort then keeps ties in this order
     order = scores[index[:, None], ascending].argsort(dim=1, descending=True, stable=True)
-    chosen[index, :k] = ascending.gather(1, order)
+    indices[index, :k] = ascending.gather(1, order)

@@ -27,7 +27,7 @@ from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.history import write_history
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
-from easrec_nni.training.parallel import is_first, seed_apart
+from easrec_nni.training.parallel import is_first, seed_rank
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer
 from search_spaces import EASRecNetwork
@@ -95,7 +95,7 @@ def fit_again(
     guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")
     callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
-    seed_apart(settings.seed)
+    seed_rank(settings.seed)
     batches = context.trained_through(through).training_batches(options.batch_size)
     trainer.fit(module, batches, ckpt_path=folder.checkpoint, weights_only=True)
     if trainer.interrupted:

@@ -40,7 +40,7 @@ from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
-from easrec_nni.training.parallel import Job, seed_apart, side_by_side
+from easrec_nni.training.parallel import Job, data_parallel, seed_rank
 from easrec_nni.training.protocol import SELECTION
 from easrec_nni.training.recorded import describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
@@ -302,7 +302,7 @@ class _Retraining:
             settings.precision,
             judge_first=every_user and folder.checkpoint is None,
         )
-        seed_apart(settings.seed)
+        seed_rank(settings.seed)
         trainer.fit(
             module,
             self.context.training_batches(options.batch_size),
@@ -323,7 +323,7 @@ class _Retraining:
     ) -> RunMetrics:
         """Train on all devices, evaluate, and write the results."""
         job = self.context.job(folder.path, self.architecture, self.weights)
-        with side_by_side(self.context.settings.devices, job, WORKER):
+        with data_parallel(self.context.settings.devices, job, WORKER):
             record, micro_batch = self.fit(network, folder, progress, on_epoch)
         network.load_state_dict(read_weights(folder.state / "best.safetensors"))
         selected_by = folder.identity.get("selection", "users that trained no alpha or beta")
@@ -350,7 +350,7 @@ class _Retraining:
             return metrics
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
-        with side_by_side(self.context.settings.devices, job, WORKER):
+        with data_parallel(self.context.settings.devices, job, WORKER):
             history = fit_again(network, self.context, again, epochs, progress)
         recorded = self._training_settings().model_copy(update={"refitted_epochs": epochs})
         described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
@@ -373,7 +373,7 @@ class _Retraining:
     ) -> RunMetrics:
         """Train on all interactions and write the results, without figures."""
         job: Job = {**self.context.job(folder.path, self.architecture, self.weights), "all_data_epochs": epochs}
-        with side_by_side(self.context.settings.devices, job, WORKER):
+        with data_parallel(self.context.settings.devices, job, WORKER):
             history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test")
         network.load_state_dict(read_weights(folder.state / "best.safetensors"))
         served = self.context.trained_through("test")

@@ -20,7 +20,7 @@ from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
-from easrec_nni.training.parallel import average, processes_of, seed_apart
+from easrec_nni.training.parallel import average, processes_of, seed_rank
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
@@ -90,7 +90,7 @@ def search_one_shot(
     )
     rates = {"search.learning_rate": options.learning_rate, "alpha and beta": strategy.arch_learning_rate}
     callbacks = [EndIfDiverged(rates), EpochOrder(), record, SavePoint(folder.state)]
-    seed_apart(settings.seed)
+    seed_rank(settings.seed)
     run_strategy(
         strategy,
         space,

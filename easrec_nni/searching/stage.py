@@ -18,7 +18,7 @@ from easrec_nni.searching.record import Decision
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.history import read_history
-from easrec_nni.training.parallel import Job, side_by_side
+from easrec_nni.training.parallel import Job, data_parallel
 from easrec_nni.training.run_folder import RunFolder
 from strategies import MULTI_TRIAL_STRATEGIES
 
@@ -118,7 +118,7 @@ def run_search(
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
         run = search_by_trials if by_trials else search_one_shot
-        with side_by_side(settings.devices, context.job(folder.path), "easrec_nni.searching.worker"):
+        with data_parallel(settings.devices, context.job(folder.path), "easrec_nni.searching.worker"):
             decision = run(context, folder, progress, on_epoch)
         architecture = _architecture(context, decision)
         if not is_decided(architecture.entropies):

@@ -1,6 +1,6 @@
-"""Settings of a run: the YAML file, ``--set KEY=VALUE``, and the examples that ``easrec init`` copies.
+"""Settings of a run: YAML file, ``--set KEY=VALUE``, and the examples for ``easrec init``.
 
-To add a setting: a field with a default and a description in ``trial.py``.
+To add a setting: add a field with a default and a description in ``trial.py``.
 """
 
 from __future__ import annotations

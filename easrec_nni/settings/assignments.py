@@ -1,4 +1,4 @@
-"""``--set KEY=VALUE``: settings on the command line."""
+"""Settings on the command line: ``--set KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["read_assignments"]
 
 
 def read_assignments(pairs: Sequence[str] | None) -> dict[str, Any]:
-    """Values by dotted key; a value is YAML, as in a settings file.
+    """Parse KEY=VALUE pairs into values by dotted key; values are YAML, as in a settings file.
 
     Raises
     ------
     UserError
-        A pair is not of the form KEY=VALUE.
+        A pair does not have the form KEY=VALUE, or its value is not valid YAML.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where the example experiments lie, and how they get to a user's folder."""
+"""Example experiments: their location, copying, and pinning to a dataset."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from easrec_nni.common.files import atomic_copy, write_text
 if TYPE_CHECKING:
     from easrec_nni.data.dataset import Dataset
 
-__all__ = ["ask_for", "copy_examples", "examples_folder", "fingerprint_line"]
+__all__ = ["copy_examples", "examples_folder", "fingerprint_line", "pin_dataset"]
 
 
 def examples_folder() -> Path:
-    """Folder of the example experiments: inside an installed package, or at the root of a checkout."""
+    """Folder of the example experiments, in the installed package or at the root of a checkout."""
     package = Path(__file__).resolve().parents[1]
     return next(folder for folder in (package / "examples", package.parent / "examples") if folder.is_dir())
 
@@ -26,60 +26,60 @@ def copy_examples(target: Path, force: bool = False, dataset: Dataset | None = N
     Parameters
     ----------
     target
-        Folder to copy into; it is made if missing.
+        Folder to copy into, created if missing.
     force
-        Whether files that are already there may be replaced.
+        Whether to replace existing files.
     dataset
-        Dataset whose fingerprint the settings of its name shall ask for.
+        Dataset to pin, by its fingerprint, in the settings that name it.
 
     Returns
     -------
     list of Path
-        The files that were written.
+        Files written.
 
     Raises
     ------
     UserError
-        A file is already there. Nothing is written then.
+        A file exists already; nothing is written.
     """
     source = examples_folder()
     names = sorted(file.relative_to(source) for file in source.rglob("*.yml"))
     if target.exists() and not target.is_dir():
-        raise UserError(f"{target} is a file; give the name of a folder")
+        raise UserError(f"{target} is a file; give a folder instead")
     present = [str(name) for name in names if (target / name).exists()]
     if present and not force:
         raise UserError(f"{target} already has {', '.join(present)}; give another folder, or --force to replace them")
     for name in names:
         atomic_copy(source / name, target / name)
         if dataset is not None and name.parent.name == "settings":
-            ask_for(dataset, target / name)
+            pin_dataset(dataset, target / name)
     return [target / name for name in names]
 
 
-def ask_for(dataset: Dataset, settings: Path) -> bool:
-    """Write a dataset's fingerprint into a settings file that names it, so that trials refuse another one.
+def pin_dataset(dataset: Dataset, settings: Path) -> bool:
+    """Pin a dataset in a settings file that names it: trials then refuse any other dataset.
 
     Parameters
     ----------
     dataset
-        The dataset that is meant.
+        Dataset to pin.
     settings
-        Settings of a trial.
+        Path of a trial's settings file.
 
     Returns
     -------
     bool
-        Whether the file names the dataset; otherwise it stays as it is.
+        Whether the file names the dataset; if not, the file is unchanged.
     """
     lines = settings.read_text(encoding="utf-8").splitlines()
-    places = [place for place, line in enumerate(lines) if line.split("#")[0].split() == ["data:", dataset.name]]
-    if not places:
+    numbers = [number for number, line in enumerate(lines) if line.split("#")[0].split() == ["data:", dataset.name]]
+    if not numbers:
         return False
-    lines.insert(places[0] + 1, f"{fingerprint_line(dataset)}    # a trial refuses another dataset")
+    lines.insert(numbers[0] + 1, f"{fingerprint_line(dataset)}    # a trial refuses another dataset")
     write_text(settings, "\n".join(lines) + "\n")
     return True
 
 
 def fingerprint_line(dataset: Dataset) -> str:
-    """Line of a settings file that asks for this very dataset."""
+    """Line of a settings file that pins a dataset by its fingerprint."""
     return f"data_fingerprint: {dataset.fingerprint}"

@@ -1,4 +1,4 @@
-"""Settings of a trial: one YAML file, checked whole, every key of which changes something."""
+"""Settings of a trial: one fully validated YAML file, without keys that have no effect."""
 
 from __future__ import annotations
 
@@ -38,82 +38,87 @@ __all__ = [
 
 
 class TemperatureSettings(_Settings):
-    """tau = max(end, start - decay * iteration), Table II."""
+    """Temperature schedule: tau = max(end, start - decay * iteration), Table II."""
 
     start: float = Field(1.0, gt=0)
     end: float = Field(0.01, gt=0)
-    decay: float = Field(0.00005, ge=0, description="per iteration; the paper's suits 1,000 iterations an epoch")
+    decay: float = Field(0.00005, ge=0, description="per iteration; the paper's value suits 1,000 iterations per epoch")
 
 
 class SearchSettings(_Settings):
-    """The search stage."""
+    """Settings of the search stage."""
 
     strategy: str = Field(
-        "easrec", description="how the space is searched: a name of STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies"
+        "easrec",
+        description="search strategy, a name in STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies",
     )
-    epochs: int = Field(100, ge=1, description="largest number of epochs, those of the warm-up included")
+    epochs: int = Field(100, ge=1, description="maximum number of epochs, including the warm-up")
     warmup_epochs: int | None = Field(
         None,
         ge=0,
-        description="first epochs: weights train alone, on paths drawn evenly; a third of epochs by default",
+        description="first epochs, which train only weights, on paths sampled uniformly; a third of epochs by default",
     )
     patience: int = Field(
-        10, ge=1, description="epochs without gain of the argmax network before a search that has decided stops"
+        10,
+        ge=1,
+        description="epochs without improvement of the argmax network until a decided search stops",
     )
-    batch_size: int = Field(32, ge=1, description="sequences in a training batch")
-    arch_batch_size: int = Field(64, ge=1, description="users in a batch that trains alpha and beta")
-    learning_rate: float = Field(1e-3, gt=0, description="Adam, network weights")
+    batch_size: int = Field(32, ge=1, description="sequences per training batch")
+    arch_batch_size: int = Field(64, ge=1, description="users per batch that trains alpha and beta")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam for network weights")
     arch_movement: float = Field(
-        4.0, gt=0, description="nats that a logit of alpha or beta can move in the whole search; gives Adam's rate"
+        4.0,
+        gt=0,
+        description="nats that a logit of alpha or beta can move in the whole search; sets Adam's rate",
     )
     arch_learning_rate: float | None = Field(
-        None, gt=0, description="Adam's rate for alpha and beta per step, as papers state it; replaces arch_movement"
+        None, gt=0, description="learning rate of Adam for alpha and beta, as stated in papers; replaces arch_movement"
     )
-    arch_every: int = Field(1, ge=1, description="f: iterations between two steps of alpha and beta")
+    arch_every: int = Field(1, ge=1, description="f, number of iterations per step of alpha and beta")
     arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
-    lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off of Eq. 16")
+    lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off weight in Eq. 16")
     constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
     dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
-    noise: bool = Field(True, description="Gumbel noise in the draws")
+    noise: bool = Field(True, description="whether draws have Gumbel noise")
     export: Literal["last", "best_epoch"] = Field(
         "last",
-        description="architecture to export: of the last alpha and beta (Eq. 18), with the weights of the best epoch "
-        "among those that had it; or of the epoch whose argmax network had the highest NDCG",
+        description="architecture to export: that of the last alpha and beta (Eq. 18), with the best weights among the "
+        "epochs that had it; or that of the epoch whose argmax network had the highest NDCG",
     )
     temperature: TemperatureSettings = TemperatureSettings()
-    candidate_epochs: int = Field(2, ge=1, description="strategies that train candidates: epochs of each of them")
+    candidate_epochs: int = Field(2, ge=1, description="epochs per candidate, for strategies that train candidates")
 
     @model_validator(mode="after")
     def _epochs_remain_after_the_warmup(self) -> SearchSettings:
         if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"warmup_epochs: {self.warmup_epochs} leaves none of {self.epochs} epochs to alpha and beta: "
-                "set fewer, or more epochs"
+                f"warmup_epochs: {self.warmup_epochs} leaves none of {self.epochs} epochs for alpha and beta: "
+                "set fewer warm-up epochs or more epochs"
             )
         return self
 
     @property
     def warmup(self) -> int:
-        """Epochs of the warm-up, also where the settings leave their number to the default."""
+        """Number of warm-up epochs, with the default resolved."""
         return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
 
 
 class ObjectiveSettings(_Settings):
-    """Objective that the tuner maximises; ``objective: ndcg`` is short for a kind.
+    """Objective that the tuner maximises; ``objective: ndcg`` is short for ``kind: ndcg``.
 
-    It changes what a trial reports as ``default`` (:class:`~easrec_nni.trial.objective.Objective`), and neither its
-    search nor its retraining.
+    It changes only what a trial reports as ``default`` (:class:`~easrec_nni.trial.objective.Objective`), not its search
+    or retraining.
     """
 
     kind: Literal["ndcg", "ceiling", "weighted"] = Field(
-        "ndcg", description="validation NDCG@10; of networks below a ceiling of cost; less a price for cost"
+        "ndcg", description="validation NDCG@10; NDCG@10 of networks within a cost ceiling; NDCG@10 minus weighted cost"
     )
     cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
-        "madds_per_user", description="ceiling, weighted: which cost, by its name in the final result"
+        "madds_per_user", description="ceiling, weighted: cost, by its name in the final result"
     )
-    ceiling: float | None = Field(None, gt=0, description="ceiling: what the network may cost, in the cost's own unit")
+    ceiling: float | None = Field(None, gt=0, description="ceiling: maximum cost of the network, in the cost's unit")
     weight: float | None = Field(
-        None, ge=0, description="weighted: NDCG that the whole cost of the unpruned network is worth"
+        None, ge=0, description="weighted: penalty, in NDCG, for the full cost of the unpruned network"
     )
 
     @model_validator(mode="before")
@@ -128,14 +133,14 @@ class ObjectiveSettings(_Settings):
             if self.kind == kind and not given:
                 raise ValueError(f"kind: {kind} needs objective.{name}")
             if given and self.kind != kind:
-                raise ValueError(f"{name} means something with kind: {kind} alone, and kind is {self.kind}")
+                raise ValueError(f"{name} only applies to kind: {kind}, and kind is {self.kind}")
         if self.kind == "weighted" and self.cost == "inference_ms_per_user":
-            raise ValueError("there is no time of the unpruned network: weighted needs another cost, or kind: ceiling")
+            raise ValueError("the unpruned network's time is unknown: choose another cost, or kind: ceiling")
         return self
 
 
 class TrialSettings(_Settings):
-    """Everything that a trial does: search, freeze, retrain.
+    """Settings of a trial: dataset, space, training, search, retraining, objective.
 
     A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` (short for ``search.lambda``), ``seed``,
     ``search.arch_every``, ``space.dropout`` …
@@ -145,48 +150,48 @@ class TrialSettings(_Settings):
     data_fingerprint: str = Field(
         "",
         pattern="^([0-9a-f]{12,64})?$",
-        description="SHA-256 of the dataset that a trial must find, or its beginning; empty: whatever is there",
+        description="required SHA-256 of the dataset, or its first digits; empty: any dataset",
     )
     space: dict[str, Any] = Field(
-        default_factory=dict, description="fields of SpaceConfig but those that the dataset decides"
+        default_factory=dict, description="fields of SpaceConfig, except those set by the dataset"
     )
     mode: Mode = Field(
-        "causal", description="a loss at every position, every prefix a sample, or masked items (objective: masked)"
+        "causal", description="loss at every position, every prefix as a sample, or masked items (objective: masked)"
     )
     masking: MaskingSettings = MaskingSettings()
     history: History = Field(
         "all",
-        description="causal, masked: train on whole histories, cut into pieces of N, or on the newest N items alone; "
-        "causal: pieces that overlap by half, so that no target has few interactions before it (twice the time); "
-        "augmented: all",
+        description="causal, masked: train on whole histories, split into pieces of N, or only on the newest N items; "
+        "causal: pieces that overlap by half, so that every target has enough context (twice the time); augmented: all",
     )
     batch_by: BatchBy = Field(
         "sequences",
-        description="what training batches have the same number of: sequences, or targets, so that those of short "
-        "histories do not weigh more than those of long ones; batch_size is then the mean number of sequences",
+        description="unit of equal-sized training batches: sequences, or targets, so that those of short histories do "
+        "not weigh more than those of long ones; batch_size is then the mean number of sequences",
     )
     loss: Loss = Field(
         "softmax",
-        description="over all items, or over negatives that are drawn for each batch; see easrec_nni.training.losses",
+        description="loss over all items, or over negatives drawn for each batch; see easrec_nni.training.losses",
     )
     negatives: int = Field(
-        256, ge=1, le=LARGEST_NUMBER, description="sampled_softmax, gbce: items drawn for a batch, all at most"
+        256,
+        ge=1,
+        le=LARGEST_NUMBER,
+        description="sampled_softmax, gbce: negatives per batch, limited to the catalogue",
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
     select_by: SelectBy = Field(
         "ndcg@10_full",
-        description="validation figure that selects the epoch and is told to the tuner; unseen leaves the user's "
-        "history out of the ranking, for logs in which an item rarely returns",
+        description="validation metric that selects the epoch and is reported to the tuner; unseen excludes the user's "
+        "history from the ranking, for logs with few repeated items",
     )
-    devices: int = Field(
-        1, ge=1, description="GPUs, or processes where there is none, among which every batch is divided"
-    )
+    devices: int = Field(1, ge=1, description="number of GPUs (or processes, without a GPU) that share every batch")
     precision: Literal["float32", "bf16"] = Field(
-        "float32", description="bf16: products of the training in bfloat16, weights and their steps in float32"
+        "float32", description="bf16: matrix products in bfloat16 during training, weights and their updates in float32"
     )
     micro_batch: Literal["rule", "measured"] | Annotated[int, Field(ge=1)] = Field(
         "rule",
-        description="positions of a batch that are in memory at a time: by a rule, what is fastest here, or a number; "
+        description="positions per micro-batch: by rule, measured as the fastest on this machine, or a number; "
         "see easrec_nni.training.micro_batch_size",
     )
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
@@ -200,42 +205,42 @@ class TrialSettings(_Settings):
         return self
 
     def dataset(self, beside: Path | None = None) -> Dataset:
-        """The dataset that ``data`` names; with a ``data_fingerprint``, that very one, down to every number.
+        """Load the dataset that ``data`` names, and verify it against ``data_fingerprint`` if set.
 
         Parameters
         ----------
         beside
-            Folder that a relative path starts from, other than the working directory.
+            Base folder of a relative path; the working directory by default.
 
         Raises
         ------
         UserError
-            There is no such dataset, or it is another one.
+            The dataset is missing, or its fingerprint differs.
         """
         is_relative = "/" in self.data and not self.data.startswith(("/", "~"))
-        place = beside / self.data if beside is not None and is_relative else self.data
-        dataset = load_dataset(place, verify=bool(self.data_fingerprint))
+        path = beside / self.data if beside is not None and is_relative else self.data
+        dataset = load_dataset(path, verify=bool(self.data_fingerprint))
         if not dataset.fingerprint.startswith(self.data_fingerprint):
             raise UserError(
                 f"the dataset in {dataset.path} on {socket.gethostname()} has fingerprint {dataset.fingerprint[:12]}, "
-                f"and the settings ask for {self.data_fingerprint[:12]} (data_fingerprint): copy the folder of the "
-                "dataset that is meant to this machine, or prepare it here from the same log with the same options"
+                f"and the settings ask for {self.data_fingerprint[:12]} (data_fingerprint): copy the folder of that "
+                "dataset to this machine, or prepare it here from the same log with the same options"
             )
         return dataset
 
     def space_for(self, dataset: Dataset | int) -> SpaceConfig:
-        """The search space over a dataset: its number of items and, if asked for, its item features.
+        """Space configuration for a dataset, with its number of items and requested item features.
 
         Parameters
         ----------
         dataset
-            The dataset; or a number of items, to check settings without item features where the dataset is elsewhere.
+            Dataset; or a number of items, to check settings without item features if the dataset is elsewhere.
 
         Raises
         ------
         UserError
-            For keys and values that are not of :class:`~search_spaces.SpaceConfig`, a network that the training mode
-            cannot train, or item features that the dataset does not have.
+            A key or value is invalid for :class:`~search_spaces.SpaceConfig`, the mode cannot train the network, or the
+            dataset lacks the item features.
         """
         sizes: dict[str, Any] = {"n_items": dataset if isinstance(dataset, int) else dataset.n_items}
         if not isinstance(dataset, int) and self.space.get("features", "none") != "none":
@@ -246,18 +251,18 @@ class TrialSettings(_Settings):
         for name in ("n_items", "feature_sizes", "feature_values"):
             if name in self.space:
                 verb = "is" if name == "n_items" else "are"
-                raise UserError(f"settings, space: {name} {verb} the dataset's; leave the key out")
+                raise UserError(f"settings, space: {name} {verb} set by the dataset; remove the key")
         try:
             config = SpaceConfig(**{**self.space, **sizes})
         except ValidationError as error:
             raise UserError(f"settings, space: {first_problem(error, SpaceConfig)}") from None
-        except TypeError as error:  # a key that is no text
+        except TypeError as error:  # a key that is not a string
             raise UserError(f"settings, space: {error}") from None
         check_mode(self.mode, config, "settings: ")
         return config
 
     def with_parameters(self, parameters: dict[str, Any]) -> TrialSettings:
-        """Copy with sampled hyper-parameters put in, validated like a file."""
+        """Copy with sampled hyper-parameters applied, validated like a file."""
         document = self.model_dump(by_alias=True)
         for name, value in parameters.items():
             path = (f"search.{name}" if name == "lambda" else name).split(".")
@@ -266,23 +271,23 @@ class TrialSettings(_Settings):
                 if not isinstance(target.get(part), dict):
                     raise UserError(f"hyper-parameter {name!r}: the settings have no section {part!r}")
                 target = target[part]
-            known = path[-1] in target or target is document["space"]
-            if not known:
+            is_key = path[-1] in target or target is document["space"]
+            if not is_key:
                 keys = [*target, "lambda"] if target is document else list(target)
                 raise UserError(
-                    f"hyper-parameter {name!r} is no key of the settings; {did_you_mean(path[-1], sorted(keys))}"
+                    f"hyper-parameter {name!r} is not a key of the settings; {did_you_mean(path[-1], sorted(keys))}"
                 )
             target[path[-1]] = value
         return self.parse(document, "hyper-parameters")
 
     @classmethod
     def read(cls, path: str | Path) -> TrialSettings:
-        """Settings of a YAML file.
+        """Read settings from a YAML file.
 
         Raises
         ------
         UserError
-            One line for a missing file, broken YAML, an unknown key or a value out of range.
+            The file is missing or not valid YAML, a key is unknown, or a value is out of range.
         """
         file = Path(path)
         document = read_yaml(file, "settings file", "`easrec init` writes examples", "data: ml-100k")
@@ -290,7 +295,7 @@ class TrialSettings(_Settings):
 
     @classmethod
     def parse(cls, document: dict[str, Any], origin: str) -> TrialSettings:
-        """Settings of a dictionary; ``origin`` says in messages where it comes from."""
+        """Validate settings from a dictionary; messages name its ``origin``."""
         try:
             return cls.model_validate(document)
         except ValidationError as error:
@@ -298,7 +303,10 @@ class TrialSettings(_Settings):
 
     @classmethod
     def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
-        """Settings that a run wrote; an earlier version took ``history: newest`` in augmented mode and ignored it."""
+        """Validate settings written by a run, of this or an earlier version.
+
+        Earlier versions accepted and ignored ``history: newest`` in augmented mode.
+        """
         if document.get("mode") == "augmented" and document.get("history") == "newest":
             document = {**document, "history": "all"}
         return cls.parse(document, origin)

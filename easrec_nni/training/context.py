@@ -1,4 +1,4 @@
-"""Context of a trial: its settings, its dataset and the space over it, and what they decide together."""
+"""Context of a trial: settings, dataset and space, and everything derived from the three."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Stage = Literal["search", "retrain"]
 class TrialContext:
     """Settings, dataset and space of a trial: batches, loss, users and identity of its stages.
 
-    Every system takes its batches, its loss and the users that select from here alone; see
+    The only source of batches, loss and selection users for every system; see
     :mod:`easrec_nni.training.protocol`.
 
     Attributes
@@ -44,7 +44,7 @@ class TrialContext:
     dataset
         Prepared interactions.
     space
-        Space that is searched, or of the architecture that is retrained.
+        Space to search, or the space of the architecture to retrain.
     """
 
     settings: TrialSettings
@@ -53,7 +53,7 @@ class TrialContext:
 
     @classmethod
     def open(cls, settings: TrialSettings, dataset: Dataset | None = None) -> TrialContext:
-        """Context of settings, with the dataset checked and the space made.
+        """Create the context of a trial: check the dataset and build the space.
 
         Parameters
         ----------
@@ -65,14 +65,14 @@ class TrialContext:
         Raises
         ------
         UserError
-            The dataset is not there or too small to train on, or the space does not fit it.
+            The dataset is missing or too small to train on, or the space does not fit it.
         """
         dataset = settings.dataset() if dataset is None else dataset
         dataset.check_trainable()
         return cls(settings, dataset, settings.space_for(dataset))
 
     def training_batches(self, batch_size: int) -> TrainingBatches | WithNegatives | ShareOfBatches:
-        """Training batches in the settings' mode and order, with negatives if need be; this process' share of them."""
+        """Training batches, this process' share of them, with negatives if the loss needs them."""
         settings, length = self.settings, self.space.max_length
         if settings.mode == "masked":
             assert settings.history != "overlapping"
@@ -87,7 +87,7 @@ class TrialContext:
         return self._shared(batches, 0)
 
     def architecture_batches(self) -> ArchitectureBatches | WithNegatives | ShareOfBatches:
-        """Validation targets that train alpha and beta, by the loss that the weights have."""
+        """Batches of the validation targets that train alpha and beta, with the loss of the weights."""
         size, seed = self.settings.search.arch_batch_size, self.settings.seed
         rows = self.architecture_rows
         return self._shared(ArchitectureBatches(self.dataset, self.space.max_length, size, rows, seed), 1)
@@ -95,20 +95,20 @@ class TrialContext:
     def _shared(self, batches: Any, stream: int) -> Any:
         settings = self.settings
         if LOSSES[settings.loss].needs_negatives:
-            # Streams of their own: the two steps of an iteration should not compare with the same items.
+            # Separate streams: the two steps of an iteration must not share their negatives.
             batches = WithNegatives(batches, self.dataset.n_items, settings.negatives, 2 * settings.seed + stream)
         return batches if count() == 1 else ShareOfBatches(batches, rank(), count())
 
     def selection_batches(self, every_user: bool = False) -> EvaluationBatches:
-        """Validation users that select, with their histories; this process' share of them.
+        """Validation batches of the selection users, this process' share of them.
 
         Parameters
         ----------
         every_user
-            Whether those that train alpha and beta select too, as in a retraining.
+            Whether users that train alpha and beta select too, as in a retraining.
         """
         rows = np.arange(len(self.dataset.split.valid)) if every_user else self.selection_rows
-        if len(rows) >= count():  # else all take all of them: every process must have some
+        if len(rows) >= count():  # otherwise every process takes all rows: none may be empty
             rows = rows[rank() :: count()]
         size = evaluation_batch_size(self.dataset.n_items)
         return EvaluationBatches(self.dataset, "valid", self.space.max_length, size, rows)
@@ -124,21 +124,21 @@ class TrialContext:
         return validation_rows(self.dataset, self.settings.search.arch_share)[1]
 
     def loss(self) -> ItemLoss:
-        """The settings' loss over the dataset's catalogue."""
+        """Loss from the settings, for the dataset's catalogue."""
         return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
-        """Everything that decides the result of a stage: a run's folder notes it, and refuses another one.
+        """Identity of a stage's run: everything that determines its result.
 
-        What a run does not depend on is left out, and so is a default that came later than the key: a run stays the
-        same one when a later version has more settings.
+        It is stored in the run's folder. Settings without effect on the run are left out, and so are newer settings at
+        their defaults: a run keeps its identity when a later version adds settings.
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            # A refit comes after the run, which is the same with and without it.
+            # A refit follows the run and does not change it.
             stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
             "mode": settings.mode,
             "history": settings.history,
@@ -148,7 +148,7 @@ class TrialContext:
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":
             identity |= {"loss": settings.loss, "negatives": settings.negatives}
-        if settings.devices > 1:  # each of which draws dropout by itself
+        if settings.devices > 1:  # each process draws its own dropout
             identity["devices"] = settings.devices
         if settings.precision != "float32":
             identity["precision"] = settings.precision
@@ -160,7 +160,7 @@ class TrialContext:
         return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
 
     def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:
-        """The same trial, with further parts to train on: see :meth:`~easrec_nni.data.Dataset.trained_through`."""
+        """Copy of the context that also trains on later parts: see :meth:`.Dataset.trained_through`."""
         return replace(self, dataset=self.dataset.trained_through(through))
 
     def job(self, out: Path, architecture: Architecture | None = None, weights: str | Path | None = None) -> Job:
@@ -174,14 +174,14 @@ class TrialContext:
         }
 
     def architecture(self, choice: Choice, **fields: Any) -> Architecture:
-        """Document of an architecture of the space, with the dataset, training settings and cost that belong to it.
+        """Architecture document of a choice, with dataset, training settings and cost.
 
         Parameters
         ----------
         choice
-            Architecture to describe.
+            Choice of the architecture.
         fields
-            Further fields of the document, such as the probabilities that a search ended with.
+            Further fields of the document, such as the final probabilities of a search.
         """
         return Architecture(
             choices=choice,
@@ -196,25 +196,25 @@ class TrialContext:
         )
 
     def check_share(self, architecture: Architecture) -> None:
-        """Refuse a share by which users that trained alpha and beta would count among those that did not.
+        """Raise if a user that trained alpha and beta in the search would be a selection user now.
 
-        An architecture without probabilities trained none: it was written by hand, is the unpruned one, or was found by
-        trials.
+        An architecture without probabilities trained none: it is handwritten, unpruned, or comes from a multi-trial
+        search.
 
         Raises
         ------
         UserError
-            With the share to set.
+            Some users overlap; the message names the share to set.
         """
         recorded = architecture.training.arch_share if architecture.training else None
         if recorded is None or not architecture.probabilities:
             return
         trained, _ = validation_rows(self.dataset, recorded)
         compared = self.selection_rows
-        both = len(np.intersect1d(trained, compared))
-        if both:
+        overlap = len(np.intersect1d(trained, compared))
+        if overlap:
             raise UserError(
-                f"search.arch_share: {self.settings.search.arch_share:g}: {both} of the {len(compared)} users whose "
+                f"search.arch_share: {self.settings.search.arch_share:g}: {overlap} of the {len(compared)} users whose "
                 "validation figure would be reported as that of users who trained no alpha or beta did train them, as "
                 f"the search had arch_share {recorded:g}: leave search.arch_share out, or set it to {recorded:g} or "
                 "more"

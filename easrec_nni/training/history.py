@@ -1,8 +1,8 @@
-"""``history.csv``: a row for each epoch of a run, written, read, and reported again when the run is resumed.
+"""``history.csv``, one row per epoch: writing, reading, and replay on resumption.
 
-NNI's manager gives a trial that it resumes the id, and with it the folder (``NNI_OUTPUT_DIR``), that the trial had
-before. A trial's state is in its folder, so it finds its own checkpoint there. Epochs may have ended while no manager
-was there to take their results: :func:`tell_again` reports them.
+NNI's manager resumes a trial under the same id, and so with the same folder (``NNI_OUTPUT_DIR``), where the trial finds
+its checkpoint. Epochs may have ended while no manager was running to take their results: :func:`replay_history` reports
+them.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from pathlib import Path
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write
 
-__all__ = ["read_history", "tell_again", "write_history"]
+__all__ = ["read_history", "replay_history", "write_history"]
 
 
-RESTART = "choose another --out, or --restart to begin anew"
+RESTART = "choose another --out, or pass --restart to start over"
 
 
 def read_history(path: Path, remedy: str = RESTART, empty: str = "") -> list[dict[str, float]]:
-    """Rows of a ``history.csv``, one for each epoch.
+    """Read the rows of a ``history.csv``, one per epoch.
 
     Parameters
     ----------
     path
-        The file.
+        Path of the file.
     remedy
-        What a user can do about a damaged file; ends the message.
+        Fix for a damaged file, shown at the end of the message.
     empty
-        What an empty field stands for (``nan``); by default it is damage.
+        Replacement of empty fields (``nan``); by default an empty field counts as damage.
 
     Raises
     ------
@@ -48,9 +48,9 @@ def read_history(path: Path, remedy: str = RESTART, empty: str = "") -> list[dic
 
 
 def write_history(rows: list[dict[str, float]], path: Path) -> None:
-    """Write rows as CSV, with the columns of the first.
+    """Write rows as CSV, with the columns of the first row.
 
-    A run that an earlier version began goes on with that one's columns.
+    A run started by an earlier version therefore keeps that version's columns.
     """
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), extrasaction="ignore")
@@ -58,22 +58,22 @@ def write_history(rows: list[dict[str, float]], path: Path) -> None:
         writer.writerows(rows)
 
 
-def tell_again(on_epoch: Callable[[str, dict[str, float]], None], **folders: Path) -> None:
-    """Report the epochs that earlier processes of a run have completed, in their order.
+def replay_history(on_epoch: Callable[[str, dict[str, float]], None], **folders: Path) -> None:
+    """Report the epochs completed by earlier processes of a run, in order.
 
-    Who listens leaves out what is known already, as :func:`~easrec_nni.trial.nni_io.report_intermediate` does.
+    The callback must skip epochs already reported, as :func:`~easrec_nni.trial.nni_io.report_intermediate` does.
 
     Parameters
     ----------
     on_epoch
-        Told the phase and the row of every epoch.
+        Function called with the phase and the row of every epoch.
     folders
-        Folder of the run of each phase (``search``, ``retrain``), first one first; it need not be there.
+        Run folder of each phase (``search``, ``retrain``), in order; missing folders are skipped.
 
     Raises
     ------
     UserError
-        A history is damaged.
+        A history file is damaged.
     """
     for phase, folder in folders.items():
         history = folder / "state" / "history.csv"

@@ -1,8 +1,8 @@
-"""How many positions a micro-batch has: by a rule, a number, or what is fastest on this machine.
+"""Micro-batch size in positions: by rule, fixed, or measured on this machine.
 
-The result of a step does not depend on it but for rounding, and for the order in which dropout is drawn. The rule is
-the default: the same settings then give the same weights on every machine. A measurement suits a machine that the rule
-was not made for; what it found is in the results (``training.micro_batch``), so that a number can repeat it.
+It changes the result of a step only by rounding, and by the order of dropout draws. The rule is the default: the same
+settings then give the same weights on every machine. Measuring suits machines that the rule was not tuned for; the
+measured size is in the results (``training.micro_batch``), so that a fixed size can reproduce it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from easrec_nni.training.micro_batches import CACHED_VALUES, leaves_of, loss_in_
 
 __all__ = ["MicroBatchSize", "seconds_by_positions"]
 
-# Of the rule's size.
+# Measured sizes, as multiples of the rule's size.
 FACTORS = (0.25, 0.5, 1, 2, 4, 8)
 REPEATS = 2
 
@@ -30,24 +30,24 @@ _logger = logging.getLogger(__name__)
 
 
 def seconds_by_positions(loss_of: LossOf, batch: TrainingBatch, width: int, repeats: int = REPEATS) -> dict[int, float]:
-    """How long forward and backward pass of a batch take, by the positions of its parts.
+    """Duration of a batch's forward and backward pass, by positions per part.
 
     Parameters
     ----------
     loss_of
-        Mean loss of a part over its targets.
+        Function that returns the mean loss of a part over its targets.
     batch
         Sequences padded on the left.
     width
         Width of the widest activation, the larger of d and D.
     repeats
-        In turns, after a warm-up; the least counts, since whatever else runs can only add to it.
+        Number of timed rounds over all sizes, after a warm-up round; the minimum counts, since other load only adds.
 
     Returns
     -------
     dict
-        Seconds by positions, smallest first; none beyond eight times the rule's size, for the memory's sake. Gradients
-        and the stream of random numbers are as before.
+        Seconds by positions, in ascending order; at most eight times the rule's size, to limit memory. Gradients and
+        random state are unchanged.
     """
     sizes = sorted({min(batch.ids.numel(), max(1, int(CACHED_VALUES // width * factor))) for factor in FACTORS})
     seconds = {size: float("inf") for size in sizes}
@@ -66,17 +66,17 @@ def seconds_by_positions(loss_of: LossOf, batch: TrainingBatch, width: int, repe
 
 
 class MicroBatchSize:
-    """Positions of a micro-batch as settings want them.
+    """Micro-batch size as the settings request it.
 
     Parameters
     ----------
     wanted
-        ``rule``; ``measured``: on the first batch that the rule would cut; or a number of positions.
+        ``rule``; ``measured`` (on the first batch that the rule would split); or a number of positions.
 
     Attributes
     ----------
     seconds
-        What was measured, by positions; None before.
+        Measured seconds by positions; None before the measurement.
     """
 
     def __init__(self, wanted: Literal["rule", "measured"] | int = "rule") -> None:
@@ -84,12 +84,12 @@ class MicroBatchSize:
         self.seconds: dict[int, float] | None = None
 
     def positions(self, loss_of: LossOf, batch: TrainingBatch, width: int) -> int | None:
-        """For :func:`~easrec_nni.training.micro_batches.parts_of`.
+        """Argument ``positions`` of :func:`~easrec_nni.training.micro_batches.parts_of`.
 
         Parameters
         ----------
         loss_of, batch, width
-            As for :func:`seconds_by_positions`.
+            As in :func:`seconds_by_positions`.
         """
         if isinstance(self.wanted, int):
             return self.wanted
@@ -102,14 +102,14 @@ class MicroBatchSize:
 
     @property
     def fastest(self) -> int | None:
-        """The measured size that took the least time; None where nothing was measured."""
+        """Fastest measured size; None without a measurement."""
         return min(self.seconds, key=self.seconds.__getitem__) if self.seconds else None
 
     def _table(self) -> str:
         return ", ".join(f"{size}: {value:.3f} s" for size, value in (self.seconds or {}).items())
 
     def as_dict(self) -> dict[str, Any]:
-        """For a result: what was wanted and, if it was measured, what was found."""
+        """Entry for the results: requested size and, if measured, the measurement."""
         if self.seconds is None:
             return {"wanted": self.wanted}
         return {

@@ -1,8 +1,8 @@
-"""Losses of large batches, taken part by part: activations stay in a cache, and memory does not grow with the batch.
+"""Micro-batches: the loss of a large batch part by part, with constant activation memory.
 
 A training step at the shape of MovieLens-1M (64 sequences of 200 positions, d = 128, D = 256, 4 layers) moves gigabytes
-of activations through memory otherwise, and on a CPU the moves, and the page faults of blocks that are released and
-taken anew, cost as much as a third of the arithmetic. The result is that of the whole batch: see :func:`loss_in_parts`.
+of activations through memory otherwise. On a CPU this traffic, with the page faults of freed and reallocated blocks,
+costs as much as a third of the arithmetic. The result is that of the whole batch: see :func:`loss_in_parts`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from search_spaces.chunks import split_by_positions
 
 __all__ = ["BatchPart", "CACHED_VALUES", "leaves_of", "loss_in_parts", "parts_of"]
 
-# Values of a layer's widest activation that a part may have: 2^19 float32 are 2 MiB, of which a backward pass meets
-# several at a time. Measured on two cores with 1 MiB of second-level cache each: 8 and 16 sequences of 200 at D = 256
-# took the least time, 4 and 64 sequences up to 1.4 times as much.
+# Values of a layer's widest activation in a part: 2^19 float32 are 2 MiB, and a backward pass uses several at a time.
+# Measured on two cores with 1 MiB of L2 cache each: 8 and 16 sequences of 200 at D = 256 were fastest, 4 and 64
+# sequences took up to 1.4 times as long.
 CACHED_VALUES = 1 << 19
 
 
 class BatchPart(NamedTuple):
-    """Some sequences of a batch and the share that their loss has in the batch's mean."""
+    """Part of a batch: some of its sequences, and the share of their loss in the batch's mean."""
 
     batch: TrainingBatch
     share: float
 
 
 def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> list[BatchPart]:
-    """Cut a batch into parts of few enough positions, each without padding that all its sequences have.
+    """Split a batch into parts of limited size, without the padding common to a part's sequences.
 
     Parameters
     ----------
@@ -41,15 +41,15 @@ def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> 
     width
         Width of the widest activation, the larger of d and D.
     positions
-        Positions of a part, padding included; as many as :data:`CACHED_VALUES` allow at this width by default.
+        Largest number of positions in a part, padding included; by default from :data:`CACHED_VALUES` and the width.
 
     Returns
     -------
     list
-        One part or more; their shares sum to one. Parts without any target are left out.
+        One or more parts; their shares sum to one. Parts without targets are left out.
     """
-    lengths = (batch.ids != 0).sum(1).tolist()
-    counts = (batch.targets != 0).reshape(len(lengths), -1).sum(1).tolist()
+    lengths = (batch.ids != 0).sum(1).tolist()  # [B]
+    counts = (batch.targets != 0).reshape(len(lengths), -1).sum(1).tolist()  # [B], targets per sequence
     total = sum(counts)
     most = CACHED_VALUES // width if positions is None else positions
     if len(lengths) * batch.ids.shape[1] <= most or total == 0:
@@ -62,7 +62,7 @@ def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> 
 
 
 def _rows(batch: TrainingBatch, begin: int, end: int, longest: int) -> TrainingBatch:
-    """Rows of a batch, from the first column in which one of them has an item."""
+    """Rows ``begin`` to ``end`` of a batch, without the columns where all of them are padding."""
     first = batch.ids.shape[1] - max(longest, 1)
     targets = batch.targets[begin:end]
     targets = targets[:, first:] if targets.dim() == 2 else targets
@@ -70,25 +70,24 @@ def _rows(batch: TrainingBatch, begin: int, end: int, longest: int) -> TrainingB
 
 
 def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[BatchPart]) -> Tensor:
-    """Loss of a batch from those of its parts, with one part's activations in memory at a time.
+    """Loss of a batch from its parts, with the activations of one part in memory at a time.
 
     The batch's loss is the mean over its targets, and so the sum of the parts' means, each times its share of the
     targets: L = Σ s_p L_p, Σ s_p = 1. The gradient is linear, ∂L/∂w = Σ s_p ∂L_p/∂w: each part's gradients can be taken
-    as soon as its loss is there, and its activations released before the next part. What is handed on when L is
-    differentiated are these sums, those of the whole batch up to rounding. A network that draws dropout draws it part
-    by part.
+    as soon as its loss is computed, and its activations freed before the next part. Differentiating L then returns
+    these precomputed sums, equal to the gradients of the whole batch up to rounding. Dropout is drawn part by part.
 
     Parameters
     ----------
     loss_of
-        Mean loss of a part over its targets.
+        Function that returns the mean loss of a part over its targets.
     parts
-        See :func:`parts_of`.
+        Parts from :func:`parts_of`.
 
     Returns
     -------
     Tensor
-        A number, with gradients for whatever leaves the losses depend on, but without second derivatives.
+        Scalar, with gradients for all leaves that the losses depend on, but without second derivatives.
     """
     if len(parts) == 1 or not torch.is_grad_enabled():
         return torch.stack([share * loss_of(part) for part, share in parts]).sum()
@@ -98,9 +97,9 @@ def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[Ba
 
 
 def leaves_of(loss: Tensor) -> list[Tensor]:
-    """Tensors that a loss is to be differentiated by.
+    """Leaf tensors of a loss, found by walking its autograd graph.
 
-    Autograd's graph leads from the loss to a node for each of them, which holds it as its ``variable``.
+    The graph leads from the loss to an accumulation node for each leaf, which holds it as ``variable``.
     """
     leaves, visited, stack = [], set(), [loss.grad_fn]
     while stack:
@@ -115,21 +114,21 @@ def leaves_of(loss: Tensor) -> list[Tensor]:
 
 
 def _accumulate(loss_of: Callable[[TrainingBatch], Tensor], part: BatchPart, gradients: dict[Tensor, Tensor]) -> Tensor:
-    """Add s_p ∂L_p/∂w of a part to the gradients of each w; returns s_p L_p. Its activations go when this returns."""
+    """Add s_p ∂L_p/∂w of a part to ``gradients`` and return s_p L_p, detached."""
     loss = part.share * loss_of(part.batch)
     leaves = leaves_of(loss)
-    # Parts share what the architecture's weights were drawn with, which the first must leave to the next.
+    # Parts share the graph of the drawn architecture weights: the first part must retain it for the next.
     for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves, retain_graph=True), strict=True):
         gradients[leaf] = gradients[leaf].add_(gradient) if leaf in gradients else gradient.clone()
     return loss.detach()
 
 
 class _PrecomputedGradients(torch.autograd.Function):
-    """A number whose gradients have been computed; autograd takes them for those of a function of the leaves."""
+    """Autograd function that returns a value and backpropagates precomputed gradients."""
 
     @staticmethod
     def of(value: Tensor, gradients: Mapping[Tensor, Tensor]) -> Tensor:
-        """The number as a function of the leaves, the keys."""
+        """Attach precomputed gradients, keyed by leaf, to a value."""
         result: Tensor = _PrecomputedGradients.apply(value, tuple(gradients.values()), *gradients)
         return result
 

@@ -1,4 +1,4 @@
-"""Lightning module of any network of a space, soft or frozen: one for search and retraining."""
+"""Lightning module for search and retraining, of any soft or frozen network of a space."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from easrec_nni.evaluation.selection import COMPARED, MONITOR, protocol_of
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
-from easrec_nni.training.parallel import average_gradients, gathered
+from easrec_nni.training.parallel import all_gather, average_gradients
 
 __all__ = ["SequenceModule"]
 
 
 class SequenceModule(LightningModule):
-    """Next-item training and validation of the network that :meth:`set_model` gives it.
+    """Next-item training and validation of the network set by :meth:`set_model`.
 
     Parameters
     ----------
     dataset
-        Whose validation targets are ranked.
+        Dataset with the validation targets.
     learning_rate
-        Adam's step.
+        Learning rate of Adam.
     protocols
-        Rankings to validate by, besides that of the figure that selects.
+        Validation protocols, besides that of the selection metric.
     loss
-        Full softmax by default.
+        Training loss; full softmax by default.
     micro_batch
-        How many positions are in memory at a time; the rule by default.
+        Micro-batch size; by rule by default.
     compared
-        Rows of the validation targets by which trials are compared, if others are validated too: their figure is a
-        column of its own.
+        Rows of the validation targets by which trials are compared, if others are validated too; their metric gets its
+        own column.
     select_by
-        Figure that selects the epoch.
+        Metric that selects the epoch.
 
     Attributes
     ----------
     metrics
-        Of the last validation.
+        Metrics of the last validation.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class SequenceModule(LightningModule):
         self._rows: list[Tensor] = []
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch, part by part."""
+        """Loss of a batch, computed in micro-batches."""
         width = max(self.model.config.hidden, self.model.config.inner)
         positions = self.micro_batch.positions(self._loss_of, batch, width)
         return loss_in_parts(self._loss_of, parts_of(batch, width, positions))
@@ -80,38 +80,38 @@ class SequenceModule(LightningModule):
         return next_item_loss(self.model, part, self.loss)
 
     def on_after_backward(self) -> None:
-        """Take the step of all processes. NNI's search calls this too."""
+        """Average the gradients over all processes; NNI's search calls this too."""
         average_gradients(self.model.parameters())
 
     def on_validation_epoch_start(self) -> None:
-        """Begin to collect ranks."""
+        """Reset the collected ranks."""
         self._ranker, self._rows = Ranker(self.dataset, "valid", self.protocols), []
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
-        """Collect ranks."""
+        """Collect the ranks of a batch."""
         assert self._ranker is not None
-        with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would be equal
+        with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would tie
             self._ranker.add(self.model(batch.ids), batch)
         self._rows.append(batch.rows)
 
     def on_validation_epoch_end(self) -> None:
-        """Make metrics of the ranks of all processes."""
+        """Compute the metrics from the ranks of all processes."""
         assert self._ranker is not None
-        parts = gathered((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
+        parts = all_gather((self._ranker.ranks(), torch.cat(self._rows).cpu().numpy()))
         ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         rows = np.concatenate([rows for _, rows in parts])
         self.metrics = metrics_of(ranks, users=self._users_of(rows))
         if self.compared is not None:
-            chosen = np.isin(rows, self.compared)
-            theirs = {name: values[chosen] for name, values in ranks.items()}
-            figures = metrics_of(theirs, users=self._users_of(rows[chosen]))
+            mask = np.isin(rows, self.compared)  # [rows]
+            compared_ranks = {name: values[mask] for name, values in ranks.items()}
+            figures = metrics_of(compared_ranks, users=self._users_of(rows[mask]))
             self.metrics[f"{COMPARED}{self.select_by}"] = figures[self.select_by]
 
     def _users_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Users of validation targets, where some have several."""
+        """Users of validation rows; None where every user has a single target."""
         users = self.dataset.split.valid.row_users
         return None if users is None else users[rows]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over the network's weights; those of the architecture belong to the strategy."""
+        """Adam over the network's weights; architecture parameters belong to the strategy."""
         return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)

@@ -1,4 +1,4 @@
-"""States of the random number generators that training draws from: the CPU's and, on a GPU, the device's own."""
+"""States of the random number generators used in training: CPU and GPU."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["random_state", "set_random_state"]
 
 
 def random_state(device: torch.device) -> Tensor:
-    """State of the generator that draws on a device, as bytes on the CPU."""
+    """State of a device's random number generator, as bytes on the CPU."""
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
 def set_random_state(state: Tensor, device: torch.device) -> None:
-    """Put a device's generator back to a state of :func:`random_state`."""
+    """Restore a device's generator to a state from :func:`random_state`."""
     if device.type == "cuda":
         torch.cuda.set_rng_state(state, device)
     else:

@@ -1,4 +1,4 @@
-"""Training settings between an architecture and a trial: recorded by a search, taken by a retraining."""
+"""Training settings in an architecture document: recorded by a search, used by a retraining."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["describe_training", "recorded_training", "with_recorded"]
 
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
-    """Section ``training`` of an architecture that these settings searched or trained; what has no effect is left out.
+    """Section ``training`` of an architecture document, without settings that have no effect.
 
     Examples
     --------
@@ -36,19 +36,19 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
 
 
 def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSettings:
-    """Settings of a retraining: each key as given, else as the architecture records it, else its default.
+    """Settings of a retraining: each key as given, else as recorded, else its default.
 
     Parameters
     ----------
     architecture
-        With or without the section ``training``.
+        Architecture, with or without the section ``training``.
     given
-        Keys that were set explicitly (pydantic's ``model_fields_set``, at every level) are taken.
+        Settings of the user; only explicitly set keys (pydantic's ``model_fields_set``, at every level) count.
 
     Raises
     ------
     UserError
-        A key that was given and one that is recorded exclude each other.
+        A given key and a recorded key exclude each other.
     """
     recorded = (
         architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs"})
@@ -57,38 +57,38 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
     )
     if "arch_share" in recorded:
         recorded["search"] = {"arch_share": recorded.pop("arch_share")}
-    document = _merged(recorded, given.model_dump(by_alias=True, exclude_unset=True))
+    document = _deep_merge(recorded, given.model_dump(by_alias=True, exclude_unset=True))
     return TrialSettings.parse(document, "settings, with those that the architecture records")
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    result = {**below, **above}
-    for key in below.keys() & above.keys():
-        if isinstance(below[key], dict) and isinstance(above[key], dict):
-            result[key] = _merged(below[key], above[key])
+def _deep_merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    result = {**base, **override}
+    for key in base.keys() & override.keys():
+        if isinstance(base[key], dict) and isinstance(override[key], dict):
+            result[key] = _deep_merge(base[key], override[key])
     return result
 
 
 def describe_training(architecture: Architecture, settings: TrialSettings, origin: str) -> str:
-    """One line on the settings of a retraining: their values, where they are from, and which were overridden.
+    """One-line summary of a retraining's settings: values, origin, and overrides.
 
     Parameters
     ----------
     architecture
-        What may record some.
+        Architecture to retrain, with or without recorded settings.
     settings
-        Settings that the retraining has.
+        Settings of the retraining.
     origin
-        File of the architecture, or what to call it.
+        File of the architecture, or another name for it.
     """
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()
-        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # what is off is not shown
+        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # hide disabled options
     }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:
         return f"training settings: {origin} records none, so as given or by default: {shown}"
-    known = architecture.training.flat()
-    changed = [f"{name}={value}" for name, value in values.items() if known.get(name, value) != value]
+    recorded = architecture.training.flat()
+    changed = [f"{name}={value}" for name, value in values.items() if recorded.get(name, value) != value]
     return f"training settings from {origin}: {shown}" + (f"; overridden: {', '.join(changed)}" if changed else "")

@@ -1,4 +1,4 @@
-"""Folder of a run that can be resumed."""
+"""Output folder of a resumable run."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbac
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Output folder of a run that can be resumed: its identity, its state, its results.
+    """Output folder of a resumable run: identity, state and results.
 
     Attributes
     ----------
     path
-        The folder.
+        Path of the folder.
     identity
-        Everything that decides the result, as it was noted when the run began.
+        Everything that determines the result, as recorded at the start of the run.
     """
 
     path: Path
@@ -40,18 +40,18 @@ class RunFolder:
     def open(
         cls, path: str | Path, identity: dict[str, Any], restart: bool = False, later: Collection[str] = ()
     ) -> RunFolder:
-        """Folder of a new run, or of the same run that was begun there before.
+        """Open the folder for a new run, or to resume the same run.
 
         Parameters
         ----------
         path
-            The folder, made if it is not there.
+            Path of the folder, created if missing.
         identity
-            Everything that decides the result. A folder that holds a run with another identity is refused.
+            Everything that determines the result; a folder with a run of another identity is refused.
         restart
-            Whether to remove a run that is there.
+            Whether to delete an existing run and start over.
         later
-            Keys of the identity that earlier versions did not note: a run that lacks one is the same run.
+            Keys of the identity that earlier versions did not record: a run that lacks one is the same run.
 
         Raises
         ------
@@ -67,41 +67,41 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """Folder of the checkpoint, the history and the best weights."""
+        """Folder of checkpoint, history and best weights."""
         return self.path / "state"
 
     @property
     def note(self) -> Path:
-        """File that notes the identity."""
+        """File that records the identity."""
         return self.state / "request.json"
 
     def _resumed(self, later: Collection[str]) -> RunFolder:
-        """The folder with the identity that was noted there; refuses another run."""
-        noted = _read_note(self.note)
-        missing = set(later) - noted["request"].keys()
+        """Folder with the recorded identity; raises if it belongs to another run."""
+        recorded = _read_note(self.note)
+        missing = set(later) - recorded["request"].keys()
         identity = {key: value for key, value in self.identity.items() if key not in missing}
-        if noted["sha256"] != _digest(identity):
+        if recorded["sha256"] != _digest(identity):
             changed = sorted(
                 key
-                for key in noted["request"].keys() | identity.keys()
-                if _canonical(noted["request"].get(key)) != _canonical(identity.get(key))
+                for key in recorded["request"].keys() | identity.keys()
+                if _canonical(recorded["request"].get(key)) != _canonical(identity.get(key))
             )
             raise UserError(
                 f"{self.path} holds a run with other settings ({', '.join(changed)} differ): choose another --out, "
-                "or --restart to begin anew there"
+                "or pass --restart to start over"
             )
         for part in self.state.glob(".*.part"):  # unfinished files of a run that was killed
             part.unlink(missing_ok=True)
         return replace(self, identity=identity)
 
     def _clear(self) -> None:
-        """Remove what an earlier run left."""
+        """Delete state and results of an earlier run."""
         for stale in [*self.state.glob("*"), *(self.path / name for name in RESULTS)]:
             if stale.is_file():
                 stale.unlink()
 
     def _claim(self) -> None:
-        """Note the identity."""
+        """Record the identity."""
         document = {"sha256": _digest(self.identity), "request": json.loads(_canonical(self.identity))}
         write_json(self.note, document)
 
@@ -112,18 +112,18 @@ class RunFolder:
         Raises
         ------
         UserError
-            The file is damaged, or no checkpoint; nothing that it holds is executed to find out.
+            The file is damaged or not a checkpoint. It is loaded with ``weights_only``, so that none of it is executed.
         """
         path = self.state / "last.ckpt"
         if not path.is_file():
             return None
         try:
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-            whole = isinstance(state, dict) and CHECKPOINT_PARTS <= state.keys()
-        except Exception:  # torch raises whatever comes of what the file holds
-            whole = False
-        if not whole:
-            raise UserError(f"{path} is damaged or no checkpoint of a run: --restart begins anew there")
+            is_valid = isinstance(state, dict) and CHECKPOINT_PARTS <= state.keys()
+        except Exception:  # a damaged file may raise anything
+            is_valid = False
+        if not is_valid:
+            raise UserError(f"{path} is damaged or not a checkpoint of a run: pass --restart to start over")
         return path
 
 
@@ -142,4 +142,6 @@ def _read_note(note: Path) -> dict[str, Any]:
             return dict(document)
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    raise UserError(f"{note} is damaged, so that nobody knows which run is there: choose another --out, or --restart")
+    raise UserError(
+        f"{note} is damaged, so the run cannot be identified: choose another --out, or pass --restart to start over"
+    )

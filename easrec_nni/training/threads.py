@@ -1,4 +1,4 @@
-"""Number of threads that torch computes with."""
+"""Number of threads used by torch."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ __all__ = ["use_threads"]
 
 
 def use_threads(threads: int | None) -> int:
-    """Limit torch to a number of threads (default: the cores there are); returns the number in use.
+    """Set torch's number of threads (default: the available cores) and return it.
 
-    Two processes with as many threads as cores each slow each other down a hundredfold.
+    Two processes that each use as many threads as cores slow each other down a hundredfold.
     """
-    wanted = threads or available_threads()
-    torch.set_num_threads(max(1, wanted))
+    torch.set_num_threads(max(1, threads or available_threads()))
     return torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""Lightning trainer of every training, and the seeds that it begins from."""
+"""Lightning trainer and seeding, common to every training."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ __all__ = ["make_trainer", "seed_everything"]
 def make_trainer(
     epochs: int, callbacks: list[Callback], progress: bool, precision: str = "float32", judge_first: bool = False
 ) -> Any:
-    """Lightning trainer as NNI wants it (traced), silent but for our own lines and bar.
+    """Lightning trainer traced by NNI, quiet except for the toolkit's log and progress bar.
 
-    It knows the device of its own process alone; see :mod:`easrec_nni.training.parallel` for what several do together.
+    It uses only the device of its own process; :mod:`easrec_nni.training.parallel` coordinates several.
 
     Parameters
     ----------
     epochs
-        Largest number of epochs.
+        Maximum number of epochs.
     callbacks
-        What happens between them.
+        Lightning callbacks.
     progress
-        Whether to draw a bar; the first process alone does.
+        Whether to show a progress bar, in the first process only.
     precision
-        ``float32`` or ``bf16``.
+        Precision of the training: ``float32`` or ``bf16``.
     judge_first
-        Whether the network is validated before the first epoch, as after every epoch.
+        Whether to validate the network before the first epoch too.
     """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    # Batches come from memory: workers would only cost time. Lightning's advice to add them is noise here.
+    # Batches come from memory, where workers would only cost time: silence Lightning's advice to add them.
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # a refit validates nothing
     if progress and is_first():
-        callbacks = [RichProgressBar(leave=False), *callbacks]  # first: it is put away before an error is told
+        callbacks = [RichProgressBar(leave=False), *callbacks]  # first: removed before an error is shown
     return Trainer(
         max_epochs=epochs,
         callbacks=callbacks,
@@ -53,7 +53,7 @@ def make_trainer(
         devices=[rank()] if count() > 1 and torch.cuda.is_available() else 1,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         num_sanity_val_steps=-1 if judge_first else 0,
-        # Where nobody saves, Lightning would, and leave a folder where the process was started.
+        # Otherwise Lightning adds its own checkpoints, in a folder in the working directory.
         enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
         enable_model_summary=False,
         enable_progress_bar=progress,
@@ -63,7 +63,7 @@ def make_trainer(
 
 
 def seed_everything(seed: int) -> None:
-    """Seed every source of random numbers that is used."""
+    """Seed the random number generators of Python, NumPy and torch."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

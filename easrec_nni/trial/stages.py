@@ -10,7 +10,7 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.retraining.stage import Retrained, retrain
 from easrec_nni.searching.stage import SearchResult, run_search
 from easrec_nni.training.context import TrialContext
-from easrec_nni.training.history import tell_again
+from easrec_nni.training.history import replay_history
 
 __all__ = ["EpochReport", "StageResults", "run_stages"]
 
@@ -84,7 +84,7 @@ def run_stages(
     if architecture is None:
         searching = search_folder or folder
         if not restart:
-            tell_again(report, search=searching)
+            replay_history(report, search=searching)
         searched = run_search(
             context, searching, progress=progress, on_epoch=lambda row: report("search", row), restart=restart
         )
@@ -92,7 +92,7 @@ def run_stages(
     if on_architecture is not None:
         on_architecture(architecture, searched)
     if not restart:
-        tell_again(report, retrain=folder / "retrained")
+        replay_history(report, retrain=folder / "retrained")
     inherits = context.settings.retrain.weights == "inherit"
     retrained = retrain(
         architecture,

@@ -1,10 +1,10 @@
-"""Losses of the next item.
+"""Next-item losses and their registry.
 
 To add one: a file in this folder with a subclass of :class:`~easrec_nni.training.losses.base.ItemLoss`, one line in
-:data:`LOSSES`, and its name in ``Loss`` of ``easrec_nni/architecture/training_settings.py``. Options of its own are
-fields of the settings that :func:`make_loss` takes.
+:data:`LOSSES`, and its name in ``Loss`` of ``easrec_nni/architecture/training_settings.py``. Further options are
+fields of the settings, passed to :func:`make_loss`.
 
-Which of them a run trains with is ``loss`` of the settings; all go through
+The setting ``loss`` selects the loss of a run; all are called through
 :func:`~easrec_nni.training.losses.next_item_loss`.
 """
 
@@ -35,20 +35,20 @@ LOSSES: dict[str, type[ItemLoss]] = {
     "sampled_softmax": SampledSoftmax,
     "gbce": GeneralisedCrossEntropy,
 }
-"""Losses by the name that settings give them."""
+"""Losses by their name in the settings."""
 
 
 def make_loss(name: str, n_items: int, gbce_t: float = 0.75) -> ItemLoss:
-    """The loss of a name, for a catalogue.
+    """Create a loss by name, for a catalogue.
 
     Parameters
     ----------
     name
-        A key of :data:`LOSSES`.
+        Key of :data:`LOSSES`.
     n_items
-        Items of the catalogue.
+        Number of items in the catalogue.
     gbce_t
-        Calibration of gBCE, which alone knows it.
+        Calibration of gBCE; other losses ignore it.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Interface of the losses of the next item."""
+"""Interface of next-item losses."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ __all__ = ["ItemLoss"]
 
 
 class ItemLoss(ABC):
-    """Mean over states of how badly their target is told from the other items.
+    """Next-item loss: mean over states, each with one target item.
 
     Parameters
     ----------
     n_items
-        Items of the catalogue, without padding.
+        Number of items in the catalogue, without padding.
     """
 
     needs_negatives = True
-    """Whether batches must carry items to compare the targets with."""
+    """Whether batches must carry sampled negatives."""
 
     def __init__(self, n_items: int) -> None:
         self.n_items = n_items
 
     @abstractmethod
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """The loss, a number.
+        """Compute the loss, a scalar.
 
         Parameters
         ----------
         network
-            Whose ``item_vectors`` the states are multiplied with.
+            Network with the ``item_vectors`` for the scores.
         states
-            ``[positions, d]``.
+            States ``[positions, d]``.
         targets
-            ``[positions]`` item numbers from 1.
+            Target items ``[positions]``, numbered from 1.
         negatives
-            ``[k]`` item numbers from 1, each once; they serve all positions.
+            Distinct negative items ``[k]``, numbered from 1 and shared by all positions.
         """
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""gBCE: binary cross entropy with negatives, calibrated for how few of them there are."""
+"""gBCE: binary cross entropy with negatives, calibrated for the sampling rate."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class GeneralisedCrossEntropy(ItemLoss):
     Parameters
     ----------
     n_items
-        Items of the catalogue, n.
+        Number of items in the catalogue, n.
     t
-        From 0, no calibration, to 1.
+        Calibration, from 0 (none) to 1 (full).
 
     Examples
     --------
@@ -54,9 +54,10 @@ class GeneralisedCrossEntropy(ItemLoss):
         return alpha * (self.t * (1 - 1 / alpha) + 1 / alpha)
 
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """The mean over all states."""
-        of_target, of_negatives, hits = score_sampled(network, states, targets, negatives)
+        """Mean gBCE over all states; see :class:`.ItemLoss`."""
+        of_target, of_negatives, hits = score_sampled(network, states, targets, negatives)  # [P], [P, k], [P, k]
         count = min(hits.shape[1], self.n_items - 1)  # where all items were drawn, one is the target
-        kept = (~hits).sum(dim=1).to(of_negatives)
-        against = F.softplus(of_negatives).masked_fill(hits, 0.0).sum(dim=1) * (count / kept.clamp_min(1))
-        return (against - self.beta(count) * F.logsigmoid(of_target)).mean() / (count + 1)
+        valid = (~hits).sum(dim=1).to(of_negatives)  # [P], negatives that are not the target
+        # -log(1 - sigmoid(s)) = softplus(s)
+        negative_term = F.softplus(of_negatives).masked_fill(hits, 0.0).sum(dim=1) * (count / valid.clamp_min(1))
+        return (negative_term - self.beta(count) * F.logsigmoid(of_target)).mean() / (count + 1)

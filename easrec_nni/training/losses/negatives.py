@@ -1,10 +1,10 @@
-"""Negatives of a sampled loss: which items a batch's targets are compared with, and what becomes of accidental hits.
+"""Negatives of sampled losses: drawing, scoring, and accidental hits.
 
-A batch has one set of negatives, which all its positions share: the scores are then one matrix product with k rows,
-and the gradient's expectation is the one of sets that every position draws for itself (gSASRec's), whose k vectors for
-each position would take k times the memory of the states. A set is drawn without replacement and uniformly; seen from
-a position whose target is not in it, its k items are a uniform sample of the other n - 1 items, and seen from one
-whose target is (an accidental hit, which must not be pushed down), the remaining k - 1 are.
+All positions of a batch share one set of negatives: the scores are then one matrix product with k rows, and the
+gradient has the same expectation as with a separate set per position (gSASRec's), whose k vectors for each position
+would take k times the memory of the states. The set is drawn uniformly without replacement. For a position whose target
+is not in the set, its k items are a uniform sample of the other n - 1 items; for one whose target is in it (an
+accidental hit, which must not be pushed down), the remaining k - 1 are.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ STREAM = 0x6E656773
 
 
 def draw_negatives(n_items: int, count: int, *seed: int) -> Tensor:
-    """Items drawn uniformly without replacement, ``[min(count, n_items)]`` int64 numbers from 1.
+    """Draw items uniformly without replacement: ``[min(count, n_items)]`` int64, from 1.
 
-    Time and memory are of the order of ``count``, whatever the catalogue.
+    Time and memory are of the order of ``count``, independent of the catalogue.
 
     Parameters
     ----------
     n_items
-        Items of the catalogue.
+        Number of items in the catalogue.
     count
-        Items wanted.
+        Number of items to draw.
     seed
-        Whole numbers from 0, such as (seed, epoch, step): the items are a function of them.
+        Non-negative integers that determine the draw, such as (seed, epoch, step).
     """
     random = np.random.default_rng((STREAM, *seed))
     return torch.from_numpy(1 + random.choice(n_items, min(count, n_items), replace=False, shuffle=False))
 
 
 class WithNegatives:
-    """Training batches, each with its negatives, which are a function of (seed, epoch, number of the batch) alone.
+    """Training batches with negatives, which depend only on (seed, epoch, batch number).
 
-    So a training that was killed goes on with the negatives that it would have met, and processes that share a batch
-    share its negatives.
+    An interrupted training therefore resumes with the same negatives, and processes that share a batch share its
+    negatives.
 
     Parameters
     ----------
     batches
         Batches with ``set_epoch``.
     n_items, count
-        See :func:`draw_negatives`.
+        As in :func:`draw_negatives`.
     seed
         Seed of the draws.
     """
@@ -62,7 +62,7 @@ class WithNegatives:
         self.batches, self.n_items, self.count, self.seed, self.epoch = batches, n_items, count, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Fix order and negatives of the next iteration."""
+        """Set the epoch, which determines order and negatives of the next iteration."""
         self.epoch = epoch
         self.batches.set_epoch(epoch)
 
@@ -78,21 +78,21 @@ class WithNegatives:
 def score_sampled(
     network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Scores of the targets and of the negatives; only these items' vectors are looked up.
+    """Scores of targets and negatives, from the vectors of these items only.
 
     Parameters
     ----------
     network, states, targets, negatives
-        See :class:`~easrec_nni.training.losses.ItemLoss`.
+        As in :class:`~easrec_nni.training.losses.ItemLoss`.
 
     Returns
     -------
     of_targets
-        ``[positions]``.
+        Scores of the targets, ``[positions]``.
     of_negatives
-        ``[positions, k]``.
+        Scores of the negatives, ``[positions, k]``.
     hits
-        ``[positions, k]``, true where a negative is the position's own target.
+        Accidental hits, ``[positions, k]``: true where a negative is the position's target.
 
     Raises
     ------
@@ -101,8 +101,9 @@ def score_sampled(
     """
     if negatives is None:
         raise ValueError("this loss needs negatives: iterate over WithNegatives(batches, …)")
-    # One look-up, so that a network which draws dropout on items does so once.
+    # One look-up, so that item dropout is drawn only once.
     vectors = network.item_vectors(torch.cat([targets, negatives]))
-    own, others = vectors[: len(targets)], vectors[len(targets) :]
-    exact = torch.promote_types(states.dtype, torch.float32)  # logarithms of bfloat16 would lose what was learnt
-    return (states * own).sum(-1).to(exact), (states @ others.T).to(exact), targets[:, None] == negatives
+    target_vectors, negative_vectors = vectors[: len(targets)], vectors[len(targets) :]  # [positions, d], [k, d]
+    exact = torch.promote_types(states.dtype, torch.float32)  # bfloat16 is too coarse for the logarithms
+    of_targets = (states * target_vectors).sum(-1).to(exact)
+    return of_targets, (states @ negative_vectors.T).to(exact), targets[:, None] == negatives

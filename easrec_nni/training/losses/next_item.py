@@ -1,4 +1,4 @@
-"""From a batch to a number: which states are scored, against which items."""
+"""Next-item loss of a batch: selects the states with a target and applies the loss."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["next_item_loss"]
 
 
 def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = None) -> Tensor:
-    """A loss averaged over the positions of a batch that have a target, times the batch's weight.
+    """Mean loss over the positions of a batch that have a target, times the batch's weight.
 
     Parameters
     ----------
     network
-        A :class:`~search_spaces.EASRecSpace`, soft or frozen.
+        Network: a :class:`~search_spaces.EASRecSpace`, soft or frozen.
     batch
-        With targets ``[B, T]`` for a loss at every position (or at every hidden one), ``[B]`` for one at the newest.
+        Batch with targets ``[B, T]`` for a loss at every (or every masked) position, ``[B]`` for the newest only.
     loss
-        What is averaged: softmax cross entropy over all items (Eq. 13) where nobody says. Eq. 14 prints binary cross
+        Loss to average; softmax cross entropy over all items (Eq. 13) by default. Eq. 14 prints binary cross
         entropy without its sign; the model of Eq. 13 is a softmax.
     """
     if loss is None:
@@ -33,6 +33,6 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
     else:
         real = batch.targets != 0
         states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
-    # Padding has no vector: left out instead of masked, and so nothing is computed for it.
+    # Padding positions are dropped instead of masked, so nothing is computed for them.
     mean = loss(network, states, targets, batch.negatives)
     return mean if batch.weight == 1 else batch.weight * mean

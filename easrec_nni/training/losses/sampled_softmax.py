@@ -1,4 +1,4 @@
-"""Softmax cross entropy over a sample of the items, corrected for what was not drawn."""
+"""Sampled softmax: cross entropy over sampled items with logQ correction."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class SampledSoftmax(ItemLoss):
     """
 
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
-        """The mean over all states."""
-        of_target, of_negatives, hits = score_sampled(network, states, targets, negatives)
-        kept = (~hits).sum(dim=1, keepdim=True).to(of_negatives)
-        log_q = (kept.clamp_min(1) / (self.n_items - 1)).log()  # at least 1: there is none to weigh where all are hits
-        scores = (of_negatives - log_q).masked_fill(hits, -torch.inf)
+        """Mean sampled softmax loss over all states; see :class:`.ItemLoss`."""
+        of_target, of_negatives, hits = score_sampled(network, states, targets, negatives)  # [P], [P, k], [P, k]
+        valid = (~hits).sum(dim=1, keepdim=True).to(of_negatives)  # [P, 1]
+        log_q = (valid.clamp_min(1) / (self.n_items - 1)).log()  # at least 1: log(0) if all are hits
+        scores = (of_negatives - log_q).masked_fill(hits, -torch.inf)  # [P, k]
         return (torch.cat([of_target[:, None], scores], dim=1).logsumexp(dim=1) - of_target).mean()

@@ -1,4 +1,4 @@
-"""What the processes of a run do together. With one process every function is the identity."""
+"""Collectives for data-parallel runs; no-ops in a single process."""
 
 from __future__ import annotations
 
@@ -16,78 +16,78 @@ from easrec_nni.training.random_states import random_state, set_random_state
 from strategies import SingleProcess
 
 __all__ = [
-    "Together",
+    "ProcessGroup",
+    "all_gather",
     "average",
     "average_gradients",
     "count",
-    "gathered",
     "is_first",
     "join",
     "leave",
     "processes_of",
     "rank",
-    "seed_apart",
+    "seed_rank",
 ]
 
 Value = TypeVar("Value")
 
-# A process that ends breaks its connections, which the others notice at once; this is for one that hangs.
+# Timeout for a process that hangs; one that ends breaks its connections, which the others notice at once.
 PATIENCE = datetime.timedelta(minutes=5)
-# Gradients of more elements are sent by themselves; smaller ones are packed, as each message has a delay.
+# Larger gradients are sent separately; smaller ones are packed, as each message has a latency.
 PACKED_ELEMENTS = 1 << 20
-# Between the seeds of processes, so that no two of them drop the same elements.
+# Distance between the seeds of processes, so that no two of them draw the same dropout.
 STRIDE = 1_000_003
 
 
 def count() -> int:
-    """Processes of this run."""
+    """Number of processes in this run."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0."""
+    """Rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and tells."""
+    """Whether this is the first process, which writes and reports."""
     return rank() == 0
 
 
 def join(folder: Path, number: int, processes: int) -> None:
-    """Become a process of a run; returns when all have.
+    """Join the process group of a run; blocks until all processes have joined.
 
     Parameters
     ----------
     folder
-        Where they find each other: no port is opened for that.
+        Folder with the rendezvous file, used instead of a port.
     number
-        Which process this is, from 0.
+        Rank of this process, from 0.
     processes
-        How many there are.
+        Number of processes.
     """
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(number)
     backend = "cpu:gloo,cuda:nccl" if cuda else "gloo"
-    meeting = f"file://{folder.resolve()}/store"
-    dist.init_process_group(backend, meeting, rank=number, world_size=processes, timeout=PATIENCE)
+    rendezvous = f"file://{folder.resolve()}/store"
+    dist.init_process_group(backend, rendezvous, rank=number, world_size=processes, timeout=PATIENCE)
 
 
 def leave() -> None:
-    """Part, once all have come here."""
+    """Leave the process group, after a barrier."""
     dist.barrier()
     dist.destroy_process_group()
 
 
-def seed_apart(seed: int) -> None:
-    """Give this process random numbers of its own for dropout; the first keeps those of a run in one process."""
+def seed_rank(seed: int) -> None:
+    """Seed this process for its own dropout; the first keeps the seed of a single-process run."""
     if rank():
         torch.manual_seed(seed + STRIDE * rank())
 
 
 def average(values: Tensor) -> Tensor:
-    """Mean of a tensor over the processes."""
+    """Mean of a tensor over all processes."""
     if count() == 1:
         return values
     values = values.clone()
@@ -96,13 +96,13 @@ def average(values: Tensor) -> Tensor:
 
 
 def average_gradients(tensors: Iterable[Tensor]) -> None:
-    """Replace gradients by their mean over the processes, in place.
+    """Average gradients over all processes, in place.
 
     Parameters
     ----------
     tensors
-        Parameters, of which those without a gradient are passed over: which they are is the same in all processes,
-        because all run the same candidates.
+        Parameters. Those without a gradient are skipped; they are the same in all processes, because all run the same
+        candidates.
     """
     if count() == 1:
         return
@@ -121,8 +121,8 @@ def average_gradients(tensors: Iterable[Tensor]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def gathered(value: Value) -> list[Value]:
-    """What every process has, in their order."""
+def all_gather(value: Value) -> list[Value]:
+    """Values of all processes, ordered by rank."""
     if count() == 1:
         return [value]
     values: list[Value | None] = [None] * count()
@@ -130,21 +130,21 @@ def gathered(value: Value) -> list[Value]:
     return [value for value in values if value is not None]
 
 
-class Together(SingleProcess):
-    """What the processes of a search must have in common beside the weights' gradients."""
+class ProcessGroup(SingleProcess):
+    """Synchronisation of the processes of a search, beyond the weights' gradients."""
 
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Mean gradients of alpha and beta."""
+        """Average the gradients of alpha and beta."""
         average_gradients(parameters)
 
     @contextmanager
     def same_draws(self, device: torch.device) -> Iterator[None]:
-        """Random numbers of the first process within; each goes on with its own afterwards.
+        """Context with the first process' random state; the own state is restored afterwards.
 
-        So the first process draws what a search in one process would.
+        The draws are therefore those of a search in a single process.
         """
-        own = random_state(device)
-        shared = own.clone()
+        local = random_state(device)
+        shared = local.clone()
         dist.broadcast(shared, 0)
         if is_first():
             yield
@@ -153,9 +153,9 @@ class Together(SingleProcess):
         try:
             yield
         finally:
-            set_random_state(own, device)
+            set_random_state(local, device)
 
 
 def processes_of() -> SingleProcess:
-    """How the strategy of this process agrees with others."""
-    return Together() if count() > 1 else SingleProcess()
+    """Synchronisation object for this process' strategy."""
+    return ProcessGroup() if count() > 1 else SingleProcess()

@@ -1,8 +1,8 @@
-"""Starts the other processes of a run beside this one, and sees to it that none waits for another in vain.
+"""Start the other processes of a run, and make sure no process hangs when another one dies.
 
-A process that dies breaks its connections: the others' next exchange fails at once, and the run ends with a message
-that says so; it can be repeated and goes on where its last epoch ended. The others hold the end of a pipe that this
-process closes by ending, however it ends.
+A process that dies breaks its connections: the others' next collective fails at once, and the run ends with an error;
+run again, it resumes after its last completed epoch. The others read from a pipe that closes when this process ends,
+for whatever reason.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.threads import thread_environment
 from easrec_nni.training.parallel import group
 
-__all__ = ["Job", "side_by_side"]
+__all__ = ["Job", "data_parallel"]
 
-# In which a process whose connection broke is found to have ended.
+# Time for a process whose connection broke to exit.
 SECONDS_TO_DIE = 5
 
 
 class Job(TypedDict):
-    """What the other processes are told: the arguments of their stage's function."""
+    """Arguments of the stage's function in the other processes."""
 
     data: str
     settings: dict[str, Any]
@@ -43,47 +43,47 @@ class Job(TypedDict):
 
 
 @contextmanager
-def side_by_side(devices: int, job: Job, worker: str) -> Iterator[None]:
-    """Within, this process is one of ``devices`` that do the same; with one device, nothing happens.
+def data_parallel(devices: int, job: Job, worker: str) -> Iterator[None]:
+    """Context of a data-parallel run with ``devices`` processes; a no-op for one device.
 
     Parameters
     ----------
     devices
-        Processes, this one included. Threads of this process are divided among them: two processes with as many
-        threads as cores slow each other down.
+        Number of processes, including this one. The threads of this process are divided among them: processes with as
+        many threads as cores slow each other down.
     job
-        What the others do.
+        Job of the other processes.
     worker
-        Module of the program that does it: the stage's.
+        Name of the stage's worker module, which runs the job.
 
     Raises
     ------
     UserError
-        There are not as many GPUs, or another process ended before its work was done.
+        There are too few GPUs, or another process ended early.
     """
     if devices == 1:
         yield
         return
     if torch.cuda.is_available() and torch.cuda.device_count() < devices:
-        raise UserError(f"devices: {devices} are asked for, and there are {torch.cuda.device_count()} GPUs")
+        raise UserError(f"devices: {devices} requested, but this machine has {torch.cuda.device_count()} GPUs")
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // devices))
     try:
         with tempfile.TemporaryDirectory(prefix="easrec-") as folder, ExitStack() as stack:
-            helpers = _Helpers(Path(folder), devices, job, worker, stack)
+            workers = _Workers(Path(folder), devices, job, worker, stack)
             try:
-                helpers.begin()
+                workers.start()
                 yield
                 group.leave()
             except Exception as error:
-                helpers.explain(error)
+                workers.explain(error)
                 raise
     finally:
         torch.set_num_threads(threads)
 
 
-class _Helpers:
-    """The other processes of a run."""
+class _Workers:
+    """The other processes of a run, ranks 1 and up."""
 
     def __init__(self, folder: Path, devices: int, job: Job, worker: str, stack: ExitStack) -> None:
         self.folder, self.devices, self.worker = folder, devices, worker
@@ -91,9 +91,9 @@ class _Helpers:
         self.processes: list[subprocess.Popen[bytes]] = []
         stack.callback(self._clear)
 
-    def begin(self) -> None:
-        """Start them, and join them once they are there."""
-        # Without NNI's variables: only the trial itself may speak to NNI. Loopback: no other machine takes part.
+    def start(self) -> None:
+        """Start the workers, wait until they are ready, and join the process group."""
+        # Without NNI's variables: only the trial itself may report to NNI. Loopback: all processes are on this machine.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("NNI_")}
         for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
             environment[name] = os.environ.setdefault(name, "lo")
@@ -110,11 +110,11 @@ class _Helpers:
         for process in self.processes:
             assert process.stdout is not None
             if not process.stdout.readline():
-                raise RuntimeError("a process ended while it was started")
+                raise RuntimeError("a process ended during start-up")
         group.join(self.folder, 0, self.devices)
 
     def explain(self, error: Exception) -> None:
-        """Raise in terms of the process that ended, if one did."""
+        """Raise an error that names the process that ended, if one did."""
         if isinstance(error, UserError):
             return
         for number, process in enumerate(self.processes, start=1):
@@ -124,10 +124,10 @@ class _Helpers:
                 continue
             if code:
                 lines = (self.folder / f"{number}.log").read_text(encoding="utf-8", errors="replace").split("\n")
-                last = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
+                last = next((line.strip() for line in reversed(lines) if line.strip()), "no output")
                 raise UserError(
                     f"process {number + 1} of {self.devices} ended with exit code {code} ({last}): run the same "
-                    "command again to go on where the last epoch ended, or with --devices 1"
+                    "command again to resume after the last completed epoch, or use --devices 1"
                 ) from error
 
     def _clear(self) -> None:

@@ -1,4 +1,4 @@
-"""A process's share of every batch."""
+"""Share of each batch for one process of a data-parallel run."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ __all__ = ["ShareOfBatches"]
 
 
 class ShareOfBatches:
-    """Every n-th sequence of each batch, with the weight that makes the processes' mean loss the whole batch's.
+    """Every n-th sequence of each batch, weighted so that losses average to the batch's loss.
 
-    All processes make the whole batch, which is a function of (seed, epoch) and cheap, and take sequences in turn:
-    sequences of a batch lie sorted by length, so that all get about as much work. A loss is the mean over a share's
-    targets; times ``targets of the share · processes / targets of the batch`` its mean over the processes is the mean
-    over all targets, however they are divided. Where there are fewer sequences than processes, those without one
-    compute the batch's first with a weight of zero, so that all have the same gradients to average.
+    All processes build the whole batch, which depends only on (seed, epoch) and is cheap, and take every n-th sequence:
+    sequences are sorted by length, so the work is balanced. A loss is the mean over a share's targets; weighted by
+    ``targets of the share · processes / targets of the batch``, its mean over the processes is the mean over all
+    targets, however they are divided. If a batch has fewer sequences than processes, those without one compute the
+    batch's first with weight zero, so that all have the same gradients to average.
 
     Parameters
     ----------
     batches
         Batches with ``set_epoch``.
     rank, count
-        Which process takes its share, and how many there are.
+        Rank of the process, and number of processes.
     """
 
     def __init__(self, batches: Any, rank: int, count: int) -> None:
         self.batches, self.rank, self.count = batches, rank, count
 
     def set_epoch(self, epoch: int) -> None:
-        """Fix the order of the next iteration."""
+        """Set the epoch, which determines the order of the next iteration."""
         self.batches.set_epoch(epoch)
 
     def __len__(self) -> int:
@@ -42,13 +42,13 @@ class ShareOfBatches:
     def __iter__(self) -> Iterator[TrainingBatch]:
         for batch in self.batches:
             if self.rank < len(batch.ids):
-                mine = slice(self.rank, None, self.count)
-                ids, targets = batch.ids[mine], batch.targets[mine]
-                weight = _targets(targets) * self.count / _targets(batch.targets)
+                share = slice(self.rank, None, self.count)
+                ids, targets = batch.ids[share], batch.targets[share]
+                weight = _count_targets(targets) * self.count / _count_targets(batch.targets)
             else:
                 ids, targets, weight = batch.ids[:1], batch.targets[:1], 0.0
             yield batch._replace(ids=ids, targets=targets, weight=weight)
 
 
-def _targets(targets: Tensor) -> int:
+def _count_targets(targets: Tensor) -> int:
     return int(targets.count_nonzero())

@@ -1,8 +1,8 @@
-"""One of the other processes of a run: what the ``worker.py`` of each stage has in common.
+"""Worker process of a data-parallel run: the part common to the stages' ``worker.py``.
 
-Started by :mod:`easrec_nni.training.parallel.launching`, which puts ``job.json`` into the folder. It says on its
-standard output that it is there, does what the first process does but writes nothing, and ends with its input: with the
-first process.
+Started by :mod:`easrec_nni.training.parallel.launching`, which writes ``job.json`` into the folder. It prints a line
+when it is ready, does the same work as the first process without writing files, and exits when its standard input
+closes, that is, when the first process ends.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ __all__ = ["work"]
 
 
 def _end_with_input() -> None:
-    """The first process holds the other end: whatever ends it closes this one."""
+    """Exit when the standard input closes: the first process holds its other end."""
     sys.stdin.buffer.read()
     os._exit(1)
 
 
-def work(words: list[str], run: Callable[[Job], None]) -> int:
-    """Join the first process and do a job's share; the body of a stage's worker program.
+def work(arguments: list[str], run: Callable[[Job], None]) -> int:
+    """Join the process group and run this process' share of a job: body of a stage's worker.
 
     Parameters
     ----------
-    words
-        Folder with ``job.json``, number of this process, number of processes.
+    arguments
+        Command-line arguments: folder with ``job.json``, rank of this process, number of processes.
     run
-        The stage's function.
+        Function of the stage.
     """
-    folder, number, processes = Path(words[0]), int(words[1]), int(words[2])
+    folder, number, processes = Path(arguments[0]), int(arguments[1]), int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the first process ends the others
     threading.Thread(target=_end_with_input, daemon=True).start()
     warnings.filterwarnings("ignore")
@@ -48,7 +48,7 @@ def work(words: list[str], run: Callable[[Job], None]) -> int:
     job: Job = read_json(folder / "job.json")
     use_threads(None)
     print("ready", flush=True)
-    os.dup2(2, 1)  # nobody reads on
+    os.dup2(2, 1)  # the first process reads only the first line
     group.join(folder, number, processes)
     run(job)
     group.leave()

@@ -117,8 +117,8 @@ def test_settings_take_the_sizes_from_the_dataset(shop: Dataset, tiny_dataset: D
     assert settings_for(tiny_dataset).space_for(tiny_dataset) == plain
     for change, message in [
         ({"features": "fused", "feature_names": "genre"}, r"space.feature_names: must be a list of names"),
-        ({"features": "fused", "feature_sizes": [3]}, "feature_sizes are the dataset's; leave the key out"),
-        ({"features": "fused", "feature_values": [3]}, "feature_values are the dataset's; leave the key out"),
+        ({"features": "fused", "feature_sizes": [3]}, "feature_sizes are set by the dataset; remove the key"),
+        ({"features": "fused", "feature_values": [3]}, "feature_values are set by the dataset; remove the key"),
         ({"features": "fused", "min_depth": 1}, "needs a space with nothing to choose"),
         ({"features": "fusd"}, "'none', 'fused' or 'stream'"),
         ({"feature_names": ["genre"]}, "need features='fused' or 'stream'"),

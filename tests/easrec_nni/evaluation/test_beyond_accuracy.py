@@ -1,4 +1,4 @@
-"""What is recommended, against sorting by hand."""
+"""Coverage and popularity against an explicit sort of the scores."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_of_everybodys_same_items_the_coverage_is_least_and_the_popularity_most(
 
 
 class Moving(nn.Module):
-    """A function of the last item, with ties."""
+    """Network whose scores depend on the last item only, with ties."""
 
     def __init__(self, n_items: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""What every protocol must do: ranks as by a loop over users and items, and figures that carry its name."""
+"""Contract of every protocol: ranks match a plain loop; metrics carry its name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ AMONG_ALL = ("full", "unseen")
 
 
 class Scores(nn.Module):
-    """Scores that are a function of the last item: of one value each, or of few, so that most ranks have ties."""
+    """Network whose scores depend on the last item only; few distinct values give many ties."""
 
     def __init__(self, n_items: int, values: int) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Scores(nn.Module):
 
 
 def one_by_one(network: nn.Module, dataset: Dataset, part: str, protocol: str, length: int) -> list[int]:
-    """Rank of each evaluated user's target, one user and one item at a time."""
+    """Reference ranks of the targets, by a loop over users and items."""
     ranks = []
     for row, user in enumerate(dataset.split.test.users):
         log = dataset.items[dataset.offsets[user] : dataset.offsets[user + 1]].tolist()
@@ -59,8 +59,8 @@ def one_by_one(network: nn.Module, dataset: Dataset, part: str, protocol: str, l
 def test_ranks_are_those_of_a_loop(tiny_dataset: Dataset, protocol: str, part: str, values: int) -> None:
     network = Scores(tiny_dataset.n_items, values)
     expected = one_by_one(network, tiny_dataset, part, protocol, 6)
-    found = rank_users(network, tiny_dataset, part, max_length=6, protocols=[protocol])[protocol]
-    assert found.dtype == np.int64 and found.tolist() == expected
+    result = rank_users(network, tiny_dataset, part, max_length=6, protocols=[protocol])[protocol]
+    assert result.dtype == np.int64 and result.tolist() == expected
     gains = {
         "recall": [float(rank <= 5) for rank in expected],
         "mrr": [1 / rank if rank <= 5 else 0.0 for rank in expected],
@@ -105,7 +105,7 @@ def test_equal_scores_rank_the_target_last_and_a_nan_is_an_error(tiny_dataset: D
 
     ranks = rank_users(Same(0.5), tiny_dataset, "test", max_length=4, protocols=[protocol])[protocol]
     assert ranks.tolist() == one_by_one(Same(0.5), tiny_dataset, "test", protocol, 4) and ranks.min() > 1
-    with pytest.raises(ValueError, match="NaN among the scores"):
+    with pytest.raises(ValueError, match="the scores contain NaN"):
         rank_users(Same(math.nan), tiny_dataset, "test", max_length=4, protocols=[protocol])
 
 

@@ -1,4 +1,4 @@
-"""Evaluation by every split against a loop over the rows of the log, one target and one item at a time."""
+"""Evaluation of every split against a loop over log rows, targets and items."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SPLITS = ("time:60%,80%", "last:2", "leave-one-out")
 
 
 class Scorer(nn.Module):
-    """Scores that hang on the whole history, with some ties."""
+    """Network whose scores depend on the whole history, with some ties."""
 
     def __init__(self, n_items: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Scorer(nn.Module):
 
 
 def write_log(folder: Path) -> Path:
-    """30 users, of whom some come late, as some items do; repeats; equal times."""
+    """Write a log of 30 users with late users, late items, repeats and equal timestamps."""
     rng = np.random.default_rng(5)
     rows = []
     for user in range(30):
@@ -55,19 +55,19 @@ def write_log(folder: Path) -> Path:
 def datasets(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Dataset]:
     folder = tmp_path_factory.mktemp("splits")
     log = write_log(folder)
-    found = {
+    result = {
         split: prepare(log, folder / str(number), settings=PrepareSettings(split=split))
         for number, split in enumerate(SPLITS)
     }
     settings = PrepareSettings(split="time:60%,80%", evaluate_users=6)
-    return found | {"sample": prepare(log, folder / "sample", settings=settings)}
+    return result | {"sample": prepare(log, folder / "sample", settings=settings)}
 
 
 def targets_of(dataset: Dataset, part: str) -> list[tuple[int, int, list[int], set[int]]]:
-    """User, target, history and unknown items of every row, from the log alone."""
+    """User, target, history and unknown items of each evaluated row, computed from the log."""
     items, times, everything = dataset.items.tolist(), dataset.times.tolist(), set(range(1, dataset.n_items + 1))
     kind, _, argument = dataset.split.resolved.partition(":")
-    known, found = everything, []
+    known, result = everything, []
     if kind == "time":
         start, test = map(int, argument.split(","))
         begin, end = (start, test) if part == "valid" else (test, math.inf)
@@ -86,13 +86,13 @@ def targets_of(dataset: Dataset, part: str) -> list[tuple[int, int, list[int], s
             history, window = own[:cut], own[cut : cut + k]
         for target in dict.fromkeys(window):
             if history and target in known:
-                found.append((user, target, history, everything - known))
-    return found
+                result.append((user, target, history, everything - known))
+    return result
 
 
 @torch.no_grad()
 def loop(network: nn.Module, dataset: Dataset, part: str, protocol: str) -> tuple[list[int], list[int]]:
-    """User and rank of every target."""
+    """Reference user and rank of every target."""
     users, ranks = [], []
     for row, (user, target, history, unknown) in enumerate(targets_of(dataset, part)):
         scores = network(torch.tensor([history[-5:]]))[0].tolist()
@@ -138,7 +138,7 @@ def test_all_rankings_are_the_loop_over_targets(datasets: dict[str, Dataset], sp
         hits.setdefault(user, []).append(target in best)
     assert figures["coverage@5_full"] == pytest.approx(len(shown) / catalogue)
     # Ties count against the target there, and by the item's number here.
-    assert figures["recall@5_full"] <= np.mean([np.mean(found) for found in hits.values()]) + 1e-9
+    assert figures["recall@5_full"] <= np.mean([np.mean(result) for result in hits.values()]) + 1e-9
 
 
 def test_a_sample_has_the_ranks_of_its_users(datasets: dict[str, Dataset]) -> None:
@@ -153,9 +153,9 @@ def test_a_sample_has_the_ranks_of_its_users(datasets: dict[str, Dataset]) -> No
         assert again.split.part(part).places.tolist() == whole.split.part(part).places[rows].tolist() != []
         assert again.negatives("uni100", part).shape == (rows.sum(), 100)
         expected = rank_users(network, whole, part, max_length=5, protocols=("full", "unseen"))
-        found = rank_users(network, again, part, max_length=5, protocols=PROTOCOLS)
+        result = rank_users(network, again, part, max_length=5, protocols=PROTOCOLS)
         for name in expected:
-            assert found[name].tolist() == expected[name][rows].tolist()
+            assert result[name].tolist() == expected[name][rows].tolist()
         targets = again.split.part(part)
         for name in ("pop100", "uni100"):  # drawn for these users alone, from the same candidates
             for row, drawn in enumerate(again.negatives(name, part).tolist()):
@@ -191,9 +191,9 @@ def test_the_end_of_a_run_has_means_and_errors_over_users(
     network = Scorer(dataset.n_items)
     figures, ranks = final_evaluation(network, dataset, 0.5)
     _, rows = validation_rows(dataset, 0.5)
-    users, found = loop_at_one(network, dataset)
+    users, result = loop_at_one(network, dataset)
     chosen = [users[row] for row in rows]
-    gains = [1 / math.log2(1 + found[row]) if found[row] <= 10 else 0.0 for row in rows]
+    gains = [1 / math.log2(1 + result[row]) if result[row] <= 10 else 0.0 for row in rows]
     selection = figures["valid_selection_users"]
     assert selection["ndcg@10_full"] == pytest.approx(by_user(chosen, gains))
     means = [np.mean([g for u, g in zip(chosen, gains, strict=True) if u == user]) for user in sorted(set(chosen))]
@@ -208,7 +208,7 @@ def test_the_end_of_a_run_has_means_and_errors_over_users(
 
 
 def loop_at_one(network: nn.Module, dataset: Dataset) -> tuple[list[int], list[int]]:
-    """Users and full ranks of validation, by a network that looks back on one interaction, as it says nothing."""
+    """Validation users and full ranks of a network without a declared context length (1)."""
     users, ranks = [], []
     for user, target, history, unknown in targets_of(dataset, "valid"):
         scores = network(torch.tensor([history[-1:]]))[0].tolist()
@@ -230,8 +230,8 @@ def test_an_epoch_is_judged_by_users(datasets: dict[str, Dataset], split: str) -
     for batch in EvaluationBatches(dataset, "valid", 1, 4):
         module.validation_step(batch, 0)
     module.on_validation_epoch_end()
-    users, found = loop_at_one(network, dataset)
-    gains = [1 / math.log2(1 + rank) if rank <= 10 else 0.0 for rank in found]
+    users, result = loop_at_one(network, dataset)
+    gains = [1 / math.log2(1 + rank) if rank <= 10 else 0.0 for rank in result]
     assert module.metrics["ndcg@10_full"] == pytest.approx(by_user(users, gains))
     expected = by_user([users[row] for row in rows], [gains[row] for row in rows])
     assert module.metrics["selection_users_ndcg@10_full"] == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""What is timed when a network scores the test users."""
+"""Inference timer: what it times, and on which users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def network_for(dataset: Dataset) -> EASRecSpace:
 
 
 class Watched(nn.Module):
-    """Takes down what it is asked to score, and how."""
+    """Network that records its inputs and mode."""
 
     max_length = 5
 
@@ -38,14 +38,14 @@ class Watched(nn.Module):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Readings that the clock will give, in order."""
+    """Fake clock readings, in order."""
     readings: list[float] = []
     monkeypatch.setattr(inference_module.time, "perf_counter", lambda: readings.pop(0))
     return readings
 
 
 def newest(dataset: Dataset, row: int, length: int) -> list[int]:
-    """Items of a test user's history that a network of that length sees."""
+    """Newest items of a test user's history, up to the network's context length."""
     user = dataset.split.test.users[row]
     history: list[int] = dataset.items[dataset.offsets[user] : dataset.split.test.places[row]].tolist()
     return history[-length:]

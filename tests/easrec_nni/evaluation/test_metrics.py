@@ -1,4 +1,4 @@
-"""Metrics by hand, from users' gains, and against ir-measures."""
+"""Metrics against hand-computed values, user gains and ir-measures."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from easrec_nni.evaluation.ranks import full_ranks, sampled_ranks
 
 
 def test_metrics_by_hand() -> None:
-    found = metrics_from_ranks(torch.tensor([1, 2, 10, 11, 500]), k=10, protocol="pop100")
-    assert set(found) == {"recall@10_pop100", "mrr@10_pop100", "ndcg@10_pop100"}
-    assert found["recall@10_pop100"] == pytest.approx(3 / 5)
-    assert found["mrr@10_pop100"] == pytest.approx((1 + 1 / 2 + 1 / 10) / 5)
-    assert found["ndcg@10_pop100"] == pytest.approx((1 + 1 / math.log2(3) + 1 / math.log2(11)) / 5)
+    result = metrics_from_ranks(torch.tensor([1, 2, 10, 11, 500]), k=10, protocol="pop100")
+    assert set(result) == {"recall@10_pop100", "mrr@10_pop100", "ndcg@10_pop100"}
+    assert result["recall@10_pop100"] == pytest.approx(3 / 5)
+    assert result["mrr@10_pop100"] == pytest.approx((1 + 1 / 2 + 1 / 10) / 5)
+    assert result["ndcg@10_pop100"] == pytest.approx((1 + 1 / math.log2(3) + 1 / math.log2(11)) / 5)
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
 def test_cut_off_is_in_the_name_and_in_the_value(k: int) -> None:
-    found = metrics_from_ranks(np.array([1, 2, 3, 4]), k=k, protocol="full")
+    result = metrics_from_ranks(np.array([1, 2, 3, 4]), k=k, protocol="full")
     kept = [rank for rank in (1, 2, 3, 4) if rank <= k]
-    assert found[f"recall@{k}_full"] == pytest.approx(len(kept) / 4)
-    assert found[f"mrr@{k}_full"] == pytest.approx(sum(1 / rank for rank in kept) / 4)
+    assert result[f"recall@{k}_full"] == pytest.approx(len(kept) / 4)
+    assert result[f"mrr@{k}_full"] == pytest.approx(sum(1 / rank for rank in kept) / 4)
 
 
 def test_several_cut_offs_are_each_alone() -> None:
@@ -47,9 +47,9 @@ def test_several_cut_offs_are_each_alone() -> None:
 
 @pytest.mark.parametrize("k", [0, -1, [], [5, 0]])
 def test_other_cut_offs_are_refused(k: int | list[int]) -> None:
-    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+    with pytest.raises(ValueError, match="cut-offs must be whole numbers of at least 1"):
         cut_offs(k)
-    with pytest.raises(ValueError, match="cut-offs are whole numbers from 1"):
+    with pytest.raises(ValueError, match="cut-offs must be whole numbers of at least 1"):
         metrics_from_ranks(np.array([1]), k, "full")
 
 
@@ -65,12 +65,12 @@ def test_metrics_are_means_of_the_users_gains(metric: str, k: int) -> None:
 
 @pytest.mark.parametrize("ranks", [[0, 1], [-1], [1, math.nan]])
 def test_other_ranks_are_refused(ranks: list[float]) -> None:
-    with pytest.raises(ValueError, match="ranks are whole numbers from 1"):
+    with pytest.raises(ValueError, match="ranks must be whole numbers of at least 1"):
         user_gains(np.array(ranks), "ndcg", 10)
 
 
 def test_other_metrics_are_refused() -> None:
-    with pytest.raises(ValueError, match="no metric 'map'; choose from recall, mrr, ndcg"):
+    with pytest.raises(ValueError, match="unknown metric 'map'; choose from recall, mrr, ndcg"):
         user_gains(np.array([1]), "map", 10)
 
 

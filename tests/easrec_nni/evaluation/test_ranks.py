@@ -1,4 +1,4 @@
-"""Ranks by hand and by brute force."""
+"""Ranks against hand-computed values and brute force."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_history_is_left_out_but_never_the_target() -> None:
 def test_a_nan_anywhere_is_an_error(place: int) -> None:
     scores, target = torch.zeros(2, 6), torch.tensor([2, 3])
     scores[1, place] = torch.nan
-    with pytest.raises(ValueError, match="NaN among the scores: the network has diverged"):
+    with pytest.raises(ValueError, match="the scores contain NaN: the network has diverged"):
         full_ranks(scores, target)
-    with pytest.raises(ValueError, match="NaN among the scores"):
+    with pytest.raises(ValueError, match="the scores contain NaN"):
         sampled_ranks(scores, target, torch.tensor([[1], [1]]))

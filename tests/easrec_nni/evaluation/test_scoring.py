@@ -1,4 +1,4 @@
-"""Evaluation in one pass: modes, memory, cut-offs, ir-measures; the ranks are in ``test_contract_protocols.py``."""
+"""One-pass evaluation: modes, memory, cut-offs, ir-measures (ranks: ``test_contract_protocols``)."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def metrics_of(ranks: list[int], k: int, protocol: str) -> dict[str, float]:
 
 def test_full_and_pop100_of_the_test_set_are_the_default(tiny_dataset: Dataset) -> None:
     network = network_for(tiny_dataset)
-    found = evaluate(network, tiny_dataset)
-    assert list(found) == [
+    actual = evaluate(network, tiny_dataset)
+    assert list(actual) == [
         f"{name}@10_{protocol}" for protocol in ("full", "pop100") for name in ("recall", "mrr", "ndcg")
     ]
-    assert found == evaluate(network, tiny_dataset, "test", max_length=6, k=10, protocols=("full", "pop100"))
-    assert found != evaluate(network, tiny_dataset, "valid")
+    assert actual == evaluate(network, tiny_dataset, "test", max_length=6, k=10, protocols=("full", "pop100"))
+    assert actual != evaluate(network, tiny_dataset, "valid")
 
 
 @pytest.mark.parametrize("part", ["valid", "test"])
@@ -113,7 +113,7 @@ def test_real_scores_are_measured_as_by_ir_measures(ml100k: Dataset, protocol: s
 
 
 class LargestTensor(TorchDispatchMode):
-    """Remembers the size of the largest tensor that any operation makes."""
+    """Dispatch mode that records the size of the largest tensor created."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,7 +184,7 @@ def test_the_mode_is_restored_when_a_network_fails(tiny_dataset: Dataset) -> Non
             return torch.full((len(ids), 31), torch.nan)
 
     network = Diverged().train()
-    with pytest.raises(ValueError, match="NaN among the scores"):
+    with pytest.raises(ValueError, match="the scores contain NaN"):
         evaluate(network, tiny_dataset, protocols=["full"])
     assert network.training
 
@@ -209,7 +209,7 @@ def test_a_protocol_named_twice_is_ranked_once(tiny_dataset: Dataset, monkeypatc
 
 def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
     class Oracle(nn.Module):
-        """Knows the test target from the history."""
+        """Network that knows each test target from the history."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -224,5 +224,5 @@ def test_a_perfect_network_is_perfect(tiny_dataset: Dataset) -> None:
                 scores[row, self.answers[tuple(item for item in history if item)]] = 1
             return scores
 
-    found = evaluate(Oracle(), tiny_dataset, max_length=100, protocols=PROTOCOLS)
-    assert set(found.values()) == {1.0}
+    actual = evaluate(Oracle(), tiny_dataset, max_length=100, protocols=PROTOCOLS)
+    assert set(actual.values()) == {1.0}

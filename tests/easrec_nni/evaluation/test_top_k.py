@@ -1,4 +1,4 @@
-"""The k best items against a stable sort of every row, where many scores are equal."""
+"""Top-k items against a stable sort of every row, with many ties."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_top_items_by_hand(row: list[float], k: int, items: list[int]) -> None:
 @settings(max_examples=60, deadline=None)
 def test_top_items_are_those_of_sorting(rows: list[list[float]], k: int, dtype: torch.dtype, few: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "FEW", few)
+        patch.setattr(module, "SMALL", few)
         check(torch.tensor(rows, dtype=dtype).view(-1, 9), k)
 
 
 @pytest.mark.parametrize("levels", [1, 2, 40, 1_000_000])
 @pytest.mark.parametrize("k", [1, 10, 200, 2999, 3000, 5000])
 def test_large_catalogues_in_batches(k: int, levels: int) -> None:
-    """From rows that are all equal to rows of which few are; some whole rows and some items are excluded."""
+    """Rows from all ties to few ties; some rows and some items are excluded entirely."""
     drawn = np.random.default_rng(k).integers(0, levels, (12, 3001))
     scores = torch.from_numpy(drawn).float()
     scores[3] = -INF
@@ -81,16 +81,16 @@ def test_large_catalogues_in_batches(k: int, levels: int) -> None:
 @pytest.mark.parametrize("k", [1, 2, 3, 9])
 @pytest.mark.parametrize("place", [1, 3, 5])
 def test_a_nan_is_an_error_wherever_it_is(place: int, k: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FEW", few)
+    monkeypatch.setattr(module, "SMALL", few)
     scores = torch.arange(12.0).view(2, 6)
     scores[1, place] = torch.nan
-    with pytest.raises(ValueError, match="NaN among the scores") as caught:
+    with pytest.raises(ValueError, match="the scores contain NaN") as caught:
         top_items(scores, k)
     assert isinstance(caught.value, UserError)
 
 
 def network_of_equals() -> EASRecSpace:
-    """One whose items 1, 4, 7, … have one vector, 2, 5, 8, … another, and 3, 6, 9, … a third.
+    """Network with three distinct item vectors: items 1, 4, 7, …; 2, 5, 8, …; 3, 6, 9, …
 
     They are unit vectors: of others, a matrix product may round equal scores differently.
     """
@@ -106,7 +106,7 @@ def network_of_equals() -> EASRecSpace:
 @pytest.mark.parametrize("unseen", [False, True])
 @pytest.mark.parametrize("k", [1, 5, 20, 50])
 def test_what_is_served_is_what_evaluation_counts(k: int, unseen: bool) -> None:
-    """A history's recommendations, a stream's and the items that coverage counts are the same, ties included."""
+    """Recommendations of a history, a stream and coverage agree, ties included."""
     network, history = network_of_equals(), [4, 7, 2, 50]
     plan: Any = StepPlan(network, torch.float64)
     ids, seen = torch.tensor([history]), torch.zeros(1, 51, dtype=torch.bool)
@@ -126,5 +126,5 @@ def test_a_network_that_has_diverged_recommends_nothing() -> None:
     network = network_of_equals()
     with torch.no_grad():
         network.embedding.items.weight[9] = torch.nan
-    with pytest.raises(UserError, match="NaN among the scores"):
+    with pytest.raises(UserError, match="the scores contain NaN"):
         recommend_after(network, ["1"], 3, False, None)

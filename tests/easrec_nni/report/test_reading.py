@@ -57,7 +57,7 @@ def test_a_sweep_alone_asks_for_no_plain_cells(write_study: WriteStudy, tmp_path
     [
         (lambda d: d.pop("test"), r"the key 'test' is missing"),
         (lambda d: d["test"].pop("ndcg@10_full"), r"ndcg@10_full is missing"),
-        (lambda d: d["test"].update({"mrr@10_full": 1.5}), r"mrr@10_full=1.5 is not from 0 to 1"),
+        (lambda d: d["test"].update({"mrr@10_full": 1.5}), r"mrr@10_full=1.5 is not between 0 and 1"),
         (lambda d: d.update(schema_version=2), r"schema_version"),
         (lambda d: d.update(seed="many"), r"seed"),
         (lambda d: d["cost"].update(madds_per_user=-1), r"madds_per_user is negative"),

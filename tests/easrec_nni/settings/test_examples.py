@@ -17,7 +17,7 @@ from easrec_nni.settings.trial import TrialSettings
 
 
 def items(number: int) -> Any:
-    """Stands for a dataset of which only the number of items counts."""
+    """Fake dataset with a number of items only."""
     return SimpleNamespace(n_items=number)
 
 
@@ -26,7 +26,7 @@ NAMES = ("ml100k", "ml1m", "gowalla", "douban", "amazon-beauty")
 
 @pytest.fixture(scope="module", params=["checkout", "copied"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Examples where they lie, and as `easrec init` copies them."""
+    """Folder of the examples: in the checkout, and as copied by `easrec init`."""
     if request.param == "checkout":
         return examples_folder()
     copied = tmp_path_factory.mktemp("examples")
@@ -93,7 +93,7 @@ PLATFORMS = {"remote": "remote", "kubeflow": "kubeflow", "frameworkcontroller": 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The examples, in a home that has the key which remote.yml names."""
+    """Copy of the examples, with a home folder that has the SSH key of remote.yml."""
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh" / "id_ed25519").touch()

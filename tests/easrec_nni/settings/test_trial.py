@@ -1,4 +1,4 @@
-"""Settings files: what is read, what is refused, and what the refusal says."""
+"""Settings files: reading, validation, and error messages."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parse(**document: Any) -> TrialSettings:
 
 
 def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
-    """The message, which must be one line."""
+    """Error message, asserted to be a single line."""
     text = str(error.value)
     assert "\n" not in text
     return text
@@ -57,8 +57,8 @@ def test_every_shipped_file_reads_and_says_what_is_used(path: Path) -> None:
         else:
             assert read[key] == value
     for name, value in document["space"].items():
-        found = getattr(config, name)
-        assert (list(found) if isinstance(found, tuple) else found) == value
+        result = getattr(config, name)
+        assert (list(result) if isinstance(result, tuple) else result) == value
 
 
 def test_defaults_are_those_of_the_paper() -> None:
@@ -187,7 +187,7 @@ def test_parameters_of_the_space_reach_the_network() -> None:
 @pytest.mark.parametrize(
     "parameters, words",
     [
-        ({"lamda": 0.1}, ["hyper-parameter 'lamda' is no key of the settings"]),
+        ({"lamda": 0.1}, ["hyper-parameter 'lamda' is not a key of the settings"]),
         ({"sed": 1}, ["did you mean 'seed'"]),
         ({"search.arch_evry": 2}, ["did you mean 'arch_every'"]),
         ({"serch.lambda": 0.1}, ["the settings have no section 'serch'"]),
@@ -283,40 +283,40 @@ def test_any_document_is_settings_or_one_line(document: dict[str, Any]) -> None:
 
 
 def bomb() -> str:
-    """Aliases that stand for 10^9 entries."""
+    """YAML with aliases that expand to 10^9 entries."""
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     return "\n".join([*lines, "data: x", "seed: *a8"])
 
 
 def test_what_is_refused_is_quoted_briefly() -> None:
-    """The message must not write out what the aliases stand for."""
+    """The message must not expand the aliases."""
     with pytest.raises(UserError) as caught:
         TrialSettings.parse(yaml.safe_load(bomb()), "bomb.yml")
     assert len(caught.value.message) < 1000
 
 
 def test_aliases_are_counted_as_what_they_stand_for(tmp_path: Path) -> None:
-    """A copy of such settings, which sampled parameters are put into, would fill the memory."""
+    """Expanding such settings, to apply sampled parameters, would exhaust the memory."""
     (tmp_path / "settings.yml").write_text(bomb().replace("seed:", "space:\n  dropout:"))
     with pytest.raises(UserError, match="stands for more than 100000 entries"):
         TrialSettings.read(tmp_path / "settings.yml")
 
 
 def test_the_number_of_items_is_the_datasets() -> None:
-    with pytest.raises(UserError, match="n_items is the dataset's"):
+    with pytest.raises(UserError, match="n_items is set by the dataset"):
         TrialSettings(data="x", space={"n_items": 5}).space_for(7)
 
 
 def test_another_dataset_of_the_same_name_is_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    found = tiny_dataset.fingerprint
-    for accepted in ("", found, found[:12]):
+    fingerprint = tiny_dataset.fingerprint
+    for accepted in ("", fingerprint, fingerprint[:12]):
         settings = parse(data=str(tiny_dataset.path), data_fingerprint=accepted)
-        assert settings.dataset().fingerprint == found
+        assert settings.dataset().fingerprint == fingerprint
     other = parse(data=str(tiny_dataset.path), data_fingerprint="0" * 64)
     with pytest.raises(UserError) as caught:
         other.dataset()
-    assert f"has fingerprint {found[:12]}, and the settings ask for 000000000000" in message_of(caught)
+    assert f"has fingerprint {fingerprint[:12]}, and the settings ask for 000000000000" in message_of(caught)
     for wrong in ("0" * 11, "0" * 65, "g" * 12, "0" * 63 + "\n"):
         with pytest.raises(UserError, match="data_fingerprint"):
             parse(data_fingerprint=wrong)

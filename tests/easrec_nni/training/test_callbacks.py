@@ -1,4 +1,4 @@
-"""Generators in checkpoints, with CPU generators standing for those of GPUs."""
+"""Random states in checkpoints, with CPU generators in place of GPU ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> dict[int, torch.Generator]:
-    """Generators of two GPUs, reached by torch's functions for the states of real ones."""
+    """Fake generators of two GPUs behind torch's functions for GPU random states."""
     generators = {index: torch.Generator().manual_seed(index) for index in range(2)}
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: generators[device.index].get_state())
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: generators[device.index].set_state(state))
@@ -30,7 +30,7 @@ def network_on(device: torch.device) -> Any:
 
 
 def save(folder: Path, device: torch.device) -> dict[str, Any]:
-    """Write a checkpoint as the trainer does at an epoch's end, and read it as a resumed run does."""
+    """Write a checkpoint as at an epoch's end, and read it as a resumed run does."""
     point = SavePoint(folder)
     trainer: Any = SimpleNamespace(save_checkpoint=lambda path: torch.save(point.state_dict(), path))
     point.on_train_epoch_end(trainer, network_on(device))
@@ -64,19 +64,19 @@ def test_a_resumed_run_draws_on_cpu_and_gpu_what_the_unbroken_one_draws(
 def test_every_process_takes_the_generator_of_its_own_gpu_back(
     gpus: dict[int, torch.Generator], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gathered = [
+    states = [
         {"cpu": torch.Generator().manual_seed(rank).get_state(), "cuda": gpus[rank].get_state()} for rank in (0, 1)
     ]
-    monkeypatch.setattr(callbacks, "gathered", lambda own: gathered)
+    monkeypatch.setattr(callbacks, "all_gather", lambda state: states)
     state = save(tmp_path, GPU)
-    assert torch.equal(state["random_states_of_others"][0], gathered[1]["cpu"])  # what earlier versions read
+    assert torch.equal(state["random_states_of_others"][0], states[1]["cpu"])  # what earlier versions read
     unbroken = [float(torch.rand((), generator=gpus[rank])) for rank in (0, 1)]
     for rank in (0, 1):
         monkeypatch.setattr(callbacks, "rank", lambda rank=rank: rank)
         gpus[rank].manual_seed(99)
         resume(tmp_path, state, torch.device("cuda", rank))
         assert float(torch.rand((), generator=gpus[rank])) == unbroken[rank]
-        assert torch.equal(torch.get_rng_state(), gathered[rank]["cpu"])
+        assert torch.equal(torch.get_rng_state(), states[rank]["cpu"])
 
 
 @pytest.mark.parametrize("device", [GPU, CPU], ids=["gpu", "cpu"])

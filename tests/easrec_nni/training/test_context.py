@@ -1,4 +1,4 @@
-"""A trial's context beside its parts made by hand."""
+"""Trial context against its parts built by hand."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, shar
     context = context_of(tiny_dataset, search={"arch_share": share, "arch_batch_size": 7})
     train, select = split_validation_users(len(tiny_dataset.split.test.users), share, 0)
     assert not set(train) & set(select)
-    found = context.architecture_batches()
-    assert contents(found) == contents(ArchitectureBatches(tiny_dataset, 6, 7, train, 0))
+    result = context.architecture_batches()
+    assert contents(result) == contents(ArchitectureBatches(tiny_dataset, 6, 7, train, 0))
     rows = torch.cat([batch.rows for batch in context.selection_batches()]).tolist()
     assert sorted(rows) == sorted(select.tolist())
     everybody = torch.cat([batch.rows for batch in context.selection_batches(every_user=True)]).tolist()

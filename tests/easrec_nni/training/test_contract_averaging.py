@@ -1,4 +1,4 @@
-"""``retrain.averaging``: the moving average of the weights, against a plain loop that keeps one."""
+"""``retrain.averaging``: moving average of the weights, against a plain loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RATE, BATCH, DECAY, EPOCHS = 0.01, 4, 0.5, 6
 
 @pytest.fixture(scope="module")
 def ordered(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Users who all go round 15 items in one order, so that a training gains."""
+    """Dataset of users who all cycle through 15 items, so that training improves."""
     folder = tmp_path_factory.mktemp("ordered")
     rows = [f"{user},{(user + time) % 15},{time}" for user in range(24) for time in range(5 + user % 5)]
     (folder / "log.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")
@@ -45,7 +45,7 @@ def architecture_for(dataset: Dataset) -> Architecture:
 
 
 def plain_loop(dataset: Dataset, of: Dataset | None = None) -> list[EASRecNetwork]:
-    """Networks with the average at the end of each epoch."""
+    """Reference networks with averaged weights, one per epoch."""
     seed_everything(2)
     config = architecture_for(dataset).space.compact(CHOICE)
     network, averages = EASRecNetwork(config), []
@@ -87,9 +87,9 @@ def test_a_refit_keeps_the_average_too(ordered: Dataset, tmp_path: Path) -> None
     done = retrain(architecture_for(ordered), ordered, tmp_path, settings=settings)
     averages = plain_loop(ordered, ordered.trained_through("valid"))
     wanted = averages[done.metrics["refit"]["epochs"] - 1].state_dict()
-    found = load_network(architecture_for(ordered), tmp_path / "refitted" / "weights.safetensors").state_dict()
+    result = load_network(architecture_for(ordered), tmp_path / "refitted" / "weights.safetensors").state_dict()
     for name, weight in wanted.items():
-        torch.testing.assert_close(found[name], weight, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(result[name], weight, rtol=1e-3, atol=1e-5)
 
 
 def test_a_killed_training_goes_on_with_its_average(

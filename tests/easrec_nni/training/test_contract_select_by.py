@@ -1,4 +1,4 @@
-"""``select_by``: the figure that selects an epoch, and what a tuner is told."""
+"""``select_by``: the metric that selects an epoch and is reported to the tuner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings that diverge: one line, nothing of it kept, all that was before it kept."""
+"""Diverging trainings: one-line error, earlier epochs kept, the diverged one not."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def rows_of(folder: Path) -> list[dict[str, str]]:
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, epoch: int, kind: str) -> None:
-    """Make the loss, or the step that it leads to, infinite at the last iteration of an epoch."""
+    """Make the loss or the weights infinite at the last iteration of an epoch."""
     step = SequenceModule.training_step
 
     def poisoned(self: SequenceModule, batch: Any, batch_idx: int) -> torch.Tensor:
@@ -94,7 +94,7 @@ def test_a_retraining_keeps_the_last_good_epoch(
 def test_every_search_ends_in_one_line(
     strategy: str, side: str, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By weights that a rate has made huge; or by alpha and beta, whose step is made of what is no number."""
+    """Divergence of the weights by a huge rate, or of alpha and beta by non-finite steps."""
     chosen: dict[str, Any] = {"epochs": 4, "warmup_epochs": 0, "batch_size": 8, "strategy": strategy}
     chosen["arch_learning_rate"] = 0.001
     if side == "weights":
@@ -189,7 +189,7 @@ def test_two_processes_end_together(tiny_dataset: Dataset, tmp_path: Path) -> No
 def test_weights_that_are_finite_and_too_large_to_score_with(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One iteration an epoch: the loss is finite, the step too, and the scores of the validation are not."""
+    """One iteration per epoch: loss and weights are finite, but the validation scores are not."""
     settings = settings_for(tiny_dataset, retrain={"epochs": 2, "batch_size": 1000, "learning_rate": HUGE})
     with pytest.raises(DivergedError, match="in epoch 0 after its last iteration"):
         retrain(architecture_for(settings, tiny_dataset), tiny_dataset, tmp_path, settings=settings)

@@ -1,4 +1,4 @@
-"""What a resumed trial tells NNI: what is missing there, in its place, and nothing twice."""
+"""Replay to NNI by a resumed trial: missing epochs in order, none twice."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from easrec_nni.training.history import tell_again, write_history
+from easrec_nni.training.history import replay_history, write_history
 from easrec_nni.trial import nni_io as nni_trial_io
 from easrec_nni.trial.reports import EpochReports
 
 
 class Manager:
-    """Stands for NNI: what it knows of the trial, and what it is told."""
+    """Fake NNI manager: its records of the trial, and the reports it receives."""
 
     def __init__(self, known: list[dict[str, Any]], final: bool = False, reachable: bool = True) -> None:
         self.known, self.final, self.reachable = known, final, reachable
@@ -41,7 +41,7 @@ class Manager:
 
 @pytest.fixture
 def within(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Puts this process into a trial of a manager."""
+    """Set the environment of a trial of a manager."""
 
     def within(manager: Manager) -> Manager:
         monkeypatch.setenv("NNI_PLATFORM", "local")
@@ -61,7 +61,7 @@ def row(epoch: int) -> dict[str, float]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """A run of which three epochs of search and one of retraining are complete."""
+    """Run folder with three complete epochs of search and one of retraining."""
     for name, epochs in (("state", 3), ("retrained/state", 1)):
         (tmp_path / name).mkdir(parents=True)
         write_history([row(epoch) for epoch in range(epochs)], tmp_path / name / "history.csv")
@@ -70,7 +70,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_what_nni_lacks_is_told_in_its_place(within: Any, run: Path) -> None:
     manager = within(Manager([{"phase": "search", "epoch": 0}, {"phase": "search", "epoch": 2}]))
-    tell_again(report_epoch, search=run, retrain=run / "retrained")
+    replay_history(report_epoch, search=run, retrain=run / "retrained")
     assert manager.told == [(1, ("search", 1)), (3, ("retrain", 0))]
     report_epoch("retrain", row(0))  # its checkpoint was not written: computed again
     report_epoch("retrain", row(1))
@@ -79,7 +79,7 @@ def test_what_nni_lacks_is_told_in_its_place(within: Any, run: Path) -> None:
 
 def test_a_trial_that_nothing_happened_to_tells_everything_once(within: Any, tmp_path: Path) -> None:
     manager = within(Manager([]))
-    tell_again(report_epoch, search=tmp_path, retrain=tmp_path / "retrained")
+    replay_history(report_epoch, search=tmp_path, retrain=tmp_path / "retrained")
     report_epoch("search", row(0))
     report_epoch("search", row(1))
     nni_trial_io.report_intermediate({"default": 1.0})  # without an epoch there is nothing to know it by
@@ -97,7 +97,7 @@ def test_a_final_result_is_not_told_twice(within: Any) -> None:
 
 def test_a_manager_that_cannot_be_asked_is_told_all(within: Any, run: Path) -> None:
     manager = within(Manager([], reachable=False))
-    tell_again(report_epoch, search=run, retrain=run / "retrained")
+    replay_history(report_epoch, search=run, retrain=run / "retrained")
     nni_trial_io.report_final({"default": 0.5})
     assert [place for place, _ in manager.told] == [0, 1, 2, 3, "final"]
 

@@ -29,7 +29,7 @@ def batch_of(rows: int = 9) -> TrainingBatch:
 
 @pytest.fixture(autouse=True)
 def small_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two sequences of eight in a part of the rule's size."""
+    """Shrink the rule's size to two sequences of eight positions."""
     monkeypatch.setattr(micro_batch_size, "CACHED_VALUES", 16 * 16)
 
 
@@ -94,13 +94,13 @@ def test_the_rule_and_a_number_measure_nothing() -> None:
 @pytest.mark.parametrize("positions", [8, 24, 72, 1000])
 def test_gradients_do_not_depend_on_the_size(positions: int) -> None:
     network, batch = EASRecSpace(SPACE.model_copy(update={"dropout": 0.0})).double(), batch_of()
-    found = []
+    result = []
     for parts in (parts_of(batch, 16, 10_000), parts_of(batch, 16, positions)):
         network.zero_grad()
         loss_in_parts(lambda part: next_item_loss(network, part), parts).backward()
-        found.append([weight.grad.clone() for weight in network.parameters() if weight.grad is not None])
-    assert found[0]
-    for whole, in_parts in zip(*found, strict=True):
+        result.append([weight.grad.clone() for weight in network.parameters() if weight.grad is not None])
+    assert result[0]
+    for whole, in_parts in zip(*result, strict=True):
         torch.testing.assert_close(in_parts, whole)
 
 
@@ -126,7 +126,7 @@ def settings_for(dataset: Dataset, micro_batch: object) -> TrialSettings:
 def test_a_retraining_says_which_size_it_took_and_learns_the_same(
     tiny_dataset: Dataset, tmp_path: Path, wanted: object
 ) -> None:
-    losses, found = {}, {}
+    losses, result = {}, {}
     for micro_batch in ("rule", wanted):
         rows: list[dict[str, float]] = []
         settings = settings_for(tiny_dataset, micro_batch)
@@ -134,17 +134,17 @@ def test_a_retraining_says_which_size_it_took_and_learns_the_same(
         folder = tmp_path / str(micro_batch)
         trained = retrain(architecture, tiny_dataset, folder, settings=settings, on_epoch=rows.append)
         losses[micro_batch] = [row["train_loss"] for row in rows[1:]]  # there is none before the training
-        found[micro_batch] = trained.metrics["training"]["micro_batch"]
+        result[micro_batch] = trained.metrics["training"]["micro_batch"]
     assert losses[wanted] == pytest.approx(losses["rule"], rel=1e-4)
-    assert found["rule"] == {"wanted": "rule"}
-    assert found[wanted]["wanted"] == wanted
+    assert result["rule"] == {"wanted": "rule"}
+    assert result[wanted]["wanted"] == wanted
     if wanted == "measured":
-        assert str(found[wanted]["positions"]) in found[wanted]["seconds_by_positions"]
+        assert str(result[wanted]["positions"]) in result[wanted]["seconds_by_positions"]
 
 
 def test_a_search_with_measured_micro_batches_is_another_run(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    found = search(tiny_dataset, settings_for(tiny_dataset, "measured"), tmp_path)
-    assert found.history[0]["train_loss"] > 0
+    result = search(tiny_dataset, settings_for(tiny_dataset, "measured"), tmp_path)
+    assert result.history[0]["train_loss"] > 0
     with pytest.raises(UserError, match=r"other settings \(micro_batch differ\)"):
         search(tiny_dataset, settings_for(tiny_dataset, "rule"), tmp_path)
 

@@ -18,7 +18,7 @@ SIZES = {"n_items": 30, "max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "
 
 
 def causal_batch(rows: int = 7, length: int = 8, seed: int = 0) -> TrainingBatch:
-    """Sequences of 1 to ``length`` items, padded on the left, with the next item as target."""
+    """Batch of left-padded sequences of 1 to ``length`` items, with the next item as target."""
     random = torch.Generator().manual_seed(seed)
     ids = torch.randint(1, 31, (rows, length), generator=random)
     targets = torch.randint(1, 31, (rows, length), generator=random)
@@ -30,7 +30,7 @@ def causal_batch(rows: int = 7, length: int = 8, seed: int = 0) -> TrainingBatch
 
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two or three sequences in a part."""
+    """Shrink parts to two or three sequences."""
     monkeypatch.setattr(micro_batches, "CACHED_VALUES", 16 * 16)
 
 
@@ -107,7 +107,7 @@ def test_parts_share_the_batchs_negatives_and_its_weight(small_parts: None, name
 
 
 def test_architecture_parameters_get_the_gradients_of_the_whole_batch(small_parts: None) -> None:
-    """Parts share one draw: its graph must last for all of them, and lead to the logits."""
+    """Parts share one draw, whose graph must be retained for all of them."""
     torch.manual_seed(0)
     space = EASRecSpace(SpaceConfig(**SIZES)).double()
     selection = Selection(space_choices(space), noise=False)
@@ -125,9 +125,9 @@ def test_architecture_parameters_get_the_gradients_of_the_whole_batch(small_part
 
     whole, in_parts = gradients([micro_batches.BatchPart(batch, 1.0)]), gradients(parts_of(batch, 16))
     assert len(parts_of(batch, 16)) >= 3
-    for expected, found in zip(whole, in_parts, strict=True):
+    for expected, result in zip(whole, in_parts, strict=True):
         assert expected.abs().max() > 1e-6
-        assert torch.allclose(found, expected, rtol=1e-9, atol=1e-14)
+        assert torch.allclose(result, expected, rtol=1e-9, atol=1e-14)
 
 
 def test_without_gradients_the_value_is_the_same(small_parts: None) -> None:
@@ -135,13 +135,13 @@ def test_without_gradients_the_value_is_the_same(small_parts: None) -> None:
     network = network.freeze(network.config.largest)
     batch = causal_batch()
     with torch.no_grad():
-        found = loss_in_parts(lambda part: next_item_loss(network, part), parts_of(batch, 16))
-        assert found.item() == pytest.approx(next_item_loss(network, batch).item(), rel=1e-5)
-    assert not found.requires_grad
+        result = loss_in_parts(lambda part: next_item_loss(network, part), parts_of(batch, 16))
+        assert result.item() == pytest.approx(next_item_loss(network, batch).item(), rel=1e-5)
+    assert not result.requires_grad
 
 
 def test_activations_of_one_part_are_held_at_a_time(small_parts: None) -> None:
-    """What the parts save for the backward pass is gone before the next one begins."""
+    """Tensors saved for a part's backward pass are freed before the next part."""
     alive = []
 
     class Held(torch.autograd.Function):

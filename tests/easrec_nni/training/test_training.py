@@ -1,4 +1,4 @@
-"""Searching and retraining as runs: killed, resumed, repeated, refused."""
+"""Search and retraining runs: killed, resumed, repeated, refused."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def test_a_killed_search_ends_as_an_unbroken_one(
     assert (tmp_path / "broken" / "state" / "last.ckpt").exists() == (killed_in > 0)
     resumed = search(tiny_dataset, settings, tmp_path / "broken")
     assert resumed.architecture == unbroken.architecture
-    expected, found = read_weights(unbroken.supernet), read_weights(resumed.supernet)
+    expected, actual = read_weights(unbroken.supernet), read_weights(resumed.supernet)
     for name in expected:
-        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=0)
+        torch.testing.assert_close(actual[name], expected[name], rtol=0, atol=0)
     assert len(resumed.history) == len(unbroken.history) == 6
 
 
@@ -83,7 +83,7 @@ def test_a_killed_search_ends_as_an_unbroken_one(
 def test_a_killed_retraining_ends_as_an_unbroken_one(
     tiny_dataset: Dataset, tmp_path: Path, killed_in: int, loss: str, inherits: bool
 ) -> None:
-    """In the middle, and while the network that it begins with is judged."""
+    """Killed halfway, and during the validation before training."""
     changes: dict[str, Any] = {"loss": loss, "negatives": 6, "search": {**SEARCH, "epochs": 1}}
     settings = settings_for(tiny_dataset, retrain={"epochs": 4, "batch_size": 8}, **changes)
     weights, words = None, [str(tmp_path / "broken"), str(tmp_path / "architecture.json")]
@@ -92,8 +92,8 @@ def test_a_killed_retraining_ends_as_an_unbroken_one(
         space=settings.space_for(tiny_dataset),
     )
     if inherits:
-        found = search(tiny_dataset, settings, tmp_path / "searched")
-        architecture, weights = found.architecture, found.supernet
+        searched = search(tiny_dataset, settings, tmp_path / "searched")
+        architecture, weights = searched.architecture, searched.supernet
         words.append(str(weights))
     architecture.write(tmp_path / "architecture.json")
     unbroken = retrain(architecture, tiny_dataset, tmp_path / "unbroken", weights=weights, settings=settings)
@@ -172,20 +172,22 @@ def test_the_command_evaluate_prints_the_same_figures(tiny_dataset: Dataset, tmp
 
 
 def test_inherited_weights_are_the_supernets(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    found = search(tiny_dataset, settings_for(tiny_dataset, search={**SEARCH, "epochs": 1}), tmp_path)
-    network = load_network(found.architecture, found.supernet)
+    searched = search(tiny_dataset, settings_for(tiny_dataset, search={**SEARCH, "epochs": 1}), tmp_path)
+    network = load_network(searched.architecture, searched.supernet)
     width = network.config.hidden
-    table = read_weights(found.supernet)["embedding.items.weight"]
+    table = read_weights(searched.supernet)["embedding.items.weight"]
     torch.testing.assert_close(network.embedding.items.weight, table[:, :width])
-    other = found.architecture.model_copy(update={"space": found.architecture.space.model_copy(update={"inner": 32})})
+    other = searched.architecture.model_copy(
+        update={"space": searched.architecture.space.model_copy(update={"inner": 32})}
+    )
     with pytest.raises(UserError, match="does not fit the architecture"):
-        load_network(other, found.supernet)
+        load_network(other, searched.supernet)
 
 
 @pytest.mark.parametrize("mode", ["causal", "augmented"])
 @pytest.mark.slow
 def test_both_modes_learn_on_movielens(ml100k: Dataset, tmp_path: Path, mode: str) -> None:
-    """A network of one layer must beat popularity clearly after a few epochs, in the few seconds that a test has."""
+    """A one-layer network must clearly beat popularity after a few epochs."""
     from easrec_nni.study.systems.popularity import Popularity
 
     epochs, batch_size = {"causal": (12, 16), "augmented": (1, 256)}[mode]
@@ -244,7 +246,7 @@ LOGS = {  # user, item
 def earlier(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Dataset, str, Path]:
-    """A dataset made without the check, what is said of it, and its log."""
+    """Dataset prepared without the check, its error message, and its log."""
     rows, message = LOGS[request.param]
     log = tmp_path / "log.csv"
     log.write_text("user,item,time\n" + "".join(f"{user},{item},{time}\n" for time, (user, item) in enumerate(rows)))

@@ -76,10 +76,10 @@ def test_time_is_not_measured_in_the_middle() -> None:
     [
         ("ceiling", "kind: ceiling needs objective.ceiling"),
         ({"kind": "weighted"}, "kind: weighted needs objective.weight"),
-        ({"ceiling": 5}, "ceiling means something with kind: ceiling alone"),
-        ({"kind": "ceiling", "ceiling": 5, "weight": 1}, "weight means something with kind: weighted alone"),
+        ({"ceiling": 5}, "ceiling only applies to kind: ceiling"),
+        ({"kind": "ceiling", "ceiling": 5, "weight": 1}, "weight only applies to kind: weighted"),
         ({"kind": "ceiling", "ceiling": 0}, "objective.ceiling"),
-        ({"kind": "weighted", "weight": 1, "cost": "inference_ms_per_user"}, "no time of the unpruned network"),
+        ({"kind": "weighted", "weight": 1, "cost": "inference_ms_per_user"}, "unpruned network's time is unknown"),
         ("latency", "objective.kind"),
         ({"kind": "ceiling", "ceiling": 5, "cost": "flops"}, "objective.cost"),
     ],

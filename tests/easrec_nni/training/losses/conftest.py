@@ -1,4 +1,4 @@
-"""Networks whose states and vectors are given, so that a loss can be computed by hand."""
+"""Fixtures of networks with given states and item vectors, to compute losses by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class Table:
-    """Vectors of items alone, of which a loss may ask for all or for some."""
+    """Network with item vectors only."""
 
     def __init__(self, n_items: int, width: int = 4) -> None:
         torch.manual_seed(n_items)
@@ -16,7 +16,7 @@ class Table:
         self.asked: list[list[int] | None] = []
 
     def item_vectors(self, ids: Tensor | None = None) -> Tensor:
-        """All, or those of some items."""
+        """Vectors of all items, or of the given ones."""
         self.asked.append(None if ids is None else ids.tolist())
         return self.table[1:] if ids is None else self.table[ids]
 

@@ -1,4 +1,4 @@
-"""What every loss in the registry must do: its formula by plain loops, gradients, padding, positions, extremes."""
+"""Contract of every registered loss: formula by plain loops, gradients, padding, extremes."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ N_ITEMS = 7
 
 
 def softmax_at(scores: list[float], target: int, negatives: list[int], t: float) -> float:
-    """Minus the logarithm of the target's share among all items."""
+    """Reference softmax loss of one position: negative log-probability of the target."""
     return math.log(sum(math.exp(score) for score in scores[1:])) - scores[target]
 
 
 def sampled_softmax_at(scores: list[float], target: int, negatives: list[int], t: float) -> float:
-    """Negatives that are the target do not count, the others by 1 / Q."""
+    """Reference sampled softmax of one position: hits are dropped, other negatives weigh 1 / Q."""
     others = [item for item in negatives if item != target]
     share = len(others) / (N_ITEMS - 1)
     return math.log(math.exp(scores[target]) + sum(math.exp(scores[item]) / share for item in others)) - scores[target]
 
 
 def gbce_at(scores: list[float], target: int, negatives: list[int], t: float) -> float:
-    """The published formula; a hit's weight goes to the other negatives."""
+    """Reference gBCE of one position, as published; a hit's weight goes to the other negatives."""
 
     def sigmoid(score: float) -> float:
         return 1 / (1 + math.exp(-score))
@@ -53,7 +53,7 @@ REFERENCES: dict[str, Callable[[list[float], int, list[int], float], float]] = {
 
 
 class Vectors:
-    """A network of nothing but item vectors."""
+    """Network that consists only of item vectors."""
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
@@ -72,8 +72,8 @@ def test_it_is_the_mean_of_a_plain_loop_over_positions(
     for state, target in zip(states.tolist(), targets.tolist(), strict=True):
         scores = [sum(a * b for a, b in zip(state, vector, strict=True)) for vector in seven.table.tolist()]
         terms.append(REFERENCES[name](scores, target, negatives, t))
-    found = make_loss(name, N_ITEMS, t)(seven, states, targets, torch.tensor(negatives))
-    assert found.shape == () and found.item() == pytest.approx(sum(terms) / len(terms), rel=1e-12)
+    result = make_loss(name, N_ITEMS, t)(seven, states, targets, torch.tensor(negatives))
+    assert result.shape == () and result.item() == pytest.approx(sum(terms) / len(terms), rel=1e-12)
 
 
 @EVERY

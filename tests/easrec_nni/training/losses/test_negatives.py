@@ -1,4 +1,4 @@
-"""Negatives: how they are drawn, and of what alone they are a function."""
+"""Negative sampling: distribution of the draws, and reproducibility."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_batches_are_those_without_negatives(tiny_dataset: Dataset) -> None:
     sampled = WithNegatives(TrainingBatches(tiny_dataset, 5, 8, "causal", 4), tiny_dataset.n_items, 6, 4)
     for source in (plain, sampled):
         source.set_epoch(3)
-    for expected, found in zip(plain, sampled, strict=True):
-        assert expected.negatives is None and torch.equal(expected.ids, found.ids)
-        assert torch.equal(expected.targets, found.targets)
+    for expected, result in zip(plain, sampled, strict=True):
+        assert expected.negatives is None and torch.equal(expected.ids, result.ids)
+        assert torch.equal(expected.targets, result.targets)
 
 
 def test_settings_decide_whether_batches_carry_negatives(tiny_dataset: Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Every loss in every mode, on every head: from a batch to gradients, and through a whole run."""
+"""Every loss in every mode and head: from a batch to gradients, and through a whole run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_settings_know_the_losses_that_there_are() -> None:
 def test_with_all_items_sampled_softmax_is_the_default_in_every_mode(
     tiny_dataset: Dataset, mode: str, head: str
 ) -> None:
-    """To float64's rounding, gradients of every weight included."""
+    """Equality up to float64 rounding, including the gradients of every weight."""
     n_items = tiny_dataset.n_items
     torch.manual_seed(3)
     network = EASRecSpace(SpaceConfig(**SPACE, **MODES[mode], head=head, n_items=n_items)).double().eval()
@@ -102,7 +102,7 @@ def test_a_search_takes_both_steps_by_the_loss(
     monkeypatch.setattr(kind, "__call__", spied)
     document = {"data": "tiny", "loss": name, "negatives": 10, "space": {**SPACE, "hidden_pruning": [0, 0.5]}}
     settings = TrialSettings.parse({**document, "search": {"epochs": 1, "batch_size": 8}}, "test")
-    found = search(tiny_dataset, settings, tmp_path)
+    result = search(tiny_dataset, settings, tmp_path)
     iterations = len(TrialContext.open(settings, tiny_dataset).training_batches(8))
     assert len(seen) == 2 * iterations and {count for count, _, _ in seen} == ({10} if name in SAMPLED else {True})
-    assert found.architecture.choices.depth in (1, 2)
+    assert result.architecture.choices.depth in (1, 2)

@@ -1,4 +1,4 @@
-"""Sampled softmax against all samples there are, and against the full softmax."""
+"""Sampled softmax against the mean over all samples, and against the full softmax."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_over_all_samples_the_denominators_mean_is_the_full_one(
 
 
 def plain_softmax(table: Any, states: Tensor, targets: Tensor, negatives: Tensor) -> Tensor:
-    """Softmax over a target and the negatives beside it, without any correction."""
+    """Softmax loss over target and negatives, without correction."""
     terms = []
     for state, target in zip(states, targets.tolist(), strict=True):
         chosen = [target, *(item for item in negatives.tolist() if item != target)]
@@ -52,7 +52,7 @@ def plain_softmax(table: Any, states: Tensor, targets: Tensor, negatives: Tensor
 
 
 def mean_gradient_error(loss: Callable[..., Tensor], table: Any, states: Tensor, targets: Tensor, count: int) -> float:
-    """How far the mean gradient over 300 sets of negatives is from the full softmax's, as a share of its length."""
+    """Relative error of the mean gradient over 300 sets of negatives against the full softmax."""
     (full,) = torch.autograd.grad(Softmax(60)(table, states, targets, None), states)
     losses = [loss(table, states, targets, draw_negatives(60, count, seed)) for seed in range(300)]
     (mean,) = torch.autograd.grad(torch.stack(losses).mean(), states)
@@ -71,7 +71,7 @@ def test_without_the_correction_it_is_not(sixty: Any, states: Tensor, targets: T
 
 
 def test_an_accidental_hit_is_not_pushed_down(seven: Any, states: Tensor) -> None:
-    """Where the only negative is the target, there is nothing to learn, and no NaN either."""
+    """A single negative that is the target gives zero gradient and no NaN."""
     target = torch.tensor([4])
     loss = SampledSoftmax(7)(seven, states[:1], target, torch.tensor([4]))
     loss.backward()

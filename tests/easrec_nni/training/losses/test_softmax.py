@@ -1,4 +1,4 @@
-"""The loss against a cross entropy that is added up position by position."""
+"""Softmax loss against a cross entropy summed position by position."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def network() -> EASRecSpace:
 
 
 def cross_entropy(scores: list[float], target: int) -> float:
-    """Minus the logarithm of the softmax over items 1..n, padding left out."""
+    """Reference cross entropy over items 1 to n, without padding."""
     exponents = [math.exp(score) for score in scores[1:]]
     return -math.log(exponents[target - 1] / sum(exponents))
 
@@ -100,7 +100,7 @@ def test_an_untrained_network_is_as_good_as_guessing() -> None:
 
 @pytest.fixture
 def chunked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make 40 items a large catalogue: chunks of 3 positions."""
+    """Shrink the limits so that 40 items use chunks of 3 positions."""
     monkeypatch.setattr(loss_module, "LARGEST_SCORES", 0)
     monkeypatch.setattr(loss_module, "_chunk", lambda n_items: 3)
 
@@ -123,8 +123,8 @@ def test_chunks_give_the_loss_and_gradients_of_the_plain_way(
     loss = item_cross_entropy(states, items, targets)
     assert "chunked" in type(loss.grad_fn).__name__
     for _ in range(2):  # a graph that is kept gives the same again
-        found = torch.autograd.grad(0.3 * loss, (states, items), retain_graph=True)
-        for ours, theirs in zip((loss, *found), (plain, *expected), strict=True):
+        result = torch.autograd.grad(0.3 * loss, (states, items), retain_graph=True)
+        for ours, theirs in zip((loss, *result), (plain, *expected), strict=True):
             assert torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance)
     with torch.no_grad():
         assert item_cross_entropy(states, items, targets).item() == pytest.approx(plain.item(), rel=tolerance)
@@ -150,7 +150,7 @@ def test_a_network_trains_alike_in_chunks(network: EASRecSpace, monkeypatch: pyt
 
 
 def largest_allocation(positions: int, n_items: int) -> int:
-    """Bytes of the largest block that any operator of a loss and its gradients takes."""
+    """Size in bytes of the largest allocation of a loss and its gradients."""
     torch.manual_seed(0)
     states, items = (torch.randn(rows, 4, requires_grad=True) for rows in (positions, n_items))
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
@@ -183,7 +183,7 @@ def test_chunks_stay_in_a_cache_while_products_stay_large(n_items: int, position
 
 
 def test_bfloat16_makes_products_of_a_large_batch_in_bfloat16() -> None:
-    """Scores are rounded as a product of rounded numbers is; their softmax and the gradients' sums are not."""
+    """Only the products are rounded to bfloat16, not the softmax and the sums of the gradients."""
     torch.manual_seed(0)
     states, items = torch.randn(700, 8, requires_grad=True), torch.randn(6500, 8, requires_grad=True)
     targets = torch.randint(6500, (700,))
@@ -197,5 +197,5 @@ def test_bfloat16_makes_products_of_a_large_batch_in_bfloat16() -> None:
     expected = sum(float(row.logsumexp(0) - row[target]) for row, target in zip(scores, targets, strict=True)) / 700
     assert float(loss) == pytest.approx(expected, rel=1e-5)  # in float32 it would differ by 8e-5
     probabilities = (scores - scores.logsumexp(1, keepdim=True)).exp() - F.one_hot(targets, 6500)
-    for found, wanted in ((states.grad, probabilities @ rounded[1]), (items.grad, probabilities.T @ rounded[0])):
-        assert (found - wanted / 700).norm() < 0.01 * (wanted / 700).norm()
+    for result, wanted in ((states.grad, probabilities @ rounded[1]), (items.grad, probabilities.T @ rounded[0])):
+        assert (result - wanted / 700).norm() < 0.01 * (wanted / 700).norm()

@@ -1,4 +1,4 @@
-"""Runs in two processes against the same in one; processes that end too early."""
+"""Runs in two processes against the same run in one; processes that end early."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def retrained(dataset: Dataset, settings: TrialSettings, out: Path, on_epoch: An
 
 @pytest.mark.slow
 def test_a_retraining_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """Batches of seven sequences of different lengths: shares are of different numbers of targets."""
+    """Batches of seven sequences of different lengths, so that shares differ in targets."""
     rows: dict[int, list[dict[str, float]]] = {1: [], 2: []}
     one, two = (
         retrained(
-            tiny_dataset, settings_for(tiny_dataset, n, loss="gbce", negatives=9), tmp_path / str(n), found.append
+            tiny_dataset, settings_for(tiny_dataset, n, loss="gbce", negatives=9), tmp_path / str(n), result.append
         )
-        for n, found in rows.items()
+        for n, result in rows.items()
     )
     for name, weight in one.network.state_dict().items():
         torch.testing.assert_close(two.network.state_dict()[name], weight, rtol=1e-4, atol=1e-5)
-    for expected, found in zip(rows[1], rows[2], strict=True):
-        assert found["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5, nan_ok=expected["epoch"] == -1)
+    for expected, result in zip(rows[1], rows[2], strict=True):
+        assert result["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5, nan_ok=expected["epoch"] == -1)
         for name in ("ndcg@10_full", "selection_users_ndcg@10_full"):
-            assert found[name] == pytest.approx(expected[name], rel=1e-9)
+            assert result[name] == pytest.approx(expected[name], rel=1e-9)
     assert two.metrics["test"] == pytest.approx(one.metrics["test"])
     assert count() == 1 and torch.get_num_threads() == 1, "nothing is left of the second process"
     assert sorted(path.name for path in (tmp_path / "2").iterdir()) == sorted(
@@ -63,10 +63,10 @@ def test_a_search_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_
     chosen = {**SEARCH, "epochs": 2}
     one, two = (search(tiny_dataset, settings_for(tiny_dataset, n, search=chosen), tmp_path / str(n)) for n in (1, 2))
     assert two.architecture.choices == one.architecture.choices
-    expected, found = read_weights(one.supernet), read_weights(two.supernet)
+    expected, result = read_weights(one.supernet), read_weights(two.supernet)
     assert any(name.startswith("logits.") and weight.abs().max() > 0.1 for name, weight in expected.items())
     for name, weight in expected.items():
-        torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(result[name], weight, rtol=1e-4, atol=1e-5)
     for before, after in zip(one.history, two.history, strict=True):
         assert {**after, "seconds": 0} == pytest.approx({**before, "seconds": 0}, rel=1e-4)
 
@@ -75,7 +75,7 @@ def test_a_search_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_
 def test_a_run_whose_second_process_is_killed_ends_and_goes_on_as_an_unbroken_one(
     tiny_dataset: Dataset, tmp_path: Path
 ) -> None:
-    """With dropout, which every process draws by itself, and whose random numbers must go on too."""
+    """With dropout, drawn separately by each process: random states must be restored too."""
     settings = settings_for(tiny_dataset, 2, dropout=0.2)
     unbroken = retrained(tiny_dataset, settings, tmp_path / "unbroken")
     killed_at = []
@@ -100,7 +100,7 @@ def test_a_run_whose_second_process_is_killed_ends_and_goes_on_as_an_unbroken_on
 
 @pytest.mark.slow
 def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
-    """Even while it waits for the others to come."""
+    """A worker exits with the first process even while it waits to join the group."""
     (tmp_path / "job.json").write_text(json.dumps({}), encoding="utf-8")
     command = [sys.executable, "-m", "easrec_nni.searching.worker", str(tmp_path), "1", "2"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -124,7 +124,7 @@ def test_more_devices_than_gpus_are_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match="devices: 2 are asked for, and there are 1 GPUs"):
+    with pytest.raises(UserError, match="devices: 2 requested, but this machine has 1 GPUs"):
         retrained(tiny_dataset, settings_for(tiny_dataset, 2), tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Shares of batches: together they are the whole batch, and so is the mean of their weighted losses."""
+"""Shares of batches: they partition the batch, and their weighted losses average to its loss."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from easrec_nni.data.batches.training import TrainingBatch, TrainingBatches
 from easrec_nni.training.losses import LOSSES, WithNegatives, make_loss, next_item_loss
 from easrec_nni.training.parallel import (
     ShareOfBatches,
+    all_gather,
     average,
     average_gradients,
     count,
-    gathered,
     is_first,
     processes_of,
 )
@@ -26,13 +26,13 @@ SIZES: dict[str, Any] = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, 
 
 
 class Few:
-    """Batches that are given."""
+    """Fixed list of batches."""
 
     def __init__(self, *batches: TrainingBatch) -> None:
         self.batches = batches
 
     def set_epoch(self, epoch: int) -> None:
-        """Always the same."""
+        """Ignore the epoch."""
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -64,7 +64,7 @@ def test_every_sequence_is_in_one_share(tiny_dataset: Dataset, mode: str, proces
 def test_mean_loss_and_gradients_of_the_shares_are_the_whole_batchs(
     tiny_dataset: Dataset, mode: str, name: str
 ) -> None:
-    """Shares of sequences of different lengths, which have different numbers of targets."""
+    """Sequences of different lengths, so that shares differ in their number of targets."""
     torch.manual_seed(0)
     network = EASRecSpace(SpaceConfig(**SIZES, n_items=tiny_dataset.n_items)).double().eval()
     loss = make_loss(name, tiny_dataset.n_items)
@@ -94,4 +94,4 @@ def test_one_process_has_nothing_to_agree_on() -> None:
     weight.grad = torch.tensor([1.0, 2.0])
     average_gradients([weight])
     assert weight.grad.tolist() == [1, 2] and average(torch.tensor(3.0)).item() == 3
-    assert count() == 1 and is_first() and gathered("x") == ["x"] and type(processes_of()) is SingleProcess
+    assert count() == 1 and is_first() and all_gather("x") == ["x"] and type(processes_of()) is SingleProcess
