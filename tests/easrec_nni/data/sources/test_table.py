@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
+from easrec_nni.data.sources.table import SUFFIXES
 
 RNG = np.random.default_rng(11)
 ROWS = pd.DataFrame(
@@ -84,16 +85,23 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     "log.jsonl": lambda path: path.write_text(json_lines()),
     "log.json": lambda path: path.write_text(json.dumps(ROWS.to_dict("records"), indent=1)),
     "array-on-a-line.txt": lambda path: path.write_text(json.dumps(ROWS.to_dict("records"))),
+    "log.ndjson": lambda path: path.write_text(json_lines()),
     "named-txt.txt": lambda path: path.write_text(json_lines()),
     "log.ndjson.gz": lambda path: path.write_bytes(gzip.compress(json_lines().encode())),
     "log.parquet": lambda path: ROWS.to_parquet(path),
+    "log.pq": lambda path: ROWS.to_parquet(path),
     "log.feather": arrow_file,
+    "log.ipc": arrow_file,
     "log.arrow": arrow_file,
     "log.inter": lambda path: path.write_text(
         "user_id:token\tnote:token\titem_id:token\ttimestamp:float\n"
         + "".join(f"{u}\t{n!r}\t{i}\t{t}\n" for u, n, i, t in ROWS.itertuples(index=False))
     ),
 }
+
+
+def test_every_ending_that_is_read_is_written_here() -> None:
+    assert [suffix for suffix in SUFFIXES if not any(name.endswith(suffix) for name in WRITERS)] == []
 
 
 @pytest.mark.parametrize("name", WRITERS)
