@@ -35,7 +35,7 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.threads import use_threads
 
 BASE = "base"
-FIGURES = ("recall@10_unseen", "ndcg@10_unseen")
+FIGURES = ("recall@10_unseen", "ndcg@10_unseen", "recall@10_full", "ndcg@10_full")
 
 
 def read_study(path: Path) -> tuple[TrialSettings, dict[str, dict[str, Any]]]:

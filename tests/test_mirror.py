@@ -1,6 +1,6 @@
 """Tests stand where their modules stand, and every module has one; both by the files of the checkout.
 
-``tests/easrec_nni/data/test_split.py`` tests ``easrec_nni/data/split.py``. A test of several modules of a folder is
+``tests/easrec_nni/data/test_ids.py`` tests ``easrec_nni/data/ids.py``. A test of several modules of a folder is
 named after the folder (``test_data.py``), one that runs over a registry after its seam (``test_contract_sources.py``).
 """
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.bench.measurements import ALL
-from easrec_nni.bench.plots import scaling_plot
+from easrec_nni.bench.plots import prepare_plot, scaling_plot
+from easrec_nni.common.figures import Picture
 from easrec_nni.common.files import atomic_write, write_json, write_text
 from easrec_nni.common.readable import readable_bytes
 
@@ -17,7 +18,7 @@ Documents = Mapping[str, dict[str, Any]]
 
 
 def write_documents(documents: Documents, out: Path) -> None:
-    """Write ``bench.json``, ``bench.md`` and, for scaling measurements, the plot.
+    """Write ``bench.json``, ``bench.md`` and, for scaling measurements, plots as SVG and PNG.
 
     Parameters
     ----------
@@ -28,12 +29,17 @@ def write_documents(documents: Documents, out: Path) -> None:
     """
     scalings = [document["figures"] for name, document in documents.items() if name.startswith("scaling-")]
     if scalings:
-        drawn = scaling_plot(scalings)
-        write_text(out / "scaling.svg", drawn.svg)
-        with atomic_write(out / "scaling.png") as temporary:
-            temporary.write_bytes(drawn.png)
+        _write_plot(scaling_plot(scalings), out / "scaling")
+    if "prepare-scale" in documents:
+        _write_plot(prepare_plot(documents["prepare-scale"]["figures"]), out / "prepare-scale")
     write_text(out / "bench.md", markdown(documents))
     write_json(out / "bench.json", {"schema_version": 1, "measurements": dict(documents)})
+
+
+def _write_plot(drawn: Picture, path: Path) -> None:
+    write_text(path.with_suffix(".svg"), drawn.svg)
+    with atomic_write(path.with_suffix(".png")) as temporary:
+        temporary.write_bytes(drawn.png)
 
 
 def markdown(documents: Documents) -> str:
@@ -44,6 +50,8 @@ def markdown(documents: Documents) -> str:
         parts += [*ALL[name].table(document["figures"]), ""]
     if any(name.startswith("scaling-") for name in documents):
         parts += ["![How time grows](scaling.png)", ""]
+    if "prepare-scale" in documents:
+        parts += ["![How preparing grows](prepare-scale.png)", ""]
     return "\n".join(parts)
 
 

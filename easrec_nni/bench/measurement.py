@@ -34,6 +34,7 @@ class BenchRequest(BaseModel):
     settings: dict[str, Any] = Field(description="the trial's settings")
     choices: dict[str, Any] | None = Field(None, description="a searched architecture, beside the unpruned one")
     runs: tuple[str, ...] = Field((), description="folders of retrained networks")
+    sizes: tuple[int, ...] = Field((), description="prepare-scale: interactions of the logs")
     target: float | None = Field(None, description="validation NDCG@10 full to reach")
     repeats: int = Field(5, ge=1)
     batches: int | None = Field(None, ge=1, description="iterations of an epoch that are measured, all by default")

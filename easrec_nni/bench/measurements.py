@@ -12,6 +12,7 @@ from easrec_nni.bench import (
     matmul,
     micro_batches,
     onnx_files,
+    prepare_scale,
     preparing,
     profiling,
     reaching,
@@ -42,6 +43,7 @@ ALL: dict[str, Measurement] = {
         micro_batches.MEASUREMENT,
         *scaling.MEASUREMENTS,
         loss_memory.MEASUREMENT,
+        prepare_scale.MEASUREMENT,
         reaching.MEASUREMENT,
     )
 }

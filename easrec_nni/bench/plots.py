@@ -13,7 +13,7 @@ from easrec_nni.common.readable import readable_count
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["scaling_plot"]
+__all__ = ["prepare_plot", "scaling_plot"]
 
 BLUE = "#0072b2"
 
@@ -56,6 +56,42 @@ def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
             sizes, middle, marker=marker, color=colour, label=f"{name}, µs per {unit}: slope {_number(slopes[name])}"
         )
         axes.fill_between(sizes, low, high, color=colour, alpha=0.2, linewidth=0)
+    _logarithmic(axes)
+    set_titles(axes, x=scaling["title"], y="µs")
+
+
+def prepare_plot(figures: dict[str, Any]) -> Picture:
+    """Seconds of preparing, of its floor, of opening and of a first batch, over the interactions of the log.
+
+    Parameters
+    ----------
+    figures
+        Figures of :mod:`easrec_nni.bench.prepare_scale`.
+    """
+    rows, slopes = figures["rows"], figures["slopes"]
+    curves = {
+        "prepare_seconds": (f"prepare: slope {_number(slopes['prepare'])}", ACCENT, "o"),
+        "floor_seconds": (f"DuckDB alone: slope {_number(slopes['floor'])}", BLUE, "s"),
+        "first_causal_batch_seconds": ("first batch", MUTED, "^"),
+        "opening_seconds": ("opening", MUTED, "v"),
+    }
+    with new_figure(5, 3.6) as figure:
+        axes = figure.add_subplot(1, 1, 1)
+        for name, (label, colour, marker) in curves.items():
+            medians = [row[name]["median"] for row in rows]
+            axes.plot([row["interactions"] for row in rows], medians, marker=marker, color=colour, label=label)
+        _logarithmic(axes)
+        set_titles(axes, x="interactions", y="seconds")
+        return picture(
+            figure,
+            "prepare-scale",
+            "How preparing grows",
+            "Seconds of preparing, opening and a first batch over the interactions, both axes logarithmic",
+        )
+
+
+def _logarithmic(axes: Axes) -> None:
+    """Logarithmic axes with plain numbers, and a legend above."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.grid(True, which="major", color=GRID)
@@ -63,7 +99,6 @@ def _panel(axes: Axes, scaling: dict[str, Any]) -> None:
         axis.set_major_formatter(lambda value, _: readable_count(value))
         axis.set_minor_formatter(NullFormatter())
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, labelcolor=MUTED, frameon=False)
-    set_titles(axes, x=scaling["title"], y="µs")
 
 
 def _number(slope: float | None) -> str:

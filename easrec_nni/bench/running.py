@@ -156,4 +156,7 @@ def _identity(request: BenchRequest) -> dict[str, Any]:
         weights = [file_digest(Path(run) / "weights.safetensors") for run in request.runs]
     except OSError as error:
         raise UserError(f"--run: {error.filename} cannot be read ({error.strerror})") from None
-    return request.model_dump(mode="json") | {"dataset": dataset, "runs_sha256": weights}
+    asked = request.model_dump(mode="json")
+    if not request.sizes:  # which folders of earlier versions do not name
+        del asked["sizes"]
+    return asked | {"dataset": dataset, "runs_sha256": weights}

@@ -39,6 +39,10 @@ def bench_command(
     target: Annotated[
         float | None, typer.Option(help="time-to-ndcg: validation NDCG@10 over all items to reach.")
     ] = None,
+    sizes: Annotated[
+        list[int] | None,
+        typer.Option("--size", metavar="N", help="prepare-scale: interactions of a log; can be repeated.", min=1000),
+    ] = None,
     repeats: Annotated[int, typer.Option(help="Timed repeats, after a warm-up.", min=1)] = 5,
     batches: Annotated[
         int | None, typer.Option(help="Iterations of an epoch to measure; all by default.", min=1)
@@ -65,6 +69,7 @@ def bench_command(
       easrec bench ml-1m --only scaling-max_length --only scaling-n_items --out scaling
       easrec bench ml-1m --only onnx --run runs/ml1m/retrained
       easrec bench --only loss-memory
+      easrec bench --only prepare-scale --size 1000000 --size 10000000 --repeats 3 --threads 1
       easrec bench ml-100k --quick
     """  # noqa: D301 (the command line's formatter asks for this character)
     if list_:
@@ -84,6 +89,7 @@ def bench_command(
         settings=trial_settings.model_dump(mode="json", by_alias=True),
         choices=toolkit.Architecture.read(arch).choices.model_dump() if arch else None,
         runs=tuple(map(str, run or [])),
+        sizes=tuple(sizes or []),
         target=target,
         repeats=1 if quick else repeats,
         batches=batches,

@@ -1,13 +1,16 @@
-"""Arrays on disk that are written in parts and then mapped."""
+"""Arrays on disk that are written in parts and then mapped, and places in arrays that lie in parts."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["ArrayWriter"]
+__all__ = ["ArrayWriter", "counts", "places_between"]
+
+_NUMBERS_PER_CHUNK = 1 << 22
 
 
 class ArrayWriter:
@@ -45,3 +48,29 @@ class ArrayWriter:
         # NumPy leaves room in the header for a larger first dimension.
         description = {"descr": self._dtype.str, "fortran_order": False, "shape": (self._length,)}
         np.lib.format.write_array_header_1_0(self._file, description)
+
+
+def counts(numbers: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
+    """How often each number from 0 to ``size`` - 1 occurs; of a long array, no copy is made.
+
+    Examples
+    --------
+    >>> counts(np.array([2, 0, 2]), 4).tolist()
+    [1, 0, 2, 0]
+    """
+    total = np.zeros(size, dtype=np.int64)
+    for start in range(0, len(numbers), _NUMBERS_PER_CHUNK):
+        total += np.bincount(numbers[start : start + _NUMBERS_PER_CHUNK], minlength=size)
+    return total
+
+
+def places_between(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All places from each start up to its end (exclusive), one range after the other.
+
+    Examples
+    --------
+    >>> places_between(np.array([0, 4, 7]), np.array([2, 4, 9])).tolist()
+    [0, 1, 7, 8]
+    """
+    lengths = ends - starts
+    return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)

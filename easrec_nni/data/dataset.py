@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data.arrays import counts
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
-from easrec_nni.data.negatives import PARTS, training_items, used_negatives
+from easrec_nni.data.negatives import training_items, used_negatives
 from easrec_nni.data.splits import Interactions, Split, make_split
 from easrec_nni.data.splits.checks import check_targets, check_trainable
 
@@ -106,12 +107,12 @@ class Dataset:
         split = make_split(info.method, Interactions(self.items, self.offsets, self.times), info.resolved)
         if self.evaluated_users is not None:
             split = split.of_users(self.evaluated_users)
-        for part in PARTS:
-            found, counted = len(split.part(part)), info.rows(part)
-            if found != counted:
+        for part, counted in info.parts.items():
+            found = len(split.part(part))
+            if found != counted.targets:
                 raise UserError(
                     f"the dataset in {self.path} is damaged ({found} {part} targets by the split {info.method} instead "
-                    f"of {counted}): prepare it again with --force"
+                    f"of {counted.targets}): prepare it again with --force"
                 )
         return split
 
@@ -131,7 +132,7 @@ class Dataset:
     def training_counts(self) -> NDArray[np.int64]:
         """Training interactions of each item: ``[n_items + 1]``, entry 0 (padding) is 0."""
         training = training_items(self.items, self.offsets, self.split)
-        return np.bincount(training, minlength=self.n_items + 1).astype(np.int64)
+        return counts(training, self.n_items + 1)
 
     def check_trainable(self) -> None:
         """Refuse what leaves nothing to train, to choose or to evaluate by.

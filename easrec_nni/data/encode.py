@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.arrays import ArrayWriter
+from easrec_nni.data.arrays import ArrayWriter, counts, places_between
 from easrec_nni.data.engine import Engine
 from easrec_nni.data.filters import duplicate_rows, immediate_repeats, k_core
 from easrec_nni.data.ids import IdTable
@@ -19,6 +20,8 @@ from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reading import CheckedLog
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.summary import LogSummary, Order, summarize
+
+_ROWS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,9 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
         for role in ("user", "item")
     )
     if not core.all() or settings.collapse_repeats:
-        sorted_log, users, items = _renumbered(sorted_log, core, users, items)
-    lengths = np.bincount(sorted_log.users, minlength=len(users))
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    summary = summarize(engine, log, order, sorted_log.times, lengths, dropped, settings.newest_first)
+        sorted_log, users, items = _renumbered(engine.folder, sorted_log, core, users, items)
+    offsets = _offsets(sorted_log.users, len(users))
+    summary = summarize(engine, log, order, sorted_log.times, np.diff(offsets), dropped, settings.newest_first)
     return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped, summary)
 
 
@@ -140,10 +142,7 @@ class _SortedLog:
 def _sorted_log(engine: Engine, settings: PrepareSettings, order: Order, dropped: dict[str, int]) -> _SortedLog:
     """Sort the log, without duplicates and, if the settings say so, immediate repeats, into arrays on disk."""
     kind = np.int64 if engine.columns("log")["time"] == "BIGINT" else np.float64
-    writers = [
-        ArrayWriter(engine.folder / f"{name}.npy", dtype)
-        for name, dtype in (("users", np.int32), ("items", np.int32), ("times", kind), ("rows", np.int64))
-    ]
+    writers = _writers(engine.folder, "sorted", kind)
     again = {"rows that repeat user, item and time of another": 0, "interactions that repeat the item right before": 0}
     filters = (
         (settings.drop_duplicates, lambda users, items, times, rows: _repeated(users, items, times)),
@@ -229,31 +228,55 @@ def _core(log: _SortedLog, settings: PrepareSettings, dropped: dict[str, int]) -
     if not core.all():
         dropped[f"interactions outside the {min_user}/{min_item} user/item core"] = int(np.count_nonzero(~core))
     for what, numbers in (("users", log.users), ("items", log.items)):
-        gone = int(np.count_nonzero(np.bincount(numbers)) - np.count_nonzero(np.bincount(numbers[core])))
+        size = int(numbers.max(initial=0)) + 1
+        before, after = (np.count_nonzero(counts(each, size)) for each in (numbers, numbers[core]))
+        gone = int(before - after)
         if gone:
             dropped[f"{what} outside the {min_user}/{min_item} user/item core"] = gone
     return core
 
 
+def _writers(folder: Path, name: str, kind: DTypeLike) -> list[ArrayWriter]:
+    """Files for users, items, times and rows."""
+    kinds = {"users": np.int32, "items": np.int32, "times": kind, "rows": np.int64}
+    return [ArrayWriter(folder / f"{name}-{column}.npy", dtype) for column, dtype in kinds.items()]
+
+
+def _offsets(users: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    """Where the interactions of each user begin and end, in an array that is sorted by user."""
+    return np.searchsorted(users, np.arange(size + 1, dtype=np.int32)).astype(np.int64)
+
+
 def _renumbered(
-    log: _SortedLog, kept: NDArray[np.bool_], user_ids: IdTable, item_ids: IdTable
+    folder: Path, log: _SortedLog, kept: NDArray[np.bool_], user_ids: IdTable, item_ids: IdTable
 ) -> tuple[_SortedLog, IdTable, IdTable]:
     """Number users and items again, by the first row that is left of each, and bring the users into that order."""
-    users, items, times, rows = log.users[kept], log.items[kept], log.times[kept], log.rows[kept]
-    user_order, item_order = _first_seen(users, rows, len(user_ids)), _first_seen(items, rows, len(item_ids))
-    lengths = np.bincount(users, minlength=len(user_ids))
-    begins, lengths = (np.cumsum(lengths) - lengths)[user_order], lengths[user_order]
-    places = np.arange(len(users)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
+    user_order = _first_seen(log.users, log.rows, kept, len(user_ids))
+    item_order = _first_seen(log.items, log.rows, kept, len(item_ids))
     numbers = np.zeros(len(item_ids), dtype=np.int32)
     numbers[item_order] = np.arange(1, len(item_order) + 1)
-    owners = np.repeat(np.arange(len(user_order), dtype=np.int32), lengths)
-    ordered = _SortedLog(owners, numbers[items[places]], times[places], rows[places])
+    offsets = _offsets(log.users, len(user_ids))
+    begins, lengths = offsets[user_order], np.diff(offsets)[user_order]
+    cuts = np.flatnonzero(np.diff(np.cumsum(lengths) // _ROWS_AT_ONCE, prepend=0))
+    writers = _writers(folder, "numbered", log.times.dtype)
+    for users in np.split(np.arange(len(user_order)), cuts):
+        places = places_between(begins[users], begins[users] + lengths[users])
+        left = kept[places]
+        places, owners = places[left], np.repeat(users, lengths[users])[left]
+        parts: tuple[NDArray[Any], ...] = (owners, numbers[log.items[places]], log.times[places], log.rows[places])
+        for writer, part in zip(writers, parts, strict=True):
+            writer.append(part)
+    ordered = _SortedLog(*(writer.close() for writer in writers))  # type: ignore[arg-type]
     return ordered, user_ids.take(user_order), item_ids.take(np.concatenate([[0], item_order]))
 
 
-def _first_seen(numbers: NDArray[np.int32], rows: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    """The numbers that occur, in the order of the rows in which they first do."""
+def _first_seen(
+    numbers: NDArray[np.int32], rows: NDArray[np.int64], kept: NDArray[np.bool_], size: int
+) -> NDArray[np.int64]:
+    """The numbers that are left, in the order of the rows in which they first occur."""
     never = np.iinfo(np.int64).max
     first = np.full(size, never)
-    np.minimum.at(first, numbers, rows)
+    for start in range(0, len(numbers), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        np.minimum.at(first, numbers[part][kept[part]], rows[part][kept[part]])
     return np.argsort(first, kind="stable")[: np.count_nonzero(first != never)]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -16,9 +16,8 @@ import psutil
 import pyarrow as pa
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.threads import available_threads
 from easrec_nni.data.reporting import LogReporter, Reporter
-
-Result = TypeVar("Result")
 
 _BATCH_ROWS = 1 << 20
 _SHARE_OF_MEMORY = 0.5
@@ -26,6 +25,7 @@ _SHARE_OF_ENGINE = 0.7  # NumPy's chunks and Arrow's batches need the rest
 _SMALLEST_BYTES = 128 << 20
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
 _SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_START = 2.0
 
 
 class Engine:
@@ -63,6 +63,7 @@ class Engine:
             str(self.folder / "log.duckdb"),
             config={
                 "memory_limit": f"{max(int(limit * _SHARE_OF_ENGINE), _SMALLEST_BYTES)}B",
+                "threads": available_threads(),
                 "temp_directory": str(self.folder / "spill"),
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
@@ -122,28 +123,39 @@ class Engine:
         """Do the work in a thread, so that this one can show progress and be interrupted."""
         outcome: list[Any] = []
         failure: list[BaseException] = []
+        # Events, because a join that is interrupted can take a thread for ended while it runs.
+        started, done = threading.Event(), threading.Event()
 
         def do() -> None:
+            started.set()
             try:
                 outcome.append(work())
             except BaseException as error:  # raised again below, in the thread that waits
                 failure.append(error)
+            finally:
+                done.set()
 
-        worker = threading.Thread(target=do, daemon=True)
-        worker.start()
         try:
-            while worker.is_alive():
-                worker.join(_SECONDS_BETWEEN_LOOKS)
-                if worker.is_alive() and step is not None:
+            threading.Thread(target=do, daemon=True).start()
+            while not done.wait(_SECONDS_BETWEEN_LOOKS):
+                if step is not None:
                     self._show(step)
         except BaseException:
-            while worker.is_alive():
-                self._connection.interrupt()
-                worker.join(_SECONDS_BETWEEN_LOOKS)
+            self._stop(started, done)
             raise
         if failure:
             raise failure[0]
         return outcome[0]
+
+    def _stop(self, started: threading.Event, done: threading.Event) -> None:
+        """Wait until a query has heeded that it is to end, however often the user asks for it."""
+        while True:
+            try:
+                while started.wait(_SECONDS_TO_START) and not done.wait(_SECONDS_BETWEEN_LOOKS):
+                    self._connection.interrupt()
+                return
+            except KeyboardInterrupt:
+                continue
 
     def _show(self, step: str) -> None:
         percent = self._connection.query_progress()

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import counts
+
 _ROWS_PER_CHUNK = 1 << 22
 
 Numbers: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
@@ -74,7 +76,7 @@ def k_core(users: Numbers, items: Numbers, min_user: int, min_item: int) -> NDAr
         True for rows to keep.
     """
     kept = np.ones(len(users), dtype=bool)
-    left_users, left_items = np.bincount(users), np.bincount(items)
+    left_users, left_items = (counts(each, int(each.max(initial=0)) + 1) for each in (users, items))
     before = -1
     while before != (before := int(np.count_nonzero(kept))):
         for start in range(0, len(users), _ROWS_PER_CHUNK):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import places_between
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -90,7 +92,7 @@ class IdTable:
         begins = np.asarray(self.offsets)[rows]
         lengths = np.asarray(self.offsets)[rows + 1] - begins
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        return IdTable(offsets, self.text[np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)])
+        return IdTable(offsets, self.text[places_between(begins, begins + lengths)])
 
     def tolist(self) -> list[str]:
         """All ids as a list."""

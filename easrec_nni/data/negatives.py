@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import counts, places_between
 from easrec_nni.data.recbole_negatives import draw_recbole_negatives
 from easrec_nni.data.splits import LeaveOneOut, Split, Targets
-from easrec_nni.data.splits.base import is_before, places_between
+from easrec_nni.data.splits.base import is_before
 from easrec_nni.data.validation_negatives import with_test_targets
 
 NEGATIVES_PER_USER = 100
@@ -109,6 +111,7 @@ def draw_negatives(
             # A random training interaction has an item drawn in proportion to popularity.
             return training[rng.integers(0, len(training), size=shape)].astype(np.int64)
 
+    items = np.asarray(items)
     result = np.zeros((len(targets), k), dtype=np.int32)
     for start in range(0, len(result), _USERS_PER_CHUNK):
         rows = slice(start, start + _USERS_PER_CHUNK)
@@ -171,7 +174,7 @@ def _check(protocols: tuple[str, ...], protocol: str, part: str) -> None:
 
 def _weights(training: NDArray[np.int32], n_items: int, protocol: str) -> NDArray[np.float64]:
     """Weight of each item, ``[n_items + 1]``; 0 for padding."""
-    weights = np.ones(n_items + 1) if protocol == "uni100" else np.bincount(training, minlength=n_items + 1)
+    weights = np.ones(n_items + 1) if protocol == "uni100" else counts(training, n_items + 1)
     weights[0] = 0
     return weights.astype(np.float64)
 
@@ -213,9 +216,11 @@ def _draw_chunk(
     for round_number in range(_ROUNDS):
         if len(open_rows) == 0:
             break
-        extra = k + k // 4 + 1 if round_number == 0 else k // 2 + 1
-        candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), extra))], axis=1)
-        chosen[open_rows] = _first_valid(candidates, open_rows, keys, width, k)
+        if round_number == 0:
+            chosen = _first_valid(draw((len(users), k + k // 4 + 1)), keys, width, k)
+        else:
+            candidates = np.concatenate([chosen[open_rows], draw((len(open_rows), k // 2 + 1))], axis=1)
+            chosen[open_rows] = _first_valid(candidates, _keys_of(open_rows, keys, width), width, k)
         open_rows = open_rows[chosen[open_rows, -1] == 0]
     at_once = max(1, _CELLS_AT_ONCE // width)
     for start in range(0, len(open_rows), at_once):
@@ -223,25 +228,36 @@ def _draw_chunk(
     return chosen
 
 
-def _first_valid(
-    candidates: NDArray[np.int64], rows: NDArray[np.int64], keys: NDArray[np.int64], width: int, k: int
-) -> NDArray[np.int64]:
-    """First k distinct candidates of each row that are no items of its user, in order; then zeros."""
-    # Item and place in one number: sorting these is a stable sort by item, and ascending queries are fast.
-    shift = int(candidates.shape[1]).bit_length()
-    packed = np.sort((candidates << shift) | np.arange(candidates.shape[1]), axis=1)
+def _keys_of(rows: NDArray[np.int64], keys: NDArray[np.int64], width: int) -> NDArray[np.int64]:
+    """Keys of some ascending rows alone, numbered by the place of the row among them."""
+    row, item = np.divmod(keys, width)
+    place = np.minimum(np.searchsorted(rows, row), len(rows) - 1)
+    own = rows[place] == row
+    return place[own] * width + item[own]
+
+
+def _first_valid(candidates: NDArray[np.int64], keys: NDArray[np.int64], width: int, k: int) -> NDArray[np.int64]:
+    """First k distinct candidates of each row whose keys, row times `width` plus item, are not taken; then zeros."""
+    n_rows, n_candidates = candidates.shape
+    # Item and place in one number: sorting these is a stable sort by item.
+    shift = int(n_candidates).bit_length()
+    narrow: NDArray[Any] = candidates.astype(np.int32 if width << shift < 1 << 31 else np.int64)
+    packed = (narrow << shift) | np.arange(n_candidates, dtype=narrow.dtype)
+    packed.sort(axis=1)
     ordered = packed >> shift
-    wanted = rows[:, None] * width + ordered
-    places = np.searchsorted(keys, wanted)
-    accepted = keys[np.minimum(places, len(keys) - 1)] != wanted
-    accepted[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
-    valid = np.empty_like(accepted)
-    np.put_along_axis(valid, packed & ((1 << shift) - 1), accepted, axis=1)
-    position = np.cumsum(valid, axis=1) - 1
-    valid &= position < k
-    kept = np.zeros((len(rows), k), dtype=np.int64)
-    row, column = np.nonzero(valid)
-    kept[row, position[row, column]] = candidates[row, column]
+    refused = np.zeros(candidates.shape, dtype=bool)
+    refused[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    # Few keys are looked for among many candidates, which are in the order of their keys too.
+    candidate_keys = (ordered + np.arange(n_rows)[:, None] * width).ravel()
+    found = np.searchsorted(candidate_keys, keys)  # of equal candidates the first; the others are refused already
+    taken = found[candidate_keys[np.minimum(found, len(candidate_keys) - 1)] == keys]
+    refused.ravel()[taken] = True
+    row, place = np.nonzero(refused)
+    valid = np.ones(candidates.shape, dtype=bool)
+    valid[row, packed[row, place] & ((1 << shift) - 1)] = False
+    count = np.cumsum(valid, axis=1, dtype=np.int32)
+    kept = np.zeros((n_rows, k), dtype=np.int64)
+    kept[np.arange(k) < count[:, -1:]] = candidates[valid & (count <= k)]
     return kept
 
 

@@ -32,7 +32,7 @@ def sample_users(split: Split, size: int | None, seed: int) -> NDArray[np.int64]
     seed : int
         Seed of the draw.
     """
-    users = np.union1d(split.valid.users, split.test.users)
+    users = split.target_users
     if size is None or size >= len(users):
         return None
     return np.sort(np.random.default_rng([seed, SAMPLE_STREAM]).choice(users, size, replace=False))
@@ -56,7 +56,7 @@ def split_info(split: Split, sample: NDArray[np.int64] | None) -> SplitInfo:
         users_train_only=split.users_train_only,
         resolved="" if split.resolved == split.name else split.resolved,
         parts={} if is_plain else {part: _part_info(evaluated.part(part)) for part in ("valid", "test")},
-        users_to_sample=None if sample is None else len(np.union1d(split.valid.users, split.test.users)),
+        users_to_sample=None if sample is None else len(split.target_users),
     )
 
 

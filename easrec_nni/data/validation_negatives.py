@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import places_between
 from easrec_nni.data.splits import LeaveOneOut
 
 __all__ = ["with_test_targets"]
@@ -59,7 +60,7 @@ def with_test_targets(
         begins, ends = offsets[users], split.valid.places[rows] + 1
         lengths = ends - begins
         flat = np.repeat(np.arange(len(users)), lengths)
-        places = np.arange(len(flat)) + np.repeat(begins - np.cumsum(lengths) + lengths, lengths)
+        places = places_between(begins, ends)
         met = np.bincount(flat, items[places] == targets[flat], minlength=len(users)) > 0
         # Each item that the user ever had, once: what the stored rows could not be drawn from.
         had = np.concatenate([items[places], targets])

@@ -10,7 +10,6 @@ from easrec_nni.experiments.file import ExperimentFile
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.examples import fingerprint_line
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.training.context import TrialContext
 from search_spaces import SpaceConfig
 
 __all__ = ["check_settings_and_data", "state_bytes"]
@@ -80,4 +79,6 @@ def _settings(experiment: ExperimentFile, file: Path) -> TrialSettings:
 
 def _space(experiment: ExperimentFile, settings: TrialSettings) -> SpaceConfig:
     """Space over the dataset, whose path is relative to the trials' code directory."""
-    return TrialContext.open(settings, settings.dataset(beside=experiment.code_directory)).space
+    dataset = settings.dataset(beside=experiment.code_directory)
+    dataset.check_trainable()
+    return settings.space_for(dataset)  # not a TrialContext, which imports torch

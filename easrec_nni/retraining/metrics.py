@@ -86,9 +86,9 @@ class RunTraining(Document):
         Parameters
         ----------
         history
-            Rows of its epochs.
+            Rows of the epochs.
         inherited
-            Whether it began with a supernet's weights.
+            Whether the training began with a supernet's weights.
         """
         return cls(
             epochs=len(history),
@@ -102,14 +102,14 @@ class RunTraining(Document):
 
 
 class RefitTraining(Document):
-    """How long a refit trained."""
+    """``refit`` section of ``metrics.json``."""
 
     epochs: int
     seconds: float
 
 
 class RefitMetrics(Document):
-    """``metrics.json`` of a refit, and what the validated run's ``metrics.json`` holds of it."""
+    """``metrics.json`` of a refit; the validated run's ``metrics.json`` has the same keys."""
 
     test_refitted: dict[str, float]
     refit: RefitTraining
@@ -163,7 +163,7 @@ def run_metrics(
 
 
 def metrics_without_figures(context: TrialContext, architecture: Architecture, training: RunTraining) -> RunMetrics:
-    """Contents of ``metrics.json`` of a network that was trained on all data: nothing is left to measure it by."""
+    """Contents of ``metrics.json`` after a training on all data, which leaves no data to evaluate on."""
     return RunMetrics(
         test={},
         valid={},
@@ -178,19 +178,19 @@ def metrics_without_figures(context: TrialContext, architecture: Architecture, t
 
 
 def validated_epochs(run: str | Path | None, inherited: bool) -> int:
-    """Epochs behind the best network of a validated run.
+    """Number of training epochs of a validated run's best network.
 
     Parameters
     ----------
     run
         Folder of a retraining.
     inherited
-        Whether the training that is to last as long begins from a supernet's weights.
+        Whether the new training begins with a supernet's weights.
 
     Raises
     ------
     UserError
-        There is no such run, it began otherwise, or no epoch of it was better than its beginning.
+        There is no such run, its initial weights are of the other kind, or no epoch improved on them.
     """
     advice = "give its folder (--validated FOLDER), or a number (--epochs N)"
     if run is None or not (Path(run) / METRICS_FILE).is_file():

@@ -1,9 +1,9 @@
-"""Refit: the network trained once more, on training and validation interactions together, before it is served.
+"""Refit: retraining on training and validation interactions together, before serving.
 
-The newest interaction of a user tells most about the next one, and early stopping keeps it from the training. So the
-validated run decides the number of epochs, and a second run from the same beginning trains as long on both parts.
-Nothing is validated in it. Its figures are those of the test set alone and end in ``_refitted``: a network that has
-seen one interaction more of every user is not to be compared with those that have not.
+The newest interaction of a user tells most about the next one, and early stopping excludes it from the training. So the
+validated run determines the number of epochs, and a second run from the same initial weights trains as long on both
+parts, without validation. Its figures are only those of the test set and end in ``_refitted``: a network that has seen
+one more interaction of every user is not comparable with those that have not.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from search_spaces import EASRecNetwork
 __all__ = ["REFIT_FOLDER", "finish_refit", "fit_again"]
 
 REFIT_FOLDER = "refitted"
-"""Folder of the refitted network inside the retraining's; it is a run folder of its own, to be served."""
+"""Folder of the refitted network inside the retraining's: a run folder of its own, for serving."""
 
 _logger = logging.getLogger(__name__)
 
 
 class _RefitRecord(EpochRecord):
-    """Epochs without validation, as many as the validated run's best network had, and the last one's weights."""
+    """Record of a fixed number of epochs without validation; saves the last epoch's weights."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note the epoch; end the run after the last one."""
+        """Record the epoch; stop after the last one."""
         row = self.measured(trainer.current_epoch)
         self.history.append(row)
         if is_first():
@@ -67,36 +67,36 @@ def fit_again(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     through: Literal["valid", "test"] = "valid",
 ) -> list[dict[str, float]]:
-    """Train a network on training and validation interactions, or on all; rows of its epochs.
+    """Train a network on training and validation interactions, or on all; return its epochs' rows.
 
     Parameters
     ----------
     network
-        As the validated run began with it.
+        Network with the initial weights of the validated run.
     context
         Context of the validated run.
     folder
         Folder of the refit, which can be resumed.
     epochs
-        Epochs of training behind the validated run's best network.
+        Number of training epochs of the validated run's best network.
     progress, on_epoch
-        As of :func:`~easrec_nni.retraining.stage.retrain`.
+        Options of :func:`~easrec_nni.retraining.stage.retrain`.
     through
-        Last part that trains: see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
+        Last part that trains; see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
     """
-    settings, chosen = context.settings, context.settings.retrain
-    # Best epoch -1 and patience: the run is out of patience when it has had its epochs.
-    averaged = [AveragedWeights(network, chosen.averaging)] if chosen.averaging else []
+    settings, options = context.settings, context.settings.retrain
+    # The best epoch stays -1, so that a patience of `epochs` ends the run after that many epochs.
+    averaged = [AveragedWeights(network, options.averaging)] if options.averaging else []
     weights = averaged[0].weights if averaged else network.state_dict
     record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
     size = MicroBatchSize(settings.micro_batch)
-    module = SequenceModule(context.dataset, chosen.learning_rate, loss=context.loss(), micro_batch=size)
+    module = SequenceModule(context.dataset, options.learning_rate, loss=context.loss(), micro_batch=size)
     module.set_model(network)
-    guard = EndIfDiverged({"retrain.learning_rate": chosen.learning_rate}, "without validation: ")
+    guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")
     callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_rank(settings.seed)
-    batches = context.trained_through(through).training_batches(chosen.batch_size)
+    batches = context.trained_through(through).training_batches(options.batch_size)
     trainer.fit(module, batches, ckpt_path=folder.checkpoint, weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -110,26 +110,26 @@ def finish_refit(
     folder: RunFolder,
     history: list[dict[str, float]],
 ) -> RefitMetrics:
-    """Evaluate a refitted network on the test set and write its files; contents of its ``metrics.json``.
+    """Evaluate a refitted network on the test set and write its files; return its ``metrics.json``.
 
     Parameters
     ----------
     network
-        As after :func:`fit_again`.
+        Network after :func:`fit_again`.
     architecture
-        What the folder's ``architecture.json`` shall hold, but for the figures.
+        Architecture for the folder's ``architecture.json``, without the figures.
     context
-        Context of the validated run: no test target has been trained on.
+        Context of the validated run, so that no test target has been trained on.
     folder, history
-        Of the refit.
+        Folder of the refit, and the rows of its epochs.
     """
     network.load_state_dict(read_weights(folder.state / "best.safetensors"))
     save_weights(network.state_dict(), folder.path / WEIGHTS_FILE)
     figures, ranks = evaluate_fully(network.eval(), context.dataset, "test", protocols=PROTOCOLS)
     test = {f"{name}{REFITTED}": value for name, value in figures.items()}
     write_ranks(rank_arrays(ranks, context.dataset, REFITTED), folder.path / RANKS_FILE)
-    known = {f"retrained_test_{name}": value for name, value in test.items()}
-    architecture.model_copy(update={"metrics": {**architecture.metrics, **known}}).write(
+    metrics_of_test = {f"retrained_test_{name}": value for name, value in test.items()}
+    architecture.model_copy(update={"metrics": {**architecture.metrics, **metrics_of_test}}).write(
         folder.path / "architecture.json"
     )
     atomic_copy(folder.state / "history.csv", folder.path / "history.csv")

@@ -139,7 +139,7 @@ def retrain(
     network, folder = run.network(), run.folder(out, restart)
     _logger.info("%s", describe_training(architecture, settings, origin))
     if (folder.path / METRICS_FILE).is_file():
-        _logger.info("%s is complete: taken as it is", folder.path)
+        _logger.info("%s: already complete, reusing it", folder.path)
         network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
     else:
         metrics = run.train(network, folder, progress, on_epoch)
@@ -161,27 +161,27 @@ def retrain_on_all_data(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     restart: bool = False,
 ) -> Retrained:
-    """Train the network of an architecture on all interactions, targets of validation and test too, to serve it.
+    """Train an architecture's network on all interactions, including the test targets, for serving.
 
-    Nothing selects the epoch and nothing is left to test by: there are no figures, and evaluation refuses the network.
+    No data is left to select an epoch or to test: there are no figures, and evaluation refuses the network.
 
     Parameters
     ----------
     architecture, weights, settings, progress, on_epoch, restart
-        As in :func:`retrain`.
+        Arguments of :func:`retrain`.
     data
-        A dataset of any split, or what :func:`~easrec_nni.data.load_dataset` takes.
+        A dataset of any split, or a name or path for :func:`~easrec_nni.data.load_dataset`.
     out
         Folder for ``weights.safetensors``, ``architecture.json``, ``metrics.json`` without figures, ``history.csv``.
     epochs
-        Epochs to train; None: those behind the best network of the validated run.
+        Number of epochs; by default, that of the validated run's best network.
     validated
-        Folder of that run; None: the folder that the architecture's file is in.
+        Folder of the validated run; by default, the folder of the architecture's file.
 
     Raises
     ------
     UserError
-        There is no validated run and no number of epochs, or the run began with other weights.
+        There is neither a validated run nor a number of epochs, or the run's initial weights are of the other kind.
     """
     file = None if isinstance(architecture, Architecture) else Path(architecture)
     if not isinstance(architecture, Architecture):
@@ -196,7 +196,7 @@ def retrain_on_all_data(
     origin = "the architecture" if file is None else str(file)
     _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
     if (folder.path / METRICS_FILE).is_file():
-        _logger.info("%s is complete: taken as it is", folder.path)
+        _logger.info("%s: already complete, reusing it", folder.path)
         network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
         return Retrained(network, read_metrics(folder.path), folder.path)
     metrics = run.train_to_serve(network, folder, epochs, progress, on_epoch)
@@ -237,7 +237,7 @@ class _Retraining:
         self.context.check_share(self.architecture)
 
     def check_served(self) -> None:
-        """Refuse what cannot be trained on all interactions."""
+        """Refuse settings that cannot be trained on all interactions."""
         dataset = self.context.dataset
         split = dataset.split.trained_through("test")
         check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
@@ -277,7 +277,7 @@ class _Retraining:
         progress: bool,
         on_epoch: Callable[[dict[str, float]], None] | None,
     ) -> tuple[EpochRecord, MicroBatchSize]:
-        """Train until the epochs or the patience end."""
+        """Train until the last epoch or until patience runs out."""
         settings, options = self.context.settings, self.context.settings.retrain
         record = EpochRecord(
             folder.state, settings.select_by, options.patience, weights=network.state_dict, on_epoch=on_epoch
@@ -321,7 +321,7 @@ class _Retraining:
         progress: bool,
         on_epoch: Callable[[dict[str, float]], None] | None,
     ) -> RunMetrics:
-        """Train, in as many processes as there are devices, and write the results."""
+        """Train on all devices, evaluate, and write the results."""
         job = self.context.job(folder.path, self.architecture, self.weights)
         with data_parallel(self.context.settings.devices, job, WORKER):
             record, micro_batch = self.fit(network, folder, progress, on_epoch)
@@ -343,16 +343,16 @@ class _Retraining:
         return metrics
 
     def refit(self, folder: RunFolder, metrics: RunMetrics, progress: bool) -> RunMetrics:
-        """Train once more, on training and validation interactions; the figures with those of the refit."""
+        """Train once more, on training and validation interactions; return metrics with the refit's."""
         epochs = metrics.training.best_epoch + 1
         if epochs == 0:
-            _logger.warning("no refit: the network was best before its training, so that there is no epoch to repeat")
+            _logger.warning("no refit: no epoch improved the initial network, so no number of epochs is known")
             return metrics
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
         with data_parallel(self.context.settings.devices, job, WORKER):
             history = fit_again(network, self.context, again, epochs, progress)
-        recorded = self._recorded().model_copy(update={"refitted_epochs": epochs})
+        recorded = self._training_settings().model_copy(update={"refitted_epochs": epochs})
         described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
         refitted = finish_refit(network, described, self.context, again, history)
         metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
@@ -360,7 +360,7 @@ class _Retraining:
         return metrics
 
     def refit_folder(self, folder: RunFolder, epochs: int) -> RunFolder:
-        """Folder of the refit inside the run's."""
+        """Folder of the refit inside the run's folder."""
         return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
 
     def train_to_serve(
@@ -379,8 +379,9 @@ class _Retraining:
         served = self.context.trained_through("test")
         training = RunTraining.of_all_data(history, inherited=self.weights is not None)
         metrics = metrics_without_figures(served, self.architecture, training)
-        known = {name: value for name, value in self.architecture.metrics.items() if not name.startswith("retrained_")}
-        architecture = self.architecture.model_copy(update={"metrics": known})
+        figures = self.architecture.metrics.items()
+        searched = {name: value for name, value in figures if not name.startswith("retrained_")}
+        architecture = self.architecture.model_copy(update={"metrics": searched})
         replace(self, context=served, architecture=architecture).commit(network, metrics, {}, folder)
         return metrics
 
@@ -396,7 +397,7 @@ class _Retraining:
         self.architecture.model_copy(
             update={
                 "dataset": self._trained_dataset(),
-                "training": self._recorded(),
+                "training": self._training_settings(),
                 "metrics": {**self.architecture.metrics, **figures},
                 "cost": metrics.cost,
             }
@@ -405,13 +406,13 @@ class _Retraining:
         write_json(folder.path / METRICS_FILE, metrics.as_json())
 
     def _trained_dataset(self) -> DatasetReference:
-        """Dataset that the architecture was found on, or that its weights were trained on by another split."""
-        known = self.architecture.dataset
+        """Dataset of the search, or of the training if its split is another."""
+        searched = self.architecture.dataset
         trained = DatasetReference.of(self.context.dataset)
-        return known if known is not None and known.split == trained.split else trained
+        return searched if searched is not None and searched.split == trained.split else trained
 
-    def _recorded(self) -> TrainingSettings:
-        """What the retrained network's file records; the share stays the one by which alpha and beta were trained."""
+    def _training_settings(self) -> TrainingSettings:
+        """Training settings for the architecture file; the share stays that of the search."""
         training, searched = recorded_training(self.context.settings), self.architecture.training
         if searched is None or searched.arch_share is None:
             return training

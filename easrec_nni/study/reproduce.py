@@ -24,7 +24,6 @@ from easrec_nni.study.folder import Study, open_study
 from easrec_nni.study.running import run_grid
 from easrec_nni.study.systems import SYSTEMS, find_systems
 from easrec_nni.study.tables import TABLES, Grid
-from easrec_nni.training.context import TrialContext
 
 __all__ = ["Request", "grid_of", "reproduce", "settings_for"]
 
@@ -156,9 +155,10 @@ def reproduce(request: Request, console: Console) -> bool:
 
 def _check(grid: Grid, settings: TrialSettings, dataset: Dataset) -> None:
     """Check the settings of every system before any trial runs."""
+    dataset.check_trainable()
     for cell in grid.cells():
         if cell.seed == grid.seeds[0]:
-            TrialContext.open(cell_settings(cell, settings), dataset)
+            cell_settings(cell, settings).space_for(dataset)  # not a TrialContext, which imports torch
 
 
 def _without_features(grid: Grid, settings: TrialSettings) -> Grid:

@@ -85,9 +85,9 @@ def final_result(
 ) -> dict[str, Any]:
     """Final result of any trial: of a search, a given architecture, or a study's cell.
 
-    ``default``, which the tuner maximises, is the objective; unless the settings say otherwise that is the validation
-    NDCG@10, in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter.
-    Figures of the test set have keys of their own and decide nothing.
+    ``default``, which the tuner maximises, is the objective: unless the settings say otherwise, the validation NDCG@10
+    in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter. Test
+    figures have keys of their own and decide nothing.
 
     With ``architecture`` (the document on one line) and ``files_at`` (machine and folder of the files), ``easrec
     export`` works without the trial's folder, which stays on the worker.

@@ -24,9 +24,9 @@ class Objective:
     settings
         Kind of the objective, and its numbers.
     space
-        The space that the network is of; the price of cost is for a share of its largest network.
+        Space of the network; weighted cost is a share of its largest network's.
     figure
-        Figure that selects, as ``select_by`` names it.
+        Name of the figure that selects the best epoch (``select_by``).
     """
 
     settings: ObjectiveSettings
@@ -50,7 +50,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10 of the users that select, in the ranking that selects.
+            Validation NDCG@10 over the selection users, in the ranking of ``select_by``.
         cost
             Cost figures of the network, among them the objective's.
         """
@@ -82,7 +82,7 @@ class Objective:
         return self.value(ndcg, self._cost(Choice(**{name: choices[name] for name in Choice.model_fields})))
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Value]:
-        """Keys of the final result that say what ``default`` is made of."""
+        """Keys of the final result: ``default`` and its components."""
         keys: dict[str, Value] = {"default": self.value(ndcg, cost), f"{SELECTED}{self.figure}": ndcg}
         keys["objective"] = self.settings.kind
         if self.settings.ceiling is not None:

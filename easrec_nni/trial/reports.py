@@ -48,7 +48,7 @@ class EpochReports:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective, self.epochs = objective, epochs
         self.figure = objective.figure if objective else MONITOR
-        self._latest: dict[str, Value] = {}
+        self._latest: dict[str, Value] = {}  # last value of every key
         self._choices: Mapping[str, float] | None = None
         self._is_drawn = False
 

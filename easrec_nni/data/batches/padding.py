@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.data.arrays import places_between
 from easrec_nni.data.batches.modes import History
 from easrec_nni.data.dataset import Dataset
 
@@ -97,10 +98,10 @@ def prefix_samples(dataset: Dataset, max_length: int) -> Samples:
     For an example see :func:`windows`.
     """
     begins, ends = dataset.offsets[:-1], dataset.split.training_end()  # [U], [U]
-    user, number = _numbered(np.maximum(ends - begins - 1, 0))  # [S], [S]
-    piece_ends = begins[user] + number + 2  # [S]: a user's first prefix is one item and its target
-    starts = np.maximum(begins[user], piece_ends - max_length - 1)  # [S]
-    return Samples(starts, piece_ends, np.ones_like(starts))
+    prefixes = np.maximum(ends - begins - 1, 0)  # [U]
+    piece_ends = places_between(begins + 2, begins + 2 + prefixes)  # [S]: a first prefix is one item and its target
+    starts = np.maximum(np.repeat(begins, prefixes), piece_ends - max_length - 1)  # [S]
+    return Samples(starts, piece_ends, np.broadcast_to(np.int64(1), starts.shape))
 
 
 def _numbered(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -124,11 +124,13 @@ class TrainingBatches:
     def _sample_numbers(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         """Numbers of the samples of each batch, ``[B]``."""
         order = random.permutation(len(self.samples.starts))
-        lengths = self.samples.ends - self.samples.starts
-        pool = POOL_BATCHES * self.batch_size
-        batches: list[NDArray[np.int64]] = []
-        for begin in range(0, len(order), pool):
-            part = order[begin : begin + pool]
-            part = part[np.argsort(lengths[part], kind="stable")]
-            batches.extend(np.split(part, self._cuts(part)))
-        yield from (batches[number] for number in random.permutation(len(batches)))
+        size = POOL_BATCHES * self.batch_size
+        pools: dict[int, list[NDArray[np.int64]]] = {}  # sorted when first asked for, so that an epoch begins at once
+        for number in random.permutation(len(self)).tolist():
+            pool, place = divmod(number, POOL_BATCHES)
+            if pool not in pools:
+                part = order[pool * size : (pool + 1) * size]
+                lengths = self.samples.ends[part] - self.samples.starts[part]
+                part = part[np.argsort(lengths, kind="stable")]
+                pools[pool] = np.split(part, self._cuts(part))
+            yield pools[pool][place]

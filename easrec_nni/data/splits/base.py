@@ -9,7 +9,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Interactions", "Split", "Targets", "distinct_targets", "is_before", "places_between"]
+from easrec_nni.data.arrays import places_between
+
+__all__ = ["Interactions", "Split", "Targets", "distinct_targets", "is_before"]
 
 Part = Literal["valid", "test"]
 
@@ -133,9 +135,16 @@ class Split:
         return {"valid": self.valid, "test": self.test}[name]
 
     @cached_property
+    def target_users(self) -> NDArray[np.int64]:
+        """Users with a target of validation or test, ascending."""
+        has_target = np.zeros(len(self.train_end), dtype=bool)
+        has_target[self.valid.users] = has_target[self.test.users] = True
+        return np.flatnonzero(has_target).astype(np.int64)
+
+    @property
     def users_train_only(self) -> int:
-        """Users without any target."""
-        return len(self.train_end) - len(np.union1d(self.valid.users, self.test.users))
+        """Number of users without any target."""
+        return len(self.train_end) - len(self.target_users)
 
     def known_ends(self, part: str) -> NDArray[np.int64]:
         """End (exclusive) of what a count over the log may use for a part, ``[n_users]``."""
@@ -163,18 +172,6 @@ class Split:
     def of_users(self, users: NDArray[np.int64]) -> Split:
         """The split with the targets of some users alone; what trains stays."""
         return replace(self, valid=self.valid.of_users(users), test=self.test.of_users(users))
-
-
-def places_between(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All places from each start up to its end (exclusive), one range after the other.
-
-    Examples
-    --------
-    >>> places_between(np.array([0, 4, 7]), np.array([2, 4, 9])).tolist()
-    [0, 1, 7, 8]
-    """
-    lengths = ends - starts
-    return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)
 
 
 def is_before(ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:

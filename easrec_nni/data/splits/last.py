@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.splits.base import Interactions, Split, Targets, distinct_targets, places_between
+from easrec_nni.data.arrays import places_between
+from easrec_nni.data.splits.base import Interactions, Split, Targets, distinct_targets
 
 __all__ = ["split_last"]
 

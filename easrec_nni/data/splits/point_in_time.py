@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.splits.base import Interactions, Split, Targets, distinct_targets, is_before, places_between
+from easrec_nni.data.arrays import places_between
+from easrec_nni.data.splits.base import Interactions, Split, Targets, distinct_targets, is_before
 
 __all__ = ["readable_time", "split_time"]
 

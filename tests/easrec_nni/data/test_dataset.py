@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, load_dataset
+from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 
 
 @pytest.fixture
@@ -132,3 +132,20 @@ def test_verify_finds_changed_negatives(copy: Path) -> None:
     load_dataset(copy)
     with pytest.raises(UserError, match="do not have the fingerprint"):
         load_dataset(copy, verify=True)
+
+
+def test_a_split_has_the_targets_that_the_manifest_counts(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    source, settings = tiny_dataset.path.parent / "tiny.csv", PrepareSettings(split="time:50%,75%")
+    folder = prepare(source, tmp_path / "out", settings=settings).path
+    times = np.load(folder / "times.npy")
+    np.save(folder / "times.npy", np.where(np.arange(len(times)) == 0, times.max(), times))
+    with pytest.raises(UserError, match="is damaged .* targets by the split time:50%,75% instead of"):
+        _ = load_dataset(folder).split
+
+
+@pytest.mark.parametrize("method", ["time:x,y", "time:3", "tme", "\x1b[31m"])
+def test_a_manifest_with_another_split_is_one_line(copy: Path, method: str) -> None:
+    manifest = json.loads((copy / "manifest.json").read_text())
+    change_manifest(copy, split={**manifest["split"], "method": method})
+    with pytest.raises(UserError, match="manifest in .* is damaged|--split"):
+        _ = load_dataset(copy).split

@@ -116,6 +116,31 @@ def test_completing_a_half_drawn_row_keeps_the_distribution(rounds: int, monkeyp
     assert stats.chi2_contingency(table).pvalue > 1e-4
 
 
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=7, max_size=7), min_size=1, max_size=5),
+    st.lists(st.lists(st.integers(1, 9), max_size=6), min_size=5, max_size=5),
+    st.integers(1, 7),
+    st.sampled_from([10, 1 << 40]),
+)
+def test_first_valid_candidates_match_a_plain_loop(
+    candidates: list[list[int]], histories: list[list[int]], k: int, width: int
+) -> None:
+    """Also where item and place together need more than 32 bits, and for some rows alone."""
+    taken = [{0, *history} for history in histories[: len(candidates)]]
+    expected = []
+    for row, history in zip(candidates, taken, strict=True):
+        chosen: list[int] = []
+        for item in row:
+            if item not in history and item not in chosen and len(chosen) < k:
+                chosen.append(item)
+        expected.append(chosen + [0] * (k - len(chosen)))
+    keys = np.array([row * width + item for row, history in enumerate(taken) for item in sorted(history)])
+    assert module._first_valid(np.array(candidates), keys, width, k).tolist() == expected
+    rows = np.arange(0, len(candidates), 2)
+    some = module._first_valid(np.array(candidates)[rows], module._keys_of(rows, keys, width), width, k)
+    assert some.tolist() == expected[::2]
+
+
 def test_catalogue_of_28_items() -> None:
     rng = np.random.default_rng(0)
     histories = [rng.choice(np.arange(1, 29), size=length, replace=False).tolist() for length in [3, 5, 27, 28] * 5]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.cli.main import app
-from easrec_nni.data import Dataset
+from easrec_nni.data import Dataset, prepare
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.retraining import stage
@@ -148,3 +148,24 @@ def test_evaluate_keeps_a_refitted_networks_figures_apart(tiny_dataset: Dataset,
     assert done.metrics["test_refitted"].keys() >= {"ndcg@10_full_refitted"}
     refused = CliRunner().invoke(app, [*command, "--part", "valid"])
     assert refused.exit_code != 0
+
+
+@pytest.mark.slow
+def test_a_refit_in_two_processes_is_the_one_in_one(tmp_path: Path) -> None:
+    rows = [f"{user},{(user + time) % 15},{time}" for user in range(24) for time in range(5 + user % 5)]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    dataset = prepare(tmp_path / "log.csv", out=tmp_path / "prepared")
+    done = []
+    for devices in (1, 2):
+        settings = settings_for(dataset, devices=devices, batch_by="targets").with_parameters(
+            {"retrain.averaging": 0.5}
+        )
+        done.append(retrain(architecture_for(dataset), dataset, tmp_path / str(devices), settings=settings))
+    assert done[0].metrics["refit"]["epochs"] == done[1].metrics["refit"]["epochs"] > 0
+    assert done[1].metrics["test_refitted"] == pytest.approx(done[0].metrics["test_refitted"])
+    one, two = (
+        load_network(architecture_for(dataset), run.folder / "refitted" / "weights.safetensors").state_dict()
+        for run in done
+    )
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=1e-4, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from easrec_nni.data import Dataset
+from easrec_nni.data.batches import training
 from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.data.batches.padding import prefix_samples, windows
 from easrec_nni.data.batches.training import TrainingBatches
@@ -87,3 +88,24 @@ def test_sequences_of_a_batch_are_of_similar_length(ml100k: Dataset) -> None:
     batches = TrainingBatches(ml100k, 50, 32, "causal", seed=0)
     padding = sum(int((batch.ids == 0).sum()) for batch in batches)
     assert padding / sum(batch.ids.numel() for batch in batches) < 0.05
+
+
+@pytest.mark.parametrize("batch_by", ["sequences", "targets"])
+@pytest.mark.parametrize("mode", ["causal", "augmented"])
+def test_batches_come_in_a_random_order_of_pools_that_are_sorted(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, mode: str, batch_by: str
+) -> None:
+    """The order of earlier versions, which sorted all pools before an epoch began: seeds keep their meaning."""
+    monkeypatch.setattr(training, "POOL_BATCHES", 3)
+    batches = TrainingBatches(tiny_dataset, 5, 4, mode, seed=7, batch_by=batch_by)  # type: ignore[arg-type]
+    batches.set_epoch(2)
+    random = np.random.default_rng((7, 2))
+    order = random.permutation(len(batches.samples.starts))
+    lengths, expected = batches.samples.ends - batches.samples.starts, []
+    for begin in range(0, len(order), 12):
+        pool = np.array(sorted(order[begin : begin + 12].tolist(), key=lengths.__getitem__))
+        expected.extend(np.split(pool, batches._cuts(pool)))
+    found = list(batches._sample_numbers(np.random.default_rng((7, 2))))
+    assert len(found) == len(expected) == len(batches)
+    for numbers, wanted in zip(found, random.permutation(len(expected)), strict=True):
+        assert numbers.tolist() == expected[wanted].tolist()

@@ -142,3 +142,15 @@ def test_targets_and_training_are_those_of_rectools(ml100k: Dataset, tmp_path: P
         theirs = set(zip(answers[f"{name}_users"].tolist(), answers[f"{name}_items"].tolist(), strict=True))
         assert set(zip(targets.users.tolist(), log.items[targets.places].tolist(), strict=True)) == theirs
         assert len(theirs) == len(targets) > 1000 and trained == answers[f"{name}_train"]
+
+
+@given(ROWS, st.sampled_from(["leave-one-out", "time:50%", "last:2"]))
+def test_users_with_a_target_of_either_part_are_counted_once(rows: list[Row], name: str) -> None:
+    log = interactions(rows)
+    try:
+        split = make_split(name, log)
+    except UserError:
+        assume(False)
+    users = {*split.valid.users.tolist(), *split.test.users.tolist()}
+    assert split.target_users.tolist() == sorted(users)
+    assert split.users_train_only == len(log.offsets) - 1 - len(users)
