@@ -167,8 +167,11 @@ def test_the_command_evaluate_prints_the_same_figures(tiny_dataset: Dataset, tmp
     command += ["--data", str(tiny_dataset.path), "--threads", "1", "--out", str(tmp_path / "figures.json")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "figures.json").read_text()) == metrics["test"]
-    assert done.stdout.splitlines() == [f"{name}: {value!r}" for name, value in metrics["test"].items()]
+    about = {"dataset": tiny_dataset.name, "split": "leave-one-out", "part": "test", "users": 40, "targets": 40}
+    assert json.loads((tmp_path / "figures.json").read_text()) == metrics["test"] | about
+    heading, *lines = done.stdout.splitlines()
+    assert heading == "test, split leave-one-out: 40 targets of 40 users"
+    assert lines == [f"{name}: {value!r}" for name, value in metrics["test"].items()]
 
 
 def test_inherited_weights_are_the_supernets(tiny_dataset: Dataset, tmp_path: Path) -> None:
