@@ -38,6 +38,8 @@ class EncodedLog:
         What was left out, by reason.
     summary : LogSummary
         What the log was understood as.
+    per_second : int or None
+        Units of the times in a second; None where times are plain numbers.
     """
 
     items: NDArray[np.int32]
@@ -47,6 +49,7 @@ class EncodedLog:
     item_ids: IdTable
     dropped: dict[str, int]
     summary: LogSummary
+    per_second: int | None
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
         sorted_log, users, items = _renumbered(engine.folder, sorted_log, core, users, items)
     offsets = _offsets(sorted_log.users, len(users))
     summary = summarize(engine, log, order, sorted_log.times, np.diff(offsets), dropped, settings.newest_first)
-    return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped, summary)
+    return EncodedLog(sorted_log.items, offsets, sorted_log.times, users, items, dropped, summary, log.unit.per_second)
 
 
 @dataclass(frozen=True)

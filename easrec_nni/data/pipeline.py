@@ -240,7 +240,7 @@ def _write(
 
 def _split(raw: RawLog, log: EncodedLog, settings: PrepareSettings) -> Split:
     """The split of a log; one by points in time needs times."""
-    split = make_split(settings.split, Interactions(log.items, log.offsets, log.times))
+    split = make_split(settings.split, Interactions(log.items, log.offsets, log.times, log.per_second))
     if split.has_points and not raw.columns.places.keys() & {"time", "date", "clock"}:
         raise UserError(
             f"--split {split.name}: the log has no times, only an order: split it by --split last:K, or leave-one-out"

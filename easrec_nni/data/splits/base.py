@@ -17,11 +17,18 @@ Part = Literal["valid", "test"]
 
 
 class Interactions(NamedTuple):
-    """Interactions by user and, within a user, by time: arrays as in :class:`~easrec_nni.data.dataset.Dataset`."""
+    """Interactions by user and, within a user, by time: arrays as in :class:`~easrec_nni.data.dataset.Dataset`.
+
+    Attributes
+    ----------
+    per_second : int or None
+        Units of the times in a second, for times since 1970; None: by the size of the latest time.
+    """
 
     items: NDArray[np.int32]
     offsets: NDArray[np.int64]
     times: NDArray[np.generic]
+    per_second: int | None = None
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,13 @@ def split_time(argument: str, log: Interactions) -> Split:
     if len(words) > 2 or not all(words):
         raise UserError(f"--split time:{argument}: give one point in time or two, such as {EXAMPLES}")
     times = np.asarray(log.times)
-    test = _point(words[-1], times)
-    start = _point(words[0], times) if len(words) == 2 else _quantile(times, 1 - 2 * float(np.mean(times >= test)))
+    per_second = log.per_second or _per_second(times.max())
+    test = _point(words[-1], times, per_second)
+    start = (
+        _point(words[0], times, per_second)
+        if len(words) == 2
+        else _quantile(times, 1 - 2 * float(np.mean(times >= test)))
+    )
     _check(argument, start, test, times)
     after = np.flatnonzero(times >= start)  # few as a rule: no array as long as the log is made of numbers
     later = after[times[after] >= test]
@@ -79,7 +84,7 @@ def split_time(argument: str, log: Interactions) -> Split:
     )
 
 
-def _point(word: str, times: NDArray[Any]) -> Any:
+def _point(word: str, times: NDArray[Any], per_second: int) -> Any:
     """A point in time in the log's unit."""
     try:
         if word.endswith("%"):
@@ -91,7 +96,7 @@ def _point(word: str, times: NDArray[Any]) -> Any:
         else:
             date = datetime.fromisoformat(word)
             microseconds = ((date if date.tzinfo else date.replace(tzinfo=UTC)) - EPOCH) // timedelta(microseconds=1)
-            moment = microseconds * _per_second(times.max())
+            moment = microseconds * per_second
             return moment / 1_000_000 if times.dtype.kind == "f" else -(-moment // 1_000_000)
     except (ValueError, OverflowError):
         pass

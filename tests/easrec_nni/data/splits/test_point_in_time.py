@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.padding import prefix_samples, windows
@@ -193,3 +195,13 @@ def test_points_that_cannot_be_are_refused(argument: str) -> None:
     log = Interactions(np.ones(100, np.int32), np.array([0, 100]), np.arange(100))
     with pytest.raises(UserError, match="--split time"):
         make_split(f"time:{argument}", log)
+
+
+def test_a_date_is_read_in_the_unit_that_the_user_gave(tmp_path: Path) -> None:
+    """Times of the first days of 1970 are too small for their unit to be told by their size."""
+    rows = [f"u{user},i{(user + day) % 5},{day * DAY * 1000}" for user in range(4) for day in range(8)]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    settings = PrepareSettings(time_unit="ms", split="time:1970-01-05,1970-01-07")
+    split = prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings).split
+    assert np.diff(split.train_end).tolist() == [8, 8, 8] and split.train_end[0] == 4
+    assert split.resolved == f"time:{4 * DAY * 1000},{6 * DAY * 1000}"
