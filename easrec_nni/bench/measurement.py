@@ -65,7 +65,7 @@ class Bench:
             The request names no dataset, or it cannot be read.
         """
         if self.request.dataset is None:
-            raise UserError("say what to measure on: easrec bench DATASET, such as easrec bench ml-100k")
+            raise UserError("name the dataset to measure on: easrec bench DATASET, such as easrec bench ml-100k")
         return load_dataset(self.request.dataset)
 
     @cached_property

@@ -101,8 +101,8 @@ def test_a_measurement_has_a_process_of_its_own(request_: BenchRequest, tmp_path
 
 def test_what_cannot_be_measured_is_named(tiny_dataset: Dataset, tmp_path: Path) -> None:
     for words, message in (
-        ((), "say what to measure on"),
-        (("--only", "evaluation"), "say what to measure on"),
+        ((), "name the dataset to measure on"),
+        (("--only", "evaluation"), "name the dataset to measure on"),
         ((str(tiny_dataset.path), "--only", "onnx", "--run", "nowhere"), "nowhere/weights.safetensors cannot be read"),
         ((str(tiny_dataset.path), "--only", "matmull"), "no measurement 'matmull'"),
         ((str(tiny_dataset.path), "--allocator", "mine"), "choose from keep, default"),

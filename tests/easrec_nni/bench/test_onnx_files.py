@@ -74,7 +74,7 @@ def test_a_missing_package_is_named_where_it_is_asked_for(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(onnx_module, "PACKAGES", ("no_such_package",))
-    with pytest.raises(UserError, match="need the package no_such_package: pip install"):
+    with pytest.raises(UserError, match="needs the package no_such_package: pip install"):
         select_measurements(["onnx"], [])
     by_default = [name for name in ALL if ALL[name].by_default]
     assert "loss-memory" not in by_default and {"onnx", "epochs"} <= set(by_default)

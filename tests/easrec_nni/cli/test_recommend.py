@@ -20,7 +20,7 @@ from easrec_nni import Architecture, Choice, Dataset, SpaceConfig, StreamingReco
 from easrec_nni.architecture.weights import load_network, save_weights
 from easrec_nni.cli.main import app
 from easrec_nni.cli.recommend import _items
-from easrec_nni.data import prepare
+from easrec_nni.data import PrepareSettings, prepare
 
 
 def make_run(folder: Path, **fields: Any) -> Path:
@@ -195,7 +195,7 @@ def odd_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         quoted = name.replace('"', '""')
         rows.append(f'u{place // 6},"{quoted}",{place}')
     (folder / "odd.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return prepare(folder / "odd.csv", folder / "prepared")
+    return prepare(folder / "odd.csv", folder / "prepared", settings=PrepareSettings(keep_missing_words=True))
 
 
 def test_ids_of_any_kind_are_given_as_json_and_come_back(run: Path, odd_dataset: Dataset) -> None:
