@@ -113,7 +113,7 @@ def test_a_mistake_in_a_trial_ends_in_one_line(
     ("words", "message"),
     [
         (["--strategy", "tpa"], "there is no strategy 'tpa'; choose from random, evolution, tpe"),
-        (["--set", "space={n_items: 3}"], "leave the key out"),
+        (["--set", "space={n_items: 3}"], "remove the key"),
         (["--set", "data=nowhere"], "there is no dataset 'nowhere'"),
         (["--set", "objective=ceiling"], "kind: ceiling needs objective.ceiling"),
     ],

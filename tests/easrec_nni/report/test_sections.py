@@ -134,10 +134,10 @@ def divide_targets(study: Path, users: np.ndarray, split: str = "time:90%") -> N
         result = json.loads((cell / "result.json").read_text())
         result["dataset"] = document["dataset"]
         for metric in ("recall", "mrr", "ndcg"):
-            for protocol in PROTOCOLS:
-                gains = user_gains(ranks[f"test_{protocol}"], metric, 10)
+            for name, array in ranks.items():
+                gains = user_gains(array, metric, 10)
                 means = [gains[users == user].mean() for user in np.unique(users)]
-                result["test"][f"{metric}@10_{protocol}"] = float(np.mean(means))
+                result["test"][f"{metric}@10_{name.removeprefix('test_')}"] = float(np.mean(means))
         (cell / "result.json").write_text(json.dumps(result))
 
 
