@@ -1,4 +1,4 @@
-"""What every source must do, named or local: read a small file of its form, alike every time, or say what is wrong."""
+"""Contract of all sources, named or local: read a small file repeatably, or explain errors."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ READING = pytest.mark.parametrize("name", [name for name in SOURCES if FILES.get
 
 @pytest.fixture
 def files(name: str, tmp_path: Path) -> Path:
-    """Folder with the small file; the file itself where a kind of local file is chosen by its name."""
+    """Folder with the small file, or the file where its name decides the kind of local file."""
     folder = tmp_path / "given"
     folder.mkdir()
     writer = FILES[name]
@@ -94,7 +94,7 @@ def files(name: str, tmp_path: Path) -> Path:
 
 
 def _prepare(name: str, files: Path, out: Path, settings: PrepareSettings | None = None) -> Path:
-    """As a user asks for it: a named source by its name with ``--path``, local files by their path."""
+    """Prepare as a user does: a named source with ``--path``, local files by their path."""
     named = name in {source.name for source in NAMED}
     source, path = (name, files) if named else (files, None)
     return prepare(source, out, path=path, settings=settings or PrepareSettings()).path
@@ -128,21 +128,21 @@ def test_a_dataset_is_the_same_wherever_it_is_prepared(name: str, files: Path, t
     assert (first.n_users, first.n_items, len(first.items)) == (8, 11, len(ROWS))
     for user in range(8):
         mine = [str(item) for who, item, _, _ in ROWS if str(who) == str(first.user_ids[user])]
-        own = slice(first.offsets[user], first.offsets[user + 1])
-        assert first.item_ids[first.items[own]].tolist() == mine
-        assert first.times[own].tolist() == [86_400 * (10 + step) for step in range(6)]
+        interactions = slice(first.offsets[user], first.offsets[user + 1])
+        assert first.item_ids[first.items[interactions]].tolist() == mine
+        assert first.times[interactions].tolist() == [86_400 * (10 + step) for step in range(6)]
     assert first.manifest.dropped == {} and first.times.dtype in (np.int64, np.float64)
 
 
 @READING
 def test_lowest_ratings_are_left_out_or_there_are_none(name: str, files: Path, tmp_path: Path) -> None:
     try:
-        found = load_dataset(_prepare(name, files, tmp_path / "out", PrepareSettings(min_rating=2)))
+        dataset = load_dataset(_prepare(name, files, tmp_path / "out", PrepareSettings(min_rating=2)))
     except UserError as error:
         assert "has no ratings: leave out --min-rating" in error.message
         return
-    assert len(found.items) == sum(rating >= 2 for _, _, rating, _ in ROWS)
-    assert found.manifest.dropped == {"interactions with a rating below 2": len(ROWS) - len(found.items)}
+    assert len(dataset.items) == sum(rating >= 2 for _, _, rating, _ in ROWS)
+    assert dataset.manifest.dropped == {"interactions with a rating below 2": len(ROWS) - len(dataset.items)}
 
 
 @READING
