@@ -1,4 +1,4 @@
-"""Data: preparing logs of interactions, and opening what was prepared.
+"""Data: preparing logs of interactions, and opening prepared datasets.
 
 `prepare` turns a named dataset or local files into a folder of memory-mapped arrays, and `load_dataset`
 opens that folder. Every split comes from `easrec_nni.data.splits`, every sampled negative from `draw_negatives`.

@@ -1,4 +1,4 @@
-"""Arrays on disk that are written in parts and then mapped, and places in arrays that lie in parts."""
+"""Arrays written to disk in parts, counts of numbers, and places in ranges."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NUMBERS_PER_CHUNK = 1 << 22
 
 
 class ArrayWriter:
-    """A file of NumPy's format to which one-dimensional parts are appended.
+    """NumPy file to which one-dimensional parts are appended.
 
     Parameters
     ----------
     path : Path
-        The file.
+        Path of the file.
     dtype : dtype
         Type of its numbers.
     """
@@ -30,7 +30,7 @@ class ArrayWriter:
         self._write_header()
 
     def append(self, part: NDArray[np.generic]) -> None:
-        """Write what comes next."""
+        """Append a part."""
         self._file.write(np.ascontiguousarray(part, dtype=self._dtype).data)
         self._length += len(part)
 
@@ -51,7 +51,7 @@ class ArrayWriter:
 
 
 def counts(numbers: NDArray[np.integer[Any]], size: int) -> NDArray[np.int64]:
-    """How often each number from 0 to ``size`` - 1 occurs; of a long array, no copy is made.
+    """Count each number from 0 to ``size`` - 1, without a copy of a long array.
 
     Examples
     --------
@@ -73,4 +73,5 @@ def places_between(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArra
     [0, 1, 7, 8]
     """
     lengths = ends - starts
+    # A running number, plus the start of its range less the number at which the range begins.
     return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(starts - np.cumsum(lengths) + lengths, lengths)

@@ -1,4 +1,4 @@
-"""A prepared dataset: its arrays, its split, its negatives and the features of its items."""
+"""A prepared dataset: its arrays, split, negatives and item features."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Dataset:
     name : str
         Name of the dataset.
     path : Path
-        Its folder.
+        Folder of the dataset.
     manifest : Manifest
-        How it came about.
+        Settings, source and counts of the dataset.
     items : ndarray of int32, shape [interactions]
         Item numbers 1..n_items (0 is for padding), by user and, within a user, by time.
     offsets : ndarray of int64, shape [n_users + 1]
@@ -91,12 +91,12 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over items, offsets, stored negatives and what a split other than leave-one-out decides."""
+        """SHA-256 over items, offsets and stored negatives, and over any split but leave-one-out."""
         return self.manifest.fingerprint
 
     @cached_property
     def split(self) -> Split:
-        """The split that the manifest names, computed once.
+        """Split named in the manifest, computed once.
 
         Raises
         ------
@@ -108,16 +108,16 @@ class Dataset:
         if self.evaluated_users is not None:
             split = split.of_users(self.evaluated_users)
         for part, counted in info.parts.items():
-            found = len(split.part(part))
-            if found != counted.targets:
+            n_targets = len(split.part(part))
+            if n_targets != counted.targets:
                 raise UserError(
-                    f"the dataset in {self.path} is damaged ({found} {part} targets by the split {info.method} instead "
-                    f"of {counted.targets}): prepare it again with --force"
+                    f"the dataset in {self.path} is damaged ({n_targets} {part} targets by the split {info.method} "
+                    f"instead of {counted.targets}): prepare it again with --force"
                 )
         return split
 
     def trained_through(self, through: Literal["valid", "test"]) -> Dataset:
-        """The same data with further parts to train on, which are no targets then.
+        """View of the dataset that also trains on further parts, which then have no targets.
 
         Parameters
         ----------
@@ -135,7 +135,7 @@ class Dataset:
         return counts(training, self.n_items + 1)
 
     def check_trainable(self) -> None:
-        """Refuse what leaves nothing to train, to choose or to evaluate by.
+        """Refuse a dataset that leaves nothing to train on, to select by or to evaluate on.
 
         Raises
         ------
@@ -149,7 +149,7 @@ class Dataset:
     def negatives(self, protocol: str, part: str) -> NDArray[np.int32]:
         """Negatives of a part's targets.
 
-        Those of a part know the history and that part's target, and nothing later. Test negatives of ``pop100`` and
+        They depend on the history and on that part's targets, and on nothing later. Test negatives of ``pop100`` and
         ``uni100`` are mapped from disk; the others are made from the stored ones, or from the seed, on first use.
 
         Parameters
@@ -159,7 +159,7 @@ class Dataset:
             popularity in the whole log (up to the part's point, where the split has points in time) among all items
             but the target, with replacement, as RecBole does.
         part : {"valid", "test"}
-            For which target.
+            Part whose targets the negatives belong to.
 
         Returns
         -------
@@ -173,8 +173,8 @@ class Dataset:
             If there is no such protocol or part.
         """
         if (protocol, part) not in self._used:
-            how = self.manifest.negatives
+            info = self.manifest.negatives
             self._used[protocol, part] = used_negatives(
-                self._negatives, self.items, self.offsets, self.split, self.n_items, protocol, part, how.k, how.seed
+                self._negatives, self.items, self.offsets, self.split, self.n_items, protocol, part, info.k, info.seed
             )
         return self._used[protocol, part]

@@ -1,4 +1,4 @@
-"""Fetching files once: over HTTP or, for a package's example data, with pip; checksums are verified."""
+"""Downloads, cached and with checksums: over HTTP, or with pip for a package's data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIP_TIMEOUT_SECONDS = 300.0
 
 
 class DownloadError(Exception):
-    """A file could not be fetched; the message says why. Sources turn it into a UserError or try elsewhere."""
+    """Failure to fetch a file, with the reason; sources report it or try elsewhere."""
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:
@@ -52,13 +52,13 @@ def fetch(url: str, file_name: str, checksum: str | None, reporter: Reporter) ->
     Parameters
     ----------
     url : str
-        Where it is.
+        Address of the file.
     file_name : str
-        What it is called in the folder of downloads.
+        Name in the folder of downloads.
     checksum : str or None
         ``"md5:..."`` or ``"sha256:..."`` that it must have; None if the publisher gives none.
     reporter : Reporter
-        Is told how much has come.
+        Receives the progress.
 
     Returns
     -------
@@ -70,11 +70,11 @@ def fetch(url: str, file_name: str, checksum: str | None, reporter: Reporter) ->
     DownloadError
         If the server cannot be reached or sends something else. Nothing incomplete is left.
     """
-    found = cached(file_name, checksum)
-    if found is not None:
-        return found
+    path = cached(file_name, checksum)
+    if path is not None:
+        return path
     reporter.step(f"downloading {url}")
-    with tempfile.TemporaryDirectory(dir=_made(downloads_folder())) as folder:
+    with tempfile.TemporaryDirectory(dir=_ensure_folder(downloads_folder())) as folder:
         part = Path(folder) / "part"
         try:
             _receive(url, part, reporter)
@@ -84,7 +84,7 @@ def fetch(url: str, file_name: str, checksum: str | None, reporter: Reporter) ->
 
 
 def fetch_wheel(requirement: str, file_name: str, checksum: str, reporter: Reporter) -> Path:
-    """Download a wheel with pip, without installing it or running anything of it, unless it is there already.
+    """Download a wheel with pip, unless it is there already; nothing of it is run or installed.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def fetch_wheel(requirement: str, file_name: str, checksum: str, reporter: Repor
     checksum : str
         ``"sha256:..."`` that it must have.
     reporter : Reporter
-        Is told that it begins.
+        Receives the start of the download.
 
     Returns
     -------
@@ -105,22 +105,22 @@ def fetch_wheel(requirement: str, file_name: str, checksum: str, reporter: Repor
     Raises
     ------
     DownloadError
-        If pip is missing or cannot get it, or the wheel is another one.
+        If pip is missing or cannot get it, or the wheel has another checksum.
     """
-    found = cached(file_name, checksum)
-    if found is not None:
-        return found
+    path = cached(file_name, checksum)
+    if path is not None:
+        return path
     reporter.step(f"pip download {requirement}")
-    with tempfile.TemporaryDirectory(dir=_made(downloads_folder())) as folder:
+    with tempfile.TemporaryDirectory(dir=_ensure_folder(downloads_folder())) as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--quiet"]
         command += ["--disable-pip-version-check", requirement, "-d", folder]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_SECONDS, check=False)
+            process = subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise DownloadError(f"pip download {requirement}: {error}") from error
         wheel = Path(folder) / file_name
-        if done.returncode != 0 or not wheel.is_file():
-            reason = (done.stderr.strip().splitlines() or ["no such wheel came"])[-1]
+        if process.returncode != 0 or not wheel.is_file():
+            reason = (process.stderr.strip().splitlines() or ["no such wheel came"])[-1]
             raise DownloadError(f"pip download {requirement}: {reason}")
         return _keep(wheel, file_name, checksum, f"pip download {requirement}")
 
@@ -129,13 +129,13 @@ def _receive(url: str, target: Path, reporter: Reporter) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, target.open("wb") as out:
         length = response.headers.get("Content-Length")
         total = int(length) if length else None
-        done = 0
+        received = 0
         while block := response.read(_BLOCK):
             out.write(block)
-            done += len(block)
-            reporter.transferred(done, total)
-    if total is not None and done != total:
-        raise DownloadError(f"{url}: {done} of {total} bytes came")
+            received += len(block)
+            reporter.transferred(received, total)
+    if total is not None and received != total:
+        raise DownloadError(f"{url}: {received} of {total} bytes came")
 
 
 def _keep(part: Path, file_name: str, checksum: str | None, origin: str) -> Path:
@@ -153,6 +153,6 @@ def _matches(path: Path, checksum: str | None) -> bool:
     return file_digest(path, algorithm) == expected
 
 
-def _made(folder: Path) -> Path:
+def _ensure_folder(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder

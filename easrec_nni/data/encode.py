@@ -1,4 +1,4 @@
-"""From checked interactions in the engine to numbered ones in user-then-time order."""
+"""Encoding of a checked log: numbered interactions in user-then-time order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _ROWS_AT_ONCE = 1 << 22
 
 @dataclass(frozen=True)
 class EncodedLog:
-    """Interactions as a dataset folder has them; see `easrec_nni.data.dataset.Dataset` for the arrays.
+    """Numbered interactions as a dataset folder stores them.
+
+    For the arrays see `easrec_nni.data.dataset.Dataset`.
 
     Attributes
     ----------
@@ -35,9 +37,9 @@ class EncodedLog:
     user_ids, item_ids : IdTable
         As in `Dataset`.
     dropped : dict of str to int
-        What was left out, by reason.
+        Count of what was left out, by reason.
     summary : LogSummary
-        What the log was understood as.
+        Summary of how the log was understood.
     per_second : int or None
         Units of the times in a second; None where times are plain numbers.
     """
@@ -75,7 +77,7 @@ class EncodedFeature:
 
 
 def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, reporter: Reporter) -> EncodedLog:
-    """Number the users and items of a log, sort its interactions, and filter what depends on their order.
+    """Number users and items, sort the interactions, and filter what depends on their order.
 
     Users are numbered from 0 and items from 1, in the order in which they first appear in what is left. The sort by
     user and time is stable: interactions of a user at the same time keep the order of the file, or turn it round if the
@@ -84,11 +86,11 @@ def encode_log(engine: Engine, log: CheckedLog, settings: PrepareSettings, repor
     Parameters
     ----------
     engine : Engine
-        Has the view ``log``.
+        Engine that has the view ``log``.
     log : CheckedLog
-        What was read.
+        The log as read.
     settings : PrepareSettings
-        What to filter.
+        Settings that decide what to filter.
     reporter : Reporter
         Receives the steps.
 
@@ -143,38 +145,44 @@ class _SortedLog:
 
 
 def _sorted_log(engine: Engine, settings: PrepareSettings, order: Order, dropped: dict[str, int]) -> _SortedLog:
-    """Sort the log, without duplicates and, if the settings say so, immediate repeats, into arrays on disk."""
+    """Sort the log into arrays on disk, without duplicates and (if asked) immediate repeats."""
     kind = np.int64 if engine.columns("log")["time"] == "BIGINT" else np.float64
     writers = _writers(engine.folder, "sorted", kind)
-    again = {"rows that repeat user, item and time of another": 0, "interactions that repeat the item right before": 0}
+    repeat_counts = {
+        "rows that repeat user, item and time of another": 0,
+        "interactions that repeat the item right before": 0,
+    }
     filters = (
         (settings.drop_duplicates, lambda users, items, times, rows: _repeated(users, items, times)),
         (settings.collapse_repeats, lambda users, items, times, rows: immediate_repeats(users, items)),
     )
     for columns in _whole_users(engine, settings.newest_first):
-        for reason, (asked, find) in zip(again, filters, strict=True):
-            gone = find(*columns) if asked else np.zeros(0, dtype=bool)
-            if gone.any():
-                again[reason] += int(np.count_nonzero(gone))
-                columns = [column[~gone] for column in columns]
+        for reason, (enabled, find) in zip(repeat_counts, filters, strict=True):
+            repeated = find(*columns) if enabled else np.zeros(0, dtype=bool)
+            if repeated.any():
+                repeat_counts[reason] += int(np.count_nonzero(repeated))
+                columns = [column[~repeated] for column in columns]
         order.look_at(*columns)
         for writer, column in zip(writers, columns, strict=True):
             writer.append(column)
-    dropped |= {reason: count for reason, count in again.items() if count}
+    dropped |= {reason: count for reason, count in repeat_counts.items() if count}
     return _SortedLog(*(writer.close() for writer in writers))  # type: ignore[arg-type]
 
 
 def _repeated(users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which interactions of a sorted part repeat another: only neighbours at equal times can."""
+    """Mask of a sorted part's duplicates, which lie among neighbours at equal times."""
     tie = (users[1:] == users[:-1]) & (times[1:] == times[:-1])
     tied = np.flatnonzero(np.concatenate([tie, [False]]) | np.concatenate([[False], tie]))
-    again = np.zeros(len(users), dtype=bool)
-    again[tied] = duplicate_rows(users[tied], items[tied], times[tied])
-    return again
+    repeated = np.zeros(len(users), dtype=bool)
+    repeated[tied] = duplicate_rows(users[tied], items[tied], times[tied])
+    return repeated
 
 
 def _whole_users(engine: Engine, newest_first: bool) -> Iterator[list[NDArray[Any]]]:
-    """User, item (from 1), time and row of the sorted log, in parts that do not cut a user's history."""
+    """Columns of the sorted log, in parts that do not cut a user's history.
+
+    The columns are user, item (from 1), time and row.
+    """
     query = (
         "SELECT users.number, items.number + 1, log.time, log.row FROM log "
         'JOIN users ON log."user" = users."user" JOIN items ON log."item" = items."item" '
@@ -209,21 +217,21 @@ def encode_feature(table: pd.DataFrame, item_ids: IdTable) -> EncodedFeature:
         Only values that some item with interactions has are in the vocabulary, in alphabetical order.
     """
     numbers = pd.Index(item_ids[1:]).get_indexer(pd.Index(table["item"])) + 1
-    known = numbers > 0
-    codes, vocabulary = pd.factorize(table["value"][known], sort=True)
+    is_used = numbers > 0
+    codes, vocabulary = pd.factorize(table["value"][is_used], sort=True)
     width = len(vocabulary) + 1
-    pairs = np.unique(numbers[known] * width + codes + 1)
+    pairs = np.unique(numbers[is_used] * width + codes + 1)  # item and value in one number
     counts = np.bincount(pairs // width, minlength=len(item_ids)) if len(pairs) else np.zeros(len(item_ids), np.int64)
     return EncodedFeature(
         offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         values=(pairs % width).astype(np.int32),
         vocabulary=["", *map(str, vocabulary)],
-        unused_items=int(table["item"][~known].nunique()),
+        unused_items=int(table["item"][~is_used].nunique()),
     )
 
 
 def _core(log: _SortedLog, settings: PrepareSettings, dropped: dict[str, int]) -> NDArray[np.bool_]:
-    """Which interactions of the log are in the k-core."""
+    """Find the interactions in the k-core, and count the others in `dropped`."""
     min_user, min_item = settings.min_user_interactions, settings.min_item_interactions
     if min_user == 1 and min_item == 1:
         return np.ones(len(log.users), dtype=bool)
@@ -232,30 +240,30 @@ def _core(log: _SortedLog, settings: PrepareSettings, dropped: dict[str, int]) -
         dropped[f"interactions outside the {min_user}/{min_item} user/item core"] = int(np.count_nonzero(~core))
     for what, numbers in (("users", log.users), ("items", log.items)):
         size = int(numbers.max(initial=0)) + 1
-        before, after = (np.count_nonzero(counts(each, size)) for each in (numbers, numbers[core]))
-        gone = int(before - after)
-        if gone:
-            dropped[f"{what} outside the {min_user}/{min_item} user/item core"] = gone
+        before, after = (np.count_nonzero(counts(codes, size)) for codes in (numbers, numbers[core]))
+        n_dropped = int(before - after)
+        if n_dropped:
+            dropped[f"{what} outside the {min_user}/{min_item} user/item core"] = n_dropped
     return core
 
 
 def _writers(folder: Path, name: str, kind: DTypeLike) -> list[ArrayWriter]:
-    """Files for users, items, times and rows."""
+    """Array files for users, items, times and rows."""
     kinds = {"users": np.int32, "items": np.int32, "times": kind, "rows": np.int64}
     return [ArrayWriter(folder / f"{name}-{column}.npy", dtype) for column, dtype in kinds.items()]
 
 
 def _offsets(users: NDArray[np.int32], size: int) -> NDArray[np.int64]:
-    """Where the interactions of each user begin and end, in an array that is sorted by user."""
+    """Offsets of each user's interactions in an array sorted by user, ``[size + 1]``."""
     return np.searchsorted(users, np.arange(size + 1, dtype=np.int32)).astype(np.int64)
 
 
 def _renumbered(
-    folder: Path, log: _SortedLog, kept: NDArray[np.bool_], user_ids: IdTable, item_ids: IdTable
+    folder: Path, log: _SortedLog, core: NDArray[np.bool_], user_ids: IdTable, item_ids: IdTable
 ) -> tuple[_SortedLog, IdTable, IdTable]:
-    """Number users and items again, by the first row that is left of each, and bring the users into that order."""
-    user_order = _first_seen(log.users, log.rows, kept, len(user_ids))
-    item_order = _first_seen(log.items, log.rows, kept, len(item_ids))
+    """Renumber users and items by the first row left of each, and reorder users to match."""
+    user_order = _first_seen(log.users, log.rows, core, len(user_ids))
+    item_order = _first_seen(log.items, log.rows, core, len(item_ids))
     numbers = np.zeros(len(item_ids), dtype=np.int32)
     numbers[item_order] = np.arange(1, len(item_order) + 1)
     offsets = _offsets(log.users, len(user_ids))
@@ -264,7 +272,7 @@ def _renumbered(
     writers = _writers(folder, "numbered", log.times.dtype)
     for users in np.split(np.arange(len(user_order)), cuts):
         places = places_between(begins[users], begins[users] + lengths[users])
-        left = kept[places]
+        left = core[places]
         places, owners = places[left], np.repeat(users, lengths[users])[left]
         parts: tuple[NDArray[Any], ...] = (owners, numbers[log.items[places]], log.times[places], log.rows[places])
         for writer, part in zip(writers, parts, strict=True):
@@ -274,12 +282,12 @@ def _renumbered(
 
 
 def _first_seen(
-    numbers: NDArray[np.int32], rows: NDArray[np.int64], kept: NDArray[np.bool_], size: int
+    numbers: NDArray[np.int32], rows: NDArray[np.int64], core: NDArray[np.bool_], size: int
 ) -> NDArray[np.int64]:
-    """The numbers that are left, in the order of the rows in which they first occur."""
+    """Numbers that are left, in the order of the rows in which they first occur."""
     never = np.iinfo(np.int64).max
     first = np.full(size, never)
     for start in range(0, len(numbers), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        np.minimum.at(first, numbers[part][kept[part]], rows[part][kept[part]])
+        np.minimum.at(first, numbers[part][core[part]], rows[part][core[part]])
     return np.argsort(first, kind="stable")[: np.count_nonzero(first != never)]

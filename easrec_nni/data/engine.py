@@ -29,12 +29,12 @@ _SECONDS_TO_START = 2.0
 
 
 class Engine:
-    """A DuckDB database in a folder that is removed at the end.
+    """A DuckDB database in a scratch folder that is removed when it is closed.
 
     Parameters
     ----------
     memory : str or None
-        Memory that preparing may take, such as ``4GB``; None is half of what is there.
+        Memory that preparing may take, such as ``4GB``; None is half of what is available.
     spill : Path or None
         Folder for what does not fit into memory; None is the system's folder of temporary files.
     reporter : Reporter or None
@@ -48,7 +48,7 @@ class Engine:
     Raises
     ------
     UserError
-        If the memory is no size, or there is no such folder.
+        If the memory is not a size, or there is no such folder.
     """
 
     def __init__(self, memory: str | None = None, spill: Path | None = None, reporter: Reporter | None = None) -> None:
@@ -81,21 +81,21 @@ class Engine:
         self._scratch.cleanup()
 
     def lock(self) -> None:
-        """Switch off files, network and extensions for good, and every change of a setting."""
+        """Disable files, network, extensions and changes of settings for good."""
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
 
     def register(self, name: str, table: object) -> None:
-        """Give a DataFrame or an Arrow table a name in queries."""
+        """Register a DataFrame or an Arrow table under a name for queries."""
         self._connection.register(name, table)
 
     def run(self, query: str, step: str | None = None) -> None:
-        """Execute a statement; a long one shows how far it is, and can be interrupted."""
-        self._waiting(lambda: self._connection.execute(query), step)
+        """Execute a statement; a long one shows its progress and can be interrupted."""
+        self._run_interruptibly(lambda: self._connection.execute(query), step)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
-        return self._waiting(lambda: self._connection.execute(query).fetchall(), None)
+        return self._run_interruptibly(lambda: self._connection.execute(query).fetchall(), None)
 
     def row(self, query: str) -> tuple[Any, ...]:
         """The only row of a result."""
@@ -103,30 +103,30 @@ class Engine:
 
     def frame(self, query: str) -> pd.DataFrame:
         """A small result as a DataFrame."""
-        return self._waiting(lambda: self._connection.execute(query).df(), None)
+        return self._run_interruptibly(lambda: self._connection.execute(query).df(), None)
 
     def columns(self, relation: str) -> dict[str, str]:
         """Type of each column of a relation, by name."""
         return {name: str(kind) for name, kind, *_ in self.rows(f"DESCRIBE SELECT * FROM {relation}")}
 
     def batches(self, query: str, step: str | None = None) -> Iterator[pa.RecordBatch]:
-        """A large result in parts, in its order."""
-        reader = self._waiting(lambda: self._connection.sql(query).to_arrow_reader(_BATCH_ROWS), step)
+        """A large result in batches, in its order."""
+        reader = self._run_interruptibly(lambda: self._connection.sql(query).to_arrow_reader(_BATCH_ROWS), step)
         while True:
             try:
-                batch = self._waiting(reader.read_next_batch, step)
+                batch = self._run_interruptibly(reader.read_next_batch, step)
             except StopIteration:
                 return
             yield batch
 
-    def _waiting(self, work: Any, step: str | None) -> Any:
-        """Do the work in a thread, so that this one can show progress and be interrupted."""
+    def _run_interruptibly(self, work: Any, step: str | None) -> Any:
+        """Run `work` in a thread, so that this one can show progress and be interrupted."""
         outcome: list[Any] = []
         failure: list[BaseException] = []
         # Events, because a join that is interrupted can take a thread for ended while it runs.
         started, done = threading.Event(), threading.Event()
 
-        def do() -> None:
+        def target() -> None:
             started.set()
             try:
                 outcome.append(work())
@@ -136,19 +136,19 @@ class Engine:
                 done.set()
 
         try:
-            threading.Thread(target=do, daemon=True).start()
+            threading.Thread(target=target, daemon=True).start()
             while not done.wait(_SECONDS_BETWEEN_LOOKS):
                 if step is not None:
                     self._show(step)
         except BaseException:
-            self._stop(started, done)
+            self._interrupt(started, done)
             raise
         if failure:
             raise failure[0]
         return outcome[0]
 
-    def _stop(self, started: threading.Event, done: threading.Event) -> None:
-        """Wait until a query has heeded that it is to end, however often the user asks for it."""
+    def _interrupt(self, started: threading.Event, done: threading.Event) -> None:
+        """Interrupt a query and wait for its end, however often the user presses Ctrl-C."""
         while True:
             try:
                 while started.wait(_SECONDS_TO_START) and not done.wait(_SECONDS_BETWEEN_LOOKS):
@@ -163,12 +163,12 @@ class Engine:
 
 
 def memory_bytes(text: str | None) -> int:
-    """Bytes of a size such as ``4GB``; None is half of what is there.
+    """Bytes of a size such as ``4GB``; None is half of what is available.
 
     Raises
     ------
     UserError
-        If it is no size.
+        If it is not a size.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which interactions of a log stay: duplicates, k-core."""
+"""Filters of a log: duplicates, immediate repeats and the k-core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Numbers: TypeAlias = NDArray[np.int32] | NDArray[np.int64]
 
 
 def duplicate_rows(users: Numbers, items: Numbers, times: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Rows that repeat user, item and time of an earlier row.
+    """Find rows that repeat user, item and time of an earlier row.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def duplicate_rows(users: Numbers, items: Numbers, times: NDArray[np.generic]) -
 
 
 def immediate_repeats(users: Numbers, items: Numbers) -> NDArray[np.bool_]:
-    """Interactions with the item that the user had right before.
+    """Find interactions with the item that the user had right before.
 
     Parameters
     ----------
@@ -52,13 +52,13 @@ def immediate_repeats(users: Numbers, items: Numbers) -> NDArray[np.bool_]:
     ndarray of bool, shape [rows]
         True for rows to drop; the first of equal neighbours is False.
     """
-    again = np.zeros(len(users), dtype=bool)
-    again[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
-    return again
+    repeats = np.zeros(len(users), dtype=bool)
+    repeats[1:] = (users[1:] == users[:-1]) & (items[1:] == items[:-1])
+    return repeats
 
 
 def k_core(users: Numbers, items: Numbers, min_user: int, min_item: int) -> NDArray[np.bool_]:
-    """Rows left after dropping rare users and rare items again and again until none is left.
+    """Find the k-core: drop rare users and rare items repeatedly until none is left.
 
     The result is the largest set of rows in which every user has `min_user` and every item `min_item`
     interactions or more; it does not depend on the order of dropping.
@@ -75,15 +75,16 @@ def k_core(users: Numbers, items: Numbers, min_user: int, min_item: int) -> NDAr
     ndarray of bool, shape [rows]
         True for rows to keep.
     """
-    kept = np.ones(len(users), dtype=bool)
-    left_users, left_items = (counts(each, int(each.max(initial=0)) + 1) for each in (users, items))
-    before = -1
-    while before != (before := int(np.count_nonzero(kept))):
+    in_core = np.ones(len(users), dtype=bool)
+    user_counts, item_counts = (counts(codes, int(codes.max(initial=0)) + 1) for codes in (users, items))
+    size = -1
+    while size != (size := int(np.count_nonzero(in_core))):
         for start in range(0, len(users), _ROWS_PER_CHUNK):
             part = slice(start, start + _ROWS_PER_CHUNK)
-            rare = (left_users[users[part]] < min_user) | (left_items[items[part]] < min_item)
-            gone = np.flatnonzero(kept[part] & rare) + start
-            kept[gone] = False
-            np.subtract.at(left_users, users[gone], 1)
-            np.subtract.at(left_items, items[gone], 1)
-    return kept
+            rare = (user_counts[users[part]] < min_user) | (item_counts[items[part]] < min_item)
+            removed = np.flatnonzero(in_core[part] & rare) + start
+            in_core[removed] = False
+            # Chunks that follow already see these counts: the core does not depend on the order of dropping.
+            np.subtract.at(user_counts, users[removed], 1)
+            np.subtract.at(item_counts, items[removed], 1)
+    return in_core

@@ -1,4 +1,4 @@
-"""Where prepared datasets and downloads live, and which names datasets may have."""
+"""Folders of prepared datasets and downloads, and the names that datasets may have."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def easrec_home() -> Path:
     Path
         The folder, which need not exist yet.
     """
-    chosen = os.environ.get(HOME_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "easrec"
+    folder = os.environ.get(HOME_VARIABLE)
+    return Path(folder).expanduser() if folder else Path.home() / ".cache" / "easrec"
 
 
 def downloads_folder() -> Path:
-    """Folder in which downloaded files are kept for the next time."""
+    """Folder of downloaded files, which are kept for reuse."""
     return easrec_home() / "downloads"
 
 
 def dataset_folder(name: str) -> Path:
-    """Folder in which the prepared dataset called `name` lies.
+    """Folder of the prepared dataset called `name`.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def dataset_folder(name: str) -> Path:
 
 
 def is_name(text: str) -> bool:
-    """Whether `text` can be the name of a dataset (so it is no path)."""
+    """Whether `text` can be the name of a dataset (so it is not a path)."""
     return _NAME.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Ids of users and items at their own length: UTF-8 text end to end, and where each id begins."""
+"""Ids of users and items: their UTF-8 text end to end, and the offset of each id."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["IdTable"]
 
 
 class IdTable:
-    """Ids by number, mapped from disk.
+    """Table of ids by number, mapped from disk.
 
     It is indexed as an array is: a number gives an id, a slice or an array of numbers an array of ids.
 
@@ -40,14 +40,14 @@ class IdTable:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> IdTable:
-        """A table of these ids."""
-        parts = [each.encode() for each in ids]
+        """Table of the given ids."""
+        parts = [text.encode() for text in ids]
         lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
         return cls(np.concatenate([[0], np.cumsum(lengths)]), np.frombuffer(b"".join(parts), dtype=np.uint8))
 
     @classmethod
     def of_batches(cls, first: Iterable[str], batches: Iterable[pa.Array]) -> IdTable:
-        """A table of some ids and, behind them, those of Arrow's arrays of strings."""
+        """Table of the ids in `first`, followed by those in Arrow's arrays of strings."""
         start = cls.of(first)
         offsets, texts = [start.offsets], [start.text]
         total = len(start.text)
@@ -65,7 +65,7 @@ class IdTable:
 
     @property
     def shape(self) -> tuple[int]:
-        """Number of ids."""
+        """Shape as an array has it: the number of ids."""
         return (len(self),)
 
     @overload
@@ -88,7 +88,7 @@ class IdTable:
         return iter(self.tolist())
 
     def take(self, rows: NDArray[np.int64]) -> IdTable:
-        """The table of these rows, in this order."""
+        """Table of the given rows, in the given order."""
         begins = np.asarray(self.offsets)[rows]
         lengths = np.asarray(self.offsets)[rows + 1] - begins
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -102,7 +102,7 @@ class IdTable:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def __eq__(self, other: object) -> Any:
-        """Which ids are equal to a text, or to those of another table or array, as arrays have it."""
+        """Compare with a text, or with a table or array element by element, as arrays do."""
         return self[:] == (other[:] if isinstance(other, IdTable) else other)
 
     __hash__ = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""Whether the arrays of a dataset folder are what its manifest says."""
+"""Integrity check of a dataset folder: its arrays against its manifest."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["dataset_problem"]
 
 
 def dataset_problem(dataset: Dataset) -> str | None:
-    """What is wrong with a dataset's arrays, in a few words; None if nothing is.
+    """Describe what is wrong with a dataset's arrays, in a few words; None if nothing is.
 
     Shapes and types must be the manifest's, and no number may point outside of what it counts: the arrays come from
-    files, which may have been damaged or written by somebody else, and are used as indices without a further look.
+    files, which may be damaged or come from elsewhere, and are used as indices without a further check.
     """
     counts = dataset.manifest.counts
     expected: dict[str, tuple[NDArray[np.generic], Any, tuple[int, ...]]] = {
@@ -51,7 +51,7 @@ def dataset_problem(dataset: Dataset) -> str | None:
 
 
 def _numbers_problem(dataset: Dataset) -> str | None:
-    """Which numbers point outside of what they count."""
+    """Describe numbers that are out of range; None if there are none."""
     counts, interactions = dataset.manifest.counts, len(dataset.items)
     if not _divide(dataset.offsets, interactions):
         return "offsets do not divide the interactions"
@@ -67,7 +67,7 @@ def _numbers_problem(dataset: Dataset) -> str | None:
 
 
 def _features_problem(dataset: Dataset) -> str | None:
-    """Which numbers of item features point outside of what they count."""
+    """Describe numbers of item features that are out of range; None if there are none."""
     for name, feature in dataset.item_features.items():
         if not _divide(feature.offsets, len(feature.values)):
             return f"the offsets of feature {name} do not divide its values"
@@ -77,7 +77,7 @@ def _features_problem(dataset: Dataset) -> str | None:
 
 
 def _divide(offsets: NDArray[np.int64], length: int) -> bool:
-    """Whether offsets cut an array of that length into consecutive parts."""
+    """Whether offsets cut an array of `length` numbers into consecutive parts."""
     return bool(offsets[0] == 0 and offsets[-1] == length and np.all(np.diff(offsets) >= 0))
 
 

@@ -27,12 +27,12 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
         Name of a dataset in ``<EASREC_HOME>/datasets``, or the path of a dataset folder (a Path, or a
         string with a separator in it such as ``./ml-1m``).
     verify : bool
-        Compute the fingerprint anew and compare it, which reads all interactions and negatives.
+        Recompute the fingerprint and compare it, which reads all interactions and negatives.
 
     Returns
     -------
     Dataset
-        With its arrays mapped from disk.
+        Dataset whose arrays are mapped from disk.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
     >>> dataset.item_ids[dataset.items[:5]].tolist()
     ['i0', 'i3', 'i1', 'i4', 'i2']
     """
-    path = _find(name_or_path)
+    path = _dataset_path(name_or_path)
     manifest = read_manifest(path)
     arrays = {name: load_array(path / f"{name}.npy") for name in ARRAYS}
     ids = {name: load_ids(path, name) for name in ("user_ids", "item_ids")}
@@ -62,7 +62,7 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
         for protocol in STORED_PROTOCOLS
         for part in PARTS
     }
-    features = {each.name: _load_feature(path, each.name) for each in manifest.features}
+    features = {feature.name: _load_feature(path, feature.name) for feature in manifest.features}
     sample: Any = None if manifest.split.users_to_sample is None else load_array(path / EVALUATED_USERS)
     dataset = Dataset(
         manifest.name,
@@ -76,8 +76,8 @@ def load_dataset(name_or_path: str | Path, verify: bool = False) -> Dataset:
     )
     problem = dataset_problem(dataset)
     if problem is None and verify:
-        found = fingerprint(dataset.items, dataset.offsets, negatives, dataset.split, sample)  # type: ignore[arg-type]
-        if found != manifest.fingerprint:
+        actual = fingerprint(dataset.items, dataset.offsets, negatives, dataset.split, sample)  # type: ignore[arg-type]
+        if actual != manifest.fingerprint:
             problem = "its arrays do not have the fingerprint of the manifest"
     if problem is not None:
         raise UserError(f"the dataset in {path} is damaged ({problem}): prepare it again with --force")
@@ -90,12 +90,12 @@ def read_manifest(path: Path) -> Manifest:
     Parameters
     ----------
     path : Path
-        The folder.
+        Folder of the dataset.
 
     Returns
     -------
     Manifest
-        What the folder says of itself.
+        Manifest of the dataset.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def read_manifest(path: Path) -> Manifest:
         raise UserError(f"the manifest in {path} is damaged: prepare the dataset again with --force") from error
 
 
-def _find(name_or_path: str | Path) -> Path:
+def _dataset_path(name_or_path: str | Path) -> Path:
     if isinstance(name_or_path, str) and "/" not in name_or_path and "\\" not in name_or_path:
         path = dataset_folder(name_or_path)
         if not (path / MANIFEST_NAME).is_file():

@@ -61,7 +61,7 @@ class PrepareSettings(_Model):
     Attributes
     ----------
     min_user_interactions, min_item_interactions : int
-        Users and items with fewer interactions are dropped again and again until none is left (k-core).
+        Users and items with fewer interactions are dropped repeatedly until none is left (k-core).
     min_rating : float or None
         Interactions with a lower rating are dropped. None keeps all and reads no ratings.
     drop_duplicates : bool
@@ -71,9 +71,9 @@ class PrepareSettings(_Model):
     user_column, item_column, time_column, rating_column : str or None
         Columns of a table; None looks for common names.
     delimiter : str or None
-        What separates the columns of a text table; None decides by the file's name and first line.
+        Separator of the columns of a text table; None decides by the file's name and first line.
     encoding : str or None
-        Encoding of a text table; None is UTF-8, or what the dataset's publisher uses.
+        Encoding of a text table; None is UTF-8, or the encoding of the dataset's publisher.
     quote : str or None
         Character around values of a text table; "none" for no such character; None decides by the rows.
     header : bool or None
@@ -143,7 +143,7 @@ class PrepareSettings(_Model):
 
 
 class SourceFile(_Model):
-    """One file that the dataset was read from; its folder is left out, so manifests can be shared."""
+    """File that the dataset was read from, without its folder, so that manifests can be shared."""
 
     name: str
     sha256: str
@@ -151,7 +151,7 @@ class SourceFile(_Model):
 
 
 class SourceInfo(_Model):
-    """Where the interactions come from: the source's name, and whether its files were given by path."""
+    """Source of the interactions: its name, and whether its files were given by path."""
 
     name: str
     local: bool
@@ -169,7 +169,7 @@ class Counts(_Model):
 
 
 class PartInfo(_Model):
-    """Targets of a part and what is none (see `easrec_nni.data.splits.base.Targets`)."""
+    """Counts of a part's targets and non-targets; see `easrec_nni.data.splits.base.Targets`."""
 
     users: int
     targets: int
@@ -181,7 +181,7 @@ class PartInfo(_Model):
 
 
 class SplitInfo(_Model):
-    """How the interactions are divided (see `easrec_nni.data.splits`).
+    """Split of the interactions (see `easrec_nni.data.splits`).
 
     Attributes
     ----------
@@ -212,7 +212,7 @@ class SplitInfo(_Model):
 
 
 class NegativesInfo(_Model):
-    """How the negatives were drawn; `users_short` counts users with fewer than `k`, for each file."""
+    """Draw of the negatives; `users_short` counts users with fewer than `k`, for each file."""
 
     k: int
     seed: int
@@ -228,7 +228,7 @@ class FeatureInfo(_Model):
 
 
 class Manifest(_Model):
-    """What a dataset folder holds and how it came about, as written in ``manifest.json``.
+    """Content and origin of a dataset folder, as written in ``manifest.json``.
 
     Attributes
     ----------
@@ -239,11 +239,11 @@ class Manifest(_Model):
     counts : Counts
         Users, items and interactions, without padding.
     dropped : dict of str to int
-        What was left out: reason, and how many rows, users or items.
+        Rows, users or items left out, by reason.
     understood : dict of str to str
-        What was said of the log before it was written: columns, times, rows; empty in folders of version 1.
+        Summary of the log, shown before it was written: columns, times, rows; empty in folders of version 1.
     settings : PrepareSettings
-        What it was prepared with.
+        Settings that the dataset was prepared with.
     source : SourceInfo
         The files it was read from, with their SHA-256.
     split : SplitInfo

@@ -54,14 +54,14 @@ def prepare(
     spill: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Dataset:
-    """Prepare a dataset, or reuse it where it is already prepared from the same source with equal settings.
+    """Prepare a dataset, or reuse one prepared from the same source with equal settings.
 
     Parameters
     ----------
     source : str, Path or sequence of these
         Name of a dataset (``ml-100k``, ``ml-1m``, ``gowalla``, ``douban``, ``amazon-beauty``, ``amazon-toys``,
         ``amazon-sports``, ``synthetic-gowalla``), or paths of local files of the same columns: files, a folder of
-        parts, a pattern such as ``logs/*.csv``, or ``-`` for what comes from a pipe.
+        parts, a pattern such as ``logs/*.csv``, or ``-`` for the input of a pipe.
     out : str, Path or None
         Folder of the result; None is ``<EASREC_HOME>/datasets/<name>``.
     path : str, Path or None
@@ -69,15 +69,15 @@ def prepare(
     name : str or None
         Name of the result; None takes that of the source.
     settings : PrepareSettings or None
-        Filters, columns and seed; None is the default ones.
+        Filters, columns and seed; None uses the defaults.
     force : bool
-        Prepare anew even where there is a dataset already, and replace it.
+        Prepare again even if there is a dataset already, and replace it.
     memory : str or None
-        Memory that preparing may take, such as ``4GB``; None is half of what is there.
+        Memory that preparing may take, such as ``4GB``; None is half of what is available.
     spill : str, Path or None
         Folder for what does not fit into memory; None is the system's folder of temporary files.
     reporter : Reporter or None
-        Is told what happens; None writes to the log.
+        Receives the progress; None writes to the log.
 
     Returns
     -------
@@ -91,8 +91,8 @@ def prepare(
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
     check_split(settings.split)
-    with _piped(source) as piped:
-        reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
+    with _spooled(source) as spooled:
+        reader, local = choose_sources(spooled, Path(path).expanduser() if path is not None else None)
         name = check_name(name) if name is not None else _default_name(source)
         target = Path(out).expanduser() if out is not None else dataset_folder(name)
         check_target(target)
@@ -100,13 +100,13 @@ def prepare(
         if existing is not None and local is None:
             info = SourceInfo(name=reader.name, local=False, files=existing.source.files)
             return _reuse(target, existing, name, settings, info, reporter)
-        files = _located(reader, local, reporter)
+        files = _locate_files(reader, local, reporter)
         info = SourceInfo(name=reader.name, local=local is not None, files=_describe(files))
         if existing is not None:
             return _reuse(target, existing, name, settings, info, reporter)
         raw = reader.read(files, settings, reporter)
         with Engine(memory, _folder(spill), reporter) as engine:
-            log = _understood(engine, raw, settings, reporter)
+            log = _read_and_encode(engine, raw, settings, reporter)
             _write(target, name, raw, log, settings, info, reporter)
     return load_dataset(target.absolute())
 
@@ -120,7 +120,7 @@ def preview(
     spill: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> LogSummary:
-    """Say what `prepare` would understand of a log, and write nothing.
+    """Summarize how `prepare` would understand a log, and write nothing.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def preview(
     Returns
     -------
     LogSummary
-        Columns, times, rows kept and dropped, and what could have been meant otherwise.
+        Columns, times, rows kept and dropped, and decisions that the user may want to change.
 
     Raises
     ------
@@ -139,18 +139,18 @@ def preview(
     """
     settings, reporter = settings or PrepareSettings(), reporter or LogReporter()
     check_split(settings.split)
-    with _piped(source) as piped:
-        reader, local = choose_sources(piped, Path(path).expanduser() if path is not None else None)
-        raw = reader.read(_located(reader, local, reporter), settings, reporter)
+    with _spooled(source) as spooled:
+        reader, local = choose_sources(spooled, Path(path).expanduser() if path is not None else None)
+        raw = reader.read(_locate_files(reader, local, reporter), settings, reporter)
         with Engine(memory, _folder(spill), reporter) as engine:
-            log = _understood(engine, raw, settings, reporter)
+            log = _read_and_encode(engine, raw, settings, reporter)
             _split(raw, log, settings)  # refuses what does not suit the log
             return log.summary
 
 
 @contextmanager
-def _piped(source: str | Path | Sequence[str | Path]) -> Iterator[str | Path | Sequence[str | Path]]:
-    """The source, or a file with all that comes from the pipe where the source is ``-``."""
+def _spooled(source: str | Path | Sequence[str | Path]) -> Iterator[str | Path | Sequence[str | Path]]:
+    """Yield the source, or a temporary file with the piped input where it is ``-``."""
     if str(source) != "-":
         yield source
         return
@@ -161,18 +161,18 @@ def _piped(source: str | Path | Sequence[str | Path]) -> Iterator[str | Path | S
         yield file
 
 
-def _located(reader: Source, local: tuple[Path, ...] | None, reporter: Reporter) -> tuple[Path, ...]:
+def _locate_files(reader: Source, local: tuple[Path, ...] | None, reporter: Reporter) -> tuple[Path, ...]:
     if local is None:
         return reader.locate(None, reporter)
-    return tuple(file for each in local for file in reader.locate(each, reporter))
+    return tuple(file for path in local for file in reader.locate(path, reporter))
 
 
 def _folder(path: str | Path | None) -> Path | None:
     return Path(path).expanduser() if path is not None else None
 
 
-def _understood(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> EncodedLog:
-    """Read, number and sort a log, and say what it was understood as."""
+def _read_and_encode(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> EncodedLog:
+    """Read, number and sort a log, and report how it was understood."""
     with readable(raw.table.label):
         log = encode_log(engine, read_log(engine, raw, settings, reporter), settings, reporter)
     reporter.understood(log.summary.lines)
@@ -196,7 +196,7 @@ def _reuse(
             "pass --force to replace it, or another --name or --out to keep both"
         )
     dataset = load_dataset(target.absolute())
-    # An earlier version prepared any.
+    # Earlier versions also prepared datasets that leave too little to train or evaluate.
     check_trainable(dataset.offsets, dataset.split, dataset.n_items, f"the dataset {dataset.name}: ")
     reporter.note(f"already prepared with these settings, reusing {target}")
     return dataset
@@ -213,12 +213,12 @@ def _write(
 ) -> None:
     split = _split(raw, log, settings)
     sample = sample_users(split, settings.evaluate_users, settings.seed)
-    info_of_split = split_info(split, sample)
+    split_entry = split_info(split, sample)
     if sample is not None:
         split = split.of_users(sample)
     check_trainable(log.offsets, split, len(log.item_ids) - 1)
     features = _features(raw, log, reporter)
-    reporter.step(f"drawing negatives for {info_of_split.users_evaluated} users")
+    reporter.step(f"drawing negatives for {split_entry.users_evaluated} users")
     negatives, short = _negatives(log, split, settings.seed)
     manifest = Manifest(
         name=name,
@@ -227,7 +227,7 @@ def _write(
         understood=log.summary.lines,
         settings=settings,
         source=info,
-        split=info_of_split,
+        split=split_entry,
         negatives=NegativesInfo(k=NEGATIVES_PER_USER, seed=settings.seed, users_short=short),
         features=tuple(_feature_info(name, feature) for name, feature in features.items()),
         fingerprint=fingerprint(log.items, log.offsets, negatives, split, sample),
@@ -239,7 +239,7 @@ def _write(
 
 
 def _split(raw: RawLog, log: EncodedLog, settings: PrepareSettings) -> Split:
-    """The split of a log; one by points in time needs times."""
+    """Split a log; a split at points in time needs times."""
     split = make_split(settings.split, Interactions(log.items, log.offsets, log.times, log.per_second))
     if split.has_points and not raw.columns.places.keys() & {"time", "date", "clock"}:
         raise UserError(
@@ -269,7 +269,7 @@ def _negatives(log: EncodedLog, split: Split, seed: int) -> tuple[dict[str, NDAr
         for protocol in STORED_PROTOCOLS
         for part in PARTS
     }
-    return {key: each.items for key, each in drawn.items()}, {key: each.users_short for key, each in drawn.items()}
+    return {key: draw.items for key, draw in drawn.items()}, {key: draw.users_short for key, draw in drawn.items()}
 
 
 def _counts(log: EncodedLog) -> Counts:
@@ -298,7 +298,7 @@ def _describe(files: Sequence[Path]) -> tuple[SourceFile, ...]:
 def _default_name(source: str | Path | Sequence[str | Path]) -> str:
     if not isinstance(source, str | Path):
         return _default_name(source[0])
-    if isinstance(source, str) and source in {each.name for each in NAMED}:
+    if isinstance(source, str) and source in {dataset.name for dataset in NAMED}:
         return source
     stem = Path(source).expanduser().absolute().name
     while stem.endswith(SUFFIXES):

@@ -1,4 +1,4 @@
-"""From a table as its source has it to checked interactions in the engine."""
+"""Reading of a source's table into the engine, and checks of its ids and times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from easrec_nni.data.where import check_expression
 __all__ = ["CheckedLog", "read_log"]
 
 MISSING_WORDS = ("NULL", "null", "\\N", "nan", "NaN", "None", "<NA>")
-"""What databases, pandas and Python write for a missing value. NA is left out: it is the name of people and things."""
+"""Spellings of a missing value in databases, pandas and Python. NA is not one: it is also a name."""
 
 _WITHOUT = "rows without "
 _IDS = ("user", "item")
@@ -41,13 +41,13 @@ class CheckedLog:
     dropped : dict of str to int
         Rows that are not in the log, by reason.
     columns : dict of str to str
-        Name of the column by role, and what it was chosen by.
+        Name of the column by role, and the reason for its choice.
     time : str
-        What the time column holds.
+        Content of the time column: numbers, dates or a format.
     unit : TimeUnit
         Unit of the times.
     notes : tuple of str
-        What was decided and could have been meant otherwise.
+        Decisions that the user may want to change.
     """
 
     rows: int
@@ -59,18 +59,18 @@ class CheckedLog:
 
 
 def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> CheckedLog:
-    """Read a log into the engine, check its ids and times, and leave out what the settings say.
+    """Read a log into the engine, check its ids and times, and apply the settings' filters.
 
     Before it sees a user's condition, the engine's access to files, network and extensions is off for good.
 
     Parameters
     ----------
     engine : Engine
-        Where the interactions go.
+        Engine that takes the interactions.
     raw : RawLog
         The log as its source describes it.
     settings : PrepareSettings
-        What to leave out.
+        Settings that decide what to leave out.
     reporter : Reporter
         Receives the steps.
 
@@ -114,15 +114,18 @@ def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: R
 
 
 def _load(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> str:
-    """Read the columns that are needed into a table; the engine is locked before it sees the user's expression."""
+    """Load the columns that are needed, and return the name of the table.
+
+    The engine is locked before it sees the user's expression.
+    """
     label, names = raw.table.label, raw.table.names
     used = {} if settings.where is None else check_expression(settings.where, names)
     reporter.step(f"reading {label}")
-    chosen = [f'c{place} AS "${role}"' for role, place in raw.columns.places.items()]
-    chosen += [f"c{place} AS {identifier(name)}" for name, place in used.items()]
+    selected = [f'c{place} AS "${role}"' for role, place in raw.columns.places.items()]
+    selected += [f"c{place} AS {identifier(name)}" for name, place in used.items()]
     relation, number = raw.table.relation(engine), raw.table.row_number
-    columns = ", ".join([f'{number or "row_number() OVER () - 1"} AS "$row"', *chosen])
-    # What knows its rows' numbers can be read again and again, unless it must be out of reach for the user's words.
+    columns = ", ".join([f'{number or "row_number() OVER () - 1"} AS "$row"', *selected])
+    # A table with row numbers is read as often as needed, unless the engine will be locked for the user's expression.
     kind = "TABLE" if number is None or settings.where is not None else "VIEW"
     engine.run(f"CREATE {kind} raw AS SELECT {columns} FROM {relation}", f"reading {label}")
     if settings.where is None:
@@ -142,22 +145,22 @@ def _load(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Repo
 
 
 def _typed(engine: Engine, column: str, kind: str) -> str:
-    """A column of a user's expression: texts that all are numbers, or all true and false, are these."""
+    """SQL of a column for the user's expression, as numbers or booleans if all texts are such."""
     if kind != "VARCHAR":
         return column
     text = f"CASE WHEN {trimmed(column)} <> '' THEN {column} END"
     number, truth = number_sql(column, kind), f"CASE WHEN lower({column}) IN ('true', 'false') THEN lower({column}) END"
-    there, numbers, whole, truths = engine.row(
+    n_texts, numbers, whole, truths = engine.row(
         f"SELECT count({text}), count({number}), count(*) FILTER ({number} = floor({number}) AND "
         f"abs({number}) < 9007199254740992), count({truth}) FROM raw"
     )
-    if there and there == numbers:
+    if n_texts and n_texts == numbers:
         return f"CAST({number} AS BIGINT)" if whole == numbers else number
-    return f"CAST({truth} AS BOOLEAN)" if there and there == truths else text
+    return f"CAST({truth} AS BOOLEAN)" if n_texts and n_texts == truths else text
 
 
 def _refuse_header_as_value(engine: Engine, raw: RawLog, settings: PrepareSettings, kinds: Mapping[str, str]) -> None:
-    """A name of a column that is one of its values too is as a rule the first row of a table without a header."""
+    """Refuse a header whose names are also ids: as a rule it is a row of a table without one."""
     if settings.header is not None or not isinstance(raw.table, DelimitedTable) or not raw.table.header:
         return
     names = {role: raw.table.names[raw.columns.places[role]] for role in _IDS}
@@ -171,7 +174,7 @@ def _refuse_header_as_value(engine: Engine, raw: RawLog, settings: PrepareSettin
 
 
 def _id(engine: Engine, table: str, role: str, kinds: Mapping[str, str], label: str, settings: PrepareSettings) -> str:
-    """SQL of an id, NULL where it is missing: text and whole numbers stay what they are."""
+    """SQL of an id, NULL where it is missing; text and whole numbers stay unchanged."""
     column, kind = f'"{role}"', kinds[role]
     if kind == "VARCHAR":
         return _text_id(column, settings)
@@ -200,17 +203,17 @@ def _id(engine: Engine, table: str, role: str, kinds: Mapping[str, str], label: 
 def _text_id(text: str, settings: PrepareSettings) -> str:
     if settings.normalize_ids != "none":
         text = f"lower({trimmed(text)})" if settings.normalize_ids == "lower" else trimmed(text)
-    there = present(text)
+    value = present(text)
     if settings.keep_missing_words:
-        return there
+        return value
     words = MISSING_WORDS if settings.normalize_ids != "lower" else {word.lower() for word in MISSING_WORDS}
-    return f"CASE WHEN {text} NOT IN ({', '.join(map(quoted, sorted(words)))}) THEN {there} END"
+    return f"CASE WHEN {text} NOT IN ({', '.join(map(quoted, sorted(words)))}) THEN {value} END"
 
 
 def _time(
     engine: Engine, table: str, raw: RawLog, settings: PrepareSettings, kinds: Mapping[str, str]
 ) -> tuple[TimeColumn, dict[str, str]]:
-    """How the time is read, and the columns that were chosen, with what they were chosen by."""
+    """Reading of the time, and the chosen columns with the reason for each."""
     label, places = raw.table.label, raw.columns.places
     names = {
         role: f"{raw.table.names[place]} ({raw.columns.why.get(role, 'a common name')})"
@@ -250,7 +253,7 @@ def _filters(settings: PrepareSettings, kinds: Mapping[str, str], unit: TimeUnit
 
 
 def _counted(engine: Engine, table: str, reasons: Mapping[str, str]) -> dict[str, tuple[int, int]]:
-    """How many rows are left out, and the first of them, by the first reason that holds for a row."""
+    """Count of rows left out and the first of them, by the first reason that holds for a row."""
     cases = " ".join(f"WHEN coalesce({reason}, true) THEN {place}" for place, reason in enumerate(reasons.values()))
     query = f'SELECT CASE {cases} END AS reason, count(*), min("$row") FROM {table} GROUP BY reason'
     counted = {place: (count, first) for place, count, first in engine.rows(query)}

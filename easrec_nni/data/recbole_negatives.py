@@ -18,10 +18,10 @@ def draw_recbole_negatives(
     stream: tuple[int, ...],
     known: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int32]:
-    """Draw k negatives for every target, with replacement; an item that is drawn again counts once.
+    """Draw k negatives for every target, with replacement; repeats count once.
 
-    An item is drawn with a probability proportional to how often it is somebody's next item: all interactions count,
-    validation and test ones too, but for each user's first. Where a split has points in time, `known` leaves out what
+    An item is drawn with a probability proportional to how often it is a user's next item: all interactions count,
+    validation and test ones too, except each user's first. Where a split has points in time, `known` leaves out what
     lies behind them, which RecBole would count. The target alone is left out; the rest of the user's
     history is not. The source is RecBole 1.2.1: ``RepeatableSampler`` leaves out ``{target}`` and counts the items of
     the dataset that ``SequentialDataset.data_augmentation`` has made, one row for each interaction but the first;
@@ -34,7 +34,7 @@ def draw_recbole_negatives(
     offsets : ndarray of int64, shape [n_users + 1]
         Where each user's interactions begin and end.
     targets : ndarray of int32, shape [E]
-        What is left out of each row.
+        Item that each row leaves out.
     k : int
         Draws for each row.
     stream : tuple of int
@@ -55,13 +55,13 @@ def draw_recbole_negatives(
     if len(pool) == 0:
         return result
     for start in range(0, len(targets), _USERS_PER_CHUNK):
-        chunk = targets[start : start + _USERS_PER_CHUNK, None]
+        chunk = targets[start : start + _USERS_PER_CHUNK, None]  # [B, 1]
         # Equal items lie together in the pool: a draw that would fall on the target's or behind them skips these.
-        begin = np.searchsorted(pool, chunk, side="left")
-        count = np.searchsorted(pool, chunk, side="right") - begin
+        begin = np.searchsorted(pool, chunk, side="left")  # [B, 1]
+        count = np.searchsorted(pool, chunk, side="right") - begin  # [B, 1]
         others = len(pool) - count
         drawn = bits.random_raw((len(chunk), k)) % np.maximum(others, 1).astype(np.uint64)
-        places = drawn.astype(np.int64)
+        places = drawn.astype(np.int64)  # [B, k], in the pool without the target
         places += count * (places >= begin)
         rows = np.sort(np.where(others > 0, pool[np.minimum(places, len(pool) - 1)], 0), axis=1)
         rows[:, 1:][rows[:, 1:] == rows[:, :-1]] = 0

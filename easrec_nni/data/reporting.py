@@ -1,4 +1,4 @@
-"""How long-running data steps tell their caller what they do."""
+"""Progress reports of long-running data steps."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _logger = logging.getLogger(__name__)
 
 
 class Reporter(Protocol):
-    """Receives progress; the command line shows it, a library user may ignore it."""
+    """Receiver of progress reports; the command line shows it, a library user may ignore it."""
 
     def step(self, message: str) -> None:
-        """Take note that a step begins, such as "reading u.data"."""
+        """Report that a step begins, such as "reading u.data"."""
 
     def note(self, message: str) -> None:
-        """Take note of something that the user should read, such as what was left out."""
+        """Report something that the user should read, such as what was left out."""
 
     def understood(self, lines: Mapping[str, str]) -> None:
-        """Take note of what a log was understood as, before it is written: a line of text for each heading."""
+        """Report how a log was understood, before it is written: a line for each heading."""
 
     def transferred(self, done: int, total: int | None) -> None:
-        """Take note of a download: bytes so far, and bytes in all where the server told."""
+        """Report a download: bytes so far, and the total where the server gave it."""
 
 
 class LogReporter:
@@ -37,7 +37,7 @@ class LogReporter:
         _logger.info(message)
 
     def understood(self, lines: Mapping[str, str]) -> None:
-        """Log what a log was understood as."""
+        """Log how a log of interactions was understood."""
         for heading, text in lines.items():
             _logger.info("%s: %s", heading, text)
 

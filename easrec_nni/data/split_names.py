@@ -1,4 +1,4 @@
-"""Names of splits that are asked for by others, without what makes the splits."""
+"""Names of splits that other modules compare with, without importing the splits."""
 
 from __future__ import annotations
 

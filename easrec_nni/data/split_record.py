@@ -1,4 +1,4 @@
-"""What a manifest says of a split, and the sample of the users that are evaluated."""
+"""Entry of a split in the manifest, and the sample of the evaluated users."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ EVALUATED_USERS = "evaluated_users.npy"
 """File of the sample in a dataset's folder."""
 
 SAMPLE_STREAM = 7
-"""Stream of random numbers beside those of the negatives, which have the numbers of their protocols."""
+"""Random stream of the sample; those of the negatives have the numbers of their protocols."""
 
 
 def sample_users(split: Split, size: int | None, seed: int) -> NDArray[np.int64] | None:
-    """Users to evaluate, drawn without replacement from those with targets, ascending; None where all are evaluated.
+    """Draw the users to evaluate, without replacement; None where all are evaluated.
+
+    Only users with targets are drawn; the result is ascending.
 
     Parameters
     ----------
     split : Split
-        Whose users.
+        Split whose users are drawn.
     size : int or None
         Users to draw; None, or as many as there are, evaluates all.
     seed : int
@@ -39,12 +41,12 @@ def sample_users(split: Split, size: int | None, seed: int) -> NDArray[np.int64]
 
 
 def split_info(split: Split, sample: NDArray[np.int64] | None) -> SplitInfo:
-    """Entry of a manifest for a split.
+    """Manifest entry of a split.
 
     Parameters
     ----------
     split : Split
-        The whole split.
+        Split with the targets of all users.
     sample : ndarray of int64 or None
         Users that are evaluated; None: all.
     """
@@ -73,7 +75,7 @@ def _part_info(targets: Targets) -> PartInfo:
 
 
 def split_lines(info: SplitInfo) -> list[str]:
-    """What a person is told of a split, line by line.
+    """Describe a split to the user, line by line.
 
     Examples
     --------
@@ -101,7 +103,7 @@ def split_lines(info: SplitInfo) -> list[str]:
 
 
 def _points(resolved: str) -> str:
-    """Points in time, if the split has any."""
+    """Describe the points in time of a split; empty where it has none."""
     kind, _, points = resolved.partition(":")
     if kind != "time":
         return ""
@@ -115,6 +117,6 @@ def _part_line(name: str, part: PartInfo) -> str:
         (part.cold_item_interactions, f"with items that nobody had by then ({part.cold_items} such items)"),
         (part.repeats, "that repeat a target of the same user"),
     ]
-    told = ", ".join(f"{count} {reason}" for count, reason in left_out if count)
+    reasons = ", ".join(f"{count} {reason}" for count, reason in left_out if count)
     targets = f"{name}: {part.targets} targets of {part.users} users"
-    return f"{targets}; no targets are the interactions {told}" if told else targets
+    return f"{targets}; no targets are the interactions {reasons}" if reasons else targets

@@ -1,4 +1,4 @@
-"""The dataset folder: which files it has, writing it as a whole or not at all, and its fingerprint."""
+"""The dataset folder: its files, atomic writing and the fingerprint."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _ENTRIES |= {f"{name}.npy" for name in (*ARRAYS, *_IDS)}
 
 
 def is_dataset_folder(path: Path) -> bool:
-    """Whether a folder is a dataset and nothing else, so that it may be replaced by another dataset."""
-    return path.is_dir() and (path / MANIFEST_NAME).is_file() and {each.name for each in path.iterdir()} <= _ENTRIES
+    """Whether a folder holds a dataset and nothing else, so that it may be replaced."""
+    return path.is_dir() and (path / MANIFEST_NAME).is_file() and {entry.name for entry in path.iterdir()} <= _ENTRIES
 
 
 def check_target(path: Path) -> None:
-    """Refuse to write where something other than a dataset lies.
+    """Refuse to overwrite anything but a dataset or an empty folder.
 
     Raises
     ------
@@ -50,25 +50,25 @@ def check_target(path: Path) -> None:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Give an empty folder beside `target` that takes its place once all is written.
+    """Write a folder atomically: an empty one beside `target` replaces it at the end.
 
     Parameters
     ----------
     target : Path
-        Where the folder will be; a dataset that lies there is replaced.
+        Path of the finished folder; a dataset there is replaced.
 
     Yields
     ------
     Path
-        The folder to write to. If the writing fails, it is removed and `target` stays as it was.
+        Folder to write to. If writing fails, it is removed and `target` stays as it was.
 
     Raises
     ------
     UserError
-        If the disk does not take it.
+        If the folder cannot be written.
     """
     part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
-    made = [each for each in part.parents if not each.exists()]
+    new_parents = [parent for parent in part.parents if not parent.exists()]
     try:
         part.mkdir(parents=True)
         yield part
@@ -84,7 +84,7 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        for folder in made:  # from the innermost; a folder that has the dataset stays
+        for folder in new_parents:  # from the innermost; a folder that has the dataset stays
             if not folder.exists() or any(folder.iterdir()):
                 break
             folder.rmdir()
@@ -103,7 +103,7 @@ def write_folder(
     Parameters
     ----------
     folder : Path
-        An empty folder.
+        Empty folder to write to.
     log : EncodedLog
         The interactions.
     features : mapping of str to EncodedFeature
@@ -111,7 +111,7 @@ def write_folder(
     negatives : mapping of str to ndarray of int32, shape [E, k]
         Negatives by the name of their file, such as ``pop100_valid``.
     manifest : Manifest
-        What is written.
+        Manifest of the dataset.
     evaluated_users : ndarray of int64 or None
         Sample of the users that are evaluated; None: all.
     """
@@ -152,7 +152,7 @@ def load_array(path: Path) -> NDArray[np.generic]:
 
 
 def load_ids(folder: Path, name: str) -> IdTable | NDArray[np.str_]:
-    """Ids of a dataset folder, mapped into memory, or the array of strings that a folder of version 1 has.
+    """Map the ids of a dataset folder into memory; version 1 stored an array of strings.
 
     Raises
     ------
@@ -172,7 +172,7 @@ def fingerprint(
     split: Split | None = None,
     evaluated_users: NDArray[np.int64] | None = None,
 ) -> str:
-    """SHA-256 over what an experiment's numbers depend on.
+    """SHA-256 over the data that an experiment's results depend on.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def fingerprint(
     negatives : mapping of str to ndarray of int32, shape [E, k]
         Negatives by name; their order does not matter.
     split : Split or None
-        What trains and what is a target, where the offsets alone do not say; they do for leave-one-out.
+        Split, which is included unless it is leave-one-out: that follows from the offsets alone.
     evaluated_users : ndarray of int64 or None
         Sample of the users that are evaluated; None: all.
 

@@ -1,4 +1,4 @@
-"""What a log is understood as: said before anything is written."""
+"""Summary of how a log was understood, shown before anything is written."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _MANY_TIES, _MANY_REPEATS = 0.01, 0.05
 
 @dataclass
 class Order:
-    """How the interactions of users follow each other, counted over parts that do not cut a user's history.
+    """Counts about the order of interactions, added up over parts of whole histories.
 
     Attributes
     ----------
     interactions : int
-        Interactions that were looked at.
+        Interactions that were counted.
     tied : int
         Interactions at a time that another one of the same user has.
     forward, backward : int
-        Neighbours in a history at different times, and the later one lies behind, or before, the other in the file.
+        Neighbours in a history at different times, of which the later one lies after, or before, the other in the file.
     repeats : int
         Interactions with an item that the user had before.
     immediate : int
@@ -53,7 +53,7 @@ class Order:
         tied[1:] |= tie
         tied[:-1] |= tie
         apart, behind = one_user & ~tie, rows[1:] > rows[:-1]
-        pairs = users.astype(np.int64) << 32 | items
+        pairs = users.astype(np.int64) << 32 | items  # user and item in one number
         pairs.sort()
         self.interactions += len(users)
         self.tied += int(np.count_nonzero(tied))
@@ -70,14 +70,14 @@ class Order:
 
 @dataclass(frozen=True)
 class LogSummary:
-    """What is said of a log.
+    """Summary of a log.
 
     Attributes
     ----------
     lines : dict of str to str
         A line of text for each heading.
     notes : tuple of str
-        What could have been meant otherwise, with the option that decides it.
+        Decisions that the user may want to change, with the option for each.
     """
 
     lines: dict[str, str]
@@ -93,50 +93,51 @@ def summarize(
     dropped: Mapping[str, int],
     newest_first: bool,
 ) -> LogSummary:
-    """Say what a log was understood as.
+    """Summarize how a log was understood.
 
     Parameters
     ----------
     engine : Engine
-        Has the relations ``log``, ``users`` and ``items``.
+        Engine that has the relations ``log``, ``users`` and ``items``.
     log : CheckedLog
-        What was read.
+        The log as read.
     order : Order
-        How the interactions follow each other.
+        Counts about the order of the interactions.
     times : ndarray, shape [interactions]
         Times that are kept.
     lengths : ndarray of int64, shape [users]
         Interactions of each user that is kept.
     dropped : mapping of str to int
-        What was left out, by reason.
+        Count of what was left out, by reason.
     newest_first : bool
         Whether equal times were taken to lie from new to old.
 
     Returns
     -------
     LogSummary
-        What to show.
+        Lines and notes to show.
 
     Raises
     ------
     UserError
-        If rows are neither kept nor counted as dropped, which is a fault of this toolkit.
+        If rows are neither kept nor counted as dropped, which is a bug in this toolkit.
     """
-    out = count_of_rows(dropped)
-    if len(times) + sum(out.values()) != log.rows:
+    dropped_rows = count_of_rows(dropped)
+    if len(times) + sum(dropped_rows.values()) != log.rows:
         raise UserError(
-            f"{len(times)} of {log.rows} rows are kept and {sum(out.values())} dropped, which is not all: report this"
+            f"{len(times)} of {log.rows} rows are kept and {sum(dropped_rows.values())} dropped, "
+            "which is not all: report this"
         )
     unit, shares = log.unit, max(order.interactions, 1)
-    first, last = (unit.shown(each.item()) for each in (times.min(), times.max()))
+    first, last = (unit.shown(bound.item()) for bound in (times.min(), times.max()))
     few = int(np.count_nonzero(lengths < MIN_EVALUATED_LENGTH))
-    reasons = ": " * bool(out) + ", ".join(f"{count} {reason}" for reason, count in out.items())
+    reasons = ": " * bool(dropped_rows) + ", ".join(f"{count} {reason}" for reason, count in dropped_rows.items())
     ranking = "all items (full)" if order.repeats > _MANY_REPEATS * shares else "unseen items (unseen)"
     lines = {
         **log.columns,
         "times": f"{log.time}{f', in {unit.name}' if log.time == 'numbers' else ''}, from {first} to {last}",
         "equal times": f"{order.tied / shares:.1%} of the interactions share user and time with another",
-        "rows": f"{log.rows} in the file, {len(times)} kept, {sum(out.values())} dropped{reasons}",
+        "rows": f"{log.rows} in the file, {len(times)} kept, {sum(dropped_rows.values())} dropped{reasons}",
         "users": f"{len(lengths)}, of which {few} have fewer than {MIN_EVALUATED_LENGTH} interactions",
         "repeats": f"{order.repeats / shares:.1%} of the interactions are with an item that the user had before, which "
         f"suits a ranking of {ranking}",
@@ -146,7 +147,7 @@ def summarize(
 
 
 def count_of_rows(dropped: Mapping[str, int]) -> dict[str, int]:
-    """The reasons that count rows, not users or items."""
+    """Counts of dropped rows, without those of users and items."""
     return {reason: count for reason, count in dropped.items() if reason.startswith(("rows ", "interactions "))}
 
 

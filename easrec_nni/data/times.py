@@ -1,4 +1,4 @@
-"""Which times a column holds: numbers or dates, in which format and unit, as SQL that reads them."""
+"""Time columns: numbers or dates, their format, and the SQL that reads them."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ FORMATS = (
     "%Y-%m-%dT%H",
     "%Y-%m",
 )
-"""What is tried where times are neither numbers nor ISO 8601."""
+"""Formats to try where times are neither numbers nor ISO 8601."""
 
 
 @dataclass(frozen=True)
 class TimeColumn:
-    """How the time column is read.
+    """Reading of a time column.
 
     Attributes
     ----------
     sql : str
-        Expression of the time of a row, BIGINT or DOUBLE; NULL where it is not readable.
+        Expression for the time of a row, BIGINT or DOUBLE; NULL where it is not readable.
     format : str
         What the column holds: ``numbers``, ``dates`` (the type of the column), ``ISO 8601`` or a format of strptime.
     """
@@ -63,19 +63,22 @@ class TimeColumn:
 
 
 def present(sql: str) -> str:
-    """A text as SQL; NULL where it has nothing but white space, which as a rule is seen at its first character."""
+    """SQL of a text; NULL where it is blank, which its first character usually decides."""
     return f"CASE WHEN {sql} >= '!' AND {sql} < '\x7f' OR {trimmed(sql)} <> '' THEN {sql} END"
 
 
 def number_sql(sql: str, kind: str) -> str:
-    """The finite number in a column as SQL of type DOUBLE; NULL where there is none."""
+    """SQL of the finite number in a column, of type DOUBLE; NULL where there is none."""
     number = f"TRY_CAST({trimmed(sql) if kind == 'VARCHAR' else sql} AS DOUBLE)"
     plain = f" AND NOT contains({sql}, '_')" if kind == "VARCHAR" else ""  # 1_000 is a number to the engine
     return f"CASE WHEN isfinite({number}){plain} THEN {number} END"
 
 
 def clock_seconds(sql: str, kind: str) -> str:
-    """Seconds since midnight as SQL, of texts such as 9:05, 09:05:59 or 9:05 PM, or of numbers such as 905; or NULL."""
+    """SQL of the seconds since midnight; NULL where there is no time of day.
+
+    It reads texts such as 9:05, 09:05:59 or 9:05 PM, and numbers such as 905.
+    """
     if kind == "TIME":
         return f"epoch_us({sql}) // 1000000"
     text = trimmed(f"CAST({sql} AS VARCHAR)")
@@ -87,20 +90,20 @@ def clock_seconds(sql: str, kind: str) -> str:
 
 
 def time_column(engine: Engine, table: str, sql: str, label: str, time_format: str | None) -> TimeColumn:
-    """Find out how to read a time column.
+    """Detect how to read a time column.
 
     Parameters
     ----------
     engine : Engine
-        Has the table.
+        Engine that has the table.
     table : str
         Name of the table.
     sql : str
-        The column's name there.
+        SQL of the column.
     label : str
-        What errors call the file.
+        Name of the file in messages.
     time_format : str or None
-        A format of strptime that the user gave.
+        Format of strptime that the user gave.
 
     Returns
     -------
@@ -110,7 +113,7 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
     Raises
     ------
     UserError
-        If two formats read all rows and disagree, or the given one is none.
+        If two formats read all rows and disagree, or the given one is not a format.
     """
     kind = next(iter(engine.columns(f"(SELECT {sql} FROM {table})").values()))
     if re.match("TIMESTAMP|DATE", kind):
@@ -126,20 +129,23 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
     iso = _iso_micros(sql)
     numbers, dates = engine.row(f"SELECT count({number_sql(sql, kind)}), count({iso}) FROM {table}")
     if max(numbers, dates) < rows:
-        found = _other_format(engine, table, sql, label, max(numbers, dates))
-        if found is not None:
-            return found
+        other = _other_format(engine, table, sql, label, max(numbers, dates))
+        if other is not None:
+            return other
     return _seconds(engine, table, iso, "ISO 8601") if dates > numbers else _numbers(engine, table, sql, kind)
 
 
 def trimmed(sql: str) -> str:
-    """A text without white space around it, as SQL; few texts have any, and looking for them is slow."""
+    """SQL of a text without white space around it.
+
+    Few texts have any, and trimming is slow, so that the first and last characters are checked before.
+    """
     ends = " AND ".join(f"ascii({end}) BETWEEN 33 AND 126" for end in (sql, f"right({sql}, 1)"))
     return f"(CASE WHEN {ends} THEN {sql} ELSE trim({sql}, {quoted(_BLANKS)}) END)"
 
 
 def _whole(sql: str) -> str:
-    """The whole number in a text as SQL of type BIGINT; NULL where there is none."""
+    """SQL of the whole number in a text, of type BIGINT; NULL where there is none."""
     number = f"TRY_CAST({sql} AS BIGINT)"  # which also reads 1.5, 1e3 and 0x10: it must give the same text again
     text = trimmed(sql)
     other = f"WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN TRY_CAST({text} AS BIGINT)"
@@ -147,7 +153,7 @@ def _whole(sql: str) -> str:
 
 
 def _numbers(engine: Engine, table: str, sql: str, kind: str) -> TimeColumn:
-    """The narrowest type that holds all numbers: BIGINT if all are whole and have all their digits, or else DOUBLE."""
+    """Read numbers: as BIGINT if all are whole and have all their digits, or else as DOUBLE."""
     number = number_sql(sql, kind)
     if kind == "VARCHAR":
         whole = _whole(sql)
@@ -165,14 +171,14 @@ def _numbers(engine: Engine, table: str, sql: str, kind: str) -> TimeColumn:
 
 
 def _iso_micros(sql: str) -> str:
-    """Microseconds since 1970 of a date as ISO 8601 has it, UTC where it names no zone."""
+    """SQL of the microseconds since 1970 of an ISO 8601 date, UTC where it names no zone."""
     text = trimmed(sql)
     like_a_date = f"ascii({text}) BETWEEN 48 AND 57 AND substr({text}, 5, 1) IN ('-', '/')"
     return f"CASE WHEN {like_a_date} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) END"
 
 
 def _seconds(engine: Engine, table: str, micros: str, name: str) -> TimeColumn:
-    """Seconds from microseconds: BIGINT if all are whole, or else DOUBLE."""
+    """Read microseconds as seconds: BIGINT if all are whole, or else DOUBLE."""
     broken = engine.row(f"SELECT count(*) FILTER ({micros} % 1000000 <> 0) FROM {table}")[0]
     return TimeColumn(f"CAST({micros} AS DOUBLE) / 1e6" if broken else f"({micros}) // 1000000", name)
 
@@ -186,27 +192,27 @@ def _formatted(engine: Engine, sql: str, time_format: str) -> str:
 
 
 def _other_format(engine: Engine, table: str, sql: str, label: str, read: int) -> TimeColumn | None:
-    """The format among the common ones that reads most rows, and more than `read`."""
+    """Find the common format that reads most rows; None unless it reads more than `read`."""
     first = engine.rows(f"SELECT {trimmed(sql)} FROM {table} WHERE {trimmed(sql)} <> '' LIMIT 1")
     if not first:
         return None
-    tried = ", ".join(f"try_strptime({quoted(first[0][0])}, {quoted(each)}) IS NOT NULL" for each in FORMATS)
-    fit = [each for each, fits in zip(FORMATS, engine.row(f"SELECT {tried}"), strict=True) if fits]
-    counts = _counts(engine, table, [_formatted(engine, sql, each) for each in fit])
+    attempts = ", ".join(f"try_strptime({quoted(first[0][0])}, {quoted(pattern)}) IS NOT NULL" for pattern in FORMATS)
+    fit = [pattern for pattern, fits in zip(FORMATS, engine.row(f"SELECT {attempts}"), strict=True) if fits]
+    counts = _counts(engine, table, [_formatted(engine, sql, pattern) for pattern in fit])
     best = max(counts, default=0)
     if best <= read:
         return None
-    chosen = [each for each, count in zip(fit, counts, strict=True) if count == best]
-    mine = _formatted(engine, sql, chosen[0])
-    for other in chosen[1:]:
-        if engine.row(f"SELECT count(*) FILTER ({mine} <> {_formatted(engine, sql, other)}) FROM {table}")[0]:
+    best_patterns = [pattern for pattern, count in zip(fit, counts, strict=True) if count == best]
+    best_sql = _formatted(engine, sql, best_patterns[0])
+    for other in best_patterns[1:]:
+        if engine.row(f"SELECT count(*) FILTER ({best_sql} <> {_formatted(engine, sql, other)}) FROM {table}")[0]:
             raise UserError(
-                f"{label}: times such as {first[0][0][:40]!r} can be read as {chosen[0]} or as {other}: "
-                f"pass --time-format '{chosen[0]}' or the other"
+                f"{label}: times such as {first[0][0][:40]!r} can be read as {best_patterns[0]} or as {other}: "
+                f"pass --time-format '{best_patterns[0]}' or the other"
             )
-    return _seconds(engine, table, mine, chosen[0])
+    return _seconds(engine, table, best_sql, best_patterns[0])
 
 
 def _counts(engine: Engine, table: str, expressions: Sequence[str]) -> tuple[int, ...]:
-    counts = ", ".join(f"count({each})" for each in expressions)
+    counts = ", ".join(f"count({expression})" for expression in expressions)
     return engine.row(f"SELECT {counts} FROM {table}") if counts else ()

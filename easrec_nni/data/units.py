@@ -1,4 +1,4 @@
-"""Unit of times that are numbers, told by their size."""
+"""Units of numeric times, detected by their size."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class TimeUnit:
-    """What a number in the time column means.
+    """Unit of the numbers in a time column.
 
     Attributes
     ----------
     sql : str
-        Expression of the time, in one unit.
+        Expression for the time, in one unit.
     name : str
         ``seconds``, ``milliseconds``, ..., a format of strptime for dates written as numbers, or ``plain numbers``.
     per_second : int or None
-        How many make a second, for times since 1970.
+        Units in a second, for times since 1970; None for other numbers.
     """
 
     sql: str
@@ -40,7 +40,7 @@ class TimeUnit:
     per_second: int | None
 
     def shown(self, time: float) -> str:
-        """A time for people to read."""
+        """Format a time for display."""
         try:
             if self.per_second is not None:
                 moment = _EPOCH + timedelta(microseconds=int(time * 1_000_000 // self.per_second))
@@ -52,7 +52,7 @@ class TimeUnit:
         return f"{time:g}" if isinstance(time, float) else str(time)
 
     def parse(self, text: str, option: str) -> float:
-        """A time that the user gave: a number in this unit, or a date.
+        """Parse a time that the user gave: a number in this unit, or a date.
 
         Raises
         ------
@@ -76,20 +76,20 @@ class TimeUnit:
 
 
 def time_unit(engine: Engine, table: str, time: TimeColumn, settings: PrepareSettings, label: str) -> TimeUnit:
-    """Find the unit of a time column.
+    """Detect the unit of a time column.
 
     Parameters
     ----------
     engine : Engine
-        Has the table.
+        Engine that has the table.
     table : str
         Name of the table.
     time : TimeColumn
-        How the column is read.
+        Reading of the column.
     settings : PrepareSettings
-        Of which ``time_unit`` is used.
+        Settings, of which ``time_unit`` is used.
     label : str
-        What errors call the file.
+        Name of the file in messages.
 
     Returns
     -------
@@ -111,30 +111,30 @@ def time_unit(engine: Engine, table: str, time: TimeColumn, settings: PrepareSet
         for place, (unit, low) in enumerate(bounds[:-1])
     }
     looks = ", ".join(f"count(*) FILTER ({band})" for band in bands.values())
-    *counts, there = engine.row(f"SELECT {looks}, count({time.sql}) FROM {table}")
-    present = {unit: count for unit, count in zip(bands, counts, strict=True) if count}
-    if settings.time_unit == "number" or not there:
+    *counts, n_times = engine.row(f"SELECT {looks}, count({time.sql}) FROM {table}")
+    unit_counts = {unit: count for unit, count in zip(bands, counts, strict=True) if count}
+    if settings.time_unit == "number" or not n_times:
         return TimeUnit(time.sql, "plain numbers", None)
     for written, (low, high) in _WRITTEN.items():
         if (
             engine.row(f"SELECT count(*) FILTER ({time.sql} >= {low!r} AND {time.sql} < {high!r}) FROM {table}")[0]
-            < there
+            < n_times
         ):
             continue
         date = f"try_strptime(CAST(CAST({time.sql} AS BIGINT) AS VARCHAR), '{written}')"
-        if engine.row(f"SELECT count({date}) FROM {table}")[0] == there:
+        if engine.row(f"SELECT count({date}) FROM {table}")[0] == n_times:
             return TimeUnit(time.sql, written, None)
-    if len(present) > 1 and settings.time_unit != "mixed":
-        found = " and ".join(f"{count} {_NAMES[unit]}" for unit, count in present.items())
+    if len(unit_counts) > 1 and settings.time_unit != "mixed":
+        units = " and ".join(f"{count} {_NAMES[unit]}" for unit, count in unit_counts.items())
         raise UserError(
-            f"{label}: times have two units, as {found} by their size: pass --time-unit mixed to bring them to one, "
+            f"{label}: times have two units, as {units} by their size: pass --time-unit mixed to bring them to one, "
             "--time-unit number if they are plain numbers, or the unit that all have, such as --time-unit s"
         )
-    if not present:
+    if not unit_counts:
         return TimeUnit(time.sql, "plain numbers", None)
-    finest = max(present, key=lambda unit: _PER_SECOND[unit])
+    finest = max(unit_counts, key=lambda unit: _PER_SECOND[unit])
     cases = " ".join(
-        f"WHEN {bands[unit]} THEN {time.sql} * {_PER_SECOND[finest] // _PER_SECOND[unit]}" for unit in present
+        f"WHEN {bands[unit]} THEN {time.sql} * {_PER_SECOND[finest] // _PER_SECOND[unit]}" for unit in unit_counts
     )
-    sql = f"CASE {cases} ELSE {time.sql} END" if len(present) > 1 else time.sql
+    sql = f"CASE {cases} ELSE {time.sql} END" if len(unit_counts) > 1 else time.sql
     return TimeUnit(sql, _NAMES[finest], _PER_SECOND[finest])

@@ -1,4 +1,4 @@
-"""A user's expression over the columns of a log: what it may have in it is decided before the engine runs it."""
+"""User expressions over a log's columns, checked against an allow-list before they run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def check_expression(expression: str, names: Sequence[str]) -> dict[str, int]:
     Parameters
     ----------
     expression : str
-        What the user wrote, such as ``event = 'purchase' and price > 0``.
+        Expression that the user wrote, such as ``event = 'purchase' and price > 0``.
     names : sequence of str
         Columns of the log.
 
@@ -66,20 +66,20 @@ def check_expression(expression: str, names: Sequence[str]) -> dict[str, int]:
 
 
 def _problem(node: dict[str, Any]) -> str | None:
-    """Why an expression may not be part of a condition; None if it may."""
+    """Reason why a node may not be part of a condition; None if it may."""
     kind = node["class"]
     if kind not in _CLASSES:
         return f"{kind.lower()} is not allowed, only an expression over columns"
     if kind == "FUNCTION" and not _is_allowed(node):
-        known = " ".join(sorted(each for each in FUNCTIONS if each[0].isalpha() and not each.endswith("_escape")))
-        return f"the function {str(node['function_name'])[:40]!r} is not allowed, these are: {known}"
+        allowed = " ".join(sorted(name for name in FUNCTIONS if name[0].isalpha() and not name.endswith("_escape")))
+        return f"the function {str(node['function_name'])[:40]!r} is not allowed, these are: {allowed}"
     if kind == "TYPE" and not _is_type(node):
         return f"types may be {' '.join(sorted(TYPES))}"
     return None
 
 
 def _tree(expression: str) -> Any:
-    """Syntax tree of the one expression of a SELECT that has nothing else."""
+    """Syntax tree of an expression, which must be all that a SELECT has."""
     config: dict[str, Any] = {
         "enable_external_access": "false",
         "autoload_known_extensions": "false",
@@ -100,7 +100,7 @@ def _tree(expression: str) -> Any:
         raise UserError(f"--where {expression[:80]!r} is no expression: {message}")
     statements = parsed["statements"]
     node = statements[0]["node"]
-    alone = (
+    is_single = (
         len(statements) == 1
         and node["type"] == "SELECT_NODE"
         and len(node["select_list"]) == 1
@@ -109,13 +109,13 @@ def _tree(expression: str) -> Any:
         and not node["cte_map"]["map"]
         and not any(node.get(part) for part in _EMPTY_PARTS)
     )
-    if not alone:
+    if not is_single:
         raise UserError(f"--where {expression[:80]!r} is more than one expression over columns: leave out the rest")
     return node["select_list"][0]
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """All expressions in a syntax tree, whatever part of another they are."""
+    """All expressions in a syntax tree, at any depth."""
     waiting = [tree]
     while waiting:
         part = waiting.pop()

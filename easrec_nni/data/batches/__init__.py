@@ -1,4 +1,4 @@
-"""Batches: the sequences that a network is trained and evaluated on, one module for each way to cut them.
+"""Batches of sequences for training and evaluation, one module for each way to cut them.
 
 * ``padding.py``: pieces of the log, and padded rows made of them
 * ``training.py``: batches of next items

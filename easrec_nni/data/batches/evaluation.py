@@ -1,4 +1,4 @@
-"""Batches of evaluated users: histories, padded on the left, and the items to rank.
+"""Evaluation batches: users' histories, padded on the left, and the items to rank.
 
 The validation targets of half of the users train the architecture parameters instead.
 """
@@ -31,7 +31,7 @@ class EvaluationBatch(NamedTuple):
     ids
         ``[B, T]`` histories, 0 = padding on the left.
     targets
-        ``[B]``.
+        ``[B]`` items to rank.
     """
 
     rows: Tensor
@@ -51,7 +51,7 @@ class EvaluationBatches:
     part
         ``valid`` or ``test``.
     max_length
-        N, newest interactions of the history that are handed out.
+        Number N of newest interactions that are taken from a history.
     batch_size
         Targets in a batch.
     rows
@@ -72,18 +72,18 @@ class EvaluationBatches:
         return math.ceil(len(self.rows) / self.batch_size)
 
     def __iter__(self) -> Iterator[EvaluationBatch]:
-        order = np.argsort(self.starts - self.ends, kind="stable")  # longest first: memory is known from the start
+        order = np.argsort(self.starts - self.ends, kind="stable")  # longest first: memory peaks at the start
         for begin in range(0, len(order), self.batch_size):
-            chosen = order[begin : begin + self.batch_size]  # [B] of the rows
-            ids = padded(self.items, self.starts[chosen], self.ends[chosen])  # [B, T]
-            targets = self.items[self.places[chosen]].astype(np.int64)  # [B]
-            yield EvaluationBatch(torch.from_numpy(self.rows[chosen]), torch.from_numpy(ids), torch.from_numpy(targets))
+            batch = order[begin : begin + self.batch_size]  # [B] of the rows
+            ids = padded(self.items, self.starts[batch], self.ends[batch])  # [B, T]
+            targets = self.items[self.places[batch]].astype(np.int64)  # [B]
+            yield EvaluationBatch(torch.from_numpy(self.rows[batch]), torch.from_numpy(ids), torch.from_numpy(targets))
 
 
 class ArchitectureBatches:
-    """Validation targets that train alpha and beta: loss at the newest position alone.
+    """Validation targets that train alpha and beta, with a loss at the newest position alone.
 
-    Earlier positions were trained on; a loss there would tell how well an architecture memorises.
+    Earlier positions were trained on; a loss there would measure how well an architecture memorises.
     """
 
     def __init__(self, dataset: Dataset, max_length: int, batch_size: int, rows: NDArray[np.int64], seed: int) -> None:

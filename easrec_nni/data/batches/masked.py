@@ -1,4 +1,4 @@
-"""Training batches of the masked mode: items are hidden, and the network tells them from both sides."""
+"""Training batches of the masked mode: hidden items are predicted from both sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class MaskedBatches(TrainingBatches):
 
     Sequences are those of the causal mode, with what would be their last target: one item more than the network looks
     back on, as many as it sees with the mask that asks for the next item. Of each a share of the items is masked, at
-    least one, drawn anew every epoch. With a probability the newest item alone is masked instead, as it is when the
+    least one, redrawn every epoch. With a probability the newest item alone is masked instead, as it is when the
     next item is asked for: the authors' program adds one such sequence to ten others, RecBole 1.2.1 takes half of its
     batches (``ft_ratio``). A masked item is replaced by the mask always, as in both.
 
@@ -34,7 +34,7 @@ class MaskedBatches(TrainingBatches):
         As for :class:`~easrec_nni.data.batches.training.TrainingBatches` in causal mode; the masks too are a function
         of (seed, epoch) alone.
     share
-        Of a sequence's items that is masked.
+        Share of a sequence's items that is masked.
     newest_share
         Probability that a sequence's newest item alone is masked.
     """
@@ -58,15 +58,16 @@ class MaskedBatches(TrainingBatches):
     def __iter__(self) -> Iterator[TrainingBatch]:
         random = np.random.default_rng((self.seed, self.epoch))
         for pieces in map(self._cut, self._sample_numbers(random)):
-            masked = self._choose(pieces != 0, random)
-            ids, targets = np.where(masked, self.mask_token, pieces), np.where(masked, pieces, 0)
+            masked = self._choose(pieces != 0, random)  # [B, T]
+            ids, targets = np.where(masked, self.mask_token, pieces), np.where(masked, pieces, 0)  # [B, T], [B, T]
             yield TrainingBatch(torch.from_numpy(ids), torch.from_numpy(targets))
 
     def _choose(self, real: NDArray[np.bool_], random: np.random.Generator) -> NDArray[np.bool_]:
-        """Which of the items ``[B, T]`` are masked."""
-        counts = np.maximum(np.rint(self.share * real.sum(axis=1)), 1)
-        draws = np.where(real, random.random(real.shape), np.inf)
+        """Draw the masked items, ``[B, T]``; `real` is False at padding."""
+        counts = np.maximum(np.rint(self.share * real.sum(axis=1)), 1)  # [B]
+        draws = np.where(real, random.random(real.shape), np.inf)  # [B, T]
+        # The rank of each draw in its row: the smallest draws are masked.
         masked: NDArray[np.bool_] = draws.argsort(axis=1).argsort(axis=1) < counts[:, None]
-        alone = random.random(len(real)) < self.newest_share
-        masked[alone] = np.arange(real.shape[1]) == real.shape[1] - 1  # padding is on the left
+        newest_only = random.random(len(real)) < self.newest_share  # [B]
+        masked[newest_only] = np.arange(real.shape[1]) == real.shape[1] - 1  # padding is on the left
         return masked

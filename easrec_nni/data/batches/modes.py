@@ -1,4 +1,4 @@
-"""Ways to train a sequence, and which networks each of them can train."""
+"""Training modes of sequences, and the networks that each of them can train."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HISTORIES: dict[Mode, tuple[History, ...]] = {
     "augmented": ("all",),  # every prefix of every history is a sample
     "masked": ("all", "newest"),
 }
-"""What of the histories each mode can train on."""
+"""Parts of the histories that each mode can train on."""
 
 
 def check_history(mode: Mode, history: History) -> None:
@@ -26,7 +26,7 @@ def check_history(mode: Mode, history: History) -> None:
     Raises
     ------
     ValueError
-        With the ways out.
+        The mode cannot train on that history; the message has the ways out.
     """
     if history not in HISTORIES[mode]:
         modes = [name for name, histories in HISTORIES.items() if history in histories]
@@ -37,21 +37,21 @@ def check_history(mode: Mode, history: History) -> None:
 
 
 def check_mode(mode: Mode, config: SpaceConfig, origin: str = "") -> None:
-    """Refuse a mode that would train a network on what it sees, or on what it is never asked.
+    """Refuse a mode whose targets the network sees, or is never asked to predict.
 
     Parameters
     ----------
     mode
-        How sequences are trained.
+        Training mode of the sequences.
     config
-        The network or space.
+        Configuration of the network or space.
     origin
         What the message begins with, such as ``settings: ``.
 
     Raises
     ------
     UserError
-        With the ways out.
+        The mode does not suit the network; the message has the ways out.
     """
     if mode == "masked" and config.objective != "masked":
         raise UserError(

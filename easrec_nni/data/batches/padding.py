@@ -1,4 +1,4 @@
-"""Pieces of the interaction log that training takes its sequences from, and padded rows made of pieces.
+"""Pieces of the interaction log as training sequences, and padded rows made of them.
 
 A piece is ``items[start:end]`` of one user. Shapes: U users, S pieces.
 """
@@ -45,10 +45,10 @@ def ceil_div(dividend: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
 
 
 def windows(dataset: Dataset, max_length: int, history: History = "all") -> Samples:
-    """Training sequences of the causal mode: each user's training part, cut into pieces of ``max_length`` + 1.
+    """Cut users' training parts into the causal mode's pieces of ``max_length`` + 1 items.
 
     Pieces are cut from the newest end. They overlap by one item, so that every training interaction but the user's
-    first is a target exactly once. Behind a cut a target has few interactions before it, where in use there are
+    first is a target exactly once. Behind a cut a target has few interactions before it, while at inference there are
     ``max_length``: ``overlapping`` pieces begin half as far apart, and only what is new in each is a target, with at
     least half of ``max_length`` before it, if the user has so many. With ``newest`` a user's newest piece alone is
     taken. Users with fewer than two training interactions have nothing to predict.
@@ -93,8 +93,9 @@ def windows(dataset: Dataset, max_length: int, history: History = "all") -> Samp
 
 
 def prefix_samples(dataset: Dataset, max_length: int) -> Samples:
-    """Training samples of the augmented mode: every prefix of a user's training part, with the item after it.
+    """Training samples of the augmented mode: all prefixes with the item after each.
 
+    The prefixes are those of each user's training part.
     For an example see :func:`windows`.
     """
     begins, ends = dataset.offsets[:-1], dataset.split.training_end()  # [U], [U]
@@ -105,7 +106,10 @@ def prefix_samples(dataset: Dataset, max_length: int) -> Samples:
 
 
 def _numbered(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Users ``[S]``, each as often as it has pieces ``[U]``, and the number of each piece within its user ``[S]``."""
+    """User of each piece, and the piece's number within the user, ``[S]`` each.
+
+    `counts` has the number of pieces of each user, ``[U]``.
+    """
     user = np.repeat(np.arange(len(counts)), counts)
     first = np.cumsum(counts) - counts  # [U]: place of each user's first piece
     return user, np.arange(len(user)) - first[user]

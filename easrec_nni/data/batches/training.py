@@ -1,7 +1,8 @@
-"""Batches of training sequences with their next items, padded on the left to the longest of the batch.
+"""Training batches of sequences with their next items, padded on the left.
 
-The order of an epoch is a function of (seed, epoch) alone, so that a training that was killed goes on with the batches
-it would have met.
+Rows are as long as the longest of the batch.
+The order of an epoch is a function of (seed, epoch) alone, so that interrupted training resumes with the batches that
+would have followed.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class TrainingBatch(NamedTuple):
     negatives
         ``[k]`` items that a sampled loss compares the targets with (:mod:`easrec_nni.training.losses.negatives`).
     weight
-        What the batch's mean loss is multiplied with: not 1 where it is a process' share of a larger batch.
+        Factor of the batch's mean loss: not 1 where it is a process' share of a larger batch.
     """
 
     ids: Tensor
@@ -54,7 +55,7 @@ class TrainingBatches:
     dataset
         The interactions.
     max_length
-        N.
+        Number N of newest items that a network sees.
     batch_size
         Sequences in a batch.
     mode
@@ -63,12 +64,12 @@ class TrainingBatches:
     seed
         Seed of the order.
     history
-        Causal mode: what of a user's training part is taken, and how it is cut; see
+        Causal mode: part of a user's training interactions that is taken, and how it is cut; see
         :func:`~easrec_nni.data.batches.padding.windows`.
     batch_by
-        What batches have the same number of. A batch's loss is the mean over its targets, so that with ``sequences``,
-        which lie together by length, a target of a short history weighs as many times more as it has fewer beside it.
-        With ``targets`` all weigh alike; ``batch_size`` is then the mean number of sequences.
+        Unit of which batches have the same number. A batch's loss is the mean over its targets, so that with
+        ``sequences``, which lie together by length, a target of a short history weighs as many times more as it
+        has fewer beside it. With ``targets`` all weigh alike; ``batch_size`` is then the mean number of sequences.
     """
 
     def __init__(
@@ -111,14 +112,18 @@ class TrainingBatches:
         return padded(self.items, self.samples.starts[numbers], self.samples.ends[numbers])
 
     def _cuts(self, part: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where a pool of samples is cut into batches, as many by targets as by sequences, none of them empty."""
+        """Places that cut a pool of samples into batches, none of them empty.
+
+        There are as many batches by targets as by sequences.
+        """
         by_sequences = np.arange(self.batch_size, len(part), self.batch_size)
         if self.batch_by == "sequences":
             return by_sequences
         count = len(by_sequences) + 1
-        targets = self.samples.targets[part].cumsum()
-        wanted = np.searchsorted(targets, targets[-1] * np.arange(1, count) / count)
+        targets = self.samples.targets[part].cumsum()  # [pool]
+        wanted = np.searchsorted(targets, targets[-1] * np.arange(1, count) / count)  # [count - 1]
         turn = np.arange(1, count)
+        # Less its number, no cut is smaller than the one before: they ascend strictly, from 1 to at most len(part) - 1.
         return np.minimum(np.maximum.accumulate(np.maximum(wanted, 1) - turn) + turn, len(part) - count + turn)
 
     def _sample_numbers(self, random: np.random.Generator) -> Iterator[NDArray[np.int64]]:

@@ -29,7 +29,7 @@ NAMED: tuple[Source, ...] = (
     *AMAZON,
     SYNTHETIC_GOWALLA,
 )
-"""Datasets that the user asks for by name."""
+"""Datasets by name."""
 
 LOCAL_KINDS: tuple[Source, ...] = (AtomicSource(), TableSource())
 """Kinds of local files; the second takes every file that is not of the first kind."""
@@ -40,7 +40,7 @@ __all__ = ["LOCAL_KINDS", "NAMED", "RawLog", "Source", "choose_source", "choose_
 def choose_sources(
     source: str | Path | Sequence[str | Path], path: Path | None
 ) -> tuple[Source, tuple[Path, ...] | None]:
-    """Find who reads `source`, which may be several files of the same columns.
+    """Choose the reader of `source`, which may be several files of the same columns.
 
     Parameters
     ----------
@@ -52,39 +52,39 @@ def choose_sources(
     Returns
     -------
     source : Source
-        Who reads it.
+        Reader of the data.
     paths : tuple of Path or None
         Local files to read; None to download.
 
     Raises
     ------
     UserError
-        As for `choose_source`; or if no file has that pattern.
+        As for `choose_source`; or if no file matches a pattern.
     """
-    given = [source] if isinstance(source, str | Path) else list(source)
-    expanded = [each for one in given for each in _matching(one)]
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    expanded = [part for pattern in sources for part in _matching(pattern)]
     if len(expanded) == 1:
         reader, local = choose_source(expanded[0], path)
         return reader, None if local is None else (local,)
-    chosen = [choose_source(Path(each), path) for each in expanded]
-    readers = {reader.name: reader for reader, _ in chosen}
+    choices = [choose_source(Path(part), path) for part in expanded]
+    readers = {reader.name: reader for reader, _ in choices}
     if len(readers) != 1:
         raise UserError("give one source, or several files of the same kind and columns")
-    return next(iter(readers.values())), tuple(local for _, local in chosen if local is not None)
+    return next(iter(readers.values())), tuple(local for _, local in choices if local is not None)
 
 
 def _matching(source: str | Path) -> list[str | Path]:
     text = str(source)
     if not glob.has_magic(text) or Path(text).expanduser().exists():
         return [source]
-    found = sorted(glob.glob(str(Path(text).expanduser())))
-    if not found:
+    matches = sorted(glob.glob(str(Path(text).expanduser())))
+    if not matches:
         raise UserError(f"no file is called {text!r}: check the pattern")
-    return [Path(each) for each in found]
+    return [Path(match) for match in matches]
 
 
 def choose_source(source: str | Path, path: Path | None) -> tuple[Source, Path | None]:
-    """Find who reads `source`.
+    """Choose the reader of `source`.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def choose_source(source: str | Path, path: Path | None) -> tuple[Source, Path |
     Returns
     -------
     source : Source
-        Who reads it.
+        Reader of the data.
     path : Path or None
         Local files to read; None to download.
 
@@ -106,7 +106,7 @@ def choose_source(source: str | Path, path: Path | None) -> tuple[Source, Path |
     UserError
         If there is neither a dataset nor a file of that name; the message has similar names.
     """
-    by_name = {each.name: each for each in NAMED}
+    by_name = {dataset.name: dataset for dataset in NAMED}
     if isinstance(source, str) and source in by_name:
         return by_name[source], path
     if path is not None:

@@ -1,4 +1,4 @@
-"""Amazon reviews as the benchmark sets of SASRec's successors have them: a line of items for each user."""
+"""Amazon reviews in the form of SASRec's successors: a line of items for each user."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class AmazonSource:
     Attributes
     ----------
     name, summary : str
-        As for every source.
+        Name and help text, as for every source.
     file : str
         Name of the file, which may be compressed with gzip.
     """
@@ -32,7 +32,7 @@ class AmazonSource:
     file: str
 
     def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
-        """Find the file, which has no publisher that gives it a lasting address."""
+        """Find the local file; it has no lasting address to download it from."""
         if path is None:
             raise UserError(
                 f"{self.name} is not downloaded: get {self.file} of S3-Rec's or CL4SRec's data and pass it with --path"
@@ -40,7 +40,7 @@ class AmazonSource:
         return (find_file(path, (self.file, f"{self.file}.gz"), self.file),)
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
-        """Read the lines, whose order within a user is that of time."""
+        """Read the lines, in which the items of a user are in time order."""
         if settings.min_rating is not None:
             raise UserError(f"{self.name} has no ratings: leave out --min-rating")
         table = SequenceTable((TextFile.at(files[0]),), " ", "utf-8")

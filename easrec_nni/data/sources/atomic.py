@@ -31,7 +31,7 @@ _TYPES = ("token", "float", "token_seq", "float_seq")
 
 
 def is_atomic(path: Path) -> bool:
-    """Whether a path is an ``.inter`` file or a folder that has one."""
+    """Whether a path is an ``.inter`` file, or a folder that has one."""
     return path.name.endswith(_SUFFIXES) or (path.is_dir() and bool(_inter_files(path)))
 
 
@@ -48,23 +48,23 @@ class AtomicSource:
     summary: str = "folder or file of RecBole's atomic format (.inter, .inter.gz)"
 
     def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
-        """Find the interactions and, where there is one, the table of items."""
+        """Find the files of interactions and, where there is one, the table of items."""
         if path is None:
             raise UserError("atomic files are local: give the path of their folder")
-        found = _inter_files(path) if path.is_dir() else [path]
-        if not found:
+        parts = _inter_files(path) if path.is_dir() else [path]
+        if not parts:
             raise UserError(f"{path} has no .inter or .inter.gz file: give a folder of RecBole's atomic files")
-        if len(found) > 1 and not _are_parts(found):
-            names = ", ".join(sorted(file.name for file in found))
+        if len(parts) > 1 and not _are_parts(parts):
+            names = ", ".join(sorted(file.name for file in parts))
             raise UserError(f"{path} has several files of interactions ({names}): give the path of one of them")
-        if not found[0].is_file():
-            raise UserError(f"no file {found[0]}: check the path")
-        if len(found) > 1:
-            names = ", ".join(file.name for file in found)
+        if not parts[0].is_file():
+            raise UserError(f"no file {parts[0]}: check the path")
+        if len(parts) > 1:
+            names = ", ".join(file.name for file in parts)
             reporter.note(f"{names} are joined to one log, which is split anew")
-        stem = _stem(found[0])
-        items = (found[0].with_name(stem + suffix) for suffix in (".item", ".item.gz"))
-        return (*found, *[file for file in items if file.is_file()][:1])
+        stem = _stem(parts[0])
+        items = (parts[0].with_name(stem + suffix) for suffix in (".item", ".item.gz"))
+        return (*parts, *[file for file in items if file.is_file()][:1])
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
         """Read interactions and item features."""
@@ -77,14 +77,14 @@ class AtomicSource:
 
 
 def read_inter(texts: Sequence[TextFile], settings: PrepareSettings) -> RawLog:
-    """A table of interactions in the atomic format as a log.
+    """Read a table of interactions in the atomic format.
 
     Parameters
     ----------
     texts : sequence of TextFile
-        The table, or its parts.
+        Texts of the table, or of its parts.
     settings : PrepareSettings
-        Of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
+        Settings, of which the columns' names, ``min_rating``, ``encoding`` and ``delimiter`` are used.
 
     Returns
     -------
@@ -107,8 +107,8 @@ def read_inter(texts: Sequence[TextFile], settings: PrepareSettings) -> RawLog:
         del defaults["rating"]
     columns = Columns({}, {})
     for role, default in defaults.items():
-        given = getattr(settings, f"{role}_column")
-        name = given or default
+        setting = getattr(settings, f"{role}_column")
+        name = setting or default
         if name not in fields:
             raise UserError(
                 f"{texts[0].label} has no column {name}, its columns are {', '.join(fields)}: "
@@ -116,7 +116,7 @@ def read_inter(texts: Sequence[TextFile], settings: PrepareSettings) -> RawLog:
                 + {"rating": " or leave out --min-rating", "time": " or pass --order-is-time"}.get(role, "")
             )
         columns.places[role] = fields[name][0]
-        columns.why[role] = f"--{role}-column" if given else "the format of the file"
+        columns.why[role] = f"--{role}-column" if setting else "the format of the file"
     return RawLog(_table(texts, fields, settings), columns)
 
 
@@ -133,7 +133,7 @@ def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.
     features : dict of str to DataFrame
         As in `RawLog`.
     notes : tuple of str
-        Which columns are not used.
+        Note of the columns that are not used.
 
     Raises
     ------
@@ -162,14 +162,14 @@ def read_items(text: TextFile, settings: PrepareSettings) -> tuple[dict[str, pd.
 
 
 def long_feature(ids: pd.Series[str], values: pd.Series[str], separator: str | None) -> pd.DataFrame:
-    """Bring a column of item values to the form of `RawLog`: one row for each value.
+    """Bring a column of item values to the form of `RawLog`: a row for each value.
 
     Parameters
     ----------
     ids, values : Series of str, shape [items]
         Ids and values of items.
     separator : str or None
-        What separates several values in one cell; None if there is always one.
+        Separator of several values in one cell; None if there is always one.
 
     Returns
     -------
@@ -208,12 +208,12 @@ def _table(texts: Sequence[TextFile], fields: dict[str, tuple[int, str]], settin
 
 
 def _inter_files(folder: Path) -> list[Path]:
-    found = [file for file in sorted(folder.iterdir()) if file.name.endswith(_SUFFIXES)]
-    return sorted(found, key=_part) if _are_parts(found) else found
+    files = [file for file in sorted(folder.iterdir()) if file.name.endswith(_SUFFIXES)]
+    return sorted(files, key=_part) if _are_parts(files) else files
 
 
 def _part(file: Path) -> int:
-    """Place of a part's name in RecBole's order; -1 for a name that is none."""
+    """Place of a part in RecBole's order, by its name; -1 for other files."""
     name = file.name.removesuffix(".gz").removesuffix(".inter").rpartition(".")[2]
     return _PARTS.index(name) if name in _PARTS else -1
 
@@ -222,7 +222,7 @@ def _are_parts(files: Sequence[Path]) -> bool:
     """Whether files are the training, validation and test parts of one log."""
     places = {_part(file) for file in files}
     return (
-        len(files) > 1 and -1 not in places and len(places) == len(files) and len({_stem(each) for each in files}) == 1
+        len(files) > 1 and -1 not in places and len(places) == len(files) and len({_stem(part) for part in files}) == 1
     )
 
 

@@ -1,4 +1,4 @@
-"""What every source of interactions gives to the preparation."""
+"""Interface of the sources of interactions, and the logs they return."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ class Table(Protocol):
 
     @property
     def label(self) -> str:
-        """What errors call it."""
+        """Name of the table in messages."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Its columns."""
+        """Names of the columns."""
 
     @property
     def row_number(self) -> str | None:
-        """SQL of a row's number from 0, where the relation has it and can be read as often as needed; or None."""
+        """SQL of a row's number from 0, where the relation has one; None otherwise.
+
+        A relation with row numbers can be read as often as needed.
+        """
 
     def relation(self, engine: Engine) -> str:
-        """SQL of its rows, in the order of the file, with columns ``c0``, ``c1``, ... in the order of `names`.
+        """SQL of the rows, in the order of the file.
+
+        Columns are ``c0``, ``c1``, ... in the order of `names`.
 
         Raises
         ------
@@ -51,29 +56,29 @@ class FrameTable:
 
     @property
     def names(self) -> Sequence[str]:
-        """Columns of the frame."""
+        """Names of the frame's columns."""
         return list(map(str, self.frame.columns))
 
     def relation(self, engine: Engine) -> str:
-        """Name under which the engine knows the frame."""
+        """Register the frame, and return its name in the engine."""
         engine.register("frame", self.frame.set_axis([f"c{place}" for place in range(len(self.names))], axis=1))
         return "frame"
 
 
 @dataclass(frozen=True)
 class RawLog:
-    """Interactions as their source has them, not read yet.
+    """Interactions of a source, not read yet.
 
     Attributes
     ----------
     table : Table
         The interactions, in the order of the file.
     columns : Columns
-        Which column is what; without a time, the order of the rows is the time.
+        Column of each role; without a time, the order of the rows is the time.
     features : dict of str to DataFrame
         For each item feature, its columns ``item`` and ``value`` (strings): a row for every value of an item.
     notes : tuple of str
-        What of the files is not used, or was decided, for the user to read.
+        Notes for the user: parts of the files that are not used, and decisions made.
     """
 
     table: Table
@@ -87,7 +92,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user types (or, for kinds of local files, what the manifest says)."""
+        """Name that the user types; for kinds of local files, the name in the manifest."""
 
     @property
     def summary(self) -> str:
@@ -103,7 +108,7 @@ class Source(Protocol):
         """
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
-        """Say how to read the files that `locate` found: their columns are looked at, and item features read.
+        """Determine how to read the files from `locate`, and read the item features.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Tables whose files have types and names of columns: Parquet and Arrow."""
+"""Typed columnar tables: Parquet and Arrow."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ColumnarTable:
     paths : tuple of Path
         Files of the same columns.
     names : tuple of str
-        Their columns.
+        Names of the columns.
     arrow : bool
         Whether they are Arrow files.
     """
@@ -35,7 +35,7 @@ class ColumnarTable:
 
     @classmethod
     def at(cls, paths: Sequence[Path], arrow: bool) -> ColumnarTable:
-        """The table in some files, of which the columns' names are read.
+        """Table in the given files, of which only the names of the columns are read.
 
         Raises
         ------
@@ -45,8 +45,8 @@ class ColumnarTable:
         names: list[tuple[str, ...]] = []
         for path in paths:
             with readable(path.name):
-                read = dataset.dataset(str(path), format="ipc").schema if arrow else parquet.read_schema(path)
-                names.append(tuple(read.names))
+                schema = dataset.dataset(str(path), format="ipc").schema if arrow else parquet.read_schema(path)
+                names.append(tuple(schema.names))
             if names[-1] != names[0]:
                 raise UserError(f"{path.name} has other columns than {paths[0].name}: give files of the same columns")
         if len(set(map(str.lower, names[0]))) < len(names[0]):
@@ -60,7 +60,7 @@ class ColumnarTable:
 
     @property
     def row_number(self) -> str | None:
-        """SQL of a row's number, which one Parquet file has."""
+        """SQL of a row's number, for a single Parquet file; None otherwise."""
         return "file_row_number" if not self.arrow and len(self.paths) == 1 else None
 
     def relation(self, engine: Engine) -> str:

@@ -1,4 +1,4 @@
-"""Which column of a table is the user, the item, the time, the rating: by the settings, or by common names."""
+"""Columns of users, items, times and ratings, by the settings or by common names."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class Columns:
         For "user", "item", "time" (unless the order of the rows is the time), "clock" (a time of day beside a date)
         and "rating" (where it is needed): the place of the column.
     why : dict of str to str
-        What each was chosen by.
+        Reason for the choice of each.
     notes : tuple of str
-        Other columns that could have been meant.
+        Notes on other columns that may have been meant.
     """
 
     places: dict[str, int]
@@ -44,7 +44,7 @@ class Columns:
 
     @classmethod
     def of_format(cls, **places: int) -> Columns:
-        """Columns of a file whose format has them at fixed places."""
+        """Columns at fixed places, which the format of the file gives."""
         return cls(places, dict.fromkeys(places, "the format of the file"))
 
 
@@ -58,19 +58,19 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     settings : PrepareSettings
         Names that the user gave; for the others, common names are tried, in upper or lower case.
     label : str
-        What errors call the table.
+        Name of the table in messages.
 
     Returns
     -------
     Columns
-        Where they are.
+        Places of the columns.
 
     Raises
     ------
     UserError
         If a column is not there; the message lists those that are.
     """
-    given = {
+    requested = {
         "user": settings.user_column,
         "item": settings.item_column,
         "time": settings.time_column,
@@ -79,38 +79,38 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     }
     listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
     lowered = [name.lower() for name in names]
-    chosen = Columns({}, {})
+    columns = Columns({}, {})
     notes = []
-    for role, name in given.items():
+    for role, name in requested.items():
         if (role == "rating" and settings.min_rating is None) or (role == "time" and settings.order_is_time):
             continue
         if name is not None:
             if name not in names:
                 raise UserError(f"{label} has no column {name!r} (--{role}-column): its columns are {listing}")
-            chosen.places[role], chosen.why[role] = names.index(name), f"--{role}-column"
+            columns.places[role], columns.why[role] = names.index(name), f"--{role}-column"
         elif role == "clock":
-            _find_clock(lowered, settings, chosen)
+            _find_clock(lowered, settings, columns)
         else:
-            found = [guess for guess in _GUESSES[role].split() if guess in lowered]
-            if not found:
+            hits = [guess for guess in _GUESSES[role].split() if guess in lowered]
+            if not hits:
                 raise UserError(_not_found(names, role, label, listing))
-            chosen.places[role], chosen.why[role] = lowered.index(found[0]), "a common name"
-            others = [names[lowered.index(guess)] for guess in found[1:]]
+            columns.places[role], columns.why[role] = lowered.index(hits[0]), "a common name"
+            others = [names[lowered.index(guess)] for guess in hits[1:]]
             if others and role in ("user", "item", "time"):
                 notes.append(
-                    f"{names[lowered.index(found[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
+                    f"{names[lowered.index(hits[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
                     f"--{role}-column decides"
                 )
-    return Columns(chosen.places, chosen.why, tuple(notes))
+    return Columns(columns.places, columns.why, tuple(notes))
 
 
-def _find_clock(lowered: Sequence[str], settings: PrepareSettings, chosen: Columns) -> None:
-    """Take a time of day together with the date beside it, if the values are such (which the reading looks at)."""
+def _find_clock(lowered: Sequence[str], settings: PrepareSettings, columns: Columns) -> None:
+    """Pair a time of day with the date beside it; reading checks that the values are such."""
     clock = next((name for name in _CLOCKS if name in lowered), None)
     day = next((name for name in _DAYS if name in lowered), None)
-    if settings.time_column is None and "time" in chosen.places and clock is not None and day is not None:
-        if lowered[chosen.places["time"]] in (clock, day):
-            chosen.places.update(time=lowered.index(clock), date=lowered.index(day))
+    if settings.time_column is None and "time" in columns.places and clock is not None and day is not None:
+        if lowered[columns.places["time"]] in (clock, day):
+            columns.places.update(time=lowered.index(clock), date=lowered.index(day))
 
 
 def _not_found(names: Sequence[str], role: str, label: str, listing: str) -> str:
@@ -125,6 +125,6 @@ def _not_found(names: Sequence[str], role: str, label: str, listing: str) -> str
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether what should be names of columns has a number or a date among it, and no common name."""
-    known = {guess for guesses in _GUESSES.values() for guess in guesses.split()}
-    return any(_VALUE.fullmatch(name) for name in names) and not any(name.lower() in known for name in names)
+    """Whether a header has a number or a date among its names, and no common name."""
+    common_names = {guess for guesses in _GUESSES.values() for guess in guesses.split()}
+    return any(_VALUE.fullmatch(name) for name in names) and not any(name.lower() in common_names for name in names)

@@ -26,10 +26,10 @@ _HEADER_LIMIT = 1 << 20
 _BLOCK = 1 << 22
 LARGEST_LINE_BYTES = 1 << 23
 _LARGEST_MEMBER_BYTES = 4 << 30
-"""A member of an archive is unpacked; a small archive can hold one that fills any disk."""
+"""Largest member of an archive that is unpacked; a small archive can hold one that fills any disk."""
 _LINE_ENDS = re.compile("\r\n|\n|\r")
 PACKED = (".gz", ".bz2", ".zst")
-"""Ends of the names of compressed files."""
+"""Suffixes of compressed files."""
 
 
 def check_encoding(name: str) -> str:
@@ -62,7 +62,7 @@ def check_delimiter(text: str) -> str:
 
 
 def check_quote(text: str | None) -> str | None:
-    """Return the character around values; empty for none, None where the rows are to decide.
+    """Return the quote character around values; empty for none, None to detect it.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def check_quote(text: str | None) -> str | None:
 
 @contextmanager
 def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
-    """Turn what reading `label` may raise into a UserError."""
+    """Turn the errors that reading `label` may raise into a UserError."""
     try:
         yield
     except UserError:
@@ -90,23 +90,23 @@ def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
     except FileNotFoundError as error:
         raise UserError(f"no file {label}: check the path") from error
     except duckdb.Error as error:
-        raise UserError(_explained(label, str(error), encoding)) from error
+        raise UserError(_explain(label, str(error), encoding)) from error
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         raise UserError(f"cannot read {label}: {str(error).splitlines()[0][:300]}") from error
 
 
-def _explained(label: str, error: str, encoding: str) -> str:
-    """What an error of the engine says, for the user."""
+def _explain(label: str, error: str, encoding: str) -> str:
+    """Explain an error of the engine to the user."""
     if "invalid unicode" in error.lower() or "utf-8" in error.lower():
         return f"{label} is not {encoding} text: pass its --encoding, such as latin-1"
     line = re.search(r"on Line: (\d+)", error)
     where = f"line {line.group(1)}: " if line else ""
-    found = re.search(r"at byte \d+ in (?:line|record/value) (\d+): (.*)", error)
+    place = re.search(r"at byte \d+ in (?:line|record/value) (\d+): (.*)", error)
     columns = re.search(r"Expected Number of Columns: (\d+) Found: (\d+)", error)
     if columns is not None:
         what = f"Expected {columns.group(1)} columns, got {columns.group(2)}: correct it, or pass another --delimiter"
     elif "JSON" in error:
-        what = f"no valid JSON ({found.group(2).split('.')[0] if found else ' '.join(error.split())[:200]}): correct it"
+        what = f"no valid JSON ({place.group(2).split('.')[0] if place else ' '.join(error.split())[:200]}): correct it"
     elif "unterminated quote" in error or "invalid state" in error:
         what = (
             "a quotation mark is not closed, or text follows a closing one: pass --quote none if they belong to values"
@@ -129,11 +129,11 @@ class TextFile:
     Attributes
     ----------
     label : str
-        What errors call it.
+        Name of the text in messages.
     open : callable
-        Opens it and returns a binary file.
+        Function that opens the text as a binary file.
     plain : Path or None
-        The file, where it is neither compressed nor in an archive.
+        Path of the file, where it is neither compressed nor in an archive.
     """
 
     label: str
@@ -142,7 +142,7 @@ class TextFile:
 
     @classmethod
     def at(cls, path: Path) -> TextFile:
-        """The text in a file, which is decompressed if its name ends in ``.gz``, ``.bz2`` or ``.zst``."""
+        """Text in a file, which is decompressed if it ends in ``.gz``, ``.bz2`` or ``.zst``."""
         if path.suffix == ".gz":
             return cls(path.name, lambda: gzip.open(path, "rb"))  # type: ignore[arg-type, return-value]
         if path.suffix == ".bz2":
@@ -153,13 +153,13 @@ class TextFile:
 
     @classmethod
     def member(cls, archive: Path, name: str) -> TextFile:
-        """The text in one member of a zip archive, found by its exact name."""
+        """Text in one member of a zip archive, by its exact name."""
         return cls(f"{name} in {archive.name}", lambda: io.BytesIO(_member_bytes(archive, name)))
 
     def utf8(self, engine: Engine, encoding: str) -> Path:
-        """The text as a file in UTF-8 with ends of lines of one kind: itself, or a copy in the engine's folder."""
+        """UTF-8 file of the text with uniform line ends: itself, or a copy in the engine's folder."""
         with readable(self.label, encoding):
-            if self.plain is not None and encoding == "utf-8" and not _to_be_mended(self.plain):
+            if self.plain is not None and encoding == "utf-8" and not _needs_normalizing(self.plain):
                 return self.plain
             copy = engine.folder / f"text-{len(list(engine.folder.glob('text-*')))}"
             with self.open() as stream, copy.open("w", encoding="utf-8", newline="\n") as out:
@@ -171,7 +171,7 @@ class TextFile:
 
 
 class _Raw(io.RawIOBase):
-    """A binary stream of any library as one of Python's."""
+    """Adapter from a binary stream of any library to Python's."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -203,8 +203,8 @@ def _blocks(path: Path) -> Iterator[bytes]:
             yield block + stream.read(1) if block.endswith(b"\r") else block
 
 
-def _to_be_mended(path: Path) -> bool:
-    """Whether a text begins with an empty line, or has ends of lines of several kinds."""
+def _needs_normalizing(path: Path) -> bool:
+    """Whether a text begins with an empty line, or mixes several kinds of line ends."""
     lone_feeds = pairs = lone_returns = False
     for number, block in enumerate(_blocks(path)):
         if number == 0 and block.removeprefix(codecs.BOM_UTF8).startswith((b"\r", b"\n")):
@@ -216,7 +216,7 @@ def _to_be_mended(path: Path) -> bool:
 
 
 def text_encoding(text: TextFile, chosen: str | None) -> str:
-    """The encoding of a text: the chosen one, UTF-16 if it begins with its byte order mark, or else UTF-8."""
+    """Encoding of a text: `chosen`, or UTF-16 if it has that byte order mark, or else UTF-8."""
     if chosen is not None:
         return check_encoding(chosen)
     with readable(text.label), text.open() as stream:
@@ -240,7 +240,7 @@ def read_beginning(text: TextFile, encoding: str) -> str:
 
 
 def read_header(text: TextFile, encoding: str) -> str:
-    """First line of a text that is not empty, without its end and without a byte order mark.
+    """First line of a text that is not empty, without line end and byte order mark.
 
     Raises
     ------
@@ -262,23 +262,23 @@ def split_header(line: str, delimiter: str, quote: bool) -> list[str]:
 
 @dataclass(frozen=True)
 class DelimitedTable:
-    """Texts of the same columns, one after another.
+    """Delimited texts of the same columns, one after another.
 
     Attributes
     ----------
     texts : tuple of TextFile
-        The texts.
+        Texts to read, in order.
     names : tuple of str
         Columns that every row must have.
     delimiter : str
-        What separates them.
+        Separator of the columns.
     encoding : str
         Encoding of all texts.
     header : bool
         Whether the first line of each text has the names.
     quote : str or None
-        Character around values that may have delimiters and ends of lines in them; empty for none, and None decides
-        by what the rows have.
+        Character around values that may have delimiters and ends of lines in them; empty for none, and None detects
+        it from the rows.
     """
 
     texts: tuple[TextFile, ...]

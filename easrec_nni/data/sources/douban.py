@@ -33,7 +33,7 @@ class DoubanSource:
     summary: str = "Douban movie short comments (Kaggle; needs --path DMSC.csv)"
 
     def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
-        """Find the file, which Kaggle gives out only to people who are logged in."""
+        """Find the local file; Kaggle asks for a login to download it."""
         if path is None:
             raise UserError(
                 "douban cannot be downloaded, Kaggle asks for a login: get DMSC.csv of "
@@ -44,5 +44,5 @@ class DoubanSource:
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
         """Read the comments' users, movies, days and, where they are needed, stars."""
         reporter.step(f"reading {files[0].name}")
-        chosen = {role: getattr(settings, role) or column for role, column in _COLUMNS.items()}
-        return read_table(TextFile.at(files[0]), settings.model_copy(update=chosen))
+        columns = {role: getattr(settings, role) or column for role, column in _COLUMNS.items()}
+        return read_table(TextFile.at(files[0]), settings.model_copy(update=columns))

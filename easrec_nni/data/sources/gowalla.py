@@ -20,9 +20,10 @@ _URL = f"https://snap.stanford.edu/data/{_FILE}"
 
 @dataclass(frozen=True)
 class GowallaSource:
-    """Lines of user, ISO 8601 time, latitude, longitude and location, separated by tabs, newest first.
+    """Gowalla check-ins: a source without ratings and features.
 
-    Within a user, equal times keep the order of the file, as in every dataset. No ratings, no features.
+    Lines have user, ISO 8601 time, latitude, longitude and location, separated by tabs, newest first. Within a
+    user, equal times keep the order of the file, as in every dataset.
     """
 
     name: str = "gowalla"

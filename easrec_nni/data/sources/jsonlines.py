@@ -1,4 +1,4 @@
-"""JSON: an object a line, or an array of objects."""
+"""JSON tables: an object per line, or an array of objects."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LARGEST_OBJECT_BYTES = 1 << 24
 
 @dataclass(frozen=True)
 class JsonTable:
-    """Texts of JSON objects, one after another; what an object does not have is missing.
+    """Texts of JSON objects, one after another; keys that an object lacks are missing values.
 
     Attributes
     ----------
     texts : tuple of TextFile
-        The texts.
+        Texts to read, in order.
     names : tuple of str
         Keys of the first objects.
     encoding : str
@@ -40,7 +40,7 @@ class JsonTable:
 
     @classmethod
     def at(cls, texts: Sequence[TextFile], encoding: str) -> JsonTable:
-        """The table in some texts, of which the first objects are read.
+        """Table in the given texts, of which only the first objects are read.
 
         Raises
         ------
@@ -49,7 +49,7 @@ class JsonTable:
         """
         text = read_beginning(texts[0], encoding).lstrip("\ufeff \t\r\n")
         array = text.startswith("[")
-        names = dict.fromkeys(name for each in _first_objects(text, texts[0].label) for name in each)
+        names = dict.fromkeys(name for record in _first_objects(text, texts[0].label) for name in record)
         return cls(tuple(texts), tuple(names), encoding, array)
 
     @property
@@ -70,7 +70,7 @@ class JsonTable:
 
 
 def _first_objects(text: str, label: str) -> list[dict[str, Any]]:
-    """Objects at the beginning of a text that may be cut anywhere."""
+    """Whole objects at the beginning of a text that may be cut anywhere."""
     decoder, objects, place = json.JSONDecoder(), [], 1 if text.startswith("[") else 0
     try:
         while place < len(text):
@@ -79,18 +79,18 @@ def _first_objects(text: str, label: str) -> list[dict[str, Any]]:
                 continue
             if text[place] == "]":
                 break
-            found, place = decoder.raw_decode(text, place)
-            if isinstance(found, dict):
-                objects.append(found)
+            value, place = decoder.raw_decode(text, place)
+            if isinstance(value, dict):
+                objects.append(value)
     except (ValueError, RecursionError) as error:
         if not objects:  # and not the end of what was read
-            raise UserError(_no_json(text, label)) from error
+            raise UserError(_not_json_message(text, label)) from error
     if not objects:
         raise UserError(f"{label} has no JSON object: give a file with an object for each interaction")
     return objects
 
 
-def _no_json(text: str, label: str) -> str:
+def _not_json_message(text: str, label: str) -> str:
     if text.lstrip("[{ \t\r\n").startswith(("'", "u'", 'u"')):
         return (
             f"{label} has objects of Python instead of JSON ({text[:40]!r}): write each line anew with "

@@ -1,4 +1,4 @@
-"""Synthetic logs of any length, drawn and written in blocks, for measurements of time and memory at scale.
+"""Synthetic logs of any length, drawn in blocks, to measure time and memory at scale.
 
 The interactions of a block depend on the sizes, the seed and the block's number alone. A log has the popularity and the
 order of a real one, and no sequence to be learnt: what a model reaches on it says nothing.
@@ -28,16 +28,16 @@ _USERS_PER_SHIFT = 20
 
 @dataclass(frozen=True)
 class LargeLog:
-    """A log of interactions with users and items of long-tailed frequency after Zipf's law, nearly in time order.
+    """Random log, nearly in time order, with user and item frequencies after Zipf's law.
 
     Every user and every item occurs. Ids are whole numbers from 0 that tell nothing of a rank.
 
     Attributes
     ----------
     interactions : int
-        Rows.
+        Number of rows.
     users, items : int
-        How many there are, at most as many as interactions.
+        Numbers of users and items, at most as many as interactions.
     seed : int
         Seed, 0 or more.
     """
@@ -48,12 +48,12 @@ class LargeLog:
     seed: int = 0
 
     def blocks(self) -> Iterator[pa.RecordBatch]:
-        """Draw the rows in order, a million at a time: ``user_id``, ``item_id`` and ``timestamp`` (seconds)."""
+        """Draw the rows in order, in blocks of 2^20: ids and ``timestamp`` (seconds)."""
         for number, begin in enumerate(range(0, self.interactions, _BLOCK_ROWS)):
             rows = np.arange(begin, min(begin + _BLOCK_ROWS, self.interactions))
             random = np.random.default_rng([self.seed, number])
-            users = _drawn(random, rows, self.users, self.interactions, self.users / _USERS_PER_SHIFT)
-            items = _drawn(random, rows, self.items, self.interactions, _ITEM_SHIFT)
+            users = _draw_numbers(random, rows, self.users, self.interactions, self.users / _USERS_PER_SHIFT)
+            items = _draw_numbers(random, rows, self.items, self.interactions, _ITEM_SHIFT)
             times = _FIRST_SECOND + rows * _SECONDS // self.interactions
             times += random.integers(0, _LATE_SECONDS, len(rows))  # events that come late
             yield pa.record_batch({"user_id": users, "item_id": items, "timestamp": times})
@@ -67,7 +67,9 @@ class LargeLog:
 
 
 def zipf_ranks(uniform: NDArray[np.float64], count: int, shift: float) -> NDArray[np.int64]:
-    """Ranks from 0 by inverting the distribution function, which has a closed form for a density of 1 / (x + shift).
+    """Zipf-Mandelbrot ranks from 0, by inverting the distribution function.
+
+    The inverse has a closed form for a density of 1 / (x + shift).
 
     Parameters
     ----------
@@ -87,19 +89,22 @@ def zipf_ranks(uniform: NDArray[np.float64], count: int, shift: float) -> NDArra
     return np.minimum(ranks.astype(np.int64), count - 1)
 
 
-def _drawn(
+def _draw_numbers(
     random: np.random.Generator, rows: NDArray[np.int64], count: int, interactions: int, shift: float
 ) -> NDArray[np.int64]:
-    """Numbers of users or items; every so many rows it is the next one's turn, so that each occurs."""
+    """Draw numbers of users or items; at regular rows each has its turn, so that all occur."""
     ranks = zipf_ranks(random.random(len(rows)), count, shift)
     step = interactions // count
     turn = (rows % step == 0) & (rows // step < count)
     ranks[turn] = rows[turn] // step
-    return _scattered(ranks, count)
+    return _permute(ranks, count)
 
 
-def _scattered(ranks: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """A permutation of 0 to count - 1, so that an id does not tell the rank."""
+def _permute(ranks: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Permute 0 to count - 1, so that an id does not reveal the rank.
+
+    Multiplication modulo `count` is a permutation if the factor is coprime to `count`.
+    """
     factor = int(count * 0.618) | 1
     while math.gcd(factor, count) != 1:
         factor += 2

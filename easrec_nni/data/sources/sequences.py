@@ -1,4 +1,4 @@
-"""Lines of a user and all its items in the order of time, as the benchmark sets of SASRec's successors have them."""
+"""Sequence files of SASRec's successors: a line per user with its items in time order."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["SequenceTable"]
 
 @dataclass(frozen=True)
 class SequenceTable:
-    """Texts of lines ``user item item item …``, with a row for each item.
+    """Texts of lines ``user item item item …``, read as a row for each item.
 
     Attributes
     ----------
     texts : tuple of TextFile
-        The texts.
+        Texts to read, in order.
     delimiter : str
-        What separates the ids.
+        Separator of the ids.
     encoding : str
         Encoding of all texts.
     """
@@ -45,7 +45,7 @@ class SequenceTable:
         )
         ids = f"list_filter(string_split(line, {quoted(self.delimiter)}), lambda each: trim(each) <> '')"
         with readable(self.label, self.encoding):
-            alone = engine.row(f"SELECT count(*) FROM {lines} WHERE len({ids}) = 1")[0]
-        if alone:
-            raise UserError(f"{self.label}: {alone} lines have a user without items: remove them")
+            n_single = engine.row(f"SELECT count(*) FROM {lines} WHERE len({ids}) = 1")[0]
+        if n_single:
+            raise UserError(f"{self.label}: {n_single} lines have a user without items: remove them")
         return f"(SELECT ids[1] AS c0, unnest(ids[2:]) AS c1 FROM (SELECT {ids} AS ids FROM {lines}))"

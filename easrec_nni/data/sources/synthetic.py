@@ -1,4 +1,4 @@
-"""Logs that are drawn by chance, of the size and shape of a real one that cannot be had or is too large to pass on.
+"""Random logs of the size and shape of real ones that cannot be distributed.
 
 They show time and memory at scale. What a model reaches on them says nothing about the real log, and none of them is
 ever called by its name.
@@ -35,7 +35,7 @@ _MEAN_PAUSE = 86_400
 
 @dataclass(frozen=True)
 class SyntheticSource:
-    """A log with exactly so many users, items and interactions.
+    """Random log with exact numbers of users, items and interactions.
 
     Sequences have long-tailed lengths, items a popularity after Zipf's law. Every user walks around a circle of places,
     and so the items seen last tell something about the next one; some stay where they are. The seed of the settings,
@@ -44,13 +44,13 @@ class SyntheticSource:
     Attributes
     ----------
     name : str
-        Begins with ``synthetic-``.
+        Name, which begins with ``synthetic-``.
     summary : str
         A line for the help text.
     users, items, interactions : int
-        Their numbers, padding not counted.
+        Numbers of each, padding not counted.
     least : int
-        Interactions that every user and every item has at the least.
+        Fewest interactions of a user or an item.
     """
 
     name: str
@@ -61,7 +61,7 @@ class SyntheticSource:
     least: int = 5
 
     def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
-        """No file: the log is drawn."""
+        """Return no file, as the log is drawn."""
         if path is not None:
             raise UserError(f"{self.name} is drawn by chance and not read from files: leave out --path")
         return ()
@@ -105,9 +105,9 @@ def draw_log(
     Parameters
     ----------
     users, items, interactions : int
-        How many.
+        Numbers to draw.
     least : int
-        Interactions of every user and of every item, at the least.
+        Fewest interactions of a user or an item.
     seed : int
         Seed, 0 or more.
 
@@ -122,10 +122,10 @@ def draw_log(
         There are too few interactions for so many users or items.
     """
     rng = np.random.default_rng(seed)
-    lengths = _shares(rng.lognormal(sigma=_LENGTH_SPREAD, size=users), interactions, least)
-    counts = _shares(1 / (_POPULARITY_SHIFT + np.arange(1, items + 1)), interactions, least)
-    owner = np.repeat(np.arange(users), lengths)
-    begins = np.cumsum(lengths) - lengths
+    lengths = _shares(rng.lognormal(sigma=_LENGTH_SPREAD, size=users), interactions, least)  # [users]
+    counts = _shares(1 / (_POPULARITY_SHIFT + np.arange(1, items + 1)), interactions, least)  # [items]
+    owner = np.repeat(np.arange(users), lengths)  # [interactions]: user of each
+    begins = np.cumsum(lengths) - lengths  # [users]
     walked = _walk(rng.normal(_STEP, _STEP, interactions), begins, owner)
     wishes = (rng.random(users)[owner] + walked) % 1.0
     trips = rng.random(interactions) < _TRIPS
@@ -139,14 +139,14 @@ def draw_log(
 
 
 def _walk(steps: NDArray[Any], begins: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[Any]:
-    """Sum of a user's steps up to and with each interaction, from 0 at the user's first."""
+    """Cumulative sum of each user's steps, which is 0 at the user's first interaction."""
     sums = np.cumsum(steps)
     walked: NDArray[Any] = sums - sums[begins][owner]
     return walked
 
 
 def _shares(weights: NDArray[np.float64], total: int, least: int) -> NDArray[np.int64]:
-    """Whole numbers that sum to `total`, none below `least`, what is above it in proportion to the weights."""
+    """Divide `total` into whole shares: `least` each, and the rest in proportion to weights."""
     spare = total - least * len(weights)
     if spare < 0:
         raise ValueError(f"{total} interactions are too few for {len(weights)} users or items with {least} each")

@@ -1,4 +1,4 @@
-"""Any local table: delimited text, JSON, Parquet and Arrow, in one file or in parts."""
+"""Local tables: delimited text, JSON, Parquet and Arrow, in one file or in parts."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ _DELIMITERS = ",\t;|\x01"
 
 @dataclass(frozen=True)
 class TableSource:
-    """A local table; each row is an interaction, in any order."""
+    """Local table; each row is an interaction, in any order."""
 
     name: str = "table"
     summary: str = "named columns (.csv, .tsv, .txt, .jsonl, each also .gz, .bz2, .zst; .parquet, .feather), or parts"
 
     def locate(self, path: Path | None, reporter: Reporter) -> tuple[Path, ...]:
-        """Check that the file is there; of a folder, take all files in it but those that Spark and Hive hide."""
+        """Check that the file exists, or list a folder without the files that Spark and Hive hide."""
         if path is None:
             raise UserError("tables are local: give the path of a file")
         if path.is_dir():
-            parts = [each for each in sorted(path.rglob("*")) if each.is_file() and not _is_hidden(each, path)]
-            kinds = {_suffix(each) for each in parts}
+            parts = [file for file in sorted(path.rglob("*")) if file.is_file() and not _is_hidden(file, path)]
+            kinds = {_suffix(file) for file in parts}
             if not parts or len(kinds) > 1:
                 raise UserError(
                     f"{path} is a folder without an .inter file"
@@ -62,7 +62,7 @@ class TableSource:
         return (path,)
 
     def read(self, files: Sequence[Path], settings: PrepareSettings, reporter: Reporter) -> RawLog:
-        """Find out the kind of the files, and the columns of users, items and times, and ratings where needed."""
+        """Detect the kind of the files, and the columns of users, items, times and ratings."""
         suffix = _suffix(files[0])
         if suffix in (*_PARQUET, *_ARROW):
             table: Table = ColumnarTable.at(files, suffix in _ARROW)
@@ -78,14 +78,15 @@ class TableSource:
 
 
 def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> DelimitedTable | SequenceTable:
-    """Find out the columns of delimited texts, or that each line has all items of a user.
+    """Detect the columns of delimited texts, or that each line has all items of a user.
 
     Parameters
     ----------
     texts : sequence of TextFile
         Texts of the same columns.
     settings : PrepareSettings
-        Of which ``delimiter``, ``encoding``, ``header``, ``quote``, ``layout`` and ``order_is_time`` are used.
+        Settings, of which ``delimiter``, ``encoding``, ``header``, ``quote``, ``layout`` and
+        ``order_is_time`` are used.
 
     Returns
     -------
@@ -103,8 +104,8 @@ def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> Delimite
     if settings.delimiter is not None:
         delimiter = check_delimiter(settings.delimiter)
     else:
-        tried = _DELIMITERS + " " * (settings.order_is_time or settings.header is False)
-        delimiter = max(tried, key=lambda each: len(split_header(first, each, quote=quote != "")))
+        candidates = _DELIMITERS + " " * (settings.order_is_time or settings.header is False)
+        delimiter = max(candidates, key=lambda candidate: len(split_header(first, candidate, quote=quote != "")))
     names = split_header(first, delimiter, quote=quote != "")
     header = settings.header is not False
     if settings.order_is_time and settings.layout != "rows":
@@ -131,14 +132,14 @@ def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> Delimite
 
 
 def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:
-    """A delimited text as a log.
+    """Read a delimited text as a log.
 
     Parameters
     ----------
     text : TextFile
-        The table.
+        Text of the table.
     settings : PrepareSettings
-        As for `text_table` and `choose_columns`.
+        Settings, as for `text_table` and `choose_columns`.
 
     Returns
     -------
@@ -155,7 +156,7 @@ def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:
 
 
 def _suffix(path: Path) -> str:
-    """What a file's name says of its kind, without compression."""
+    """Suffix of a file's name, in lower case, without that of the compression."""
     return Path(path.stem if path.suffix in PACKED else path.name).suffix.lower()
 
 

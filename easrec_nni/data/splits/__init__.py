@@ -1,9 +1,9 @@
-"""Splits: which interactions train and which are targets of validation and test, one module for each kind.
+"""Splits of the interactions into training, validation and test, one module for each kind.
 
 * ``base.py``: a split and its targets
 * ``leave_one_out.py``: each user's last two, the default; ``last.py``: the last k of each user
 * ``point_in_time.py``: a point in time; ``none.py``: everything trains
-* ``checks.py``: what cannot be trained or evaluated; ``validation_users.py``: the two roles of validation users
+* ``checks.py``: refusal of splits that leave too little; ``validation_users.py``: the two roles of validation users
 
 To add a split: a module here with a function that makes it, and a line in :data:`SPLITS`.
 """
@@ -39,16 +39,16 @@ SPLITS: dict[str, Callable[[str, Interactions], Split]] = {
     "last": split_last,
     NO_SPLIT: split_none,
 }
-"""What makes a split of what is behind its name and a colon."""
+"""Function for each split; its first argument is the text after the name and a colon."""
 
 
 def check_split(name: str) -> None:
-    """Refuse a name that is none of :data:`SPLITS`, before a log is read.
+    """Refuse a name that is not in :data:`SPLITS`, before a log is read.
 
     Raises
     ------
     UserError
-        With the likely name.
+        There is no such split; the message has the likely name.
     """
     kind = name.partition(":")[0]
     if kind not in SPLITS:
@@ -63,10 +63,10 @@ def make_split(name: str, log: Interactions, resolved: str = "") -> Split:
     name : str
         A name of :data:`SPLITS` with its argument, such as ``time:90%``.
     log : Interactions
-        What to split.
+        Log to split.
     resolved : str
-        The same split with everything decided that the log decides, where it is known: points in time are not looked
-        for again.
+        The same split with everything decided that the log decides, if stored: points in time are not computed
+        again.
 
     Raises
     ------

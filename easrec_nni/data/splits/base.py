@@ -1,4 +1,4 @@
-"""A split: which interactions train, which are targets of validation and test, and what may be known by then."""
+"""A split: training interactions, targets of validation and test, and their histories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Part = Literal["valid", "test"]
 
 
 class Interactions(NamedTuple):
-    """Interactions by user and, within a user, by time: arrays as in :class:`~easrec_nni.data.dataset.Dataset`.
+    """Interactions by user and time; arrays of :class:`~easrec_nni.data.dataset.Dataset`.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Interactions(NamedTuple):
 
 @dataclass(frozen=True)
 class Targets:
-    """Targets of a part, validation or test: one row for each pair of a user and an item to rank.
+    """Targets of validation or test: one row for each pair of a user and an item to rank.
 
     All rows of a user have the same history, which begins at ``offsets[user]``.
 
@@ -46,13 +46,13 @@ class Targets:
     history_ends : ndarray of int64, shape [R]
         End (exclusive) of each row's history.
     excluded_ends : ndarray of int64, shape [R]
-        End (exclusive) of those interactions of the user whose items are not drawn as negatives.
+        End (exclusive) of the user's interactions whose items are not drawn as negatives.
     unknown_items : ndarray of int64
-        Items that first appear later than all that may be known: neither ranked nor drawn as negatives.
+        Items that first appear after everything that may be known: neither ranked nor drawn as negatives.
     cold_users, cold_user_interactions : int
         Users of the part without history, and their interactions in it, none of which is a target.
     cold_items, cold_item_interactions : int
-        Items of the part that nobody had before, and other users' interactions with them, none of which is a target.
+        Items of the part that no user had before, and interactions with them of users with history; none is a target.
     repeats : int
         Further interactions of users with an item that is their target already.
     """
@@ -89,11 +89,11 @@ class Targets:
 
     @property
     def row_users(self) -> NDArray[np.int64] | None:
-        """User of each row, over whom figures are means; None where every user has a single row."""
+        """User of each row, to average metrics over; None where every user has a single row."""
         return self.users if self.n_users < len(self) else None
 
     def of_users(self, users: NDArray[np.int64]) -> Targets:
-        """Rows of some users alone."""
+        """Targets of the given users."""
         rows = np.isin(self.users, users)
         return replace(
             self,
@@ -138,7 +138,7 @@ class Split:
     has_points: bool = False
 
     def part(self, name: str) -> Targets:
-        """Targets of a part, ``valid`` or ``test``; other parts are a KeyError."""
+        """Targets of a part, ``valid`` or ``test``; a KeyError for other parts."""
         return {"valid": self.valid, "test": self.test}[name]
 
     @cached_property
@@ -154,35 +154,37 @@ class Split:
         return len(self.train_end) - len(self.target_users)
 
     def known_ends(self, part: str) -> NDArray[np.int64]:
-        """End (exclusive) of what a count over the log may use for a part, ``[n_users]``."""
+        """End (exclusive) of the interactions that may be counted for a part, ``[n_users]``."""
         if not self.has_points:
             return self.all_end
         return {"valid": self.train_end, "test": self.valid_end}[part]
 
     def training_end(self, through: Literal["train", "valid", "test"] = "train") -> NDArray[np.int64]:
-        """End (exclusive) of each user's training interactions, ``[n_users]``: the one place that decides them.
+        """End (exclusive) of each user's training interactions, ``[n_users]``.
+
+        No other function decides them.
 
         Parameters
         ----------
         through : {"train", "valid", "test"}
             Last part that trains: the training part alone; validation too (a refit, once all is decided); or
-            everything (a network that is served, which nothing is left to test by).
+            everything (a network that is served, with nothing left to test on).
         """
         return {"train": self.train_end, "valid": self.valid_end, "test": self.all_end}[through]
 
     def trained_through(self, through: Literal["valid", "test"]) -> Split:
-        """The split of a training on further parts: what trains is no target any more."""
+        """Split that also trains on further parts, which then have no targets."""
         test = Targets.none() if through == "test" else self.test
         name = "none" if through == "test" else self.name
         return replace(self, name=name, train_end=self.training_end(through), valid=Targets.none(), test=test)
 
     def of_users(self, users: NDArray[np.int64]) -> Split:
-        """The split with the targets of some users alone; what trains stays."""
+        """Split with the targets of the given users; training interactions stay."""
         return replace(self, valid=self.valid.of_users(users), test=self.test.of_users(users))
 
 
 def is_before(ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each interaction is before its user's end: ``[n_users]`` and offsets to ``[interactions]``.
+    """Mask of the interactions before their user's end (``[n_users]``): ``[interactions]``.
 
     Examples
     --------
@@ -197,7 +199,10 @@ def is_before(ends: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np
 def distinct_targets(
     items: NDArray[np.int32], users: NDArray[np.int64], places: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Targets without those that repeat an item of the same user: users, places, and how many were left out."""
+    """Drop targets that repeat an item of the same user; also count those dropped.
+
+    Returns the users and places of the others, ``[R]`` each, and the count.
+    """
     width = int(items.max(initial=0)) + 1
-    first = np.sort(np.unique(users * width + items[places], return_index=True)[1])
+    first = np.sort(np.unique(users * width + items[places], return_index=True)[1])  # [R]: user and item in one number
     return users[first], places[first], len(places) - len(first)

@@ -1,4 +1,4 @@
-"""What a split must leave: something to train on, to choose by and to test by."""
+"""Checks that a split leaves something to train on, to select by and to test on."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["check_targets", "check_trainable"]
 
 
 def check_targets(split: Split, origin: str = "") -> None:
-    """Refuse a split of which nothing is left to select or to test by, because everything trains.
+    """Refuse a split in which everything trains: nothing is left to select by or test on.
 
     Raises
     ------
     UserError
-        With the ways out.
+        Everything trains; the message has the ways out.
     """
     if split.name == NO_SPLIT:
         raise UserError(
@@ -29,14 +29,14 @@ def check_targets(split: Split, origin: str = "") -> None:
 
 
 def check_trainable(offsets: NDArray[np.int64], split: Split, n_items: int, origin: str = "") -> None:
-    """Refuse interactions that leave a search nothing to train, to choose or to evaluate by.
+    """Refuse a split that leaves a search nothing to train on, to select by or to test on.
 
     Parameters
     ----------
     offsets : ndarray of int64, shape [n_users + 1]
-        As in :func:`~easrec_nni.data.splits.leave_one_out.leave_one_out`.
+        Bounds of the users' interactions, as in :func:`~easrec_nni.data.splits.leave_one_out.leave_one_out`.
     split : Split
-        Their split; one by which everything trains has nothing to choose or to evaluate by, and need not.
+        Split of the interactions. If everything trains, it needs no targets.
     n_items : int
         Items in the catalogue, without padding.
     origin : str
@@ -45,8 +45,8 @@ def check_trainable(offsets: NDArray[np.int64], split: Split, n_items: int, orig
     Raises
     ------
     UserError
-        There is one item alone; no user or one alone has a validation target (one half of these users trains alpha and
-        beta, the other half selects the epoch), or none a test target; or no user has two training interactions, of
+        There is only one item; fewer than two users have a validation target (one half of these users trains alpha and
+        beta, the other half selects the epoch), or none has a test target; or no user has two training interactions, of
         which one is predicted from the other.
     """
     if split.name != NO_SPLIT:

@@ -1,4 +1,4 @@
-"""The last k of each user: k test targets, and the k before them for validation."""
+"""The last-k split: each user's last k are test targets, the k before them validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ __all__ = ["split_last"]
 
 
 def split_last(argument: str, log: Interactions) -> Split:
-    """Split users' interactions by their order: ``last:3`` tests on the last three, validates on the three before.
+    """Split interactions by their order within each user.
+
+    ``last:3`` tests on the last three and validates on the three before.
 
     All targets of a part have the same history: what lies before the first of them. Users with 2k interactions or fewer
     train only. An item that is twice among a user's targets of a part counts once.
@@ -20,14 +22,14 @@ def split_last(argument: str, log: Interactions) -> Split:
     Parameters
     ----------
     argument : str
-        k, from 1.
+        Number k, from 1.
     log : Interactions
-        What to split.
+        Log to split.
 
     Raises
     ------
     UserError
-        k is no such number.
+        The argument is not such a number.
     """
     if not (argument.isascii() and argument.isdigit() and len(argument) < 10 and int(argument) > 0):
         raise UserError(f"--split last:{argument}: give a whole number of targets from 1, such as --split last:3")

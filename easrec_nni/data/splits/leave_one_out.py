@@ -1,4 +1,4 @@
-"""Leave-one-out: the last interaction of a user is the test target, the second-last one the validation target."""
+"""Leave-one-out: each user's last interaction is for test, the second-last for validation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MIN_EVALUATED_LENGTH = 3
 
 @dataclass(frozen=True)
 class LeaveOneOut(Split):
-    """The leave-one-out split: every user with three interactions or more has one target in each part.
+    """Leave-one-out split: users with three interactions or more have a target in each part.
 
     When testing, the validation target belongs to the history.
     """
@@ -44,7 +44,7 @@ def leave_one_out(offsets: NDArray[np.int64]) -> LeaveOneOut:
     Raises
     ------
     ValueError
-        If `offsets` is no vector of ascending numbers that begins with 0.
+        If `offsets` is not a vector of ascending numbers that begins with 0.
 
     Examples
     --------
@@ -66,14 +66,15 @@ def leave_one_out(offsets: NDArray[np.int64]) -> LeaveOneOut:
         train_end=ends[1:] - 2 * evaluated,
         valid_end=ends[1:] - evaluated,
         all_end=ends[1:],
-        # No negative is an item that the user ever had; validation lets the test target in again when it evaluates.
+        # Excluded to the user's end: stored negatives are never items of the user. When validation evaluates, the test
+        # target is put in again (easrec_nni.data.validation_negatives).
         valid=Targets(users, last - 1, last - 1, last + 1),
         test=Targets(users, last, last, last + 1),
     )
 
 
 def split_leave_one_out(argument: str, log: Interactions) -> LeaveOneOut:
-    """The split for the registry; it takes no argument."""
+    """Entry of the registry for leave-one-out; it takes no argument."""
     if argument:
         raise UserError(f"--split {LEAVE_ONE_OUT}:{argument}: {LEAVE_ONE_OUT} takes nothing behind a colon")
     return leave_one_out(log.offsets)

@@ -1,4 +1,4 @@
-"""No split: everything trains, for a network that is served; nothing is left to select or test by."""
+"""No split: everything trains, for a network that is served without being tested."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["split_none"]
 
 
 def split_none(argument: str, log: Interactions) -> Split:
-    """A split without targets; it takes no argument."""
+    """Split without targets; it takes no argument."""
     if argument:
         raise UserError(f"--split {NO_SPLIT}:{argument}: {NO_SPLIT} takes nothing behind a colon")
     ends = log.offsets[1:]

@@ -1,16 +1,16 @@
-"""A point in time: what lies before it trains, what follows it are targets, and nothing later is known of anybody.
+"""Split at a point in time: interactions before it train, those after it are targets.
 
 Leave-one-out takes each user's last interactions, whenever these were, so that a network trains on other users' later
-interactions: what is popular then is known. A point in time is the same for all users, as for a service. The choices
-made here, beside those of others:
+interactions: later popularity leaks. A point in time is the same for all users, as for a service, and nothing later is
+known of any user. The choices made here, beside those of others:
 
 * All that a user had between a part's point and its end are targets, each item once (RecTools' ``TimeRangeSplitter``).
   All have one history: what the user had before the point. Targets that are asked for one after the other, with the
   earlier ones in the history (RecBole's ``TO``; "successive" in Gusak et al., RecSys 2025), would let later
   interactions into a history, and the first or last target alone would leave most of the period out.
 * Validation is a period of its own right before test, so that both are the same task at another time (ibid.).
-* Users without history before the point and items that nobody had before it are left out and counted, as by RecTools
-  (``filter_cold_users``, ``filter_cold_items``). Items that a user had already stay: who wants none ranks ``unseen``.
+* Users without history before the point and items that no user had before it are left out and counted, as by RecTools
+  (``filter_cold_users``, ``filter_cold_items``). Items that a user had already stay; ``unseen`` leaves them out.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ def split_time(argument: str, log: Interactions) -> Split:
         and time (UTC if it does not say), a share of the interactions (``90%`` lie before it), or a number in the
         log's own unit. Without the earlier one, validation has as many interactions as test.
     log : Interactions
-        What to split.
+        Log to split.
 
     Returns
     -------
     Split
-        Interactions at a point in time lie behind it.
+        The split; interactions exactly at a point in time lie after it.
 
     Raises
     ------
     UserError
-        A point cannot be read or has nothing before or behind it.
+        A point cannot be read or has nothing before or after it.
     """
     words = [word.strip() for word in argument.split(",")]
     if len(words) > 2 or not all(words):
@@ -68,7 +68,7 @@ def split_time(argument: str, log: Interactions) -> Split:
         else _quantile(times, 1 - 2 * float(np.mean(times >= test)))
     )
     _check(argument, start, test, times)
-    after = np.flatnonzero(times >= start)  # few as a rule: no array as long as the log is made of numbers
+    after = np.flatnonzero(times >= start)  # few as a rule, so that no array of int64 is as long as the log
     later = after[times[after] >= test]
     train_end = _ends(log.offsets, after)
     valid_end = _ends(log.offsets, later)
@@ -85,7 +85,7 @@ def split_time(argument: str, log: Interactions) -> Split:
 
 
 def _point(word: str, times: NDArray[Any], per_second: int) -> Any:
-    """A point in time in the log's unit."""
+    """Parse a point in time into the log's unit."""
     try:
         if word.endswith("%"):
             share = float(word[:-1]) / 100
@@ -104,7 +104,7 @@ def _point(word: str, times: NDArray[Any], per_second: int) -> Any:
 
 
 def _is_number(word: str) -> bool:
-    """Whether a word is a number and no date without hyphens would be: ``20240601`` is one, as in some logs."""
+    """Whether a word is a number; so is a date without hyphens, ``20240601``, as in some logs."""
     try:
         return math.isfinite(float(word))
     except ValueError:
@@ -112,18 +112,18 @@ def _is_number(word: str) -> bool:
 
 
 def _quantile(times: NDArray[Any], share: float) -> Any:
-    """Time before which at most a share of the interactions lies, and as many as that allows."""
+    """Largest time of an interaction with at most a share of the interactions before it."""
     rank = min(max(math.floor(share * len(times) + 1e-9), 0), len(times) - 1)
     return np.partition(times, rank)[rank].item()
 
 
 def _per_second(largest: float) -> int:
-    """How many of the unit of a log's times are a second, by the largest time."""
+    """Units of a log's times in a second, by the largest time."""
     return next(factor for bound, factor in UNITS if largest < bound)
 
 
 def readable_time(moment: float) -> str:
-    """A time as a person reads it, in UTC; a number that can be no date as it is.
+    """Format a time in UTC; a number that cannot be a date stays a number.
 
     Examples
     --------
@@ -139,37 +139,43 @@ def readable_time(moment: float) -> str:
 def _check(argument: str, start: float, test: float, times: NDArray[Any]) -> None:
     first, last = times.min().item(), times.max().item()
     span = f"the log runs from {readable_time(first)} to {readable_time(last)}"
-    found = f"validation from {readable_time(start)}, test from {readable_time(test)}"
+    cuts = f"validation from {readable_time(start)}, test from {readable_time(test)}"
     if not start < test:
         raise UserError(
-            f"--split time:{argument}: no time is left for validation ({found}; {span}): give the earlier point first, "
+            f"--split time:{argument}: no time is left for validation ({cuts}; {span}): give the earlier point first, "
             "or points further apart"
         )
     if not first < start or test > last:
         raise UserError(
-            f"--split time:{argument}: nothing is left to train on or to test by ({found}; {span}): give points within "
+            f"--split time:{argument}: nothing is left to train on or to test by ({cuts}; {span}): give points within "
             "the log, such as time:80%,90%"
         )
 
 
 def _ends(offsets: NDArray[np.int64], after: NDArray[np.int64]) -> NDArray[np.int64]:
-    """End of what each user has before a point, given the places of all interactions after it."""
+    """Place at which each user's interactions cross a point, ``[n_users]``.
+
+    `after` has the places of all interactions after the point.
+    """
     users = np.searchsorted(offsets, after, side="right") - 1
     return offsets[1:] - np.bincount(users, minlength=len(offsets) - 1)
 
 
 def _targets(log: Interactions, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Targets:
-    """Targets of the part that each user has from ``begins`` up to ``ends`` (exclusive), both ``[n_users]``."""
+    """Targets of a part: each user's interactions from ``begins`` to ``ends`` (exclusive).
+
+    Both are ``[n_users]``. W interactions are in the part.
+    """
     items = np.asarray(log.items)
-    known = np.zeros(int(items.max(initial=0)) + 1, dtype=bool)
-    known[items[is_before(begins, log.offsets)]] = True
-    unknown = np.flatnonzero(~known[1:]) + 1
-    users, places = np.repeat(np.arange(len(begins)), ends - begins), places_between(begins, ends)
-    is_cold = (begins == log.offsets[:-1])[users]
-    of_cold_items = ~is_cold & ~known[items[places]]
-    new_items = np.unique(items[places][~known[items[places]]])
-    kept = ~is_cold & ~of_cold_items
-    rows, targets, repeats = distinct_targets(items, users[kept], places[kept])
+    is_known = np.zeros(int(items.max(initial=0)) + 1, dtype=bool)
+    is_known[items[is_before(begins, log.offsets)]] = True  # [n_items + 1]
+    unknown = np.flatnonzero(~is_known[1:]) + 1
+    users, places = np.repeat(np.arange(len(begins)), ends - begins), places_between(begins, ends)  # [W], [W]
+    is_cold = (begins == log.offsets[:-1])[users]  # [W]: the user has no history
+    of_cold_items = ~is_cold & ~is_known[items[places]]  # [W]
+    new_items = np.unique(items[places][~is_known[items[places]]])
+    is_target = ~is_cold & ~of_cold_items
+    rows, targets, repeats = distinct_targets(items, users[is_target], places[is_target])
     return Targets(
         users=rows,
         places=targets,

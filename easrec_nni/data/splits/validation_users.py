@@ -11,7 +11,7 @@ __all__ = ["split_validation_users"]
 
 
 def split_validation_users(n_eval: int, share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Divide the evaluated users into those that train architectures and those that select models.
+    """Divide evaluated users into those that train architectures and those that select models.
 
     A validation target that trains architecture parameters must not also choose between the models
     that came out of it, so the two parts are disjoint. Neither part ever touches a test target.

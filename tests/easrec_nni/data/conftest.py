@@ -1,4 +1,4 @@
-"""What tests of prepared data share."""
+"""Fixtures of the tests of prepared data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from easrec_nni.data.splits.checks import check_trainable
 
 @pytest.fixture
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logs of a few rows are prepared, as earlier versions did: all with a user to evaluate."""
+    """Prepare also logs of a few rows, as earlier versions did, if they have a test target."""
 
     def check(offsets: Any, split: LeaveOneOut, *rest: Any) -> None:
         if len(split.test.users) == 0:

@@ -19,9 +19,9 @@ def test_parts_are_one_array_that_numpy_reads(parts: list[list[int]], kind: str,
     writer = ArrayWriter(tmp_path / "a.npy", kind)
     for part in parts:
         writer.append(np.array(part, dtype=np.int64))
-    found, expected = writer.close(), np.array([number for part in parts for number in part], dtype=kind)
-    for each in (found, np.load(tmp_path / "a.npy")):
-        assert each.dtype == expected.dtype and np.array_equal(each, expected)
+    written, expected = writer.close(), np.array([number for part in parts for number in part], dtype=kind)
+    for array in (written, np.load(tmp_path / "a.npy")):
+        assert array.dtype == expected.dtype and np.array_equal(array, expected)
 
 
 def test_what_is_mapped_cannot_be_written(tmp_path: Path) -> None:

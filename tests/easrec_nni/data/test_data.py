@@ -1,4 +1,4 @@
-"""Every mistake ends in one line that says how to put it right, and nothing is written."""
+"""Mistakes of a user: each ends in one line with the fix, and nothing is written."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_bad_file(case: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message) as caught:
         prepare(tmp_path / name, tmp_path / "new" / "out")
     assert "\n" not in caught.value.message and len(caught.value.message) < 500
-    assert [each.name for each in tmp_path.iterdir()] == [name], "nothing is written"
+    assert [path.name for path in tmp_path.iterdir()] == [name], "nothing is written"
 
 
 BAD_SETTINGS: dict[str, tuple[PrepareSettings, str]] = {
@@ -92,11 +92,11 @@ BAD_SETTINGS: dict[str, tuple[PrepareSettings, str]] = {
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
 def test_bad_settings(case: str, tmp_path: Path) -> None:
-    chosen, message = BAD_SETTINGS[case]
+    settings, message = BAD_SETTINGS[case]
     (tmp_path / "log.csv").write_text(GOOD)
     with pytest.raises(UserError, match=message):
-        prepare(tmp_path / "log.csv", tmp_path / "out", settings=chosen)
-    assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]
+        prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
 def test_paths_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,8 +131,8 @@ def test_paths_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_invalid_rows_can_be_dropped_and_are_counted(tmp_path: Path) -> None:
     text = "user,item,time,rating\na,b,1,5\na,c,2,5\n,c,2,5\na,,x,5\na,d,x,5\na,d,3,5\na,e,4,?\n"
     (tmp_path / "log.csv").write_text(text)
-    chosen = PrepareSettings(drop_invalid=True, min_rating=1)
-    dataset = prepare(tmp_path / "log.csv", tmp_path / "out", settings=chosen)
+    settings = PrepareSettings(drop_invalid=True, min_rating=1)
+    dataset = prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
     assert dataset.manifest.dropped == {
         "rows without user id": 1,
         "rows without item id": 1,
@@ -160,14 +160,14 @@ def test_duplicates_are_counted_not_refused(tmp_path: Path) -> None:
     dataset = prepare(tmp_path / "log.csv", tmp_path / "out")
     assert dataset.manifest.dropped == {"rows that repeat user, item and time of another": 10}
     assert dataset.manifest.counts.interactions == 11, "the same item at another time stays"
-    kept = prepare(tmp_path / "log.csv", tmp_path / "kept", settings=PrepareSettings(drop_duplicates=False))
-    assert kept.manifest.counts.interactions == 21 and kept.manifest.dropped == {}
+    with_duplicates = prepare(tmp_path / "log.csv", tmp_path / "kept", settings=PrepareSettings(drop_duplicates=False))
+    assert with_duplicates.manifest.counts.interactions == 21 and with_duplicates.manifest.dropped == {}
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=300), st.sampled_from([".csv", ".csv.gz", ".inter", ".parquet", ".tsv"]), st.booleans())
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes, suffix: str, begin: bool) -> None:
-    """Whatever a file holds, the outcome is a dataset or a UserError, never another exception."""
+    """The outcome is a dataset or a UserError, never another exception."""
     file = tmp_path / f"log{suffix}"
     header = TYPED.encode() if suffix == ".inter" else b"user,item,time\n"
     file.write_bytes(header + content if begin else content)

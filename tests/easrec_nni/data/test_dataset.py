@@ -26,8 +26,8 @@ def test_tiny_dataset(tiny_dataset: Dataset) -> None:
     negatives = tiny_dataset.negatives("uni100", "test")
     assert negatives.shape == (40, 100)
     for row, user in enumerate(tiny_dataset.split.test.users):
-        own = set(tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist())
-        assert sorted(negatives[row][negatives[row] > 0].tolist()) == sorted(set(range(1, 31)) - own)
+        history = set(tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist())
+        assert sorted(negatives[row][negatives[row] > 0].tolist()) == sorted(set(range(1, 31)) - history)
     with pytest.raises(ValueError, match="protocol must be one of"):
         tiny_dataset.negatives("pop", "test")
 

@@ -1,4 +1,4 @@
-"""Fingerprints as they were when pandas and pyarrow read, filtered, numbered and sorted the logs."""
+"""Fingerprints of earlier versions, which read and sorted logs with pandas and pyarrow."""
 
 from __future__ import annotations
 

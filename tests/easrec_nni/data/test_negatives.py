@@ -1,4 +1,4 @@
-"""Sampled negatives: what may never be drawn, and with which probability the rest is."""
+"""Sampled negatives: items that are never drawn, and the probabilities of the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make_log(histories: list[list[int]]) -> Log:
 
 
 def training_counts(log: Log, n_items: int) -> list[int]:
-    """Counts by item number, with a plain loop."""
+    """Count training interactions by item number, with a plain loop."""
     items, offsets, split = log
     counts = [0] * (n_items + 1)
     for user in range(len(offsets) - 1):
@@ -49,27 +49,27 @@ def test_rows_are_distinct_unseen_and_as_long_as_possible(
     short = 0
     for row, history in zip(drawn.items.tolist(), evaluated, strict=True):
         candidates = set(range(1, 41)) - set(history)
-        chosen = [item for item in row if item]
-        assert len(chosen) == len(set(chosen)) == min(k, len(candidates))
-        assert set(chosen) <= candidates
-        assert row == chosen + [0] * (k - len(chosen)), "padding is at the end"
-        short += len(chosen) < k
+        drawn_items = [item for item in row if item]
+        assert len(drawn_items) == len(set(drawn_items)) == min(k, len(candidates))
+        assert set(drawn_items) <= candidates
+        assert row == drawn_items + [0] * (k - len(drawn_items)), "padding is at the end"
+        short += len(drawn_items) < k
     assert drawn.users_short == short
 
 
 def sequential_draw(weights: list[float], k: int, rng: np.random.Generator) -> list[int]:
     """Draw k items one after the other, each in proportion to its weight among those left."""
     left = {item: weight for item, weight in enumerate(weights) if weight > 0}
-    chosen: list[int] = []
-    while len(chosen) < k:
+    drawn_items: list[int] = []
+    while len(drawn_items) < k:
         point = rng.random() * sum(left.values())
         for item in list(left):
             point -= left[item]
             if point <= 0:
-                chosen.append(item)
+                drawn_items.append(item)
                 del left[item]
                 break
-    return chosen
+    return drawn_items
 
 
 @pytest.mark.parametrize("protocol", ["pop100", "uni100"])
@@ -99,7 +99,7 @@ def test_distribution_is_that_of_sequential_drawing(
 
 @pytest.mark.parametrize("rounds", [1, 2])
 def test_completing_a_half_drawn_row_keeps_the_distribution(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One very popular item makes rejection fail often, so that most rows are completed by the fallback."""
+    """A very popular item makes rejection fail often: the fallback completes most rows."""
     monkeypatch.setattr(module, "_ROUNDS", rounds)
     copies = 2000
     log = make_log([[1] * 200 + [2, 3, 4, 5], *[[6, 6, 6] for _ in range(copies)]])
@@ -129,11 +129,11 @@ def test_first_valid_candidates_match_a_plain_loop(
     taken = [{0, *history} for history in histories[: len(candidates)]]
     expected = []
     for row, history in zip(candidates, taken, strict=True):
-        chosen: list[int] = []
+        drawn_items: list[int] = []
         for item in row:
-            if item not in history and item not in chosen and len(chosen) < k:
-                chosen.append(item)
-        expected.append(chosen + [0] * (k - len(chosen)))
+            if item not in history and item not in drawn_items and len(drawn_items) < k:
+                drawn_items.append(item)
+        expected.append(drawn_items + [0] * (k - len(drawn_items)))
     keys = np.array([row * width + item for row, history in enumerate(taken) for item in sorted(history)])
     assert module._first_valid(np.array(candidates), keys, width, k).tolist() == expected
     rows = np.arange(0, len(candidates), 2)
@@ -176,7 +176,7 @@ def test_unknown_protocol_or_part(protocol: str, part: str) -> None:
 
 
 def test_real_popularity(ml100k: Dataset) -> None:
-    """On MovieLens, users' first popularity-sampled negatives are popular items, uniform ones are not."""
+    """On MovieLens, popularity-sampled first negatives are popular, uniform ones are not."""
     counts = training_counts((ml100k.items, ml100k.offsets, ml100k.split), ml100k.n_items)
     popularity = np.array(counts)
     mean = {name: popularity[ml100k.negatives(name, "test")[:, 0]].mean() for name in ("pop100", "uni100")}
@@ -184,5 +184,5 @@ def test_real_popularity(ml100k: Dataset) -> None:
     for name in ("pop100", "uni100"):
         rows = ml100k.negatives(name, "valid")
         for row, user in zip(rows, ml100k.split.test.users, strict=True):
-            own = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1] - 1]  # without the test target
-            assert len(np.unique(row)) == 100 and not np.isin(row, own).any() and row.min() >= 1
+            history = ml100k.items[ml100k.offsets[user] : ml100k.offsets[user + 1] - 1]  # without the test target
+            assert len(np.unique(row)) == 100 and not np.isin(row, history).any() and row.min() >= 1

@@ -1,4 +1,4 @@
-"""Preparing as a whole: what is written, reused, replaced and refused."""
+"""Preparation end to end: datasets that are written, reused, replaced and refused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 
 
 class Recorder:
-    """Reporter that remembers what it is told."""
+    """Reporter that records its calls."""
 
     def __init__(self) -> None:
         self.steps: list[str] = []
@@ -62,10 +62,10 @@ def test_order_matches_a_stable_plain_sort(log: Path, tmp_path: Path) -> None:
             histories.setdefault(user, []).append((int(time), item))
     assert dataset.user_ids.tolist() == list(histories)
     for row, history in enumerate(histories.values()):
-        own = slice(dataset.offsets[row], dataset.offsets[row + 1])
-        ordered = sorted(history, key=lambda each: each[0])
-        assert dataset.item_ids[dataset.items[own]].tolist() == [item for _, item in ordered]
-        assert dataset.times[own].tolist() == [time for time, _ in ordered]
+        interactions = slice(dataset.offsets[row], dataset.offsets[row + 1])
+        ordered = sorted(history, key=lambda event: event[0])
+        assert dataset.item_ids[dataset.items[interactions]].tolist() == [item for _, item in ordered]
+        assert dataset.times[interactions].tolist() == [time for time, _ in ordered]
     assert low and repeated
     assert list(dataset.manifest.dropped.values()) == [low, repeated]
     counts = dataset.manifest.counts
@@ -80,7 +80,7 @@ def test_files_of_the_folder(log: Path, tmp_path: Path) -> None:
     names |= {f"{ids}.{part}.npy" for ids in ("user_ids", "item_ids") for part in ("offsets", "text")}
     names |= {f"negatives/{name}_{part}.npy" for name in ("pop100", "uni100") for part in ("valid", "test")}
     assert set(content(tmp_path / "out")) == names
-    assert {each.name for each in tmp_path.iterdir()} == {"log.csv", "out"}, "no temporary folder is left"
+    assert {path.name for path in tmp_path.iterdir()} == {"log.csv", "out"}, "no temporary folder is left"
     assert dataset.items.dtype == np.int32 and dataset.offsets.dtype == np.int64
     assert isinstance(dataset.items, np.memmap) and not dataset.items.flags.writeable
     assert dataset.item_ids[0] == "" and dataset.items.min() == 1 and dataset.items.max() == dataset.n_items
@@ -134,7 +134,7 @@ def test_other_settings_or_source_need_force(log: Path, tmp_path: Path) -> None:
     assert load_dataset(tmp_path / "out", verify=True).fingerprint == old.fingerprint
     new = prepare(log, tmp_path / "out", settings=PrepareSettings(seed=5), force=True)
     assert len(new.items) == len(old.items) + 1
-    assert {each.name for each in tmp_path.iterdir()} == {"log.csv", "out"}
+    assert {path.name for path in tmp_path.iterdir()} == {"log.csv", "out"}
 
 
 @pytest.mark.parametrize("force", [False, True])

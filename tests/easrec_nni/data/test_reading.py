@@ -1,4 +1,4 @@
-"""Logs as search makes them, read by the product and by a straightforward pandas; and files of any bytes."""
+"""Generated logs, read by the product and by plain pandas; and files of any bytes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ UNITS = {"plain": 0, "s": 1_700_000_000, "ms": 1_700_000_000_000, "ns": 1_700_00
 
 @dataclass(frozen=True)
 class Log:
-    """Rows as text, with everything that decides how they are written and read."""
+    """Rows as text, with the settings that decide how they are written and read."""
 
     rows: list[tuple[str, str, str]]
     form: str
@@ -144,7 +144,7 @@ def parquet_of(log: Log) -> bytes:
 
 
 def by_pandas(log: Log) -> tuple[dict[str, list[str]], dict[str, int]] | None:
-    """Histories and what is dropped; None where the log is to be refused."""
+    """Histories and drop counts by pandas; None where the log is to be refused."""
     rows = pd.DataFrame(log.rows, columns=["user", "item", "time"], dtype="object")
     numbers = pd.to_numeric(rows["time"].where(~rows["time"].str.contains("_")), errors="coerce")
     numbers = numbers.where(np.isfinite(numbers.to_numpy(dtype=float)))
@@ -171,13 +171,13 @@ def by_pandas(log: Log) -> tuple[dict[str, list[str]], dict[str, int]] | None:
     left &= times.notna()
     if not log.drop_invalid and not left.all():
         return None
-    kept = rows.assign(time=times)[left]
-    kept = kept[::-1] if log.newest_first else kept
-    again = kept.duplicated(["user", "item", "time"])
+    remaining = rows.assign(time=times)[left]
+    remaining = remaining[::-1] if log.newest_first else remaining
+    again = remaining.duplicated(["user", "item", "time"])
     dropped["rows that repeat user, item and time of another"] = int(again.sum())
-    kept = kept[~again].sort_values("time", kind="stable")
+    remaining = remaining[~again].sort_values("time", kind="stable")
     order = rows[left]["user"].unique()
-    histories = {user: kept[kept["user"] == user]["item"].tolist() for user in order}
+    histories = {user: remaining[remaining["user"] == user]["item"].tolist() for user in order}
     return histories, {reason: count for reason, count in dropped.items() if count}
 
 
@@ -195,7 +195,7 @@ def histories(dataset: Dataset) -> dict[str, list[str]]:
 @given(logs())
 def test_random_logs_are_read_as_pandas_reads_them(log: Log) -> None:
     expected = by_pandas(log)
-    chosen = PrepareSettings(
+    prepare_settings = PrepareSettings(
         drop_invalid=log.drop_invalid,
         newest_first=log.newest_first,
         normalize_ids=log.normalize,  # type: ignore[arg-type]
@@ -204,7 +204,7 @@ def test_random_logs_are_read_as_pandas_reads_them(log: Log) -> None:
         file = Path(folder) / log.form
         file.write_bytes(FORMS[log.form](log))
         try:
-            dataset = prepare(file, Path(folder) / "out", settings=chosen, name="log")
+            dataset = prepare(file, Path(folder) / "out", settings=prepare_settings, name="log")
         except UserError as error:
             may = "no interaction is left|no user has 3 interactions|one item alone|quotation marks enclose values"
             assert expected is None or re.search(may, error.message), (error.message, expected)
@@ -236,7 +236,7 @@ GOOD = "user,item,time\n" + "".join(f"u{n % 3},i{n % 5},{n}\n" for n in range(24
 
 
 def good_bytes(ending: str) -> bytes:
-    """A log of 24 rows in some form."""
+    """Bytes of a log of 24 rows in some form."""
     rows = [line.split(",") for line in GOOD.splitlines()]
     frame = pd.DataFrame(rows[1:], columns=rows[0])
     if ending in (".parquet", ".feather"):
@@ -261,7 +261,7 @@ def zst(content: bytes) -> bytes:
 
 @st.composite
 def changed_files(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A file of any form, with bytes replaced, put in, cut out or cut off."""
+    """File of any form, with bytes replaced, inserted, removed or truncated."""
     ending = draw(st.sampled_from(ENDINGS + TEXTS * 3))
     content = bytearray(good_bytes(ending))
     bits = st.one_of(st.binary(max_size=4), st.sampled_from(MARKS))
@@ -285,15 +285,15 @@ def test_changed_files_are_read_whole_or_refused_in_a_line(
 ) -> None:
     ending, content = changed
     columns = {"user_column": "1", "item_column": "2", "time_column": "3"} if header is False else {}
-    chosen = PrepareSettings.model_validate({"drop_invalid": drop_invalid, "header": header, **columns})
+    prepare_settings = PrepareSettings.model_validate({"drop_invalid": drop_invalid, "header": header, **columns})
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / f"log{ending}"
         file.write_bytes(content)
         try:
-            dataset = prepare(file, Path(folder) / "out", settings=chosen)
+            dataset = prepare(file, Path(folder) / "out", settings=prepare_settings)
         except UserError as error:
             assert "\n" not in error.message and len(error.message) < 1200
-            assert [each.name for each in Path(folder).iterdir()] == [file.name]
+            assert [path.name for path in Path(folder).iterdir()] == [file.name]
             event("refused")
             return
         event("read")

@@ -1,4 +1,4 @@
-"""Negatives that are evaluated with: RecBole's, and validation negatives that do not know the test target."""
+"""Negatives of evaluations: RecBole's, and validation negatives without leakage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Histories = list[list[int]]
 
 
 def used(histories: Histories, n_items: int, protocol: str, part: str, k: int, seed: int = 0) -> NDArray[np.int32]:
-    offsets = np.concatenate([[0], np.cumsum([len(each) for each in histories])]).astype(np.int64)
+    offsets = np.concatenate([[0], np.cumsum([len(past) for past in histories])]).astype(np.int64)
     items, split = np.array(sum(histories, []), dtype=np.int32), leave_one_out(offsets)
     stored = {}
     if protocol != "pop100_recbole":
@@ -32,10 +32,13 @@ def used(histories: Histories, n_items: int, protocol: str, part: str, k: int, s
 
 
 def as_recbole(histories: Histories, part: str, k: int, rng: np.random.Generator) -> list[set[int]]:
-    """Of each evaluated user: draw an interaction that has one before it, again where it is the target; k times."""
+    """Draw k negatives for each evaluated user as RecBole does, with a plain loop.
+
+    Interactions that have one before them are drawn, again where the item is the target.
+    """
     following = [item for history in histories for item in history[1:]]
     rows = []
-    for history in (each for each in histories if len(each) >= 3):
+    for history in (past for past in histories if len(past) >= 3):
         target = history[-1 if part == "test" else -2]
         row = []
         while len(row) < k and any(item != target for item in following):
@@ -47,7 +50,7 @@ def as_recbole(histories: Histories, part: str, k: int, rng: np.random.Generator
 
 
 def same_frequencies(ours: list[set[int]], theirs: list[set[int]]) -> float:
-    """p of: the items of rows, and the numbers of distinct items in them, are distributed alike."""
+    """Smaller p-value of two tests: frequencies of items, and of distinct items in a row."""
     values = []
     for count in (lambda rows: Counter(item for row in rows for item in row), lambda rows: Counter(map(len, rows))):
         mine, other = count(ours), count(theirs)
@@ -68,10 +71,10 @@ def test_recboles_negatives_are_distributed_as_in_a_plain_loop(
     # Item 9 is always the first, 10 only ever a validation target, 11 only a test target; 12 has one interaction.
     kinds = [[9, 1, 2, 1, 3], [9, 2, 1, 10, 2], [9, 4, 5, 6, 11], [9, 7, 1, 8, 1]]
     histories = kinds * 600 + [[1, 12], [9], []]
-    found = used(histories, 12, "pop100_recbole", part, k=8)
-    ours = [set(row) - {0} for row in found.tolist()]
+    observed = used(histories, 12, "pop100_recbole", part, k=8)
+    ours = [set(row) - {0} for row in observed.tolist()]
     theirs = as_recbole(histories, part, 8, np.random.default_rng(5))
-    assert found.dtype == np.int32 and found.shape == (2400, 8)
+    assert observed.dtype == np.int32 and observed.shape == (2400, 8)
     for kind in range(4):
         mine, other = ours[kind::4], theirs[kind::4]
         target = kinds[kind][-1 if part == "test" else -2]
@@ -84,7 +87,7 @@ def test_recboles_negatives_are_distributed_as_in_a_plain_loop(
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 6), min_size=0, max_size=9), min_size=1, max_size=6).filter(
-        lambda histories: any(len(each) >= 3 for each in histories)
+        lambda histories: any(len(past) >= 3 for past in histories)
     ),
     st.sampled_from(PARTS),
     st.integers(1, 30),
@@ -92,14 +95,14 @@ def test_recboles_negatives_are_distributed_as_in_a_plain_loop(
 def test_recboles_rows_hold_distinct_following_items_but_the_target(histories: Histories, part: str, k: int) -> None:
     following = {item for history in histories for item in history[1:]}
     rows = used(histories, 6, "pop100_recbole", part, k)
-    for row, history in zip(rows.tolist(), (each for each in histories if len(each) >= 3), strict=True):
-        chosen, candidates = [item for item in row if item], following - {history[-1 if part == "test" else -2]}
-        assert len(chosen) == len(set(chosen)) and set(chosen) <= candidates
-        assert bool(chosen) == bool(candidates)
+    for row, history in zip(rows.tolist(), (past for past in histories if len(past) >= 3), strict=True):
+        drawn_items, candidates = [item for item in row if item], following - {history[-1 if part == "test" else -2]}
+        assert len(drawn_items) == len(set(drawn_items)) and set(drawn_items) <= candidates
+        assert bool(drawn_items) == bool(candidates)
 
 
 def test_recboles_negatives_come_from_the_seed_alone(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    """Drawn once, as stored: these figures are the same wherever, and with whatever version of NumPy."""
+    """Stored figures, which must not depend on the machine or the version of NumPy."""
     log = [[1, 2, 3, 4, 5, 6], [2, 3, 4, 1, 6], [5, 4, 3]]
     valid, test = (used(log, 6, "pop100_recbole", part, 5, seed).tolist() for part, seed in (("valid", 0), ("test", 3)))
     assert valid == [[1, 2, 0, 3, 4], [3, 0, 0, 4, 5], [1, 3, 0, 6, 0]]
@@ -118,13 +121,13 @@ def test_recboles_negatives_come_from_the_seed_alone(tiny_dataset: Dataset, tmp_
 
 def draw_one_by_one(weights: dict[int, float], k: int, rng: np.random.Generator) -> list[int]:
     """Draw items in proportion to their weights among those left; weightless ones last, evenly."""
-    left, chosen = dict(weights), []
-    while left and len(chosen) < k:
+    left, drawn_items = dict(weights), []
+    while left and len(drawn_items) < k:
         possible = {item: weight for item, weight in left.items() if weight} or dict.fromkeys(left, 1.0)
         total = sum(possible.values())
-        chosen.append(int(rng.choice(list(possible), p=[weight / total for weight in possible.values()])))
-        del left[chosen[-1]]
-    return chosen
+        drawn_items.append(int(rng.choice(list(possible), p=[weight / total for weight in possible.values()])))
+        del left[drawn_items[-1]]
+    return drawn_items
 
 
 # The user is [6, 7, target of validation 8, target of test]; weights are training counts.
@@ -150,21 +153,21 @@ def test_validation_negatives_are_a_draw_that_does_not_know_the_test_target(
     weights = {item: float(count) if protocol == "pop100" else 1.0 for item, count in counts.items()}
     rng = np.random.default_rng(2)
     expected = Counter(tuple(draw_one_by_one(weights, k, rng)) for _ in range(copies))
-    found = Counter(tuple(item for item in row if item) for row in rows.tolist())
-    assert all(len(row) == min(k, 5) for row in found), "as many as there are candidates, at the beginning of the row"
+    tally = Counter(tuple(item for item in row if item) for row in rows.tolist())
+    assert all(len(row) == min(k, 5) for row in tally), "as many as there are candidates, at the beginning of the row"
     assert (rows[:, min(k, 5) :] == 0).all()
-    table = np.array([[found[row], expected[row]] for row in sorted(found.keys() | expected.keys())])
+    table = np.array([[tally[row], expected[row]] for row in sorted(tally.keys() | expected.keys())])
     rare = table.sum(axis=1) < 10
     table = np.vstack([table[~rare], table[rare].sum(axis=0, keepdims=True)])
     table = table[table.sum(axis=1) > 0]
     assert len(table) > 1 and stats.chi2_contingency(table).pvalue > 1e-4
-    assert any(target in row for row in found) == (target != 6)
+    assert any(target in row for row in tally) == (target != 6)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.integers(1, 15), min_size=0, max_size=12), min_size=1, max_size=8).filter(
-        lambda histories: any(len(each) >= 3 for each in histories)
+        lambda histories: any(len(past) >= 3 for past in histories)
     ),
     st.sampled_from(["pop100", "uni100"]),
     st.sampled_from(PARTS),
@@ -174,11 +177,11 @@ def test_rows_have_what_was_not_met_by_the_target_of_the_part(
     histories: Histories, protocol: str, part: str, k: int
 ) -> None:
     rows = used(histories, 15, protocol, part, k, seed=3)
-    for row, history in zip(rows.tolist(), (each for each in histories if len(each) >= 3), strict=True):
+    for row, history in zip(rows.tolist(), (past for past in histories if len(past) >= 3), strict=True):
         candidates = set(range(1, 16)) - set(history if part == "test" else history[:-1])
-        chosen = [item for item in row if item]
-        assert len(chosen) == len(set(chosen)) == min(k, len(candidates)) and set(chosen) <= candidates
-        assert row == chosen + [0] * (k - len(chosen))
+        drawn_items = [item for item in row if item]
+        assert len(drawn_items) == len(set(drawn_items)) == min(k, len(candidates)) and set(drawn_items) <= candidates
+        assert row == drawn_items + [0] * (k - len(drawn_items))
 
 
 def test_on_movielens_as_many_test_targets_as_would_be_drawn(ml100k: Dataset) -> None:
@@ -191,12 +194,12 @@ def test_on_movielens_as_many_test_targets_as_would_be_drawn(ml100k: Dataset) ->
     for protocol, weights in (("pop100", counts), ("uni100", np.ones(ml100k.n_items + 1))):
         drawn = 0
         for user, target, place in zip(split.test.users, targets, split.valid.places, strict=True):
-            own = weights.copy()
-            own[0] = own[items[ml100k.offsets[user] : place + 1]] = 0
+            left = weights.copy()
+            left[0] = left[items[ml100k.offsets[user] : place + 1]] = 0
             # The 100 smallest of exponential times at these rates are a draw without replacement.
-            times = np.where(own > 0, rng.exponential(size=len(own)) / np.maximum(own, 1), np.inf)
+            times = np.where(left > 0, rng.exponential(size=len(left)) / np.maximum(left, 1), np.inf)
             drawn += int(times[target] <= np.partition(times, 99)[99])
-        found = int((ml100k.negatives(protocol, "valid") == targets[:, None]).any(axis=1).sum())
+        observed = int((ml100k.negatives(protocol, "valid") == targets[:, None]).any(axis=1).sum())
         assert not (ml100k.negatives(protocol, "test") == targets[:, None]).any()
-        assert abs(found - drawn) < 5 * np.sqrt(2 * drawn), (protocol, found, drawn)
-        print(protocol, found, drawn)
+        assert abs(observed - drawn) < 5 * np.sqrt(2 * drawn), (protocol, observed, drawn)
+        print(protocol, observed, drawn)

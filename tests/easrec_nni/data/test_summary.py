@@ -1,4 +1,4 @@
-"""What is said of a log before it is written, and what is refused or noted because it has two meanings."""
+"""Summary of a log before it is written; refusals and notes where it is ambiguous."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BASE = 1_700_000_000
 
 
 class Recorder:
-    """Reporter that remembers what it is told."""
+    """Reporter that records its calls."""
 
     def __init__(self) -> None:
         self.lines: dict[str, str] = {}
@@ -37,7 +37,7 @@ class Recorder:
 
 @pytest.fixture
 def say(tmp_path: Path) -> Callable[..., Recorder]:
-    """What is said of a table, which is not written."""
+    """Summary of a table, which is not written."""
 
     def look(table: str | pd.DataFrame, **settings: object) -> Recorder:
         file = tmp_path / "log.csv"
@@ -78,27 +78,27 @@ def test_lines_against_pandas(say: Say) -> None:
     )
     rows.loc[[3, 50], "product_id"] = -1
     text = rows.to_csv(index=False).replace(",-1,", ",,")
-    said = say(text, min_rating=2, drop_invalid=True)
+    summary = say(text, min_rating=2, drop_invalid=True)
     good = rows[(rows["product_id"] >= 0)]
     high = good[good["stars"] >= 2]
-    kept = high.drop_duplicates(["visitor_id", "product_id", "ts"])
-    low, again = len(good) - len(high), len(high) - len(kept)
+    rest = high.drop_duplicates(["visitor_id", "product_id", "ts"])
+    low, again = len(good) - len(high), len(high) - len(rest)
     assert again > 0
-    tied = kept.duplicated(["visitor_id", "ts"], keep=False).mean()
-    repeats = kept.duplicated(["visitor_id", "product_id"]).mean()
-    few = int((kept.groupby("visitor_id").size() < 3).sum())
+    tied = rest.duplicated(["visitor_id", "ts"], keep=False).mean()
+    repeats = rest.duplicated(["visitor_id", "product_id"]).mean()
+    few = int((rest.groupby("visitor_id").size() < 3).sum())
     first = [f"{u} had {i} at {pd.Timestamp(t, unit='s')}" for u, i, t, _ in high.head(3).itertuples(index=False)]
-    start, end = (pd.Timestamp(each, unit="s") for each in (kept["ts"].min(), kept["ts"].max()))
-    assert said.lines == {
+    start, end = (pd.Timestamp(bound, unit="s") for bound in (rest["ts"].min(), rest["ts"].max()))
+    assert summary.lines == {
         "user": "visitor_id (a common name)",
         "item": "product_id (a common name)",
         "time": "ts (a common name)",
         "rating": "stars (a common name)",
         "times": f"numbers, in seconds, from {start} to {end}",
         "equal times": f"{tied:.1%} of the interactions share user and time with another",
-        "rows": f"400 in the file, {len(kept)} kept, {400 - len(kept)} dropped: 2 rows without item id, {low} "
+        "rows": f"400 in the file, {len(rest)} kept, {400 - len(rest)} dropped: 2 rows without item id, {low} "
         f"interactions with a rating below 2, {again} rows that repeat user, item and time of another",
-        "users": f"{kept['visitor_id'].nunique()}, of which {few} have fewer than 3 interactions",
+        "users": f"{rest['visitor_id'].nunique()}, of which {few} have fewer than 3 interactions",
         "repeats": f"{repeats:.1%} of the interactions are with an item that the user had before, which suits a "
         "ranking of all items (full)",
         "first rows": "; ".join(first),
@@ -120,9 +120,9 @@ UNITS = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanosecond
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_units_are_told_by_size(unit: str, say: Say) -> None:
-    said = say(table(np.arange(BASE, BASE + 30) * UNITS[unit]))
-    assert said.lines["times"] == f"numbers, in {unit}, from 2023-11-14 22:13:20 to 2023-11-14 22:13:49"
-    assert said.notes == [] or all("repeat" in note for note in said.notes)
+    summary = say(table(np.arange(BASE, BASE + 30) * UNITS[unit]))
+    assert summary.lines["times"] == f"numbers, in {unit}, from 2023-11-14 22:13:20 to 2023-11-14 22:13:49"
+    assert summary.notes == [] or all("repeat" in note for note in summary.notes)
 
 
 def test_other_numbers(say: Say) -> None:
@@ -198,8 +198,8 @@ def test_day_and_month_that_could_be_each_other(say: Say, tmp_path: Path) -> Non
     times = [f"{1 + n % 12:02}/{1 + n % 9:02}/2024" for n in range(30)]
     with pytest.raises(UserError, match="can be read as %m/%d/%Y or as %d/%m/%Y: pass --time-format"):
         say(table(times))
-    said = say(table(times), time_format="%d/%m/%Y")
-    assert said.lines["times"].startswith("%d/%m/%Y, from 2024-01-01")
+    summary = say(table(times), time_format="%d/%m/%Y")
+    assert summary.lines["times"].startswith("%d/%m/%Y, from 2024-01-01")
     with pytest.raises(UserError, match="--time-format '%Q' is no format"):
         say(table(times), time_format="%Q")
 
@@ -234,11 +234,11 @@ def test_ids_that_a_spreadsheet_has_rounded(say: Say) -> None:
 
 def test_columns_that_could_be_meant_too(say: Say) -> None:
     rows = table(np.arange(BASE, BASE + 30)).assign(parent_asin="x", asin="y", date="2024-01-01")
-    said = say(rows.drop(columns="item"), item_column=None)
-    assert "asin is taken for the item; parent_asin could be it too: --item-column decides" in said.notes
-    assert "time is taken for the time; date could be it too: --time-column decides" in said.notes
-    chosen = say(rows, item_column="parent_asin", time_column="time")
-    assert chosen.lines["item"] == "parent_asin (--item-column)" and not any("could" in each for each in chosen.notes)
+    summary = say(rows.drop(columns="item"), item_column=None)
+    assert "asin is taken for the item; parent_asin could be it too: --item-column decides" in summary.notes
+    assert "time is taken for the time; date could be it too: --time-column decides" in summary.notes
+    named = say(rows, item_column="parent_asin", time_column="time")
+    assert named.lines["item"] == "parent_asin (--item-column)" and not any("could" in note for note in named.notes)
 
 
 def test_ties_of_a_log_that_runs_backward(say: Say, tmp_path: Path) -> None:
@@ -262,15 +262,15 @@ def test_immediate_repeats(say: Say, tmp_path: Path) -> None:
     rows = table(rng.permutation(200)).assign(item=rng.integers(0, 3, 200))
     assert any("repeat the item right before: pass --collapse-repeats" in each for each in say(rows).notes)
     dataset = prepare(tmp_path / "log.csv", tmp_path / "out", settings=PrepareSettings(collapse_repeats=True))
-    kept: dict[str, list[str]] = {}
+    remaining: dict[str, list[str]] = {}
     firsts: dict[str, int] = {}
     for place, user, item in rows.sort_values("time").reset_index()[["index", "user", "item"]].itertuples(index=False):
-        if kept.setdefault(user, [])[-1:] != [str(item)]:
-            kept[user].append(str(item))
+        if remaining.setdefault(user, [])[-1:] != [str(item)]:
+            remaining[user].append(str(item))
             firsts[str(item)] = min(place, firsts.get(str(item), place))
-    assert histories(dataset) == kept
+    assert histories(dataset) == remaining
     assert dataset.item_ids.tolist() == ["", *sorted(firsts, key=firsts.__getitem__)]
-    gone = {"interactions that repeat the item right before": 200 - sum(map(len, kept.values()))}
+    gone = {"interactions that repeat the item right before": 200 - sum(map(len, remaining.values()))}
     assert dataset.manifest.dropped == gone
 
 

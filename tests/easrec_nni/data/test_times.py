@@ -20,7 +20,7 @@ MOMENTS = [
 
 
 def read(texts: list[Any], time_format: str | None = None) -> tuple[list[Any], str]:
-    """Times of a column, and what it was taken for."""
+    """Times of a column, and its detected format."""
     with Engine() as engine:
         engine.register("log", pd.DataFrame({"t": texts}))
         column = time_column(engine, "log", "t", "log.csv", time_format)

@@ -1,4 +1,4 @@
-"""Conditions of ``--where``: what they choose, against plain Python, and what they cannot do."""
+"""Conditions of ``--where``: the rows they select, against plain Python, and their limits."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def test_chosen_rows(condition: str, tmp_path: Path) -> None:
         for row, user in enumerate(dataset.user_ids)
     }
     assert got == expected
-    kept = sum(map(len, expected.values()))
-    assert dataset.manifest.dropped == ({f"interactions outside --where {condition}": 90 - kept} if kept < 90 else {})
+    left = sum(map(len, expected.values()))
+    assert dataset.manifest.dropped == ({f"interactions outside --where {condition}": 90 - left} if left < 90 else {})
 
 
 def test_a_missing_value_fulfils_no_condition(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_conditions_that_do_not_fit_the_log(condition: str, message: str, tmp_pa
     )
     with pytest.raises(UserError, match=message):
         prepare(tmp_path / "log.csv", tmp_path / "out", settings=PrepareSettings(where=condition))
-    assert [each.name for each in tmp_path.iterdir()] == ["log.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
 def test_names_that_differ_by_case_alone_are_refused(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_the_engine_is_locked_before_it_sees_a_condition(statement: str, tmp_pat
         with pytest.raises(duckdb.Error):
             engine.run(statement.format(tmp_path))
         assert engine.row("SELECT sum(number) FROM numbers")[0] == 45
-    assert [each.name for each in tmp_path.iterdir()] == ["secret.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["secret.csv"]
 
 
 def test_the_lock_is_between_reading_and_choosing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,5 +231,5 @@ def test_the_lock_is_between_reading_and_choosing(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Engine, "lock", locked)
     monkeypatch.setattr(Engine, "run", ran)
     prepare(tmp_path / "log.csv", tmp_path / "out", settings=PrepareSettings(where="time > 1"))
-    chosen = next(place for place, query in enumerate(seen) if "time > 1" in query)
-    assert any("read_csv" in query for query in seen[: seen.index("lock")]) and seen.index("lock") < chosen
+    condition_place = next(place for place, query in enumerate(seen) if "time > 1" in query)
+    assert any("read_csv" in query for query in seen[: seen.index("lock")]) and seen.index("lock") < condition_place

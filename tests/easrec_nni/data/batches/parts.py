@@ -1,4 +1,4 @@
-"""What tests of batches share: small logs, and batches as plain lists."""
+"""Helpers of the tests of batches: small logs, and batches as plain lists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pieces = list[tuple[int, int]]
 
 
 class Log:
-    """As much of a dataset as samples are cut from."""
+    """The attributes of a dataset that samples are cut from."""
 
     def __init__(self, lengths: list[int]) -> None:
         self.offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -43,7 +43,7 @@ def padded_on_the_left(ids: Tensor) -> bool:
 
 
 def rows_of(batch: TrainingBatch) -> list[tuple[list[int], list[int]]]:
-    """Each sequence without its padding, with its targets."""
+    """Sequences without their padding, with their targets."""
     rows = []
     for ids, targets in zip(batch.ids.tolist(), batch.targets.tolist(), strict=True):
         real = [i for i, item in enumerate(ids) if item]

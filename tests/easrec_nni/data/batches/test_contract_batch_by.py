@@ -1,4 +1,4 @@
-"""``batch_by: targets``: batches of about equally many targets, against a plain loop over the sequences."""
+"""Batches by targets: about equally many targets in each, against a plain loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from easrec_nni.data.batches.training import TrainingBatches
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Many short histories and a few long ones."""
+    """Log of many short histories and a few long ones."""
     folder = tmp_path_factory.mktemp("uneven")
     random = np.random.default_rng(0)
     lengths = [*random.integers(4, 8, 200), *random.integers(30, 45, 30)]
@@ -26,9 +26,9 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def targets_of(dataset: Dataset, batch_by: str, size: int, epoch: int = 0, length: int = 20) -> list[list[int]]:
     batches = TrainingBatches(dataset, length, size, "causal", 1, batch_by=batch_by)  # type: ignore[arg-type]
     batches.set_epoch(epoch)
-    found = [batch.targets[batch.targets != 0].tolist() for batch in batches]
-    assert len(found) == len(batches)
-    return found
+    targets = [batch.targets[batch.targets != 0].tolist() for batch in batches]
+    assert len(targets) == len(batches)
+    return targets
 
 
 def test_batches_have_about_equally_many_targets_and_every_target_once(uneven: Dataset) -> None:
@@ -37,9 +37,9 @@ def test_batches_have_about_equally_many_targets_and_every_target_once(uneven: D
         wanted += uneven.items[uneven.offsets[user] : uneven.offsets[user + 1]].tolist()[1:-2]
     counts = {}
     for batch_by in ("sequences", "targets"):
-        found = targets_of(uneven, batch_by, 16)
-        assert sorted(sum(found, [])) == sorted(wanted)
-        counts[batch_by] = np.array([len(each) for each in found])
+        targets = targets_of(uneven, batch_by, 16)
+        assert sorted(sum(targets, [])) == sorted(wanted)
+        counts[batch_by] = np.array([len(batch) for batch in targets])
     assert len(counts["sequences"]) == len(counts["targets"])
     longest = 20  # a sequence is not divided: a batch is off by one at each end
     assert np.abs(counts["targets"] - len(wanted) / len(counts["targets"])).max() <= longest
@@ -48,11 +48,11 @@ def test_batches_have_about_equally_many_targets_and_every_target_once(uneven: D
 
 @pytest.mark.parametrize("size", [1, 2, 3, 500])
 def test_no_batch_is_empty_however_small(uneven: Dataset, size: int) -> None:
-    found = targets_of(uneven, "targets", size)
-    assert all(found)
+    targets = targets_of(uneven, "targets", size)
+    assert all(targets)
     by_sequences = targets_of(uneven, "sequences", size)
-    assert len(found) == len(by_sequences)
-    assert sorted(sum(found, [])) == sorted(sum(by_sequences, []))
+    assert len(targets) == len(by_sequences)
+    assert sorted(sum(targets, [])) == sorted(sum(by_sequences, []))
 
 
 def test_every_epoch_has_an_order_of_its_own_which_can_be_repeated(uneven: Dataset) -> None:

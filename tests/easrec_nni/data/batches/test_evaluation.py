@@ -53,29 +53,29 @@ def test_rows_can_be_chosen(tiny_dataset: Dataset) -> None:
         for batch in EvaluationBatches(tiny_dataset, "valid", 5, 1)
         for row, ids, target in zip(batch.rows.tolist(), batch.ids.tolist(), batch.targets.tolist(), strict=True)
     }
-    found = {
+    histories = {
         row: (ids, target)
         for batch in EvaluationBatches(tiny_dataset, "valid", 5, 1, rows)
         for row, ids, target in zip(batch.rows.tolist(), batch.ids.tolist(), batch.targets.tolist(), strict=True)
     }
-    assert found == {row: everyone[row] for row in (1, 3, 8, 17)}
+    assert histories == {row: everyone[row] for row in (1, 3, 8, 17)}
 
 
 def test_architecture_batches_are_validation_targets_of_their_rows(tiny_dataset: Dataset) -> None:
     rows = np.array([2, 5, 7, 11, 13, 20, 21])
     batches = ArchitectureBatches(tiny_dataset, 5, 3, rows, seed=0)
-    found = []
+    sequences = []
     sizes = []
     for batch in batches:
         assert padded_on_the_left(batch.ids)
         sizes.append(len(batch.ids))
-        found += rows_of(batch)
+        sequences += rows_of(batch)
     assert sizes == [3, 3, 1] and len(batches) == 3
     expected = []
     for row in rows:
         user = int(tiny_dataset.split.test.users[row])
         log = tiny_dataset.items[tiny_dataset.offsets[user] : tiny_dataset.offsets[user + 1]].tolist()
         expected.append((log[:-2][-5:], [log[-2]]))
-    assert sorted(found) == sorted(expected)
+    assert sorted(sequences) == sorted(expected)
     again = ArchitectureBatches(tiny_dataset, 5, 3, rows, seed=0)
     assert epoch_of(again, 4) == epoch_of(batches, 4) != epoch_of(batches, 5)

@@ -26,7 +26,7 @@ def make_batches(
 
 
 def unmasked(batch: TrainingBatch) -> Tensor:
-    """The sequences with their hidden items put back."""
+    """Sequences with their hidden items put back."""
     return torch.where(batch.targets != 0, batch.targets, batch.ids)
 
 
@@ -36,7 +36,7 @@ def epoch_of(batches: MaskedBatches, epoch: int) -> list[list[object]]:
 
 
 def masked_sequences(batches: MaskedBatches, epoch: int) -> set[tuple[int, ...]]:
-    """An epoch's sequences as they are shown, without padding."""
+    """Masked sequences of an epoch, without padding."""
     batches.set_epoch(epoch)
     return {tuple(item for item in row if item) for batch in batches for row in batch.ids.tolist()}
 
@@ -47,14 +47,14 @@ def test_sequences_are_the_causal_ones_with_their_last_target(
     tiny_dataset: Dataset, batch_size: int, history: str
 ) -> None:
     batches = MaskedBatches(tiny_dataset, 4, batch_size, seed=0, history=history)
-    found = []
+    sequences = []
     for batch in batches:
         assert batch.ids.shape == batch.targets.shape and len(batch.ids) <= batch_size
         assert batch.ids.dtype == batch.targets.dtype == torch.int64
         assert batch.ids.shape[1] <= 5  # N and the one that is asked for
-        found += [[item for item in row if item] for row in unmasked(batch).tolist()]
+        sequences += [[item for item in row if item] for row in unmasked(batch).tolist()]
     pieces = zip(*windows(tiny_dataset, 4, history)[:2], strict=True)
-    assert sorted(found) == sorted(tiny_dataset.items[begin:end].tolist() for begin, end in pieces)
+    assert sorted(sequences) == sorted(tiny_dataset.items[begin:end].tolist() for begin, end in pieces)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
@@ -80,13 +80,13 @@ def test_every_position_is_masked_alike() -> None:
     batches.share, batches.newest_share = 0.2, 0.0
     real = np.ones((4000, 20), dtype=bool)
     real[:, :5] = np.arange(4000)[:, None] % 2 == 0
-    chosen = batches._choose(real, np.random.default_rng(0))
-    assert not (chosen & ~real).any()
-    whole, padded = chosen[::2].mean(axis=0), chosen[1::2].mean(axis=0)
+    masked = batches._choose(real, np.random.default_rng(0))
+    assert not (masked & ~real).any()
+    whole, padded = masked[::2].mean(axis=0), masked[1::2].mean(axis=0)
     deviation = (0.2 * 0.8 / 2000) ** 0.5
     assert np.abs(whole - 0.2).max() < 5 * deviation
     assert np.abs(padded[5:] - 0.2).max() < 5 * deviation  # three of fifteen
-    assert chosen[::2].sum(axis=1).tolist() == [4] * 2000 and chosen[1::2].sum(axis=1).tolist() == [3] * 2000
+    assert masked[::2].sum(axis=1).tolist() == [4] * 2000 and masked[1::2].sum(axis=1).tolist() == [3] * 2000
 
 
 @pytest.mark.parametrize("newest_share", [0.0, 0.5, 1.0])

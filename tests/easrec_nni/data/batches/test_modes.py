@@ -12,7 +12,7 @@ from search_spaces import SpaceConfig
 
 
 def items(number: int) -> Any:
-    """Stands for a dataset of which only the number of items counts."""
+    """Stand-in for a dataset of which only the number of items counts."""
     return SimpleNamespace(n_items=number)
 
 

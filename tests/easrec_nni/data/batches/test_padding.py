@@ -66,13 +66,13 @@ def check_overlapping(dataset: Dataset | Log, max_length: int) -> None:
     expected = {
         place: begin for begin, end in training_parts(dataset) for place in range(begin + 1, end)
     }  # of each target, the user's first interaction
-    found = []
+    target_places = []
     for start, end, count in zip(starts.tolist(), ends.tolist(), counts.tolist(), strict=True):
         assert 1 <= count < end - start <= max_length + 1
         for place in range(end - count, end):
-            found.append(place)
+            target_places.append(place)
             assert place - start >= min(place - expected[place], max_length // 2 + 1)
-    assert sorted(found) == sorted(expected)
+    assert sorted(target_places) == sorted(expected)
 
 
 @pytest.mark.parametrize("max_length", [1, 2, 5, 50])

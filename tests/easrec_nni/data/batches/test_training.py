@@ -29,7 +29,7 @@ def test_only_what_is_new_in_an_overlapping_piece_is_a_target(tiny_dataset: Data
 @pytest.mark.parametrize("batch_size", [1, 7, 1000])
 def test_causal_batches_are_the_windows(tiny_dataset: Dataset, batch_size: int, history: str) -> None:
     batches = TrainingBatches(tiny_dataset, 4, batch_size, "causal", seed=0, history=history)
-    found = []
+    rows = []
     count = 0
     for batch in batches:
         count += 1
@@ -37,24 +37,24 @@ def test_causal_batches_are_the_windows(tiny_dataset: Dataset, batch_size: int, 
         assert batch.ids.dtype == batch.targets.dtype == torch.int64
         assert padded_on_the_left(batch.ids)
         assert ((batch.ids != 0) == (batch.targets != 0)).all()
-        found += rows_of(batch)
+        rows += rows_of(batch)
     assert count == len(batches)
     items = tiny_dataset.items
     pieces = pieces_of(windows(tiny_dataset, 4, history))
     expected = [(items[begin : end - 1].tolist(), items[begin + 1 : end].tolist()) for begin, end in pieces]
-    assert sorted(found) == sorted(expected)
+    assert sorted(rows) == sorted(expected)
 
 
 def test_augmented_batches_are_the_prefixes(tiny_dataset: Dataset) -> None:
     batches = TrainingBatches(tiny_dataset, 4, 16, "augmented", seed=0)
-    found = []
+    rows = []
     for batch in batches:
         assert batch.targets.shape == (len(batch.ids),)
         assert padded_on_the_left(batch.ids)
-        found += rows_of(batch)
+        rows += rows_of(batch)
     items = tiny_dataset.items
     pieces = pieces_of(prefix_samples(tiny_dataset, 4))
-    assert sorted(found) == sorted((items[begin : end - 1].tolist(), [int(items[end - 1])]) for begin, end in pieces)
+    assert sorted(rows) == sorted((items[begin : end - 1].tolist(), [int(items[end - 1])]) for begin, end in pieces)
     assert len(batches) == -(-len(pieces) // 16)
 
 
@@ -95,7 +95,7 @@ def test_sequences_of_a_batch_are_of_similar_length(ml100k: Dataset) -> None:
 def test_batches_come_in_a_random_order_of_pools_that_are_sorted(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, mode: str, batch_by: str
 ) -> None:
-    """The order of earlier versions, which sorted all pools before an epoch began: seeds keep their meaning."""
+    """Seeds keep the order of earlier versions, which sorted all pools before an epoch."""
     monkeypatch.setattr(training, "POOL_BATCHES", 3)
     batches = TrainingBatches(tiny_dataset, 5, 4, mode, seed=7, batch_by=batch_by)  # type: ignore[arg-type]
     batches.set_epoch(2)
@@ -105,7 +105,7 @@ def test_batches_come_in_a_random_order_of_pools_that_are_sorted(
     for begin in range(0, len(order), 12):
         pool = np.array(sorted(order[begin : begin + 12].tolist(), key=lengths.__getitem__))
         expected.extend(np.split(pool, batches._cuts(pool)))
-    found = list(batches._sample_numbers(np.random.default_rng((7, 2))))
-    assert len(found) == len(expected) == len(batches)
-    for numbers, wanted in zip(found, random.permutation(len(expected)), strict=True):
+    batch_numbers = list(batches._sample_numbers(np.random.default_rng((7, 2))))
+    assert len(batch_numbers) == len(expected) == len(batches)
+    for numbers, wanted in zip(batch_numbers, random.permutation(len(expected)), strict=True):
         assert numbers.tolist() == expected[wanted].tolist()

@@ -1,4 +1,4 @@
-"""What every source must do, named or local: read a small file of its form, alike every time, or say what is wrong."""
+"""Contract of all sources, named or local: read a small file repeatably, or explain errors."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ READING = pytest.mark.parametrize("name", [name for name in SOURCES if FILES.get
 
 @pytest.fixture
 def files(name: str, tmp_path: Path) -> Path:
-    """Folder with the small file; the file itself where a kind of local file is chosen by its name."""
+    """Folder with the small file, or the file where its name decides the kind of local file."""
     folder = tmp_path / "given"
     folder.mkdir()
     writer = FILES[name]
@@ -111,7 +111,7 @@ def files(name: str, tmp_path: Path) -> Path:
 
 
 def _prepare(name: str, files: Path, out: Path, settings: PrepareSettings | None = None) -> Path:
-    """As a user asks for it: a named source by its name with ``--path``, local files by their path."""
+    """Prepare as a user does: a named source with ``--path``, local files by their path."""
     named = name in {source.name for source in NAMED}
     source, path = (name, files) if named else (files, None)
     return prepare(source, out, path=path, settings=settings or PrepareSettings()).path
@@ -157,12 +157,12 @@ def test_a_dataset_is_the_same_wherever_it_is_prepared(name: str, files: Path, t
 @READING
 def test_lowest_ratings_are_left_out_or_there_are_none(name: str, files: Path, tmp_path: Path) -> None:
     try:
-        found = load_dataset(_prepare(name, files, tmp_path / "out", PrepareSettings(min_rating=2)))
+        dataset = load_dataset(_prepare(name, files, tmp_path / "out", PrepareSettings(min_rating=2)))
     except UserError as error:
         assert "has no ratings: leave out --min-rating" in error.message
         return
-    assert len(found.items) == sum(rating >= 2 for _, _, rating, _ in ROWS)
-    assert found.manifest.dropped == {"interactions with a rating below 2": len(ROWS) - len(found.items)}
+    assert len(dataset.items) == sum(rating >= 2 for _, _, rating, _ in ROWS)
+    assert dataset.manifest.dropped == {"interactions with a rating below 2": len(ROWS) - len(dataset.items)}
 
 
 @READING

@@ -1,4 +1,4 @@
-"""Large synthetic logs: their sizes, the shape of their popularity, their seed, and that pieces make up the whole."""
+"""Large synthetic logs: sizes, popularity, seed, and independence of the blocks."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_ranks_have_the_probabilities_of_the_law() -> None:
     ranks = zipf_ranks(np.random.default_rng(3).random(n), count, shift)
     places = np.arange(count)
     expected = n * np.log((places + 1 + shift) / (places + shift)) / np.log((count + shift) / shift)
-    found = np.bincount(ranks, minlength=count)
+    counts = np.bincount(ranks, minlength=count)
     # Chi-squared with 999 degrees of freedom has the mean 999 and the standard deviation 45.
-    assert len(found) == count and abs(((found - expected) ** 2 / expected).sum() - 999) < 5 * 45
+    assert len(counts) == count and abs(((counts - expected) ** 2 / expected).sum() - 999) < 5 * 45
     law = 1 / (places + shift + 0.5)
     assert np.allclose(expected / n, law / law.sum(), rtol=1e-3), "which is the Zipf-Mandelbrot law"
 

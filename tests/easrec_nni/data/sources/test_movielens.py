@@ -28,10 +28,10 @@ def histories(dataset: Dataset) -> dict[str, list[str]]:
 
 def feature(dataset: Dataset, name: str) -> dict[str, list[str]]:
     """Values of each item, by the source's ids."""
-    found = dataset.item_features[name]
+    table = dataset.item_features[name]
     return {
         str(dataset.item_ids[item]): [
-            found.vocabulary[value] for value in found.values[found.offsets[item] : found.offsets[item + 1]]
+            table.vocabulary[value] for value in table.values[table.offsets[item] : table.offsets[item + 1]]
         ]
         for item in range(dataset.n_items + 1)
     }
@@ -116,10 +116,10 @@ def test_ml_100k_is_the_same_from_grouplens_and_from_recbole(ml100k: Dataset, tm
     rows = published_rows(movielens.ML_100K.locate(None, LogReporter())[0])
     assert len(rows) == 100_000
     genres, years = feature(ml100k, "genre"), feature(ml100k, "release_year")
-    own, theirs = tmp_path / "grouplens", tmp_path / "recbole"
-    own.mkdir()
+    published, theirs = tmp_path / "grouplens", tmp_path / "recbole"
+    published.mkdir()
     theirs.mkdir()
-    (own / "u.data").write_text("".join("\t".join(row) + "\n" for row in rows))
+    (published / "u.data").write_text("".join("\t".join(row) + "\n" for row in rows))
     header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
     (theirs / "ml-100k.inter").write_text(header + "".join("\t".join(row) + "\n" for row in rows))
     flag_lines, typed_lines = [], ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"]
@@ -128,9 +128,9 @@ def test_ml_100k_is_the_same_from_grouplens_and_from_recbole(ml100k: Dataset, tm
         title = "".join(["A title", *(f" ({year})" for year in years[item])])
         flag_lines.append(f"{item}|{title}|||http|{flags}")
         typed_lines.append(f"{item}\tA title\t{''.join(years[item]) or 'unkonwn'}\t{' '.join(genres[item])}")
-    (own / "u.item").write_text("\n".join(flag_lines) + "\n", encoding="latin-1")
+    (published / "u.item").write_text("\n".join(flag_lines) + "\n", encoding="latin-1")
     (theirs / "ml-100k.item").write_text("\n".join(typed_lines) + "\n")
-    for folder in (own, theirs):
+    for folder in (published, theirs):
         other = prepare("ml-100k", tmp_path / f"{folder.name}-out", path=folder)
         assert other.fingerprint == ml100k.fingerprint
         assert histories(other) == histories(ml100k)

@@ -59,7 +59,7 @@ def test_atomic_files(packed: bool, by_folder: bool, tmp_path: Path) -> None:
     assert title.vocabulary == ("", '"', "big", "red"), "values of items without interactions are left out"
     assert dataset.item_features["class_of_it"].vocabulary == ("", "x", "y")
     assert set(dataset.item_features) == {"title", "class_of_it"}
-    assert {each.name: each.items_without for each in dataset.manifest.features} == {"title": 1, "class_of_it": 1}
+    assert {info.name: info.items_without for info in dataset.manifest.features} == {"title": 1, "class_of_it": 1}
 
 
 def test_atomic_ratings_and_other_columns(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The log that is drawn by chance: its counts, its shape, its seed, and that nobody takes it for the real one."""
+"""The random log: its counts, shape and seed, and that it is labelled as synthetic."""
 
 from __future__ import annotations
 

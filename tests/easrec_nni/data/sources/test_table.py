@@ -39,7 +39,7 @@ def histories(dataset: Dataset) -> dict[str, list[str]]:
 
 
 def expected(rows: pd.DataFrame) -> dict[str, list[str]]:
-    """Histories by pandas."""
+    """Histories computed by pandas."""
     rows = rows.drop_duplicates(["user_id", "item_id", "timestamp"])
     parts = rows.groupby("user_id", sort=False)
     return {user: part.sort_values("timestamp", kind="stable")["item_id"].tolist() for user, part in parts}
@@ -175,8 +175,8 @@ def test_recbole_parts_are_joined(tmp_path: Path) -> None:
     (tmp_path / "shop").mkdir()
     header = "user_id:token\titem_id:token\ttimestamp:float\n"
     rows = [(f"u{n % 3}", f"i{n % 8}", n) for n in range(30)]
-    for part, chosen in (("train", rows[:20]), ("valid", rows[20:25]), ("test", rows[25:])):
-        text = header + "".join(f"{user}\t{item}\t{time}\n" for user, item, time in chosen)
+    for part, part_rows in (("train", rows[:20]), ("valid", rows[20:25]), ("test", rows[25:])):
+        text = header + "".join(f"{user}\t{item}\t{time}\n" for user, item, time in part_rows)
         (tmp_path / "shop" / f"shop.{part}.inter").write_text(text)
     dataset = prepare(tmp_path / "shop", tmp_path / "out")
     assert len(dataset.items) == 30 and dataset.times.tolist() == sorted(range(30), key=lambda n: (n % 3, n))

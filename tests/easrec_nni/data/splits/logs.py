@@ -1,4 +1,4 @@
-"""Random logs for tests of splits, and what a plain loop over their rows makes of a split."""
+"""Random logs for tests of splits, and splits of their rows by a plain loop."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Row = tuple[int, int, int]  # user, time, item
 
 
 def sorted_rows(rows: list[Row]) -> list[Row]:
-    """Rows by user and time; equal times keep their order."""
+    """Sort rows by user and time; equal times keep their order."""
     return sorted(rows, key=lambda row: row[:2])
 
 
 def interactions(rows: list[Row]) -> Interactions:
-    """A log as a dataset has it, users and items numbered without gaps."""
+    """Interactions as a dataset has them, with users and items numbered without gaps."""
     users, items = (sorted({row[column] for row in rows}) for column in (0, 2))
     ordered = sorted_rows([(users.index(user), time, items.index(item) + 1) for user, time, item in rows])
     counts = np.bincount([row[0] for row in ordered], minlength=len(users))
@@ -38,7 +38,7 @@ LONG_HISTORIES = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 12), st.in
 
 @dataclass
 class Loop:
-    """A part by a plain loop: (user, place, history, window) of each target, and what is none."""
+    """Part by a plain loop: (user, place, history, window) of targets, and others' counts."""
 
     targets: list[tuple[int, int, list[int], list[int]]] = field(default_factory=list)
     cold_users: set[int] = field(default_factory=set)
@@ -47,23 +47,23 @@ class Loop:
     of_cold_items: int = 0
     repeats: int = 0
 
-    def compare(self, found: Targets, log: Interactions) -> None:
+    def compare(self, part: Targets, log: Interactions) -> None:
         items = log.items.tolist()
-        assert found.users.tolist() == [user for user, *_ in self.targets]
-        assert found.places.tolist() == [place for _, place, *_ in self.targets]
+        assert part.users.tolist() == [user for user, *_ in self.targets]
+        assert part.places.tolist() == [place for _, place, *_ in self.targets]
         for row, (user, _, history, window) in enumerate(self.targets):
             begin = log.offsets[user]
-            assert items[begin : found.history_ends[row]] == history
-            assert items[begin : found.excluded_ends[row]] == history + window
-        assert (found.cold_users, found.cold_user_interactions) == (len(self.cold_users), self.of_cold_users)
-        assert (found.cold_items, found.cold_item_interactions) == (len(self.cold_items), self.of_cold_items)
-        assert found.repeats == self.repeats
+            assert items[begin : part.history_ends[row]] == history
+            assert items[begin : part.excluded_ends[row]] == history + window
+        assert (part.cold_users, part.cold_user_interactions) == (len(self.cold_users), self.of_cold_users)
+        assert (part.cold_items, part.cold_item_interactions) == (len(self.cold_items), self.of_cold_items)
+        assert part.repeats == self.repeats
         firsts = [row for row, target in enumerate(self.targets) if row == 0 or self.targets[row - 1][0] != target[0]]
-        assert found.first_rows.tolist() == firsts and found.n_users == len(firsts) and len(found) == len(self.targets)
+        assert part.first_rows.tolist() == firsts and part.n_users == len(firsts) and len(part) == len(self.targets)
 
 
 def accounted(split: Split, log: Interactions) -> int:
-    """Interactions that train, are targets, or are counted among those that are none."""
+    """Count interactions that train, are targets, or are counted as no targets."""
     parts = (split.valid, split.test)
     counted = sum(len(p) + p.cold_user_interactions + p.cold_item_interactions + p.repeats for p in parts)
     return int((split.train_end - log.offsets[:-1]).sum()) + counted

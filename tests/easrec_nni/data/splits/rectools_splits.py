@@ -1,4 +1,4 @@
-"""RecTools' splitters on a log, in a Python that has RecTools: ``python rectools_splits.py LOG.npz ANSWERS.npz``."""
+"""RecTools' splitters on a log: ``python rectools_splits.py LOG.npz ANSWERS.npz``."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def main(source: str, output: str) -> None:
         {Columns.User: log["users"], Columns.Item: log["items"], Columns.Weight: 1.0, Columns.Datetime: times}
     )
     options = {"n_splits": 1, "filter_cold_users": True, "filter_already_seen": False}
-    found = {}
+    answers = {}
 
     def note(name: str, splitter: object, rows: pd.DataFrame) -> None:
         train, test, _ = next(iter(splitter.split(Interactions(rows.reset_index(drop=True)))))  # type: ignore[attr-defined]
-        found[f"{name}_train"] = np.array(len(train))
-        found[f"{name}_users"] = rows.iloc[test][Columns.User].to_numpy()
-        found[f"{name}_items"] = rows.iloc[test][Columns.Item].to_numpy()
+        answers[f"{name}_train"] = np.array(len(train))
+        answers[f"{name}_users"] = rows.iloc[test][Columns.User].to_numpy()
+        answers[f"{name}_items"] = rows.iloc[test][Columns.Item].to_numpy()
 
     # The 31 days before April 1998, and the 22 days from then to the end of the log.
     before = table[table[Columns.Datetime] < "1998-04-01"]
@@ -34,7 +34,7 @@ def main(source: str, output: str) -> None:
     # Equal times are in the order of the log.
     ordered = table.assign(**{Columns.Datetime: pd.to_datetime(np.arange(len(table)), unit="s")})
     note("last", LastNSplitter(n=3, filter_cold_items=False, **options), ordered)
-    np.savez(output, **found)
+    np.savez(output, **answers)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def test_targets_are_the_latest_interactions(ml100k: Dataset) -> None:
     split = ml100k.split
     times = np.asarray(ml100k.times)
     for row, user in enumerate(split.test.users.tolist()):
-        own = times[ml100k.offsets[user] : ml100k.offsets[user + 1]]
-        assert times[split.test.places[row]] == own.max()
-        assert times[split.valid.places[row]] == np.sort(own)[-2]
+        user_times = times[ml100k.offsets[user] : ml100k.offsets[user + 1]]
+        assert times[split.test.places[row]] == user_times.max()
+        assert times[split.valid.places[row]] == np.sort(user_times)[-2]
     assert ml100k.split is split, "computed once"

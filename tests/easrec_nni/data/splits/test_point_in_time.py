@@ -1,4 +1,4 @@
-"""The split at a point in time, against loops over the rows and against logs with another future."""
+"""Splits at a point in time, against plain loops and logs with another future."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ POINTS = st.lists(st.integers(1, 12), min_size=2, max_size=2, unique=True).map(s
 
 
 def split_at(rows: list[Row], points: list[int]) -> tuple[Interactions, Split]:
-    """A log and its split, if both points are within it."""
+    """Log and its split, if both points are within the log."""
     times = [row[1] for row in rows]
     assume(min(times) < points[0] and points[1] <= max(times))
     log = interactions(rows)
@@ -34,9 +34,9 @@ def split_at(rows: list[Row], points: list[int]) -> tuple[Interactions, Split]:
 
 
 def loop(log: Interactions, begin: int, end: float) -> Loop:
-    """The part from one time up to another, row by row."""
-    found, items, times = Loop(), log.items.tolist(), log.times.tolist()
-    known = {item for item, time in zip(items, times, strict=True) if time < begin}
+    """Compute the part from one time up to another, row by row."""
+    part, items, times = Loop(), log.items.tolist(), log.times.tolist()
+    known_items = {item for item, time in zip(items, times, strict=True) if time < begin}
     for user, (first, last) in enumerate(zip(log.offsets[:-1], log.offsets[1:], strict=True)):
         history = [items[place] for place in range(first, last) if times[place] < begin]
         window = [items[place] for place in range(first, last) if begin <= times[place] < end]
@@ -44,18 +44,18 @@ def loop(log: Interactions, begin: int, end: float) -> Loop:
         for place in range(first, last):
             if not begin <= times[place] < end:
                 continue
-            found.cold_items |= {items[place]} - known
+            part.cold_items |= {items[place]} - known_items
             if not history:
-                found.cold_users.add(user)
-                found.of_cold_users += 1
-            elif items[place] not in known:
-                found.of_cold_items += 1
+                part.cold_users.add(user)
+                part.of_cold_users += 1
+            elif items[place] not in known_items:
+                part.of_cold_items += 1
             elif items[place] in had:
-                found.repeats += 1
+                part.repeats += 1
             else:
                 had.add(items[place])
-                found.targets.append((user, place, history, window))
-    return found
+                part.targets.append((user, place, history, window))
+    return part
 
 
 @given(ROWS, POINTS)
@@ -96,7 +96,7 @@ def as_dataset(log: Interactions, split: Split, n_items: int) -> Any:
 
 
 def seen_by(log: Interactions, split: Split, part: str, n_items: int) -> list[Any]:
-    """All that a training, and an evaluation of a part, is given."""
+    """All inputs of training and of the evaluation of a part."""
     dataset = as_dataset(log, split, n_items)
     stored = {
         f"{name}_{part}": draw_negatives(log.items, log.offsets, split, n_items, name, part, k=3).items
@@ -151,16 +151,16 @@ def test_negatives_are_items_that_could_be_recommended_then(rows: list[Row], poi
     log, split = split_at(rows, points)
     n_items = int(log.items.max())
     for part, begin, end in (("valid", points[0], points[1]), ("test", points[1], 99)):
-        known = {item for item, time in zip(log.items.tolist(), log.times.tolist(), strict=True) if time < begin}
+        known_items = {item for item, time in zip(log.items.tolist(), log.times.tolist(), strict=True) if time < begin}
         targets = split.part(part)
-        assert set(range(1, n_items + 1)) - known == set(targets.unknown_items.tolist())
+        assert set(range(1, n_items + 1)) - known_items == set(targets.unknown_items.tolist())
         for name in STORED_PROTOCOLS:
             drawn = draw_negatives(log.items, log.offsets, split, n_items, name, part, k=n_items).items
             for row, user in enumerate(targets.users):
-                own = slice(log.offsets[user], log.offsets[user + 1])
-                until = log.times[own] < end
+                history = slice(log.offsets[user], log.offsets[user + 1])
+                until = log.times[history] < end
                 # k is the catalogue: all that may be drawn is drawn.
-                assert {*drawn[row].tolist()} - {0} == known - {*log.items[own][until].tolist()}
+                assert {*drawn[row].tolist()} - {0} == known_items - {*log.items[history][until].tolist()}
 
 
 DAY = 86_400

@@ -1,4 +1,4 @@
-"""The last k, no split, names of splits, which interactions train, and RecTools' own splitters.
+"""The last k, no split, names of splits, training interactions, and RecTools' splitters.
 
 The last runs where EASREC_RECTOOLS names a Python with RecTools (``pip install rectools``), such as that of the peers'
 measurements.
@@ -68,9 +68,9 @@ def test_further_parts_train_when_they_are_asked_to(rows: list[Row], name: str) 
     assert len(whole.valid) == len(whole.test) == len(refit.valid) == 0 and whole.name == "none"
     assert refit.test.places.tolist() == split.test.places.tolist()
     for user, (begin, end) in enumerate(zip(log.offsets[:-1], refit.train_end, strict=True)):
-        own = split.test.users == user
-        if own.any():  # all that the test histories hold trains, and none of the test targets
-            assert set(split.test.history_ends[own].tolist()) == {end} and split.test.places[own].min() >= end
+        of_user = split.test.users == user
+        if of_user.any():  # all that the test histories hold trains, and none of the test targets
+            assert set(split.test.history_ends[of_user].tolist()) == {end} and split.test.places[of_user].min() >= end
         assert begin <= split.train_end[user] <= end <= log.offsets[user + 1]
 
 
@@ -84,8 +84,8 @@ def test_no_negative_is_of_the_history_or_the_part(rows: list[Row], k: int, want
             drawn = draw_negatives(log.items, log.offsets, split, n_items, name, part, k=wanted).items
             for row, user in zip(drawn.tolist(), split.part(part).users, strict=True):
                 had = set(log.items[log.offsets[user] : log.offsets[user + 1] - back].tolist())
-                found = [item for item in row if item]
-                assert not had & set(found) and len(set(found)) == len(found) == min(wanted, n_items - len(had))
+                sample = [item for item in row if item]
+                assert not had & set(sample) and len(set(sample)) == len(sample) == min(wanted, n_items - len(had))
 
 
 def test_everything_trains_without_a_split() -> None:
