@@ -459,7 +459,7 @@ def final(**changes: Any) -> str:
 @pytest.mark.parametrize("trial", ["../../../../etc", "/etc", "a/b", "..", "x" * 65, "\x1b[2J"])
 def test_ids_of_trials_become_paths(trial: str, records: Callable[..., None], tmp_path: Path) -> None:
     records(final(), trial)
-    assert "is no id of a trial" in refused(lambda: export_architecture(EXPERIMENT, tmp_path / "out.json"))
+    assert "is not a trial id" in refused(lambda: export_architecture(EXPERIMENT, tmp_path / "out.json"))
 
 
 @pytest.mark.parametrize(
