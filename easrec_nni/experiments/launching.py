@@ -174,7 +174,7 @@ def _line_printer(console: Console) -> Callable[[str], None]:
 
 
 def _print_start(experiment: Experiment, console: Console, expose: bool) -> None:
-    _line_printer(console)(f"experiment {experiment.id} is running; web UI: {experiment.url}")
+    _line_printer(console)(f"experiment {experiment.id} runs, its web UI: {experiment.url}")
     if expose:
         console.print(
             f"[bold red]warning:[/] anyone who reaches port {experiment.port} of this machine can read this experiment "

@@ -69,7 +69,7 @@ def search_architectures(
         name = f"easrec-{strategy}-{settings.data.rpartition('/')[2]}"
         experiment = nas_experiment(context, strategy, trials, concurrency, name)
         free = free_port(port)
-        say(f"experiment {experiment.id} is running; web UI: http://127.0.0.1:{free}")
+        say(f"experiment {experiment.id} runs, its web UI: http://127.0.0.1:{free}")
         try:
             experiment.run(free)
         finally:
