@@ -41,7 +41,9 @@ def experiment(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) 
     (folder / "home").mkdir()
     (folder / "code").mkdir()
     (folder / "code" / "settings.yml").write_text(yaml.safe_dump({"data": str(tiny_dataset.path), **SETTINGS}))
-    (folder / "code" / "tiny.yml").write_text(yaml.safe_dump(experiment_document(searchSpace=SPACE)))
+    (folder / "code" / "tiny.yml").write_text(
+        yaml.safe_dump(experiment_document(experimentName="tiny sweep", searchSpace=SPACE))
+    )
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(folder / "home"))
         try:

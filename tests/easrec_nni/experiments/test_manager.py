@@ -35,7 +35,9 @@ from tests.experiments import experiment_document, wait_for
 TRIAL = """
 import logging, os, sys, time
 from easrec_nni.trial import nni_io as io
-logging.basicConfig(filename=io.output_dir() / "warnings.log", level=logging.WARNING)
+handler = logging.FileHandler(io.output_dir() / "warnings.log")  # beside NNI's, which it adds in a trial
+handler.setLevel(logging.WARNING)
+logging.getLogger().addHandler(handler)
 if os.environ["NNI_TRIAL_SEQ_ID"] == "0":
     time.sleep(3)  # NNI then gives this trial's parameters to the next one
 kind = io.trial_parameters()["kind"]
