@@ -52,6 +52,10 @@ class TableSource:
                     + ": give a folder of atomic files or of the parts of one table, or a file"
                 )
             reporter.note(f"{path.name} is a folder: its {len(parts)} files are read as parts of one table")
+            folders = {folder.name for file in parts for folder in file.relative_to(path).parents}
+            columns = sorted({name.partition("=")[0] for name in folders if "=" in name})
+            if columns:
+                reporter.note(f"partition columns in the names of folders are not read: {', '.join(columns)}")
             return tuple(parts)
         if not path.is_file():
             raise UserError(f"no file {path}: check the path")

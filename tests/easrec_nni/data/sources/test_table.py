@@ -153,6 +153,16 @@ def test_several_files_and_folders_of_parts(tmp_path: Path) -> None:
     assert histories(prepare(tmp_path / "hive", tmp_path / "6", settings=hive)) == expected(ROWS)
 
 
+def test_partition_columns_that_are_not_read_are_named(tmp_path: Path) -> None:
+    for month, start in ((1, 0), (2, 60)):
+        folder = tmp_path / "log" / f"month={month}" / "country=se"
+        folder.mkdir(parents=True)
+        ROWS[start : start + 60].to_parquet(folder / "part-0.parquet")
+    result = CliRunner().invoke(app, ["prepare", str(tmp_path / "log"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0 and histories(load_dataset(tmp_path / "out")) == expected(ROWS)
+    assert "partition columns in the names of folders are not read: country, month" in " ".join(result.output.split())
+
+
 def test_parts_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     parts_of(tmp_path / "csv", to_csv, "part-{}.csv")
     (tmp_path / "csv" / "part-1.csv").write_text("user_id,item_id,timestamp,note\na,b,1,c\n")
