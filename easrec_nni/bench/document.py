@@ -46,7 +46,7 @@ def markdown(documents: Documents) -> str:
     """Markdown tables of all measurements, each with the conditions it ran under."""
     parts = ["# How long it takes", ""]
     for name, document in documents.items():
-        parts += [f"## {name}", "", f"{document['summary']}. {_conditions(document)}", ""]
+        parts += [f"## {name}", "", f"{document['summary']}. {_conditions(document, ALL[name].warms_up)}", ""]
         parts += [*ALL[name].table(document["figures"]), ""]
     if any(name.startswith("scaling-") for name in documents):
         parts += ["![How time grows](scaling.png)", ""]
@@ -55,10 +55,10 @@ def markdown(documents: Documents) -> str:
     return "\n".join(parts)
 
 
-def _conditions(document: dict[str, Any]) -> str:
+def _conditions(document: dict[str, Any], warms_up: bool) -> str:
     request, load = document["request"], document["load_average"]["before"][0]
     words = [f"{document['threads']} threads, allocator {document['allocator']}, load {load}"]
-    words.append(f"median (range) of {request['repeats']} after a warm-up")
+    words.append(f"median (range) of {request['repeats']}{' after a warm-up' if warms_up else ''}")
     if "peak_memory_bytes" in document:
         beyond = document["peak_memory_bytes"] - document["baseline_peak_memory_bytes"]
         words.append(f"{readable_bytes(beyond)} of memory beyond the imports'")

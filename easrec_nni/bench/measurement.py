@@ -146,6 +146,8 @@ class Measurement:
         Whether it measures on DATASET.
     by_default
         Whether it runs when no measurement is named.
+    warms_up
+        Whether a turn that does not count runs first.
     check
         Function that raises a :class:`~easrec_nni.common.errors.UserError` if a required package is missing.
     """
@@ -156,4 +158,5 @@ class Measurement:
     table: Callable[[Figures], list[str]] = figures_table
     needs_dataset: bool = True
     by_default: bool = True
+    warms_up: bool = True
     check: Callable[[], None] = lambda: None

@@ -209,4 +209,5 @@ MEASUREMENT = Measurement(
     _table,
     needs_dataset=False,
     by_default=False,
+    warms_up=False,
 )

@@ -58,6 +58,7 @@ def test_a_quick_run_is_shown(tmp_path: Path) -> None:
     write_documents(documents, tmp_path)
     text = (tmp_path / "bench.md").read_text()
     assert "| 1,000 | " in text and "| 3,000 | " in text and "](prepare-scale.png)" in text
+    assert "median (range) of 1" in text and "warm-up" not in text, "every turn counts"
     assert (tmp_path / "prepare-scale.png").read_bytes().startswith(b"\x89PNG")
     figures = json.loads((tmp_path / "bench.json").read_text())["measurements"]["prepare-scale"]["figures"]
     first = figures["rows"][0]
