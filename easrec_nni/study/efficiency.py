@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from easrec_nni.architecture.schema import DatasetIdentity
-from easrec_nni.bench.machine import Allocator, allocator_environment, describe_machine, load_average
+from easrec_nni.bench.machine import Allocator, allocator_environment, benchmark_provenance, load_average
 from easrec_nni.bench.repeats import spread
 from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
-from easrec_nni.common.provenance import provenance
 from easrec_nni.common.threads import available_threads, thread_environment
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
@@ -144,16 +143,14 @@ def measure_systems(
         rows = [_row(results[cell], worker, turn) for cell, worker, turn in zip(trained, workers, turns, strict=True)]
     return EfficiencyDocument(
         schema_version=SCHEMA_VERSION,
-        machine=describe_machine(),
         threads=count,
         allocator=allocator,
         repeats=repeats,
         order="in turns, one process at work at a time",
-        load_average={"before": before, "after": load_average()},
         rows=rows,
         skipped=[CellIdentity(**_identity(results[cell])) for cell in cells if cell not in trained],
         dataset=DatasetIdentity.of(data),
-        **provenance(),
+        **benchmark_provenance(before),
     )
 
 
