@@ -182,7 +182,7 @@ def memory_bytes(text: str | None) -> int:
     if unit and not unit.endswith("B"):
         unit += "B"
     if match is None or unit not in _UNITS or float(match.group(1)) <= 0:
-        raise UserError(f"--memory {text!r} is no size: pass one such as 4GB or 500MB")
+        raise UserError(f"--memory {text!r} is not a size: pass one such as 4GB or 500MB")
     return int(float(match.group(1)) * _UNITS[unit])
 
 

@@ -125,7 +125,7 @@ def _dataset_path(name_or_path: str | Path) -> Path:
         return path
     path = Path(name_or_path).expanduser()
     if not (path / MANIFEST_NAME).is_file():
-        raise UserError(f"{path} is no prepared dataset: run 'easrec prepare SOURCE --out {path}'")
+        raise UserError(f"{path} is not a prepared dataset: run 'easrec prepare SOURCE --out {path}'")
     return path
 
 

@@ -140,7 +140,7 @@ def _load(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Repo
     except duckdb.Error as error:
         raise UserError(f"--where {settings.where[:80]!r}: {str(error).splitlines()[0][:200]}") from error
     if engine.columns("chosen")["$keep"] != "BOOLEAN":
-        raise UserError(f"--where {settings.where[:80]!r} is no condition: compare, as in price > 0")
+        raise UserError(f"--where {settings.where[:80]!r} is not a condition: compare, as in price > 0")
     return "chosen"
 
 

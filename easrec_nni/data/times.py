@@ -187,7 +187,7 @@ def _formatted(engine: Engine, sql: str, time_format: str) -> str:
     try:
         engine.row(f"SELECT try_strptime('', {quoted(time_format)})")
     except duckdb.Error as error:
-        raise UserError(f"--time-format {time_format!r} is no format: pass one such as '%d.%m.%Y %H:%M'") from error
+        raise UserError(f"--time-format {time_format!r} is not a format: pass one such as '%d.%m.%Y %H:%M'") from error
     return f"epoch_us(try_strptime({trimmed(sql)}, {quoted(time_format)}))"
 
 

@@ -67,7 +67,7 @@ class TimeUnit:
             moment = datetime.fromisoformat(text)
         except ValueError as error:
             raise UserError(
-                f"--{option} {text!r} is no date: pass one such as 2024-05-31 or 2024-05-31T12:00"
+                f"--{option} {text!r} is not a date: pass one such as 2024-05-31 or 2024-05-31T12:00"
             ) from error
         if self.per_second is None:
             raise UserError(f"--{option} {text!r}: times of this log are {self.name}: pass a number")

@@ -97,7 +97,7 @@ def _tree(expression: str) -> Any:
         raise UserError("--where is empty: pass a condition such as price > 0")
     if parsed.get("error"):
         message = str(parsed.get("error_message", ""))[:200]
-        raise UserError(f"--where {expression[:80]!r} is no expression: {message}")
+        raise UserError(f"--where {expression[:80]!r} is not an expression: {message}")
     statements = parsed["statements"]
     node = statements[0]["node"]
     is_single = (

@@ -38,12 +38,12 @@ def test_reasons_are_shown_and_the_killed_one_goes_on_by_hand(
     assert killed.final is None and killed.status == "USER_CANCELED"  # NNI takes every signal for its own
     assert without_data.status == "FAILED" and without_data.final is None
     assert without_data.last_error() == (
-        f"error: {data} is no prepared dataset: run 'easrec prepare SOURCE --out {data}'"
+        f"error: {data} is not a prepared dataset: run 'easrec prepare SOURCE --out {data}'"
     )
     assert "Traceback" not in (without_data.folder / "trial.stderr").read_text()
     shown = CliRunner().invoke(app, ["export", "--experiment", experiment.id, "--out", str(tmp_path / "out.json")])
     assert shown.exit_code == 2 and "no trial has a final result yet" in shown.output
-    assert f"trial 1 ended with: error: {data} is no prepared dataset" in " ".join(shown.output.split())
+    assert f"trial 1 ended with: error: {data} is not a prepared dataset" in " ".join(shown.output.split())
 
     before = (killed.folder / "state" / "history.csv").read_text().splitlines()
     assert len(before) > 2

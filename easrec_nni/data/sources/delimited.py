@@ -57,7 +57,7 @@ def check_delimiter(text: str) -> str:
     """
     delimiter = {"\\t": "\t", "tab": "\t"}.get(text, text)
     if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '\r\n"\0':
-        raise UserError(f"--delimiter {text!r} is no single character: pass one such as ',' ';' '|' or '\\t'")
+        raise UserError(f"--delimiter {text!r} is not a single character: pass one such as ',' ';' '|' or '\\t'")
     return delimiter
 
 
@@ -72,7 +72,7 @@ def check_quote(text: str | None) -> str | None:
     if text is None or text.lower() == "none":
         return None if text is None else ""
     if len(text) != 1 or not text.isascii() or text in "\r\n\0":
-        raise UserError(f"--quote {text!r} is no single character: pass one such as '\"', or none")
+        raise UserError(f"--quote {text!r} is not a single character: pass one such as '\"', or none")
     return text
 
 

@@ -72,7 +72,7 @@ def test_a_retrained_folder_becomes_two_files_and_their_figures(
         (["FOLDER", "--onnx", "a.onnx", "--experiment", "x"], "--experiment ID, or a retrained FOLDER and --onnx FILE"),
         (["--experiment", "x", "--int8"], "--int8 and --data belong to --onnx"),
         (["FOLDER", "--onnx", "a.onnx", "--int8"], "names no dataset: give --data NAME"),
-        (["FOLDER", "--onnx", "a.onnx", "--data", "./nothing"], "no prepared dataset"),
+        (["FOLDER", "--onnx", "a.onnx", "--data", "./nothing"], "not a prepared dataset"),
         (["nowhere", "--onnx", "a.onnx"], "nowhere"),
     ],
 )

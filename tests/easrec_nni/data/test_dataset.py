@@ -44,7 +44,7 @@ def test_missing_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("EASREC_HOME", str(tmp_path))
     with pytest.raises(UserError, match="there is no dataset 'ml-100k' in .*: run 'easrec prepare ml-100k'"):
         load_dataset("ml-100k")
-    with pytest.raises(UserError, match="is no prepared dataset: run 'easrec prepare"):
+    with pytest.raises(UserError, match="is not a prepared dataset: run 'easrec prepare"):
         load_dataset(tmp_path / "nothing")
 
 

@@ -200,7 +200,7 @@ def test_day_and_month_that_could_be_each_other(say: Say, tmp_path: Path) -> Non
         say(table(times))
     summary = say(table(times), time_format="%d/%m/%Y")
     assert summary.lines["times"].startswith("%d/%m/%Y, from 2024-01-01")
-    with pytest.raises(UserError, match="--time-format '%Q' is no format"):
+    with pytest.raises(UserError, match="--time-format '%Q' is not a format"):
         say(table(times), time_format="%Q")
 
 
@@ -293,7 +293,7 @@ def test_time_window(settings: dict[str, str], first: int, last: int, tmp_path: 
 def test_a_window_in_milliseconds_and_bad_ones(say: Say) -> None:
     rows = table(np.arange(BASE, BASE + 60) * 1000)
     assert "50 kept" in say(rows, since="2023-11-14T22:13:30").lines["rows"]
-    with pytest.raises(UserError, match="--since 'yesterday' is no date"):
+    with pytest.raises(UserError, match="--since 'yesterday' is not a date"):
         say(rows, since="yesterday")
     with pytest.raises(UserError, match="times of this log are plain numbers: pass a number"):
         say(table(np.arange(30)), until="2024-01-01")
@@ -302,7 +302,7 @@ def test_a_window_in_milliseconds_and_bad_ones(say: Say) -> None:
 def test_sizes_of_memory(tmp_path: Path) -> None:
     table(np.arange(60)).to_csv(tmp_path / "log.csv", index=False)
     for text in ("lots", "0GB", "-1GB", ""):
-        with pytest.raises(UserError, match="--memory .* is no size"):
+        with pytest.raises(UserError, match="--memory .* is not a size"):
             prepare(tmp_path / "log.csv", tmp_path / "out", memory=text)
     with pytest.raises(UserError, match="--spill"):
         prepare(tmp_path / "log.csv", tmp_path / "out", spill=tmp_path / "nowhere")

@@ -56,5 +56,5 @@ def test_iso_8601_with_and_without_a_zone() -> None:
 def test_what_is_no_time_is_left_open() -> None:
     assert read(["2020-01-01", "soon", ""]) == ([1577836800, None, None], "ISO 8601")
     assert read(["1", "inf", "nan", "1_000"])[0] == [1, None, None, None]
-    with pytest.raises(UserError, match="--time-format '%Q' is no format"):
+    with pytest.raises(UserError, match="--time-format '%Q' is not a format"):
         read(["x"], "%Q")

@@ -158,7 +158,7 @@ def test_everything_else_is_refused(attack: str, tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("condition", "message"),
     [
-        ("price", "is no condition: compare, as in price > 0"),
+        ("price", "is not a condition: compare, as in price > 0"),
         ("event > 3", "--where 'event > 3'"),
         ("event = 'none of them'", "no interaction is left .* outside --where"),
         ("Event = 'x' and (select 1) = 1", "subquery is not allowed"),

@@ -201,7 +201,7 @@ def test_the_interpreter_is_the_one_that_a_trial_gets(make: Make) -> None:
     [
         ("data: ml-1m-not-there", {}, "run 'easrec prepare ml-1m-not-there'"),
         ("data: ./not-there", {}, "run 'easrec prepare SOURCE --out"),
-        ("data: ../../x", {}, "is no prepared dataset"),
+        ("data: ../../x", {}, "is not a prepared dataset"),
         ("data: '..'", {}, "cannot be the name of a dataset"),
         ("data: x\nserch: {}", {}, "unknown key 'serch'"),
         (None, {}, "there is no settings file"),

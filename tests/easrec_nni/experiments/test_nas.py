@@ -105,7 +105,7 @@ def test_a_mistake_in_a_trial_ends_in_one_line(
         evaluator._execute(SimpleNamespace(sample={"pruning": "hidden50_inner25", "depth": 2}))
     assert end.value.code == 2
     assert capsys.readouterr().err == (
-        f"error: {tmp_path}/missing is no prepared dataset: run 'easrec prepare SOURCE --out {tmp_path}/missing'\n"
+        f"error: {tmp_path}/missing is not a prepared dataset: run 'easrec prepare SOURCE --out {tmp_path}/missing'\n"
     )
 
 
