@@ -96,7 +96,7 @@ def _logarithmic(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.grid(True, which="major", color=GRID)
     for axis in (axes.xaxis, axes.yaxis):  # matplotlib's labels of powers are formulas, which the style prints raw
-        axis.set_major_formatter(lambda value, _: readable_count(value))
+        axis.set_major_formatter(lambda value, _: readable_count(value) if value >= 1 else f"{value:g}")
         axis.set_minor_formatter(NullFormatter())
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, labelcolor=MUTED, frameon=False)
 

@@ -59,6 +59,8 @@ def test_a_quick_run_is_shown(tmp_path: Path) -> None:
     text = (tmp_path / "bench.md").read_text()
     assert "| 1,000 | " in text and "| 3,000 | " in text and "](prepare-scale.png)" in text
     assert "median (range) of 1" in text and "warm-up" not in text, "every turn counts"
+    drawn = (tmp_path / "prepare-scale.svg").read_text()
+    assert ">0<" not in drawn, "fractions of a second are no zeros on a logarithmic axis"
     assert (tmp_path / "prepare-scale.png").read_bytes().startswith(b"\x89PNG")
     figures = json.loads((tmp_path / "bench.json").read_text())["measurements"]["prepare-scale"]["figures"]
     first = figures["rows"][0]
