@@ -1,9 +1,10 @@
 """What makes a training accurate: single changes of one recipe, each beside the base with the same seed.
 
-A study file has ``settings`` (the base, as of a trial) and ``changes``: by name, the settings that differ. Every
-network is the unpruned one of its space, from fresh weights. A change is judged by the validation users, in the ranking
-that selects the epoch: the mean over users of the difference between its NDCG@10 and the base's of the same seed, with
-the standard error of that difference. Test figures are written beside it and decide nothing.
+A study file has ``settings`` (the base, as of a trial) and ``changes``: by name, the settings that differ from the
+base, or from the change that ``compared_with`` names. Every network is the unpruned one of its space, from fresh
+weights. A change is judged by the validation users, in the ranking that selects the epoch: the mean over users of the
+difference between its NDCG@10 and that of the network it is compared with, of the same seed, with the standard error of
+that difference. Test figures are written beside it and decide nothing.
 
     python benchmarks/recipe.py benchmarks/settings/recipe-beauty.yml --only base "augmented prefixes" --seeds 0
     python benchmarks/recipe.py benchmarks/settings/recipe-beauty.yml --collect --out benchmarks/results/recipe-beauty
@@ -19,7 +20,7 @@ import csv
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,25 @@ BASE = "base"
 FIGURES = ("recall@10_unseen", "ndcg@10_unseen", "recall@10_full", "ndcg@10_full")
 
 
-def read_study(path: Path) -> tuple[TrialSettings, dict[str, dict[str, Any]]]:
-    """Base settings, and the settings that each change replaces."""
+class Change(NamedTuple):
+    """Single change: the settings that it replaces in the base, and the name of the change it is compared with."""
+
+    settings: dict[str, Any]
+    compared_with: str
+
+
+def read_study(path: Path) -> tuple[TrialSettings, dict[str, Change]]:
+    """Base settings, and the changes by name; a change comes after the one it is compared with."""
     document = read_yaml(path, "study", "see benchmarks/settings/recipe-beauty.yml", "settings: {data: ml-100k}")
     settings = TrialSettings.parse(document["settings"], str(path))
-    changes: dict[str, dict[str, Any]] = {BASE: {}, **(document.get("changes") or {})}
-    for change in changes.values():
-        settings.with_parameters(change)
+    changes = {BASE: Change({}, BASE)}
+    for name, given in (document.get("changes") or {}).items():
+        own = dict(given)
+        other = own.pop("compared_with", BASE)
+        if other not in changes:
+            raise UserError(f"{path}, {name}: compared_with names {other!r}, which no change before it has")
+        changes[name] = Change({**changes[other].settings, **own}, other)
+        settings.with_parameters(changes[name].settings)
     return settings, changes
 
 
@@ -55,14 +68,14 @@ def train(settings: TrialSettings, folder: Path) -> None:
     retrain(Architecture(choices=space.largest, space=space), dataset, folder, settings=settings.with_parameters({}))
 
 
-def row_of(name: str, change: dict[str, Any], seed: int, folder: Path, base: Path, select_by: str) -> dict[str, Any]:
-    """A complete run: its figures, and its gain on the base."""
+def row_of(name: str, change: Change, seed: int, folder: Path, base: Path, select_by: str) -> dict[str, Any]:
+    """A complete run: its figures, and its gain on the network that it is compared with."""
     metrics = read_metrics(folder).as_json()
     gain, error = paired_gain(folder, base, select_by)
     refitted = metrics.get("test_refitted", {})
     return {
         "change": name,
-        "settings": " ".join(f"{key}={value}" for key, value in change.items()),
+        "settings": " ".join(f"{key}={value}" for key, value in change.settings.items()),
         "seed": seed,
         **{f"{part}_{figure}": f"{metrics[part][figure]:.5f}" for part in ("valid", "test") for figure in FIGURES},
         **{
@@ -75,6 +88,7 @@ def row_of(name: str, change: dict[str, Any], seed: int, folder: Path, base: Pat
         "epochs": metrics["training"]["epochs"],
         "seconds": round(metrics["training"]["seconds"]),
         "commit": metrics.get("commit") or "",
+        "compared_with": change.compared_with if gain is not None else "",
     }
 
 
@@ -98,14 +112,15 @@ def folder_of(runs: Path, name: str, seed: int) -> Path:
     return runs / name.replace(" ", "-").replace("/", "-") / f"seed{seed}"
 
 
-def collect(runs: Path, settings: TrialSettings, changes: dict[str, dict[str, Any]], out: Path) -> None:
+def collect(runs: Path, settings: TrialSettings, changes: dict[str, Change], out: Path) -> None:
     """Write ``runs.csv``: a row for each complete run."""
     rows = []
     for name, change in changes.items():
         for folder in sorted((runs / folder_of(runs, name, 0).parent.name).glob("seed*")):
             if (folder / "metrics.json").is_file():
                 seed = int(folder.name.removeprefix("seed"))
-                rows.append(row_of(name, change, seed, folder, folder_of(runs, BASE, seed), settings.select_by))
+                base = folder_of(runs, change.compared_with, seed)
+                rows.append(row_of(name, change, seed, folder, base, settings.select_by))
     if not rows:
         raise UserError(f"there is no complete run below {runs}")
     out.mkdir(parents=True, exist_ok=True)
@@ -137,7 +152,7 @@ def main() -> None:
     for name in options.only or changes:
         for seed in options.seeds:
             logging.info("%s, seed %d", name, seed)
-            given = {**changes[name], "seed": seed, **({"retrain.refit": True} if options.refit else {})}
+            given = {**changes[name].settings, "seed": seed, **({"retrain.refit": True} if options.refit else {})}
             train(settings.with_parameters(given), folder_of(options.runs, name, seed))
 
 

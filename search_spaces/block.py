@@ -65,6 +65,7 @@ class Block(nn.Module):
         self.heads, self.hidden, self.inner = config.heads, hidden, inner
         self.causal, self.key_norm = config.direction == "causal", config.key_norm
         self.dropout = config.dropout
+        self.attention_dropout = config.dropout if config.attention_dropout is None else config.attention_dropout
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.out = nn.Linear(hidden, hidden)
         self.attention_norm = nn.LayerNorm(hidden)
@@ -207,7 +208,7 @@ class Block(nn.Module):
             weight, bias = self._qkv_slice(hidden)
             (query,) = self._split(F.linear(residual, weight[:hidden], bias[:hidden]), 1)
             key, value = projections or self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
-        dropout = self.dropout if self.training else 0.0
+        dropout = self.attention_dropout if self.training else 0.0
         heads = self.attention(query, key, value, mask, self.causal, self.key_norm, dropout)
         joined = heads.transpose(1, 2).flatten(2)  # [B, M, hidden]
         return F.linear(joined, self._out_slice(hidden), self.out.bias[:hidden])

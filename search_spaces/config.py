@@ -8,8 +8,11 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 __all__ = ["ATTENTION_NAMES", "BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
-ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
+ATTENTION_NAMES = ("linrec", "softmax", "padded_softmax", "elu", "efficient", "linformer")
 """Keys of :data:`search_spaces.attention.ATTENTIONS`, for checking files without importing torch."""
+
+SOFTMAX_NAMES = frozenset({"softmax", "padded_softmax", "linformer"})
+"""Forms with attention weights, which can be dropped."""
 
 BIDIRECTIONAL_ONLY = frozenset({"linformer"})
 """Forms without a causal variant, as every position contributes to all others."""
@@ -88,16 +91,30 @@ class SpaceConfig(BaseModel):
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="positions that attention may see")
-    key_norm: Literal["row", "column"] = Field(
-        "row", description="LinRec: keys normalised per position (its published code) or per feature (Eq. 5 as printed)"
+    key_norm: Literal["row", "column", "row_unscaled"] = Field(
+        "row",
+        description="LinRec: keys normalised per position or per feature (Eq. 5 as printed), and divided by the root "
+        "of the head's width; row_unscaled: per position without that division (its published code)",
     )
+    block: Literal["post_norm", "pre_norm", "ligr"] = Field(
+        "post_norm",
+        description="LayerNorm after each residual connection (Eq. 9) or before each sub-layer; LiGR: before, with "
+        "gated residual connections and SwiGLU",
+    )
+    final_norm: bool = Field(False, description="pre_norm, ligr: LayerNorm of the last layer's output")
     linformer_rank: int = Field(32, ge=1, description="linformer: number of position mixtures, k")
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
     gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")
     gate_scale: float = Field(2.0, gt=0, description="gamma of Eq. 7")
     dropout: float = Field(0.2, ge=0, lt=1)
+    attention_dropout: float | None = Field(
+        None, ge=0, lt=1, description="dropout of softmax attention weights; by default as dropout"
+    )
     positions: Literal["from_end", "from_start", "none"] = Field(
         "from_end", description="position embeddings counted from the newest or the oldest interaction, or none"
+    )
+    item_initialisation: Literal["normal", "xavier_normal"] = Field(
+        "normal", description="initial item embeddings: N(0, 0.02), or Glorot's standard deviation for the table"
     )
     embedding_norm: bool = Field(True, description="LayerNorm over the kept dimensions of the embedding")
     supernet: Literal["independent", "shared"] = Field(
@@ -152,6 +169,32 @@ class SpaceConfig(BaseModel):
             )
         if self.direction == "causal" and self.objective == "masked":
             raise ValueError("objective='masked' needs both sides of a masked item: set direction='bidirectional'")
+        return self
+
+    @model_validator(mode="after")
+    def _check_attention_dropout(self) -> SpaceConfig:
+        if self.attention_dropout is not None and self.attention not in SOFTMAX_NAMES:
+            raise ValueError(
+                f"attention={self.attention!r} has no attention weights to drop: remove attention_dropout, or choose "
+                f"attention from {', '.join(sorted(SOFTMAX_NAMES))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_block(self) -> SpaceConfig:
+        if self.block == "post_norm":
+            if self.final_norm:
+                raise ValueError("block='post_norm' ends with a LayerNorm: remove final_norm, or choose another block")
+            return self
+        if self.gate_layers:
+            raise ValueError(f"block={self.block!r} has no data-aware gates: set gate_layers=0")
+        if not self.is_fixed and self.supernet == "shared":
+            raise ValueError(f"block={self.block!r} cannot share weights between widths: set supernet='independent'")
+        if not self.is_fixed and self.final_norm:
+            raise ValueError(
+                "final_norm needs a space with nothing to choose: give one hidden_pruning, one inner_pruning, and "
+                "min_depth equal to layers"
+            )
         return self
 
     @model_validator(mode="after")

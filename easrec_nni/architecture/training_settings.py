@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from easrec_nni.data.batches.modes import BatchBy, History, Mode
 
@@ -45,9 +45,28 @@ class RetrainSettings(SettingsPart):
     averaging: float = Field(
         0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
     )
+    weight_decay: float = Field(
+        0.0, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
+    )
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant", description="learning rate after the warm-up: constant, or decayed to 0 by the last of epochs"
+    )
+    warmup_epochs: float = Field(
+        0.0, ge=0, le=LARGEST_NUMBER, description="epochs over which the learning rate rises from 0"
+    )
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )
+
+    @model_validator(mode="after")
+    def _epochs_remain_after_the_warmup(self) -> RetrainSettings:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs: {self.warmup_epochs:g} leaves none of {self.epochs} epochs: set fewer warm-up epochs "
+                "or more epochs"
+            )
+        return self
 
 
 class MaskingSettings(SettingsPart):
@@ -73,6 +92,7 @@ class TrainingSettings(SettingsPart):
     loss: Loss | None = None
     negatives: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="losses that draw negatives")
     gbce_t: float | None = Field(None, ge=0, le=1, description="loss: gbce")
+    label_smoothing: float | None = Field(None, ge=0, lt=1, description="loss: softmax")
     select_by: SelectBy | None = None
     arch_share: float | None = Field(
         None, gt=0, lt=1, description="share of users whose validation targets trained alpha and beta"

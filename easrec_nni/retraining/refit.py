@@ -28,6 +28,7 @@ from easrec_nni.training.history import write_history
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import is_first, seed_rank
+from easrec_nni.training.rate_schedule import RateSchedule
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer
 from search_spaces import EASRecNetwork
@@ -90,10 +91,12 @@ def fit_again(
     weights = averaged[0].weights if averaged else network.state_dict
     record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
     size = MicroBatchSize(settings.micro_batch)
-    module = SequenceModule(context.dataset, options.learning_rate, loss=context.loss(), micro_batch=size)
+    module = SequenceModule(
+        context.dataset, options.learning_rate, loss=context.loss(), micro_batch=size, options=options
+    )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")
-    callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
+    callbacks = [guard, EpochOrder(), RateSchedule(options), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_rank(settings.seed)
     batches = context.trained_through(through).training_batches(options.batch_size)

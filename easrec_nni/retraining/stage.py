@@ -42,6 +42,7 @@ from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, data_parallel, seed_rank
 from easrec_nni.training.protocol import SELECTION
+from easrec_nni.training.rate_schedule import RateSchedule
 from easrec_nni.training.recorded import describe_training, recorded_training, with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
@@ -291,13 +292,14 @@ class _Retraining:
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
             select_by=settings.select_by,
+            options=options,
         )
         module.set_model(network)
         averaged = [AveragedWeights(network, options.averaging)] if options.averaging else []
         guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate})
         trainer = make_trainer(
             options.epochs,
-            [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
+            [guard, EpochOrder(), RateSchedule(options), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
             judge_first=every_user and folder.checkpoint is None,

@@ -180,6 +180,9 @@ class TrialSettings(_Settings):
         description="sampled_softmax, gbce: negatives per batch, limited to the catalogue",
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="softmax: share of the target's probability that is spread over all items"
+    )
     select_by: SelectBy = Field(
         "ndcg@10_full",
         description="validation metric that selects the epoch and is reported to the tuner; unseen excludes the user's "
@@ -198,6 +201,12 @@ class TrialSettings(_Settings):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+
+    @model_validator(mode="after")
+    def _smoothing_fits_the_loss(self) -> TrialSettings:
+        if self.label_smoothing and self.loss != "softmax":
+            raise ValueError(f"label_smoothing only applies to loss: softmax, and loss is {self.loss}")
+        return self
 
     @model_validator(mode="after")
     def _history_fits_the_mode(self) -> TrialSettings:

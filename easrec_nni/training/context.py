@@ -125,7 +125,7 @@ class TrialContext:
 
     def loss(self) -> ItemLoss:
         """Loss from the settings, for the dataset's catalogue."""
-        return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t)
+        return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t, self.settings.label_smoothing)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """Identity of a stage's run: everything that determines its result.
@@ -156,7 +156,7 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        later = {"batch_by": "sequences", "select_by": MONITOR}
+        later = {"batch_by": "sequences", "select_by": MONITOR, "label_smoothing": 0.0}
         return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
 
     def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:

@@ -10,6 +10,7 @@ from nni.nas.evaluator.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
+from easrec_nni.architecture.training_settings import RetrainSettings
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
@@ -44,6 +45,8 @@ class SequenceModule(LightningModule):
         own column.
     select_by
         Metric that selects the epoch.
+    options
+        Settings of Adam besides the rate; torch's defaults without.
 
     Attributes
     ----------
@@ -60,8 +63,10 @@ class SequenceModule(LightningModule):
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
         select_by: str = MONITOR,
+        options: RetrainSettings | None = None,
     ) -> None:
         super().__init__()
+        self.options = options or RetrainSettings()
         self.compared, self.select_by = compared, select_by
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
         self.dataset, self.learning_rate = dataset, learning_rate
@@ -114,4 +119,13 @@ class SequenceModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; architecture parameters belong to the strategy."""
-        return torch.optim.Adam(self.model.parameters(), lr=self.learning_rate, fused=True)
+        betas, decay = (0.9, self.options.beta2), self.options.weight_decay
+        weights = list(self.model.parameters())
+        if decay == 0:
+            return torch.optim.Adam(weights, lr=self.learning_rate, betas=betas, fused=True)
+        # Biases and norms are not decayed.
+        groups = [
+            {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": decay},
+            {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
+        ]
+        return torch.optim.AdamW(groups, lr=self.learning_rate, betas=betas, fused=True)

@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.training_settings import TrainingSettings
+from easrec_nni.architecture.training_settings import RetrainSettings, TrainingSettings
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
 
 __all__ = ["describe_training", "recorded_training", "with_recorded"]
+
+OPTIONS = {
+    f"retrain.{name}": field.default
+    for name, field in RetrainSettings.model_fields.items()
+    if name not in {"epochs", "patience", "batch_size", "learning_rate"}
+}
+"""Options of a retraining and their defaults, at which a summary does not name them."""
 
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
@@ -28,6 +35,7 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         loss=settings.loss,
         negatives=settings.negatives if LOSSES[settings.loss].needs_negatives else None,
         gbce_t=settings.gbce_t if settings.loss == "gbce" else None,
+        label_smoothing=settings.label_smoothing or None,
         select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
@@ -84,7 +92,7 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()
-        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # hide disabled options
+        if name != "retrain.weights" and (name not in OPTIONS or value != OPTIONS[name])
     }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:

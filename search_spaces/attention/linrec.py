@@ -39,7 +39,7 @@ def linrec_attention(
     causal
         Whether position t only sees positions up to t.
     key_norm
-        ``"row"`` or ``"column"``.
+        ``"row"``, ``"column"``, or ``"row_unscaled"``: rows without the second division, as in the published code.
     dropout
         Not used, as linear attention has no attention matrix.
 
@@ -54,7 +54,8 @@ def linrec_attention(
     query = F.elu(query)
     query = query * (scale / query.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
     key, present = F.elu(key), mask[:, None, :, None].to(key.dtype)
-    if key_norm == "row":
+    if key_norm != "column":
+        scale = scale if key_norm == "row" else 1.0
         key = key * (present * scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
     else:
         key = key * present

@@ -80,7 +80,7 @@ def test_any_text_is_read_or_refused_as_a_value_error(text: str) -> None:
         ({"n_items": 0}, "greater than or equal to 1"),
         ({"gate_layers": 3}, "Input should be 0, 1 or 2"),
         ({"direction": "both"}, "'causal' or 'bidirectional'"),
-        ({"key_norm": "none"}, "'row' or 'column'"),
+        ({"key_norm": "none"}, "'row', 'column' or 'row_unscaled'"),
     ],
 )
 def test_impossible_spaces_are_refused_with_the_reason(change: dict[str, Any], message: str) -> None:

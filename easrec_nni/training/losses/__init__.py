@@ -38,7 +38,7 @@ LOSSES: dict[str, type[ItemLoss]] = {
 """Losses by their name in the settings."""
 
 
-def make_loss(name: str, n_items: int, gbce_t: float = 0.75) -> ItemLoss:
+def make_loss(name: str, n_items: int, gbce_t: float = 0.75, label_smoothing: float = 0.0) -> ItemLoss:
     """Create a loss by name, for a catalogue.
 
     Parameters
@@ -49,10 +49,14 @@ def make_loss(name: str, n_items: int, gbce_t: float = 0.75) -> ItemLoss:
         Number of items in the catalogue.
     gbce_t
         Calibration of gBCE; other losses ignore it.
+    label_smoothing
+        Label smoothing of the full softmax; other losses ignore it.
 
     Examples
     --------
     >>> make_loss("gbce", 100, 0.5)
     GeneralisedCrossEntropy(n_items=100, t=0.5)
     """
+    if name == "softmax":
+        return Softmax(n_items, label_smoothing)
     return GeneralisedCrossEntropy(n_items, gbce_t) if name == "gbce" else LOSSES[name](n_items)

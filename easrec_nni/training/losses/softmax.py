@@ -23,13 +23,35 @@ SMALLEST_CHUNK, LARGEST_CHUNK_SCORES = 256, 1 << 25
 
 
 class Softmax(ItemLoss):
-    """Softmax cross entropy over all items (Eq. 13): :func:`item_cross_entropy`."""
+    r"""Softmax cross entropy over all items (Eq. 13): :func:`item_cross_entropy`.
+
+    With label smoothing (Szegedy et al., CVPR 2016) the target distribution is :math:`1 - \epsilon` at the target plus
+    :math:`\epsilon / n` at each of the n items.
+
+    Parameters
+    ----------
+    n_items
+        Number of items in the catalogue.
+    label_smoothing
+        Share :math:`\epsilon` of the probability that is spread over all items.
+    """
 
     needs_negatives = False
 
+    def __init__(self, n_items: int, label_smoothing: float = 0.0) -> None:
+        super().__init__(n_items)
+        self.label_smoothing = label_smoothing
+
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Mean cross entropy over all states; ``negatives`` is ignored, as all items compete."""
-        return item_cross_entropy(states, network.item_vectors(), targets - 1)
+        items = network.item_vectors()
+        loss = item_cross_entropy(states, items, targets - 1)
+        if self.label_smoothing == 0:
+            return loss
+        # log Z - (1 - e) s_t - e mean(s) = (log Z - s_t) + e (s_t - mean(s)): no further scores are needed.
+        exact = states.to(items.dtype)  # from bfloat16 in mixed precision
+        above_mean = (exact * (items[targets - 1] - items.mean(0))).sum(1).mean()
+        return loss + self.label_smoothing * above_mean
 
 
 def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:

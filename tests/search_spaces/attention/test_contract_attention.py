@@ -32,7 +32,10 @@ from search_spaces.exponent import LARGEST_EXPONENT
 
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 6, 4
 RANK = 3
-NAMES = [(name, "row") for name in ATTENTIONS] + [("linrec", "column")]  # which no other form reads
+NAMES = [(name, "row") for name in ATTENTIONS] + [
+    ("linrec", "column"),
+    ("linrec", "row_unscaled"),
+]  # no other form reads them
 CASES = [
     (name, key_norm, causal)
     for name, key_norm in NAMES
@@ -82,7 +85,8 @@ def linrec_at(query: list[float], keys: list[list[float]], values: list[list[flo
         norms = [math.sqrt(sum(row[j] ** 2 for row in rows)) for j in range(width)]
         rows = [[row[j] / norms[j] / math.sqrt(width) for j in range(width)] for row in rows]
     else:
-        rows = [[x / math.sqrt(sum(y * y for y in row)) / math.sqrt(width) for x in row] for row in rows]
+        scale = math.sqrt(width) if key_norm == "row" else 1.0
+        rows = [[x / math.sqrt(sum(y * y for y in row)) / scale for x in row] for row in rows]
     out = [0.0] * width
     for row, value in zip(rows, values, strict=True):
         product = sum(activated[j] * row[j] for j in range(width))
@@ -97,6 +101,12 @@ def softmax_at(query: list[float], keys: list[list[float]], values: list[list[fl
         sum(e * value[j] for e, value in zip(exponents, values, strict=True)) / sum(exponents)
         for j in range(len(query))
     ]
+
+
+def padded_softmax_at(query: list[float], keys: Rows, values: Rows, window: int) -> list[float]:
+    """Softmax attention that also sees a zero vector for each place of the window that holds no interaction."""
+    zeros = [[0.0] * len(query)] * max(window - len(keys), 0)
+    return softmax_at(query, zeros + keys, zeros + values)
 
 
 def elu_at(query: list[float], keys: list[list[float]], values: list[list[float]]) -> list[float]:
@@ -137,6 +147,7 @@ Rows = list[list[float]]
 REFERENCES: dict[str, Callable[[list[float], Rows, Rows, str, Any], list[float]]] = {
     "linrec": lambda query, keys, values, key_norm, form: linrec_at(query, keys, values, key_norm),
     "softmax": lambda query, keys, values, *_: softmax_at(query, keys, values),
+    "padded_softmax": lambda query, keys, values, key_norm, form: padded_softmax_at(query, keys, values, form.window),
     "elu": lambda query, keys, values, *_: elu_at(query, keys, values),
     "efficient": lambda query, keys, values, *_: efficient_at(query, keys, values),
     "linformer": lambda query, keys, values, key_norm, form: linformer_at(query, keys, values, form),
