@@ -1,0 +1,56 @@
+"""Adam of the settings, against its formula number by number."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from easrec_nni.architecture.training_settings import RetrainSettings
+from easrec_nni.data import Dataset
+from easrec_nni.training.module import SequenceModule
+from search_spaces import EASRecNetwork, SpaceConfig
+
+RATE, STEPS = 0.05, 3
+FIXED: dict[str, Any] = {"hidden_pruning": [0], "inner_pruning": [0], "layers": 1, "gate_layers": 0}
+
+
+def adam(weight: float, gradients: list[float], beta2: float, decay: float) -> float:
+    """Weight after Adam's steps with decoupled decay (Loshchilov and Hutter, ICLR 2019)."""
+    first = second = 0.0
+    for step, gradient in enumerate(gradients, start=1):
+        weight -= RATE * decay * weight
+        first = 0.9 * first + 0.1 * gradient
+        second = beta2 * second + (1 - beta2) * gradient * gradient
+        weight -= RATE * (first / (1 - 0.9**step)) / (math.sqrt(second / (1 - beta2**step)) + 1e-8)
+    return weight
+
+
+@pytest.mark.parametrize(("beta2", "decay"), [(0.999, 0.0), (0.98, 0.0), (0.999, 0.3), (0.9, 1.5)])
+def test_steps_are_those_of_adam_and_decay_spares_biases_and_norms(
+    tiny_dataset: Dataset, beta2: float, decay: float
+) -> None:
+    torch.manual_seed(1)
+    network = EASRecNetwork(SpaceConfig(n_items=30, max_length=4, hidden=4, inner=4, heads=1, **FIXED))
+    options = RetrainSettings(beta2=beta2, weight_decay=decay)
+    module = SequenceModule(tiny_dataset, RATE, options=options)
+    module.set_model(network)
+    optimiser = module.configure_optimizers()
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(network.parameters()))
+    before = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    gradients = [{name: torch.randn_like(weight) for name, weight in before.items()} for _ in range(STEPS)]
+    for step in gradients:
+        for name, weight in network.named_parameters():
+            weight.grad = step[name].clone()
+        optimiser.step()
+    decayed = set()
+    for name, weight in network.named_parameters():
+        share = 0.0 if name.endswith("bias") or "norm" in name else decay
+        decayed |= {name} if share else set()
+        for place in range(min(weight.numel(), 20)):
+            values = [float(step[name].flatten()[place]) for step in gradients]
+            wanted = adam(float(before[name].flatten()[place]), values, beta2, share)
+            assert float(weight.flatten()[place]) == pytest.approx(wanted, rel=1e-4, abs=1e-6), name
+    assert ("embedding.items.weight" in decayed) == (decay > 0)
