@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
-from easrec_nni.training.losses import item_cross_entropy, next_item_loss
+from easrec_nni.training.losses import Softmax, item_cross_entropy, make_loss, next_item_loss
 from easrec_nni.training.losses import softmax as loss_module
 from search_spaces import EASRecSpace, SpaceConfig
 
@@ -199,3 +199,46 @@ def test_bfloat16_makes_products_of_a_large_batch_in_bfloat16() -> None:
     probabilities = (scores - scores.logsumexp(1, keepdim=True)).exp() - F.one_hot(targets, 6500)
     for result, wanted in ((states.grad, probabilities @ rounded[1]), (items.grad, probabilities.T @ rounded[0])):
         assert (result - wanted / 700).norm() < 0.01 * (wanted / 700).norm()
+
+
+@torch.no_grad()
+def test_label_smoothing_is_the_cross_entropy_to_the_smoothed_distribution(network: EASRecSpace) -> None:
+    ids = torch.tensor([[0, 0, 4, 1, 9], [3, 3, 2, 5, 7]])
+    targets = torch.tensor([[0, 0, 1, 9, 8], [3, 2, 5, 7, 1]])
+    scores, n_items, share = network.score(network.states(ids)).tolist(), SIZES["n_items"], 0.3
+    terms = []
+    for row, t in (targets != 0).nonzero().tolist():
+        spread = [cross_entropy(scores[row][t], item) * share / n_items for item in range(1, n_items + 1)]
+        terms.append((1 - share) * cross_entropy(scores[row][t], int(targets[row, t])) + sum(spread))
+    loss = next_item_loss(network, TrainingBatch(ids, targets), make_loss("softmax", n_items, label_smoothing=share))
+    assert loss.item() == pytest.approx(sum(terms) / 8, rel=1e-10)
+
+
+class _Items:
+    """Network of item vectors only."""
+
+    def __init__(self, vectors: Tensor) -> None:
+        self.vectors = vectors
+
+    def item_vectors(self) -> Tensor:
+        return self.vectors
+
+
+def test_gradients_of_label_smoothing_in_chunks_are_those_of_torch(chunked: None) -> None:
+    states, items, targets = large_catalogue(7, torch.float64)
+    plain = F.cross_entropy(states @ items.T, targets, label_smoothing=0.2)
+    loss = Softmax(len(items), 0.2)(_Items(items), states, targets + 1, None)
+    wanted, result = (torch.autograd.grad(value, (states, items)) for value in (plain, loss))
+    for ours, theirs in zip((loss, *result), (plain, *wanted), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
+
+
+def test_label_smoothing_in_bfloat16_has_the_gradients_of_float32() -> None:
+    torch.manual_seed(0)
+    states, items = torch.randn(50, 8, requires_grad=True), torch.randn(60, 8, requires_grad=True)
+    targets = torch.randint(60, (50,))
+    wanted = torch.autograd.grad(F.cross_entropy(states @ items.T, targets, label_smoothing=0.2), (states, items))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = Softmax(60, 0.2)(_Items(items), states.bfloat16(), targets + 1, None)
+    for ours, theirs in zip(torch.autograd.grad(loss, (states, items)), wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.05, atol=1e-3)
