@@ -4,13 +4,13 @@ A study file has ``settings`` (the base, as of a trial) and ``changes``: by name
 base, or from the change that ``compared_with`` names. Every network is the unpruned one of its space, from fresh
 weights. A change is judged by the validation users, in the ranking that selects the epoch: the mean over users of the
 difference between its NDCG@10 and that of the network it is compared with, of the same seed, with the standard error of
-that difference. Test figures are written beside it and decide nothing.
+that difference. Test figures are written beside it and decide nothing. ``kept`` is the decision, for the table.
 
     python benchmarks/recipe.py benchmarks/settings/recipe-beauty.yml --only base "augmented prefixes" --seeds 0
     python benchmarks/recipe.py benchmarks/settings/recipe-beauty.yml --collect --out benchmarks/results/recipe-beauty
 
 Runs lie under --runs; what is complete there is not done again, and what was cut short goes on. --collect trains
-nothing and writes a row for each complete run.
+nothing and writes a row for each complete run, and a table in Markdown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import argparse
 import csv
 import logging
 import warnings
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +31,7 @@ from numpy.typing import NDArray
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write
+from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.yaml_files import read_yaml
 from easrec_nni.evaluation.metrics import standard_error, user_gains
 from easrec_nni.retraining.metrics import read_metrics
@@ -37,26 +41,48 @@ from easrec_nni.training.threads import use_threads
 
 BASE = "base"
 FIGURES = ("recall@10_unseen", "ndcg@10_unseen", "recall@10_full", "ndcg@10_full")
+HEADINGS = (
+    "change",
+    "compared with",
+    "seeds",
+    "valid Recall@10 / NDCG@10",
+    "gain in valid NDCG@10",
+    "test Recall@10 / NDCG@10",
+    "best epoch",
+    "seconds",
+    "kept",
+)
 
 
 class Change(NamedTuple):
-    """Single change: the settings that it replaces in the base, and the name of the change it is compared with."""
+    """Single change.
+
+    Attributes
+    ----------
+    settings
+        Settings that it replaces in the base.
+    compared_with
+        Name of the change that it is compared with.
+    kept
+        Decision, for the table.
+    """
 
     settings: dict[str, Any]
-    compared_with: str
+    compared_with: str = BASE
+    kept: str = ""
 
 
 def read_study(path: Path) -> tuple[TrialSettings, dict[str, Change]]:
     """Base settings, and the changes by name; a change comes after the one it is compared with."""
     document = read_yaml(path, "study", "see benchmarks/settings/recipe-beauty.yml", "settings: {data: ml-100k}")
     settings = TrialSettings.parse(document["settings"], str(path))
-    changes = {BASE: Change({}, BASE)}
+    changes = {BASE: Change({})}
     for name, given in (document.get("changes") or {}).items():
         own = dict(given)
-        other = own.pop("compared_with", BASE)
+        other, kept = own.pop("compared_with", BASE), own.pop("kept", "")
         if other not in changes:
             raise UserError(f"{path}, {name}: compared_with names {other!r}, which no change before it has")
-        changes[name] = Change({**changes[other].settings, **own}, other)
+        changes[name] = Change({**changes[other].settings, **own}, other, kept)
         settings.with_parameters(changes[name].settings)
     return settings, changes
 
@@ -68,38 +94,37 @@ def train(settings: TrialSettings, folder: Path) -> None:
     retrain(Architecture(choices=space.largest, space=space), dataset, folder, settings=settings.with_parameters({}))
 
 
-def row_of(name: str, change: Change, seed: int, folder: Path, base: Path, select_by: str) -> dict[str, Any]:
+def row_of(name: str, change: Change, seed: int, folder: Path, gains: NDArray[np.float64] | None) -> dict[str, str]:
     """A complete run: its figures, and its gain on the network that it is compared with."""
     metrics = read_metrics(folder).as_json()
-    gain, error = paired_gain(folder, base, select_by)
     refitted = metrics.get("test_refitted", {})
+    error = None if gains is None else standard_error(gains)
     return {
         "change": name,
         "settings": " ".join(f"{key}={value}" for key, value in change.settings.items()),
-        "seed": seed,
+        "seed": str(seed),
         **{f"{part}_{figure}": f"{metrics[part][figure]:.5f}" for part in ("valid", "test") for figure in FIGURES},
         **{
             f"test_{figure}_refitted": f"{v:.5f}" if (v := refitted.get(f"{figure}_refitted")) else ""
             for figure in FIGURES
         },
-        "gain_valid_ndcg@10_unseen": f"{gain:+.5f}" if gain is not None else "",
+        "gain_valid_ndcg@10_unseen": f"{gains.mean():+.5f}" if gains is not None else "",
         "gain_standard_error": f"{error:.5f}" if error is not None else "",
-        "best_epoch": metrics["training"]["best_epoch"],
-        "epochs": metrics["training"]["epochs"],
-        "seconds": round(metrics["training"]["seconds"]),
+        "best_epoch": str(metrics["training"]["best_epoch"]),
+        "epochs": str(metrics["training"]["epochs"]),
+        "seconds": f"{metrics['training']['seconds']:.0f}",
         "commit": metrics.get("commit") or "",
-        "compared_with": change.compared_with if gain is not None else "",
+        "compared_with": change.compared_with if gains is not None else "",
     }
 
 
-def paired_gain(folder: Path, base: Path, select_by: str) -> tuple[float | None, float | None]:
-    """Mean over validation users of the difference of their NDCG@10, and its standard error; None without a base."""
+def paired_gains(folder: Path, base: Path, select_by: str) -> NDArray[np.float64] | None:
+    """Differences of the validation users' NDCG@10 ``[users]`` from the base's; None without a base."""
     if not (base / "metrics.json").is_file() or base == folder:
-        return None, None
+        return None
     protocol = select_by.partition("_")[2]
     gains = [user_gains(_validation_ranks(run, protocol), "ndcg", 10) for run in (folder, base)]
-    difference = gains[0] - gains[1]
-    return float(difference.mean()), standard_error(difference)
+    return gains[0] - gains[1]
 
 
 def _validation_ranks(folder: Path, protocol: str) -> NDArray[np.int64]:
@@ -113,21 +138,93 @@ def folder_of(runs: Path, name: str, seed: int) -> Path:
 
 
 def collect(runs: Path, settings: TrialSettings, changes: dict[str, Change], out: Path) -> None:
-    """Write ``runs.csv``: a row for each complete run."""
-    rows = []
+    """Write ``runs.csv``, a row for each complete run, and ``table.md``, a row for each change.
+
+    Rows of an earlier ``runs.csv`` whose runs are not below ``runs`` stay.
+    """
+    rows: list[dict[str, str]] = []
+    gains: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
     for name, change in changes.items():
-        for folder in sorted((runs / folder_of(runs, name, 0).parent.name).glob("seed*")):
+        for folder in sorted(folder_of(runs, name, 0).parent.glob("seed*")):
             if (folder / "metrics.json").is_file():
                 seed = int(folder.name.removeprefix("seed"))
-                base = folder_of(runs, change.compared_with, seed)
-                rows.append(row_of(name, change, seed, folder, base, settings.select_by))
+                gain = paired_gains(folder, folder_of(runs, change.compared_with, seed), settings.select_by)
+                rows.append(row_of(name, change, seed, folder, gain))
+                gains[name] += [] if gain is None else [gain]
     if not rows:
         raise UserError(f"there is no complete run below {runs}")
+    file = out / "runs.csv"
+    collected = {(row["change"], row["seed"]) for row in rows}
+    rows = [row for row in _read_rows(file) if (row["change"], row["seed"]) not in collected] + rows
     out.mkdir(parents=True, exist_ok=True)
-    with atomic_write(out / "runs.csv") as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+    with atomic_write(file) as temporary, temporary.open("w", newline="", encoding="utf-8") as text:
+        writer = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    pooled = {name: np.stack(of_seeds) for name, of_seeds in gains.items() if of_seeds}
+    with atomic_write(out / "table.md") as temporary:
+        table = changes_table(rows, pooled, {name: change.kept for name, change in changes.items()})
+        temporary.write_text(table + "\n", encoding="utf-8")
+
+
+def _read_rows(file: Path) -> list[dict[str, str]]:
+    if not file.is_file():
+        return []
+    with file.open(newline="", encoding="utf-8") as text:
+        return list(csv.DictReader(text))
+
+
+def changes_table(
+    rows: Sequence[Mapping[str, str]], gains: Mapping[str, NDArray[np.float64]], kept: Mapping[str, str]
+) -> str:
+    """Table with a row for each change: means over its seeds.
+
+    Parameters
+    ----------
+    rows
+        Rows of ``runs.csv``, one for each change and seed.
+    gains
+        Differences of NDCG@10 ``[seeds, users]`` by change; their mean and its standard error over users (of each
+        user's mean over seeds) are shown. A change that is missing has the gain of its row, if it has a single one.
+    kept
+        Decisions by change.
+    """
+    cells = []
+    for name in dict.fromkeys(row["change"] for row in rows):
+        group = [row for row in rows if row["change"] == name]
+        cells.append(
+            [
+                name,
+                next((row["compared_with"] for row in group if row["compared_with"]), ""),
+                str(len(group)),
+                _accuracy(group, "valid"),
+                _gain(group, gains.get(name)),
+                _accuracy(group, "test"),
+                " ".join(row["best_epoch"] for row in group),
+                f"{mean(float(row['seconds']) for row in group):.0f}",
+                kept.get(name, ""),
+            ]
+        )
+    right = [heading in ("seeds", "best epoch", "seconds") for heading in HEADINGS]
+    return markdown_table(HEADINGS, cells, right)
+
+
+def _accuracy(group: Sequence[Mapping[str, str]], part: str) -> str:
+    figures = (mean(float(row[f"{part}_{name}@10_unseen"]) for row in group) for name in ("recall", "ndcg"))
+    return " / ".join(f"{figure:.4f}".removeprefix("0") for figure in figures)
+
+
+def _gain(group: Sequence[Mapping[str, str]], differences: NDArray[np.float64] | None) -> str:
+    """Gain ± standard error; with the number of pairs where some seed lacks the network to compare with."""
+    pairs = [row for row in group if row["gain_valid_ndcg@10_unseen"]]
+    if differences is not None:
+        gain, error = float(differences.mean()), standard_error(differences)
+    elif len(pairs) == 1:
+        gain, error = float(pairs[0]["gain_valid_ndcg@10_unseen"]), float(pairs[0]["gain_standard_error"])
+    else:
+        return ""
+    text = f"{gain:+.4f} ± {0 if error is None else error:.4f}".replace("-", "−").replace("0.", ".")
+    return text if len(pairs) == len(group) else f"{text} ({len(pairs)} of the seeds)"
 
 
 def main() -> None:

@@ -68,9 +68,65 @@ def test_a_change_is_set_against_the_base_user_by_user(
     assert float(rows[CHANGE]["gain_valid_ndcg@10_unseen"]) == pytest.approx(mean, abs=1e-5)
     assert float(rows[CHANGE]["gain_standard_error"]) == pytest.approx(spread / math.sqrt(len(differences)), abs=1e-5)
     assert rows["base"]["gain_valid_ndcg@10_unseen"] == ""
+    table = (out / "table.md").read_text().splitlines()
+    assert [line.split(" | ")[0] for line in table] == ["| change", table[1], "| base", f"| {CHANGE}"]
+    assert f"{mean:+.4f} ± {spread / math.sqrt(len(differences)):.4f}".replace("-", "−").replace("0.", ".") in table[3]
+    # Rows of runs that are elsewhere stay, those of the same runs are written again.
+    text = (out / "runs.csv").read_text()
+    elsewhere = text.splitlines()[2].replace(CHANGE, "earlier change")
+    (out / "runs.csv").write_text(text + elsewhere + "\n")
+    run(monkeypatch, study, "--runs", runs, "--collect", "--out", out)
+    lines = text.splitlines()
+    assert (out / "runs.csv").read_text().splitlines() == [lines[0], elsewhere, *lines[1:]]
+    assert "| earlier change | base | 1 |" in (out / "table.md").read_text()
 
 
 def test_the_shipped_study_is_valid() -> None:
     settings, changes = recipe.read_study(Path(recipe.__file__).parent / "settings" / "recipe-beauty.yml")
     assert settings.select_by == "ndcg@10_unseen"
-    assert changes["recipe"] == {"batch_by": "targets", "retrain.averaging": 0.998}
+    assert changes["recipe"].settings == {"batch_by": "targets", "retrain.averaging": 0.998}
+    assert changes["label smoothing .1"].settings == {**changes["recipe"].settings, "label_smoothing": 0.1}
+    assert changes["label smoothing .1"].compared_with == "recipe"
+
+
+def test_a_change_is_built_on_the_one_it_is_compared_with(study: Path, tmp_path: Path) -> None:
+    document = yaml.safe_load(study.read_text())
+    document["changes"]["slower"] = {"compared_with": CHANGE, "retrain.learning_rate": 0.01, "kept": "no"}
+    study.write_text(yaml.safe_dump(document, sort_keys=False))
+    assert recipe.read_study(study)[1]["slower"] == recipe.Change(
+        {"batch_by": "targets", "retrain.learning_rate": 0.01}, CHANGE, "no"
+    )
+    document["changes"]["slower"]["compared_with"] = "faster"
+    study.write_text(yaml.safe_dump(document, sort_keys=False))
+    with pytest.raises(UserError, match="slower: compared_with names 'faster'"):
+        recipe.read_study(study)
+
+
+def row(change: str, seed: int, gain: str = "", error: str = "", seconds: int = 10) -> dict[str, str]:
+    figures = {f"{part}_{name}@10_unseen": f"0.{seed + 1}" for part in ("valid", "test") for name in ("recall", "ndcg")}
+    with_ = "base" if gain else ""
+    told = {"gain_valid_ndcg@10_unseen": gain, "gain_standard_error": error, "compared_with": with_}
+    return {"change": change, "seed": str(seed), "best_epoch": str(seed), "seconds": str(seconds), **figures, **told}
+
+
+def test_a_gain_over_seeds_is_the_mean_over_users_of_their_means_over_seeds() -> None:
+    differences = np.array([[0.1, -0.3, 0.2, 0.0], [0.3, -0.1, 0.2, -0.2]])
+    rows = [row("base", 0), row("faster", 0, "+0.00000", "0.1"), row("faster", 1, "+0.05000", "0.1", seconds=20)]
+    line = recipe.changes_table(rows, {"faster": differences}, {"faster": "no"}).splitlines()[-1]
+    users = [(differences[0, u] + differences[1, u]) / 2 for u in range(4)]
+    mean = sum(users) / 4
+    error = math.sqrt(sum((user - mean) ** 2 for user in users) / 3 / 4)
+    gain = f"+{mean:.4f} ± {error:.4f}".replace("0.", ".")
+    assert line == f"| faster | base | 2 | .1500 / .1500 | {gain} | .1500 / .1500 | 0 1 | 15 | no |"
+
+
+def test_a_gain_without_its_users_is_that_of_the_row_and_several_are_left_out() -> None:
+    one, several = [row("one", 0, "-0.00196", "0.00074")], [row("two", 0, "+0.1", "0.1"), row("two", 1, "+0.2", "0.1")]
+    lines = recipe.changes_table([*one, *several], {}, {}).splitlines()
+    assert "| −.0020 ± .0007 |" in lines[2]
+    assert "±" not in lines[3]
+
+
+def test_seeds_without_a_pair_are_told_apart() -> None:
+    rows = [row("one", 0, "+0.00100", "0.00050"), row("one", 1)]
+    assert "+.0010 ± .0005 (1 of the seeds)" in recipe.changes_table(rows, {}, {})
