@@ -10,9 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from easrec_nni.data import Dataset
 from easrec_nni.data.batches.training import TrainingBatch
+from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses import Softmax, item_cross_entropy, make_loss, next_item_loss
 from easrec_nni.training.losses import softmax as loss_module
+from easrec_nni.training.recorded import recorded_training
 from search_spaces import EASRecSpace, SpaceConfig
 
 SIZES: dict[str, Any] = {"n_items": 9, "max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
@@ -242,3 +246,16 @@ def test_label_smoothing_in_bfloat16_has_the_gradients_of_float32() -> None:
         loss = Softmax(60, 0.2)(_Items(items), states.bfloat16(), targets + 1, None)
     for ours, theirs in zip(torch.autograd.grad(loss, (states, items)), wanted, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0.05, atol=1e-3)
+
+
+def test_label_smoothing_decides_the_run_and_is_recorded(tiny_dataset: Dataset) -> None:
+    plain, smooth = (TrialSettings(data="tiny", label_smoothing=share) for share in (0.0, 0.2))
+    contexts = [TrialContext.open(settings, tiny_dataset) for settings in (plain, smooth)]
+    assert "label_smoothing" not in contexts[0].identity("retrain"), "folders of earlier versions still open"
+    assert contexts[1].identity("retrain")["label_smoothing"] == 0.2
+    assert isinstance(loss := contexts[1].loss(), Softmax) and loss.label_smoothing == 0.2
+    assert "label_smoothing" not in recorded_training(plain).flat()
+    assert recorded_training(smooth).flat()["label_smoothing"] == 0.2
+    for wrong in ({"label_smoothing": 1.0}, {"label_smoothing": 0.1, "loss": "gbce"}):
+        with pytest.raises(ValueError, match="label_smoothing"):
+            TrialSettings(data="tiny", **wrong)
