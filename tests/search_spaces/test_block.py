@@ -129,3 +129,18 @@ def test_dropout_of_the_embedding_is_drawn_once_for_all_who_ask() -> None:
     batch.source.train()
     assert torch.equal(batch.input(6), batch.input(6))
     assert not torch.equal(batch.source.embed(IDS).input(6), batch.input(6))
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(None, 0.5), (0.2, 0.2), (0.0, 0.0)])
+def test_dropout_of_attention_weights_is_its_own_or_the_general_one(given: float | None, wanted: float) -> None:
+    config, batch = make_parts(attention="softmax", dropout=0.5, attention_dropout=given)
+    block, drawn = Block(config, 1, HIDDEN, INNER).double(), []
+
+    def attention(query: Tensor, *rest: Any) -> Tensor:
+        drawn.append(rest[-1])
+        return query
+
+    block.attention = attention
+    for training in (True, False):
+        block.train(training)(None, batch)
+    assert drawn == [wanted, 0.0]
