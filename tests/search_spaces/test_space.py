@@ -16,7 +16,7 @@ from torch import Tensor
 
 from search_spaces import Choice, EASRecNetwork, EASRecSpace, SpaceConfig, candidate_label
 from search_spaces.attention import ATTENTIONS, CHUNK
-from search_spaces.block import Block
+from search_spaces.blocks import make_block
 from search_spaces.candidates import Candidates
 from search_spaces.config import BIDIRECTIONAL_ONLY
 from strategies import EASRec, Selection
@@ -64,6 +64,10 @@ COVERING |= {
         "positions": "from_start",
         "attention": "linformer",
     },
+}
+COVERING |= {
+    f"{block}, {attention}": {"block": block, "attention": attention, "gate_layers": 0, "embedding_norm": norm}
+    for block, attention, norm in (("pre_norm", "softmax", True), ("ligr", "linrec", True), ("ligr", "softmax", False))
 }
 COVER = pytest.mark.parametrize("options", COVERING.values(), ids=COVERING)
 # No padding, padding on the left, on the right, in the middle, one item alone, and nothing at all.
@@ -270,7 +274,7 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
         mixed = torch.zeros(*ids.shape, config.hidden)
         for index, (hidden_pruning, inner_pruning) in enumerate(config.candidates):
             hidden, inner = config.hidden_width(hidden_pruning), config.inner_width(inner_pruning)
-            block = Block(config, layer, hidden, inner).eval()
+            block = make_block(config, layer, hidden, inner).eval()
             block.load_state_dict({name: weight.detach() for name, weight in candidates.sliced_state(index).items()})
             mixed[..., :hidden] += weights["pruning"][index] * block(states, batch)
         states = mixed
@@ -474,3 +478,17 @@ def test_compact_network_as_a_space_of_its_own_holds_inherited_weights() -> None
     built = EASRecSpace(space.config.compact(choice)).eval()
     built.load_state_dict(frozen.state_dict())
     assert torch.equal(built(IDS), frozen(IDS))
+
+
+def test_glorot_initialisation_changes_the_item_table_alone() -> None:
+    fixed: dict[str, Any] = {"layers": 1, "hidden_pruning": [0], "inner_pruning": [0], "max_length": 5}
+    networks = []
+    for form in ("normal", "xavier_normal"):
+        torch.manual_seed(3)
+        config = SpaceConfig(n_items=3000, hidden=32, inner=32, item_initialisation=form, **fixed)
+        networks.append(dict(EASRecNetwork(config).named_parameters()))
+    tables = [weights.pop("embedding.items.weight") for weights in networks]
+    assert all(torch.equal(weight, networks[1][name]) for name, weight in networks[0].items())
+    for table, deviation in zip(tables, (0.02, (2 / (3001 + 32)) ** 0.5), strict=True):
+        assert not table[0].any(), "padding"
+        assert float(table[1:].std()) == pytest.approx(deviation, rel=0.02)
