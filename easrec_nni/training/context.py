@@ -148,6 +148,8 @@ class TrialContext:
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":
             identity |= {"loss": settings.loss, "negatives": settings.negatives}
+        if settings.label_smoothing:
+            identity["label_smoothing"] = settings.label_smoothing
         if settings.devices > 1:  # each process draws its own dropout
             identity["devices"] = settings.devices
         if settings.precision != "float32":
@@ -156,7 +158,7 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        later = {"batch_by": "sequences", "select_by": MONITOR, "label_smoothing": 0.0}
+        later = {"batch_by": "sequences", "select_by": MONITOR}
         return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
 
     def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:

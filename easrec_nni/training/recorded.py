@@ -5,18 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.training_settings import RetrainSettings, TrainingSettings
+from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
 
 __all__ = ["describe_training", "recorded_training", "with_recorded"]
-
-OPTIONS = {
-    f"retrain.{name}": field.default
-    for name, field in RetrainSettings.model_fields.items()
-    if name not in {"epochs", "patience", "batch_size", "learning_rate"}
-}
-"""Options of a retraining and their defaults, at which a summary does not name them."""
 
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
@@ -89,10 +82,14 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     origin
         File of the architecture, or another name for it.
     """
+    fields = type(settings.retrain).model_fields
+    usual = {f"retrain.{name}": fields[name].default for name in ("beta2", "schedule")}
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()
-        if name != "retrain.weights" and (name not in OPTIONS or value != OPTIONS[name])
+        if name != "retrain.weights"
+        and (value or not name.startswith("retrain."))  # hide disabled options
+        and value != usual.get(name)
     }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:
