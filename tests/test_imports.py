@@ -90,7 +90,8 @@ for name in {list(COMMANDS)}:
     [pytest.param(name, marks=[pytest.mark.slow] if "nni" in allowed else []) for name, allowed in MAY_IMPORT.items()],
 )
 def test_a_command_imports_what_it_uses_alone(command: str, tmp_path: Path) -> None:
-    program = f"from easrec_nni.cli import {module_of(command)}, toolkit\nfor name in {used_by(command)}: getattr(toolkit, name)"
+    module = module_of(command)
+    program = f"from easrec_nni.cli import {module}, toolkit\nfor name in {used_by(command)}: getattr(toolkit, name)"
     found = imported_by(program, tmp_path)
     assert found <= MAY_IMPORT[command]
     # What the table allows is needed, so that it does not grow old: all but what comes with some version of another.
