@@ -47,6 +47,7 @@ MAY_IMPORT = {
     "reproduce": REPORT,
     "report": REPORT,
     "bench": TRAINING,
+    "profile": TRAINING,
 }
 """Heavy packages that the parts of the toolkit import which a command uses in any of its forms."""
 

@@ -83,6 +83,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "easrec_nni.cli.bench:bench_command",
         "Measure preparation, search, training, evaluation and inference times, and how they scale.",
     ),
+    "profile": (
+        "easrec_nni.cli.profile:profile_command",
+        "Measure what each layer of a space costs on this machine, in milliseconds per user.",
+    ),
 }
 """Function of each command as ``module:function``, and its help line, the first of the function's docstring.
 
