@@ -48,6 +48,7 @@ MAY_IMPORT = {
     "report": REPORT,
     "bench": TRAINING,
     "table build": TRAINING,
+    "profile": TRAINING,
 }
 """Heavy packages that the parts of the toolkit import which a command uses in any of its forms."""
 

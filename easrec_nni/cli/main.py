@@ -87,6 +87,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "easrec_nni.cli.table_build:table_build_command",
         "Train every architecture of a space from scratch, with several seeds.",
     ),
+    "profile": (
+        "easrec_nni.cli.profile:profile_command",
+        "Measure what each layer of a space costs on this machine, in milliseconds per user.",
+    ),
 }
 """Function of each command as ``module:function``, and its help line, the first of the function's docstring.
 

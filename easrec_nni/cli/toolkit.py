@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from easrec_nni.architecture.compiling import compile_scoring
     from easrec_nni.architecture.cost import architecture_cost
     from easrec_nni.architecture.document import Architecture
+    from easrec_nni.architecture.latency import LatencyFile
     from easrec_nni.architecture.run_folder import check_evaluated, open_run
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.bench.document import write_documents
+    from easrec_nni.bench.latency import measure_latency
+    from easrec_nni.bench.latency_report import latency_report
     from easrec_nni.bench.measurement import Bench, BenchRequest
     from easrec_nni.bench.measurements import ALL, select_measurements
     from easrec_nni.bench.running import all_documents, run_measurements
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
     from easrec_nni.settings.trial import TrialSettings
     from easrec_nni.study.reproduce import Request, reproduce
     from easrec_nni.tabular.building import Build
+    from easrec_nni.training.context import TrialContext
     from easrec_nni.training.recorded import with_recorded
     from easrec_nni.training.threads import use_threads
     from easrec_nni.trial.run import run_trial
