@@ -3,8 +3,8 @@
 A new differentiable strategy is a file with a subclass of :class:`~strategies.differentiable.DifferentiableStrategy`
 that overrides what differs, and a name in :data:`STRATEGIES`; a strategy that trains each architecture is a function in
 ``multi_trial.py``; one that trains a supernet and compares its architectures afterwards is a class and a name in
-:data:`SUPERNET_STRATEGIES`. Costs are given as a table; nothing here imports ``easrec_nni`` or ``search_spaces``, so that a
-strategy works on any NNI space of ``LayerChoice`` and ``Repeat``.
+:data:`SUPERNET_STRATEGIES`. Costs are given as a table; nothing here imports ``easrec_nni`` or ``search_spaces``, so
+that a strategy works on any NNI space of ``LayerChoice`` and ``Repeat``.
 """
 
 from strategies.constraint import ResourceConstraint

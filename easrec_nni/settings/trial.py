@@ -82,7 +82,7 @@ class SearchSettings(_Settings):
 
     strategy: str = Field(
         "easrec",
-        description="search strategy, a name in STRATEGIES, SUPERNET_STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies",
+        description="search strategy: a name in STRATEGIES, SUPERNET_STRATEGIES or MULTI_TRIAL_STRATEGIES",
     )
     epochs: int = Field(100, ge=1, description="maximum number of epochs, including the warm-up")
     warmup_epochs: int | None = Field(
