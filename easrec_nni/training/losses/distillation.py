@@ -87,13 +87,38 @@ class _Network:
         self.loss = states.new_zeros((), dtype=torch.promote_types(states.dtype, torch.float32))
         self.gradients = [torch.zeros_like(states), torch.zeros_like(items)] if learns else []
 
-    def log_distribution(self, begin: int, end: int) -> Tensor:
-        """Logarithms of the distributions over all items of some of the states, ``[chunk, n_items]``."""
-        scores = self.states[begin:end] @ self.items.T
-        return scores.to(self.loss.dtype).log_softmax(dim=-1)
+    def add_loss(
+        self, begin: int, end: int, targets: Tensor, teacher: Tensor | None = None, weight: float = 0.0
+    ) -> Tensor:
+        """Add the losses of a chunk of states and return their distributions over all items, ``[k, n_items]``.
 
-    def learn(self, begin: int, end: int, residual: Tensor) -> None:
-        """Add gradients by that of the scores, ``residual [chunk, n_items]``."""
+        A probability of the target below the smallest number of its type counts as that number in the loss.
+
+        Parameters
+        ----------
+        begin, end
+            The chunk's places among the states.
+        targets
+            Target indices ``[k, 1]``.
+        teacher
+            Distributions ``[k, n_items]`` that count with ``weight`` beside the targets.
+        weight
+            From 0 to 1.
+        """
+        scores = (self.states[begin:end] @ self.items.T).to(self.loss.dtype)
+        distribution = scores.softmax(dim=-1)  # faster than log_softmax, whose exponential the gradients would need
+        smallest = torch.finfo(distribution.dtype).tiny
+        log_target = distribution.gather(1, targets).clamp_min_(smallest).log_()  # [k, 1]
+        self.loss -= log_target.sum()
+        if teacher is not None:
+            # log q = scores - c, c = score of the target - log q of the target; the sum of p is 1.
+            of_target = scores.gather(1, targets)
+            of_teacher = torch.dot(teacher.view(-1), scores.view(-1))
+            self.loss -= weight * (of_teacher - of_target.sum())
+        return distribution
+
+    def add_gradients(self, begin: int, end: int, residual: Tensor) -> None:
+        """Add the gradients of a chunk of states by that of their scores, ``[k, n_items]``."""
         if self.gradients:
             residual = residual.to(self.states.dtype)
             self.gradients[0][begin:end] = residual @ self.items
@@ -111,15 +136,15 @@ class _Distilled(torch.autograd.Function):
         places = [torch.searchsorted(numbers, first_positions).tolist() for numbers in rows]
         for chunk in range(len(first_positions) - 1):
             parts = [(place[chunk], place[chunk + 1]) for place in places]
-            _add_chunk(networks, parts, rows, targets, weight)
+            _add_chunk(networks, parts, rows, targets[:, None], weight)
         factors = [1 / (len(networks) * max(1, len(numbers))) for numbers in rows]
         gradients = [
-            gradient * factor
+            gradient.mul_(factor)
             for network, factor in zip(networks, factors, strict=True)
             for gradient in network.gradients
         ]
         ctx.save_for_backward(*gradients)
-        return sum((f * network.loss for network, f in zip(networks, factors, strict=True)), networks[0].loss * 0)
+        return torch.stack([factor * network.loss for network, factor in zip(networks, factors, strict=True)]).sum()
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> Any:
@@ -135,26 +160,19 @@ def _add_chunk(
 ) -> None:
     """Add losses and gradients of a chunk of positions, whose states have the places ``parts`` in each network."""
     begin, end = parts[0]
-    chunk_targets = targets[begin:end, None]  # [chunk, 1]
-    logarithms = networks[0].log_distribution(begin, end)
-    networks[0].loss -= logarithms.gather(1, chunk_targets).sum()
-    teacher = logarithms.exp_()  # [chunk, n_items]
+    teacher = networks[0].add_loss(begin, end, targets[begin:end])  # [chunk, n_items]
     for network, (first, last), numbers in zip(networks[1:], parts[1:], rows[1:], strict=True):
         if first == last:
             continue
-        places = numbers[first:last] - begin  # [k] in the chunk
-        own_targets = chunk_targets[places]
-        logarithms = network.log_distribution(first, last)  # [k, n_items]
-        network.loss -= (1 - weight) * logarithms.gather(1, own_targets).sum()
-        soft = teacher[places] if weight else None
-        if soft is not None:
-            network.loss -= weight * torch.dot(soft.view(-1), logarithms.view(-1))
-        residual = logarithms.exp_()
+        places = numbers[first:last]
+        soft = teacher[places - begin] if weight else None
+        residual = network.add_loss(first, last, targets[places], soft, weight)
         if soft is not None:
             residual.sub_(soft, alpha=weight)
-        network.learn(first, last, residual.scatter_add_(1, own_targets, _constant(own_targets, residual, weight - 1)))
-    networks[0].learn(begin, end, teacher.scatter_add_(1, chunk_targets, _constant(chunk_targets, teacher, -1.0)))
+        network.add_gradients(first, last, _subtract_at(residual, targets[places], 1 - weight))
+    networks[0].add_gradients(begin, end, _subtract_at(teacher, targets[begin:end], 1.0))
 
 
-def _constant(places: Tensor, like: Tensor, value: float) -> Tensor:
-    return torch.full_like(places, value, dtype=like.dtype)
+def _subtract_at(values: Tensor, places: Tensor, number: float) -> Tensor:
+    """Subtract a number from the values at the places ``[k, 1]`` of each row, in place."""
+    return values.scatter_add_(1, places, torch.full_like(places, -number, dtype=values.dtype))
