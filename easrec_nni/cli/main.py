@@ -87,6 +87,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "easrec_nni.cli.table_build:table_build_command",
         "Train every architecture of a space from scratch, with several seeds.",
     ),
+    "table collect": (
+        "easrec_nni.cli.table_collect:table_collect_command",
+        "Write the table of a build's complete runs.",
+    ),
+    "table query": (
+        "easrec_nni.cli.table_query:table_query_command",
+        "Print figures and costs of a table's architectures, best first.",
+    ),
 }
 """Function of each command as ``module:function``, and its help line, the first of the function's docstring.
 
