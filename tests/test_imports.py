@@ -52,6 +52,8 @@ MAY_IMPORT = {
     "table build": TRAINING,
     "table collect": TRAINING,  # it reads the figures of trainings
     "table query": frozenset(),
+    "table study": TRAINING | REPORT,  # NNI's strategies
+    "table regret": TRAINING | REPORT,
 }
 """Heavy packages that the parts of the toolkit import which a command uses in any of its forms."""
 

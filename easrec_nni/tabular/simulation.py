@@ -47,17 +47,13 @@ class TabularEvaluator:
         largest = table.cost(table.largest, kind)
         self.costs = {entry.choice: table.cost(entry, kind) / largest for entry in table.entries}
 
-    def reward(self, entry: TableEntry, seed: int) -> float:
-        """Reward of an architecture in the search with a seed: that of its validation figure with a seed of the table.
+    def table_seed(self, seed: int) -> int:
+        """Seed of the table for a search's seed: the complete seeds take turns."""
+        return self.seeds[seed % len(self.seeds)]
 
-        Parameters
-        ----------
-        entry
-            The architecture.
-        seed
-            Seed of the search; the table's complete seeds take turns.
-        """
-        return self._reward(entry, entry.runs[self.seeds[seed % len(self.seeds)]][self.table.selecting])
+    def reward(self, entry: TableEntry, seed: int) -> float:
+        """Reward of an architecture's validation figure in the search with a seed."""
+        return self._reward(entry, entry.runs[self.table_seed(seed)][self.table.selecting])
 
     def truth(self, entry: TableEntry) -> float:
         """Reward of an architecture's test figure, mean over the complete seeds."""
@@ -123,21 +119,20 @@ def simulate(evaluator: TabularEvaluator, strategy: str, seed: int, trials: int)
         Largest number of different architectures; a repeated one costs no trial, as in a real search.
     """
     table = evaluator.table
-    seen: dict[int, tuple[TableEntry, float]] = {}
+    rewards: dict[TableEntry, float] = {}
 
     def reward(sample: dict[str, Any]) -> float:
-        if len(seen) == len(table.entries):
+        if len(rewards) == len(table.entries):
             raise BudgetSpent
         entry = table.query(sample)
-        if id(entry) not in seen:
-            if len(seen) == trials:
+        if entry not in rewards:
+            if len(rewards) == trials:
                 raise BudgetSpent
-            seen[id(entry)] = entry, evaluator.reward(entry, seed)
-        return seen[id(entry)][1]
+            rewards[entry] = evaluator.reward(entry, seed)
+        return rewards[entry]
 
     make: Callable[[int], Any] = MULTI_TRIAL_STRATEGIES[strategy]
     with torch.device("meta"):  # only the choices are needed, no weights
         space = EASRecSpace(table.space)
     run_multi_trial(make(seed), space, reward)
-    entries, rewards = zip(*seen.values(), strict=True)
-    return SimulatedSearch(strategy, seed, list(entries), list(rewards))
+    return SimulatedSearch(strategy, seed, list(rewards), list(rewards.values()))

@@ -31,7 +31,7 @@ COST_FIGURES = {
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a table's entries compare by identity
 class TableEntry:
     """Architecture of a table, with its costs and the figures of its runs.
 
