@@ -16,6 +16,8 @@ import pytest
 from easrec_nni import Architecture, Choice, SpaceConfig
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.cli.main import COMMANDS
+from easrec_nni.tabular.documents import write_table
+from tests.easrec_nni.tabular.conftest import random_table
 
 PACKAGE = Path(__file__).resolve().parents[1] / "easrec_nni"
 MOST_IN_FUNCTIONS = 15
@@ -49,6 +51,10 @@ MAY_IMPORT = {
     "bench": TRAINING,
     "table build": TRAINING,
     "profile": TRAINING,
+    "table collect": TRAINING,  # it reads the figures of trainings
+    "table query": frozenset(),
+    "table study": TRAINING | REPORT,  # NNI's strategies
+    "table regret": TRAINING | REPORT,
 }
 """Heavy packages that the parts of the toolkit import which a command uses in any of its forms."""
 
@@ -122,8 +128,9 @@ RUN = "from easrec_nni.cli.main import run; run()"
         (["export", "--experiment", "results.json"], frozenset()),
         (["prepare", "log.csv", "--out", "prepared"], TABLES),
         (["report", "results.json"], REPORT),
+        (["table", "query", "table.json"], frozenset()),
     ],
-    ids=lambda each: " ".join(each[:1]) if isinstance(each, list) else None,
+    ids=lambda each: " ".join(word for word in each[:2] if word.isalpha()) if isinstance(each, list) else None,
 )
 def test_a_run_imports_no_more(words: list[str], allowed: frozenset[str], tmp_path: Path) -> None:
     space = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=2)
@@ -134,6 +141,7 @@ def test_a_run_imports_no_more(words: list[str], allowed: frozenset[str], tmp_pa
     }
     architecture = Architecture(choices=choice, space=space, **costs)
     architecture.write(tmp_path / "architecture.json")
+    write_table(random_table(), tmp_path / "table.json")
     result = {"default": 0.1, "architecture": architecture.to_json(None)}
     (tmp_path / "results.json").write_text(json.dumps(result))
     rows = [f"u{user},i{(user + step) % 20},{step}" for user in range(12) for step in range(8)]

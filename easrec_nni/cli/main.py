@@ -91,6 +91,22 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "easrec_nni.cli.profile:profile_command",
         "Measure what each layer of a space costs on this machine, in milliseconds per user.",
     ),
+    "table collect": (
+        "easrec_nni.cli.table_collect:table_collect_command",
+        "Write the table of a build's complete runs.",
+    ),
+    "table query": (
+        "easrec_nni.cli.table_query:table_query_command",
+        "Print figures and costs of a table's architectures, best first.",
+    ),
+    "table study": (
+        "easrec_nni.cli.table_study:table_study_command",
+        "Study multi-trial strategies on a table: regret over trials, without training.",
+    ),
+    "table regret": (
+        "easrec_nni.cli.table_regret:table_regret_command",
+        "Measure the regret of exported architectures: their distance to the table's front at their own cost.",
+    ),
 }
 """Function of each command as ``module:function``, and its help line, the first of the function's docstring.
 

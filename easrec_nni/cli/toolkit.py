@@ -55,7 +55,14 @@ if TYPE_CHECKING:
     from easrec_nni.serving.onnx_int8 import quantise_onnx
     from easrec_nni.settings.trial import TrialSettings
     from easrec_nni.study.reproduce import Request, reproduce
+    from easrec_nni.tabular.build_folder import BuildFolder
     from easrec_nni.tabular.building import Build
+    from easrec_nni.tabular.collecting import collect
+    from easrec_nni.tabular.results import write_regret, write_study
+    from easrec_nni.tabular.searches import read_search
+    from easrec_nni.tabular.simulation import TabularEvaluator, check_strategies
+    from easrec_nni.tabular.studying import study_strategies
+    from easrec_nni.tabular.table import ArchitectureTable
     from easrec_nni.training.context import TrialContext
     from easrec_nni.training.recorded import with_recorded
     from easrec_nni.training.threads import use_threads
