@@ -216,6 +216,13 @@ class SpaceConfig(BaseModel):
         """Unpruned architecture with all layers."""
         return Choice(hidden_pruning=self.hidden_pruning[0], inner_pruning=self.inner_pruning[0], depth=self.layers)
 
+    @property
+    def smallest(self) -> Choice:
+        """Most pruned architecture with the fewest layers."""
+        return Choice(
+            hidden_pruning=self.hidden_pruning[-1], inner_pruning=self.inner_pruning[-1], depth=self.min_depth
+        )
+
     def architectures(self) -> list[Choice]:
         """List every architecture of the space: largest candidate first, depths ascending."""
         return [

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from easrec_nni.serving.onnx_int8 import quantise_onnx
     from easrec_nni.settings.trial import TrialSettings
     from easrec_nni.study.reproduce import Request, reproduce
+    from easrec_nni.tabular.building import Build
     from easrec_nni.training.context import TrialContext
     from easrec_nni.training.recorded import with_recorded
     from easrec_nni.training.threads import use_threads

@@ -24,7 +24,14 @@ from easrec_nni.training.parallel import average, processes_of, seed_rank
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
-from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrategy, Selection, TemperatureSchedule
+from strategies import (
+    MULTI_TRIAL_STRATEGIES,
+    STRATEGIES,
+    SUPERNET_STRATEGIES,
+    DifferentiableStrategy,
+    Selection,
+    TemperatureSchedule,
+)
 
 __all__ = ["make_strategy", "option_names", "search_one_shot"]
 
@@ -48,7 +55,7 @@ def make_strategy(context: TrialContext, iterations: int) -> DifferentiableStrat
     if options.strategy not in STRATEGIES:
         raise UserError(
             f"settings, search.strategy: {options.strategy!r} is unknown; choose from "
-            + ", ".join([*STRATEGIES, *MULTI_TRIAL_STRATEGIES])
+            + ", ".join([*STRATEGIES, *SUPERNET_STRATEGIES, *MULTI_TRIAL_STRATEGIES])
         )
     # Only EASRec has the dynamic constraint, and noise that can be switched off.
     extra = {"dynamic": options.dynamic, "noise": options.noise} if options.strategy == "easrec" else {}

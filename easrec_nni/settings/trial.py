@@ -28,6 +28,7 @@ from easrec_nni.data.loading import load_dataset
 from search_spaces import SpaceConfig
 
 __all__ = [
+    "ElasticSettings",
     "MaskingSettings",
     "ObjectiveSettings",
     "RetrainSettings",
@@ -45,12 +46,43 @@ class TemperatureSettings(_Settings):
     decay: float = Field(0.00005, ge=0, description="per iteration; the paper's value suits 1,000 iterations per epoch")
 
 
+class ElasticSettings(_Settings):
+    """Settings of ``strategy: elastic``; see :class:`strategies.elastic.Elastic`."""
+
+    sandwich: bool = Field(True, description="train the largest and the smallest network in every step")
+    random_paths: int = Field(1, ge=0, le=64, description="random architectures trained in every step")
+    fair: bool = Field(True, description="random architectures take all options of a choice equally often")
+    distillation: float = Field(
+        0.7, ge=0, le=1, description="weight of the largest network's scores beside the targets, in smaller networks"
+    )
+    share: float = Field(
+        0.5, gt=0, le=1, description="share of a batch's sequences that each smaller network is trained on"
+    )
+    warmup_epochs: int = Field(0, ge=0, description="first epochs, which only train the largest network")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
+    )
+    evaluated: int = Field(
+        256, ge=2, le=1 << 16, description="largest number of architectures evaluated after the training"
+    )
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> ElasticSettings:
+        if not self.sandwich and self.distillation:
+            raise ValueError(
+                "sandwich: false trains no largest network in a step to distil from: set distillation: 0 too"
+            )
+        if not self.sandwich and not self.random_paths:
+            raise ValueError("sandwich: false with random_paths: 0 trains nothing: set random_paths: 1 or more")
+        return self
+
+
 class SearchSettings(_Settings):
     """Settings of the search stage."""
 
     strategy: str = Field(
         "easrec",
-        description="search strategy, a name in STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies",
+        description="search strategy: a name in STRATEGIES, SUPERNET_STRATEGIES or MULTI_TRIAL_STRATEGIES",
     )
     epochs: int = Field(100, ge=1, description="maximum number of epochs, including the warm-up")
     warmup_epochs: int | None = Field(
@@ -87,6 +119,7 @@ class SearchSettings(_Settings):
     )
     temperature: TemperatureSettings = TemperatureSettings()
     candidate_epochs: int = Field(2, ge=1, description="epochs per candidate, for strategies that train candidates")
+    elastic: ElasticSettings = ElasticSettings()
 
     @model_validator(mode="after")
     def _epochs_remain_after_the_warmup(self) -> SearchSettings:
@@ -94,6 +127,11 @@ class SearchSettings(_Settings):
             raise ValueError(
                 f"warmup_epochs: {self.warmup_epochs} leaves none of {self.epochs} epochs for alpha and beta: "
                 "set fewer warm-up epochs or more epochs"
+            )
+        if self.strategy == "elastic" and self.elastic.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"elastic.warmup_epochs: {self.elastic.warmup_epochs} leaves none of {self.epochs} epochs for the "
+                "smaller networks: set fewer warm-up epochs or more epochs"
             )
         return self
 

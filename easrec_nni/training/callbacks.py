@@ -171,8 +171,12 @@ class AveragedWeights(Callback):
 
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.network, self.decay, self.steps = network, decay, 0
-        self.average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+        self.average: dict[str, Tensor] = {}
         self._trained: dict[str, Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Start from the network's weights, before a checkpoint replaces both; a search has wrapped them by now."""
+        self.average = {name: weight.detach().clone() for name, weight in self.network.named_parameters()}
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

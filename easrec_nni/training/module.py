@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -72,9 +72,13 @@ class SequenceModule(LightningModule):
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of a batch, computed in micro-batches."""
+        return self.in_micro_batches(self._loss_of, batch)
+
+    def in_micro_batches(self, loss_of: Callable[[TrainingBatch], Tensor], batch: TrainingBatch) -> Tensor:
+        """Loss of a batch from a function that returns the mean loss of a part over its targets."""
         width = max(self.model.config.hidden, self.model.config.inner)
-        positions = self.micro_batch.positions(self._loss_of, batch, width)
-        return loss_in_parts(self._loss_of, parts_of(batch, width, positions))
+        positions = self.micro_batch.positions(loss_of, batch, width)
+        return loss_in_parts(loss_of, parts_of(batch, width, positions))
 
     def _loss_of(self, part: TrainingBatch) -> Tensor:
         return next_item_loss(self.model, part, self.loss)

@@ -17,7 +17,8 @@ from easrec_nni.common.files import read_json, write_json
 __all__ = ["RunFolder"]
 
 
-RESULTS = ("metrics.json", "architecture.json")  # each says that a run is complete
+# The first two say that a run is complete; the others are of an elastic search.
+RESULTS = ("metrics.json", "architecture.json", "front.json", "architectures.csv")
 CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
 
 

@@ -71,7 +71,13 @@ class EpochReports:
         curves = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
         self._send({"default": value, **curves, "phase": phase, "epoch": int(row["epoch"]), **shown})
 
-    def end_search(self, history: Sequence[Row], choices: Mapping[str, float], epochs: int | None) -> None:
+    def end_search(
+        self,
+        history: Sequence[Row],
+        choices: Mapping[str, float],
+        epochs: int | None,
+        inherited: float = 0.0,
+    ) -> None:
         """Repeat the exported architecture's report for each epoch skipped by early stopping.
 
         Parameters
@@ -82,9 +88,12 @@ class EpochReports:
             ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the exported architecture.
         epochs
             Largest number of epochs; None for a multi-trial search.
+        inherited
+            Figure of the exported architecture, if the epochs validated only others, as in an elastic search.
         """
         self._choices = choices
-        best = max(row[self.figure] for row in history if all(row[name] == value for name, value in choices.items()))
+        rows = [row[self.figure] for row in history if all(row[name] == value for name, value in choices.items())]
+        best = max(rows, default=inherited)
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
@@ -95,7 +104,9 @@ class EpochReports:
         if search is None:
             self._choices = choices
         else:
-            self.end_search(search.history, choices, self.epochs)
+            self.end_search(
+                search.history, choices, self.epochs, architecture.metrics.get(f"search_valid_{self.figure}", 0.0)
+            )
         self.draw(architecture)
 
     def draw(self, architecture: Architecture) -> None:

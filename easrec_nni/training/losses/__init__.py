@@ -11,9 +11,10 @@ The setting ``loss`` selects the loss of a run; all are called through
 from __future__ import annotations
 
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.distillation import NetworkOutput, distilled_cross_entropy
 from easrec_nni.training.losses.gbce import GeneralisedCrossEntropy
 from easrec_nni.training.losses.negatives import WithNegatives, draw_negatives
-from easrec_nni.training.losses.next_item import next_item_loss
+from easrec_nni.training.losses.next_item import next_item_loss, states_with_targets
 from easrec_nni.training.losses.sampled_softmax import SampledSoftmax
 from easrec_nni.training.losses.softmax import Softmax, item_cross_entropy
 
@@ -21,13 +22,16 @@ __all__ = [
     "LOSSES",
     "GeneralisedCrossEntropy",
     "ItemLoss",
+    "NetworkOutput",
     "SampledSoftmax",
     "Softmax",
     "WithNegatives",
+    "distilled_cross_entropy",
     "draw_negatives",
     "item_cross_entropy",
     "make_loss",
     "next_item_loss",
+    "states_with_targets",
 ]
 
 LOSSES: dict[str, type[ItemLoss]] = {

@@ -177,7 +177,7 @@ def test_small_catalogues_take_the_plain_way_to_the_last_bit() -> None:
 
 @pytest.mark.parametrize(("n_items", "positions"), [(3416, 306), (20_000, 256), (164_532, 203), (10**9, 1)])
 def test_chunks_stay_in_a_cache_while_products_stay_large(n_items: int, positions: int) -> None:
-    assert loss_module._chunk(n_items) == positions
+    assert loss_module.states_per_chunk(n_items) == positions
     states, items, targets = large_catalogue(50, torch.float32)
     assert item_cross_entropy(states, items, targets).item() == F.cross_entropy(states @ items.T, targets).item()
 
