@@ -153,9 +153,11 @@ def measure_latency(
     timer = _timer(context, batch_size, users, CLOCKS[clock])
     seed_everything(context.settings.seed)
     tables: dict[int, nn.Embedding] = {}
-    probes = {probe: _network(probe.config(space), tables, probe.layers == 0) for probe in probes_of(space)}
-    drawn = {choice: _network(space.compact(choice), tables) for choice in _sample(context, checked)}
-    networks: dict[Key, EASRecNetwork] = {**probes, **drawn}
+    probes, drawn = probes_of(space), _sample(context, checked)
+    networks: dict[Key, EASRecNetwork] = {
+        probe: _network(probe.config(space), tables, probe.layers == 0) for probe in probes
+    }
+    networks.update({choice: _network(space.compact(choice), tables) for choice in drawn})
     for network in networks.values():
         set_features(network, context.dataset)
     passes = _timed_passes(networks, timer, turns, progress)
@@ -191,8 +193,9 @@ def measure_latency(
 def _timer(
     context: TrialContext, batch_size: int | None, users: int | None, clock: Callable[[], float]
 ) -> ScoringTimer:
-    sizes = {"single_users": 0, "batch_size": batch_size}
-    timer = partial(ScoringTimer, context.dataset, context.space.max_length, clock=clock, **sizes)
+    timer = partial(
+        ScoringTimer, context.dataset, context.space.max_length, single_users=0, batch_size=batch_size, clock=clock
+    )
     size = timer(most_batches=1).batch_size
     default = MOST_SINGLE_USERS if size == 1 else MOST_BATCHES
     return timer(most_batches=default if users is None else math.ceil(users / size))

@@ -56,6 +56,8 @@ def profile_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     if clock not in ("wall", "processor"):
         raise UserError(f"unknown --clock {clock}; choose from wall, processor")
+    if out.is_dir():
+        raise UserError(f"--out {out} is a folder: name a file")
     begin_training_command(threads)
     trial_settings = toolkit.TrialSettings.read(settings) if settings else toolkit.TrialSettings(data=data)
     trial_settings = trial_settings.with_parameters({"data": data, **read_assignments(set_)})

@@ -16,7 +16,8 @@ from easrec_nni.bench.latency_report import latency_report
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
-from easrec_nni.evaluation.inference import ScoringTimer
+from easrec_nni.evaluation import inference as inference_module
+from easrec_nni.evaluation.inference import ScoringTimer, measure_inference
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from search_spaces import EASRecNetwork, SpaceConfig
@@ -125,6 +126,24 @@ def test_batches_are_spread_over_short_and_long_histories(
         assert document.mean_history == pytest.approx(document.mean_test_history, rel=0.1)
 
 
+def test_all_users_are_timed_in_the_batches_of_a_reported_inference_time(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference_module, "evaluation_batch_size", lambda n_items: 16)
+    passes: list[list[Any]] = []
+
+    def record(timer: ScoringTimer, network: EASRecNetwork) -> float:
+        passes.append([ids.tolist() for ids in timer.batches])
+        return 1.0
+
+    monkeypatch.setattr(ScoringTimer, "pass_seconds", record)
+    context = context_of(tiny_dataset)
+    measure_inference(EASRecNetwork(context.space.compact(context.space.largest)), tiny_dataset)
+    measure_latency(context, users=40, turns=1, checked=1)
+    assert [len(ids) for ids in passes[0]] == [16, 16, 8]
+    assert all(batches == passes[0] for batches in passes)
+
+
 def test_processor_time_is_of_one_thread(tiny_dataset: Dataset) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -172,6 +191,7 @@ def test_the_command_writes_a_file_that_predicts(tiny_dataset: Dataset, tmp_path
         (["--clock", "sand"], "unknown --clock sand"),
         (["--clock", "processor", "--threads", "2"], "processor time adds up over 2 threads"),
         (["--set", "space.heads=7"], "which heads=7 do not divide"),
+        (["--out", "."], "--out . is a folder"),
     ],
 )
 def test_mistakes_are_one_line_and_write_nothing(
