@@ -6,6 +6,7 @@ that overrides what differs, and a name in :data:`STRATEGIES`; a strategy that t
 strategy works on any NNI space of ``LayerChoice`` and ``Repeat``.
 """
 
+from strategies.budget import BudgetMultiplier
 from strategies.constraint import ResourceConstraint
 from strategies.darts import DARTS
 from strategies.differentiable import DifferentiableStrategy
@@ -27,6 +28,7 @@ STRATEGIES: dict[str, type[DifferentiableStrategy]] = {
 """Differentiable strategies by their names in settings."""
 
 __all__ = [
+    "BudgetMultiplier",
     "DARTS",
     "MULTI_TRIAL_STRATEGIES",
     "STRATEGIES",
