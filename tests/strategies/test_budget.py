@@ -13,7 +13,7 @@ from strategies import STRATEGIES, BudgetMultiplier, RecNAS, Selection, Temperat
 from strategies.constraint import ResourceConstraint
 from strategies.recnas import PrunedSelection
 
-BUDGETS = (0.05, 0.2, 0.4, 0.7, 1.0)
+BUDGETS = (0.05, 0.4, 1.0)
 
 
 def softmax(logits: list[float]) -> list[float]:
@@ -73,15 +73,15 @@ def test_a_search_moves_alpha_beta_and_the_multiplier_as_a_plain_loop_does(
 def test_every_strategy_exports_within_each_budget_what_is_as_good_as_possible(
     name: str, cost_table: Any, search_sums: Any
 ) -> None:
-    """The loss falls with the cost, so that the best architecture is the one that uses the budget up."""
+    """The loss falls with the cost; with the whole budget the best architecture is the largest."""
     for budget in BUDGETS:
         strategy = STRATEGIES[name](
             cost_table,
-            multiplier=BudgetMultiplier(budget, 120),
-            arch_learning_rate=0.1,
-            temperature=TemperatureSchedule(decay=0.006, end=0.2),
+            multiplier=BudgetMultiplier(budget, 40),
+            arch_learning_rate=0.25,
+            temperature=TemperatureSchedule(decay=0.02, end=0.2),
         )
-        search_sums(strategy, 120)
+        search_sums(strategy, 40)
         assert strategy.selection is not None
         sample = strategy.selection.sample()
         assert cost_table[sample["pruning"]][int(sample["depth"])] <= budget
