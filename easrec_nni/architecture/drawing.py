@@ -109,6 +109,7 @@ def _heading(architecture: ArchitectureSchema) -> RenderableType:
     about = ["EASRec architecture"]
     about += [architecture.dataset.name] if architecture.dataset else []
     about += [f"λ {architecture.lambda_:g}"] if architecture.lambda_ is not None else []
+    about += [f"budget {architecture.budget:.4g}"] if architecture.budget is not None else []
     about += [f"seed {architecture.seed}"] if architecture.seed is not None else []
     summary = (
         f"hidden pruning {choice.hidden_pruning:.4g} · inner pruning {choice.inner_pruning:.4g} · "
@@ -125,6 +126,7 @@ _COSTS = (
     ("scoring_madds_per_user", "scoring", 1),
     ("executed_madds_per_user", "executed", 1),
     ("latency_ms_per_user", "predicted ms per user", 0),
+    ("executed_madds_per_user_on_histories", "executed on histories", 1),
     ("parameters", "parameters", 0),
     ("embedding_bytes", "embedding", 0),
 )

@@ -132,8 +132,9 @@ def _network_keys(architecture: Architecture, folder: Path) -> dict[str, Value]:
         "pruning": candidate_label(choices.hidden_pruning, choices.inner_pruning),
         **{f"entropy_{label}": entropy for label, entropy in architecture.entropies.items()},
         **({"decided": int(is_decided(architecture.entropies))} if architecture.entropies else {}),
-        # An architecture that was not searched has no trade-off.
+        # An architecture that was not searched has neither.
         **({} if architecture.lambda_ is None else {"lambda": architecture.lambda_}),
+        **({} if architecture.budget is None else {"budget": architecture.budget}),
         "architecture": architecture.to_json(indent=None),
         "files_at": f"{socket.gethostname()}:{folder.resolve()}",
     }
