@@ -17,7 +17,7 @@ def show_command(
     source: Annotated[str, typer.Argument(metavar="FILE|ID", help="Architecture file, experiment id or results file.")],
     trial: Annotated[str | None, typer.Option(metavar="ID", help="Trial, by id or by number in the web UI.")] = None,
     smallest: Annotated[
-        bool, typer.Option("--smallest", help="The cheapest trial within one standard error of the best.")
+        bool, typer.Option("--smallest", help="The cheapest trial that keeps the unpruned accuracy.")
     ] = False,
     latency: Annotated[
         Path | None,

@@ -30,6 +30,7 @@ from search_spaces import SpaceConfig
 
 __all__ = [
     "ElasticSettings",
+    "JudgeSettings",
     "MaskingSettings",
     "ObjectiveSettings",
     "RetrainSettings",
@@ -240,8 +241,21 @@ class ObjectiveSettings(_Settings):
         return self
 
 
+class JudgeSettings(_Settings):
+    """Judgement of a trial's network against the unpruned one; a study compares its systems without it."""
+
+    unpruned: bool = Field(
+        False,
+        description="whether to train the unpruned network too, once per experiment, and judge each trial's network "
+        "against it; see docs/judgement.md",
+    )
+    margin: float = Field(
+        0.02, gt=0, lt=1, description="largest loss that counts as kept, as a share of the unpruned network's NDCG@10"
+    )
+
+
 class TrialSettings(_Settings):
-    """Settings of a trial: dataset, space, training, search, retraining, objective.
+    """Settings of a trial: dataset, space, training, search, retraining, objective, judgement.
 
     A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` and ``budget`` (short for
     ``search.lambda`` and ``search.budget``, of which one replaces the other), ``seed``, ``search.arch_every``,
@@ -300,6 +314,7 @@ class TrialSettings(_Settings):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
     def _history_fits_the_mode(self) -> TrialSettings:
