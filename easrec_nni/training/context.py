@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.history_lengths import HistoryLengths
+from easrec_nni.architecture.latency import LatencyFile, latency_table
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
@@ -130,9 +131,24 @@ class TrialContext:
         """Lengths of the histories that inference sees, those before the test targets; None without such targets."""
         return HistoryLengths.of(self.dataset, self.space.max_length)
 
+    @cached_property
+    def latency(self) -> LatencyFile | None:
+        """Latency file that the settings name; None without one.
+
+        Raises
+        ------
+        UserError
+            The file cannot be read, or is of another space.
+        """
+        file = self.settings.search.latency_file
+        return None if file is None else LatencyFile.read(file, self.space)
+
     def cost(self, choice: Choice) -> Cost:
-        """Cost of an architecture of the space, also on the dataset's histories."""
-        return architecture_cost(self.space, choice, self.history_lengths)
+        """Cost of an architecture of the space, also on the dataset's histories and by the latency file."""
+        cost = architecture_cost(self.space, choice, self.history_lengths)
+        if self.latency is None:
+            return cost
+        return replace(cost, latency_ms_per_user=self.latency.predict(choice, self.space))
 
     def loss(self) -> ItemLoss:
         """Loss from the settings, for the dataset's catalogue."""
@@ -149,8 +165,9 @@ class TrialContext:
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            # A refit follows the run and does not change it; the kind of cost is a key of its own.
-            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit", "cost"}),
+            # A refit follows the run and does not change it; the kind of cost is a key of its own, and a latency file
+            # counts for what it predicts.
+            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit", "cost", "latency_file"}),
             "mode": settings.mode,
             "history": settings.history,
             "seed": settings.seed,
@@ -160,6 +177,8 @@ class TrialContext:
             if settings.search.lambda_ == DEFAULT_LAMBDA:
                 del identity["search"]["lambda_"]
             identity["cost"] = settings.search.cost_kind
+            if settings.search.cost_kind == "latency" and self.latency is not None:
+                identity["latency"] = latency_table(self.latency, self.space)
         if settings.mode == "masked":
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":
