@@ -129,7 +129,8 @@ class ElasticModule(BaseOneShotLightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the sampler's decks to Lightning's checkpoint."""
-        checkpoint["elastic"] = self.sampler.decks
+        # Plain text: NNI's labels are of a class that a checkpoint read with weights_only may not hold.
+        checkpoint["elastic"] = {str(label): deck for label, deck in self.sampler.decks.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the sampler's decks."""

@@ -39,6 +39,8 @@ MAY_IMPORT = {
     "launch": frozenset(),  # NNI when it reads the file of the experiment
     "resume": frozenset(),
     "search": TRAINING,
+    "pareto": TRAINING,  # with --evaluate
+    "pick": TRAINING,
     "nas": TRAINING,
     "export": NETWORK,  # with --onnx
     "retrain": TRAINING,

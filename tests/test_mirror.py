@@ -39,6 +39,8 @@ COVERED_THROUGH = {
     "easrec_nni/common/lazy.py": "easrec_nni/common/lazy.py",
     "easrec_nni/common/yaml_files.py": "tests/easrec_nni/settings/test_trial.py",
     "easrec_nni/report/plots/judgement.py": "tests/easrec_nni/report/test_experiments.py",
+    "easrec_nni/evaluation/final.py": "tests/easrec_nni/retraining/test_stage.py",
+    "easrec_nni/report/plots/front.py": "tests/easrec_nni/report/test_front.py",
     "easrec_nni/report/plots/network.py": "tests/easrec_nni/report/test_report.py",
     "easrec_nni/report/plots/sweep.py": "tests/easrec_nni/report/test_sweep.py",
     "easrec_nni/report/plots/tradeoff.py": "tests/easrec_nni/report/test_experiments.py",

@@ -43,6 +43,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "easrec_nni.cli.search:search_command",
         "Search for an architecture and retrain it: the trial that NNI runs, without its server.",
     ),
+    "pareto": (
+        "easrec_nni.cli.pareto:pareto_command",
+        "List and draw the architectures of an elastic supernet that no other beats in accuracy and cost.",
+    ),
+    "pick": (
+        "easrec_nni.cli.pick:pick_command",
+        "Take one architecture of an elastic supernet by its cost or accuracy, and fine-tune only that one.",
+    ),
     "nas": (
         "easrec_nni.cli.nas:nas_command",
         "Multi-trial search with NNI's NasExperiment: each architecture is trained as a trial.",

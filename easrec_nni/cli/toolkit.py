@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     from easrec_nni.experiments.watching import trials_table
     from easrec_nni.report import write_report
     from easrec_nni.retraining.judgement import judge_run, read_judgement
+    from easrec_nni.report.front import front_records, write_front_files
     from easrec_nni.retraining.metrics import read_metrics
     from easrec_nni.retraining.stage import retrain, retrain_on_all_data
+    from easrec_nni.searching.elastic import evaluate_again
     from easrec_nni.serving import StreamingRecommender
     from easrec_nni.serving.autosave import AutosavedStates
     from easrec_nni.serving.history import recommend_after

@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from rich.progress import track
 from torch import Tensor
 
-from easrec_nni.architecture.weights import LOGITS, read_weights, supernet_weights
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.run_folder import check_dataset
+from easrec_nni.architecture.weights import LOGITS, load_supernet
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.candidates import log_linear_reward
 from easrec_nni.searching.costs import cost_table
-from easrec_nni.searching.front import (
-    EvaluatedArchitecture,
-    Front,
-    choices_to_evaluate,
-    evaluate_architectures,
-    inherited_figures,
-    write_front,
-)
+from easrec_nni.searching.front import EvaluatedArchitecture, Front, write_front
+from easrec_nni.searching.inherited import choices_to_evaluate, evaluate_architectures, inherited_figures
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.paths_module import PathsModule
 from easrec_nni.searching.record import Decision
+from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.losses import LOSSES
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.parallel import processes_of, seed_rank
+from easrec_nni.training.recorded import with_recorded
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
-from search_spaces import Choice, EASRecSpace
+from search_spaces import EASRecSpace
 from strategies import SUPERNET_STRATEGIES, Elastic
 
-__all__ = ["SMALLEST", "best_architecture", "make_elastic", "search_elastic", "train_elastic"]
+__all__ = [
+    "SMALLEST",
+    "best_architecture",
+    "evaluate_again",
+    "evaluate_supernet",
+    "make_elastic",
+    "search_elastic",
+    "train_elastic",
+]
 
 SMALLEST = "smallest_"
 """Prefix of a metric in the search's history: of the smallest network, beside that of the largest."""
 
 BALANCE = "balance"
 """Metric that selects the epoch: geometric mean of the largest and the smallest network's selecting figures."""
-
-_logger = logging.getLogger(__name__)
 
 
 def make_elastic(context: TrialContext) -> tuple[Elastic, PathsModule]:
@@ -150,30 +154,67 @@ def search_elastic(
     """
     train_elastic(context, folder, progress, on_epoch)
     weights = folder.state / "best.safetensors"
-    # A fresh supernet: the trained one may hold the last epoch's weights, wrapped by the strategy.
-    space = EASRecSpace(context.space)
-    space.load_state_dict(supernet_weights(read_weights(weights)))
-    limit = context.settings.search.elastic.evaluated
-    choices = choices_to_evaluate(context.space, limit, context.settings.seed)
-
-    def with_bar(sequence: Sequence[Choice]) -> Iterable[Choice]:
-        return track(sequence, "architectures", transient=True, disable=not progress)
-
-    front = evaluate_architectures(context, space.freeze, choices, with_bar)
+    front = evaluate_supernet(context, weights, progress)
     write_front(front, folder.path)
     best = best_architecture(front, context)
     return Decision(best.choice, best.metrics, weights, probabilities={})
 
 
+def evaluate_supernet(context: TrialContext, weights: Path, progress: bool = False) -> Front:
+    """Evaluate the architectures of a space with the weights of a trained supernet.
+
+    Parameters
+    ----------
+    context
+        Context of the search.
+    weights
+        File of the supernet.
+    progress
+        Whether to draw a progress bar.
+    """
+    space = load_supernet(context.space, weights)
+    limit = context.settings.search.elastic.evaluated
+    choices = choices_to_evaluate(context.space, limit, context.settings.seed)
+    bar = track(choices, "architectures", transient=True, disable=not progress)
+    return evaluate_architectures(context, space.freeze, bar)
+
+
+def evaluate_again(
+    folder: Path, data: str | None = None, evaluated: int | None = None, progress: bool = False
+) -> Front:
+    """Evaluate the supernet of a search folder again, and write its front.
+
+    Parameters
+    ----------
+    folder
+        Folder with ``architecture.json`` and ``supernet.safetensors``.
+    data
+        Dataset; by default the one that the folder names.
+    evaluated
+        Largest number of architectures; ``search.elastic.evaluated``'s default by default.
+    progress
+        Whether to draw a progress bar.
+    """
+    architecture = Architecture.read(folder / "architecture.json")
+    name = data or (architecture.dataset.name if architecture.dataset else None)
+    if name is None:
+        raise UserError(f"{folder / 'architecture.json'} names no dataset: give --data NAME")
+    settings = with_recorded(architecture, TrialSettings(data=name))
+    if evaluated is not None:
+        settings = settings.with_parameters({"search.elastic.evaluated": evaluated})
+    dataset = settings.dataset()
+    check_dataset(architecture, dataset)
+    context = TrialContext(settings, dataset, architecture.space)
+    front = evaluate_supernet(context, folder / "supernet.safetensors", progress)
+    write_front(front, folder)
+    return front
+
+
 def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitecture:
     """Most accurate architecture within the budget; without one, that of the highest reward of accuracy and cost.
 
-    The reward is that of a multi-trial search.
-
-    Raises
-    ------
-    UserError
-        A budget is set, and no evaluated architecture meets it: a large space is evaluated in part.
+    The reward is that of a multi-trial search. The smallest architecture is always among the evaluated ones, so that
+    some meet every budget that :func:`~easrec_nni.searching.costs.check_budget` accepts.
     """
     options = context.settings.search
     table = cost_table(context, options.cost_kind)
@@ -186,13 +227,7 @@ def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitect
             front.architectures,
             key=lambda row: log_linear_reward(front.accuracy(row), cost(row), options.lambda_, context.space.n_items),
         )
-    affordable = [row for row in front.architectures if cost(row) <= options.budget]
-    if not affordable:
-        raise UserError(
-            f"search.budget: none of the {len(front.architectures)} evaluated architectures costs "
-            f"{options.budget:.4g} or less: evaluate more with search.elastic.evaluated"
-        )
-    return max(affordable, key=front.accuracy)
+    return max((row for row in front.architectures if cost(row) <= options.budget), key=front.accuracy)
 
 
 def _marks(strategy: Elastic) -> dict[str, Tensor]:

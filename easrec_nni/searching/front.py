@@ -4,40 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-import logging
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json, write_text
-from easrec_nni.common.provenance import provenance
-from easrec_nni.data.batches.evaluation import EvaluationBatches
-from easrec_nni.evaluation.ranking import Ranker, metrics_of
-from easrec_nni.evaluation.scoring import evaluation_batch_size, network_device
-from easrec_nni.evaluation.selection import protocol_of
-from easrec_nni.training.context import TrialContext
-from search_spaces import Choice, EASRecNetwork, SpaceConfig
+from search_spaces.config import Choice
 
 __all__ = [
     "FRONT_FILE",
     "TABLE_FILE",
     "EvaluatedArchitecture",
     "Front",
-    "choices_to_evaluate",
-    "evaluate_architectures",
-    "inherited_figures",
+    "find_front",
     "read_front",
     "write_front",
 ]
 
 FRONT_FILE, TABLE_FILE = "front.json", "architectures.csv"
-
-_logger = logging.getLogger(__name__)
 
 
 class EvaluatedArchitecture(Document):
@@ -73,6 +57,8 @@ class Front(ResultDocument):
         Number of validation users; none of them trained alpha or beta.
     of
         Number of architectures of the space, of which the document may hold a random sample.
+    largest
+        The unpruned architecture, which is always evaluated.
     architectures
         Evaluated architectures, in the order of the space.
     """
@@ -82,93 +68,25 @@ class Front(ResultDocument):
     figure: str
     users: int
     of: int
+    largest: Choice
     architectures: list[EvaluatedArchitecture]
 
     def accuracy(self, architecture: EvaluatedArchitecture) -> float:
         """Figure by which architectures are compared."""
         return architecture.metrics[self.figure]
 
-    def find(self, choice: Choice) -> EvaluatedArchitecture | None:
-        """Row of an architecture; None if it was not evaluated."""
-        return next((row for row in self.architectures if row.choice == choice), None)
+    def unpruned(self) -> EvaluatedArchitecture:
+        """Row of the unpruned architecture.
 
-
-def choices_to_evaluate(config: SpaceConfig, limit: int, seed: int) -> list[Choice]:
-    """Architectures of a space: all of them, or a random sample with the largest and the smallest.
-
-    Parameters
-    ----------
-    config
-        The space.
-    limit
-        Largest number of architectures, at least 2.
-    seed
-        Seed of the sample.
-    """
-    everything = config.architectures()
-    if len(everything) <= limit:
-        return everything
-    ends = {everything.index(config.largest), everything.index(config.smallest)}
-    others = [number for number in range(len(everything)) if number not in ends]
-    drawn = np.random.default_rng(seed).choice(others, limit - len(ends), replace=False)
-    return [everything[number] for number in sorted({*ends, *drawn.tolist()})]
-
-
-@torch.no_grad()
-def inherited_figures(context: TrialContext, network: EASRecNetwork) -> dict[str, float]:
-    """Validation figures of a network over the selection users, ranked as ``select_by`` says."""
-    dataset, protocol = context.dataset, protocol_of(context.settings.select_by)
-    size = evaluation_batch_size(dataset.n_items)
-    batches = EvaluationBatches(dataset, "valid", context.space.max_length, size, context.selection_rows)
-    ranker, rows, device = Ranker(dataset, "valid", [protocol]), [], network_device(network)
-    network.eval()
-    for batch in batches:
-        moved = type(batch)(*(tensor.to(device) for tensor in batch))
-        ranker.add(network(moved.ids), moved)
-        rows.append(batch.rows)
-    users = dataset.split.valid.row_users
-    return metrics_of(ranker.ranks(), users=None if users is None else users[torch.cat(rows).numpy()])
-
-
-def evaluate_architectures(
-    context: TrialContext,
-    freeze: Callable[[Choice], EASRecNetwork],
-    choices: Sequence[Choice],
-    progress: Callable[[Sequence[Choice]], Iterable[Choice]] = iter,
-) -> Front:
-    """Evaluate architectures with a supernet's weights.
-
-    Parameters
-    ----------
-    context
-        Context of the search.
-    freeze
-        Function that returns an architecture's compact network with the supernet's weights.
-    choices
-        The architectures.
-    progress
-        Function that iterates over them and shows a progress bar.
-    """
-    rows = [
-        EvaluatedArchitecture(
-            **choice.model_dump(),
-            metrics=inherited_figures(context, freeze(choice)),
-            cost=architecture_cost(context.space, choice).as_dict(),
-        )
-        for choice in progress(choices)
-    ]
-    total = len(context.space.architectures())
-    if len(rows) < total:
-        _logger.info("%d of %d architectures evaluated, drawn at random (search.elastic.evaluated)", len(rows), total)
-    return Front(
-        dataset=context.dataset.name,
-        fingerprint=context.dataset.fingerprint,
-        figure=context.settings.select_by,
-        users=len(np.unique(context.dataset.split.valid.users[context.selection_rows])),
-        of=total,
-        architectures=rows,
-        **provenance(),
-    )
+        Raises
+        ------
+        UserError
+            The document lacks it.
+        """
+        row = next((row for row in self.architectures if row.choice == self.largest), None)
+        if row is None:
+            raise UserError("the front lacks the unpruned network: `easrec pareto RUN --evaluate` evaluates it")
+        return row
 
 
 def write_front(front: Front, folder: Path) -> None:
@@ -184,17 +102,29 @@ def write_front(front: Front, folder: Path) -> None:
     write_json(folder / FRONT_FILE, front.as_json())
 
 
+def find_front(run: Path) -> Path:
+    """Folder of the search in a trial's folder, which may be the folder itself.
+
+    Raises
+    ------
+    UserError
+        Neither holds a front.
+    """
+    folders = [run, run / "search"]
+    found = next((folder for folder in folders if (folder / FRONT_FILE).is_file()), None)
+    if found is None:
+        raise UserError(
+            f"there is no {run / FRONT_FILE}: give the folder of a finished search with search.strategy: elastic"
+        )
+    return found
+
+
 def read_front(folder: Path) -> Front:
     """Read the front of a search folder.
 
     Raises
     ------
     UserError
-        The folder holds no search of the elastic strategy, or the file is damaged.
+        The file is missing or damaged.
     """
-    file = folder / FRONT_FILE
-    if not file.is_file():
-        raise UserError(
-            f"there is no {file}: give the folder of a search with search.strategy: elastic, which writes it at its end"
-        )
-    return read_document(file, Front, "`easrec pareto RUN --evaluate` writes it again")
+    return read_document(folder / FRONT_FILE, Front, "`easrec pareto RUN --evaluate` writes it again")
