@@ -34,6 +34,7 @@ from torch import Tensor
 
 from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.feature_tables import set_features
+from easrec_nni.evaluation.selection import compared_figure
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.searching.nni_engine import BudgetSpent, run_multi_trial
 from easrec_nni.searching.record import Decision
@@ -110,7 +111,7 @@ class _Search:
         # At most the one-shot search's epochs, so that the budget pays for at least one candidate of any size.
         self.epochs = min(self.options.candidate_epochs, self.options.epochs)
         self.costs = cost_table(self.config)
-        self.figure = self.context.settings.select_by
+        self.figure = compared_figure(self.context.settings.select_by, self.context.dataset)
         self.scored = _scored_positions(self.context)
 
     def reward(self, sample: dict[str, Any]) -> float:
@@ -160,7 +161,7 @@ class _Search:
             settings.search.learning_rate,
             loss=criterion,
             micro_batch=size,
-            select_by=self.figure,
+            select_by=settings.select_by,
         )
         module.set_model(network)
         rates = {"search.learning_rate": settings.search.learning_rate}

@@ -12,6 +12,7 @@ from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.evaluation.selection import CROSS_ENTROPY
 from easrec_nni.searching.by_trials import search_by_trials
 from easrec_nni.searching.one_shot import option_names, search_one_shot
 from easrec_nni.searching.record import Decision
@@ -150,6 +151,10 @@ def _architecture(context: TrialContext, decision: Decision) -> Architecture:
     return context.architecture(
         context.space.choice(decision.choice),
         probabilities=probabilities,
-        metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
+        metrics={
+            f"search_valid_{name}": value
+            for name, value in decision.row.items()
+            if "@" in name or name == CROSS_ENTROPY
+        },
         **{"lambda": context.settings.search.lambda_},
     )
