@@ -111,9 +111,9 @@ class EpochReports:
         """
         self._choices = choices
         rows = [row for row in history if all(row[name] == value for name, value in choices.items())]
-        best = (
-            max(rows, key=lambda row: score_of(self.select_by, row[self.select_by]))[self.figure] if rows else inherited
-        )
+        best = inherited
+        if rows:
+            best = max(rows, key=lambda row: score_of(self.select_by, row[self.select_by]))[self.figure]
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
