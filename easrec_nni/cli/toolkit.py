@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from easrec_nni.experiments.result_files import is_exported
     from easrec_nni.experiments.watching import trials_table
     from easrec_nni.report import write_report
-    from easrec_nni.retraining.judgement import judge_run, read_judgement
     from easrec_nni.report.front import front_records, write_front_files
+    from easrec_nni.retraining.judgement import judge_run, read_judgement
     from easrec_nni.retraining.metrics import read_metrics
     from easrec_nni.retraining.stage import retrain, retrain_on_all_data
     from easrec_nni.searching.elastic import evaluate_again

@@ -104,7 +104,7 @@ def train_elastic(
 
     def columns() -> dict[str, float]:
         smallest = inherited_figures(context, space.freeze(context.space.smallest))
-        ends = module.metrics[settings.select_by], smallest[settings.select_by]
+        ends = module.metrics[context.figure], smallest[context.figure]
         return {
             **{f"{SMALLEST}{name}": value for name, value in smallest.items()},
             BALANCE: (ends[0] * ends[1]) ** 0.5,
@@ -223,9 +223,10 @@ def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitect
         return table[row.choice.label][row.depth]
 
     if options.budget is None:
+        lambda_ = options.lambda_ or 0.0
         return max(
             front.architectures,
-            key=lambda row: log_linear_reward(front.accuracy(row), cost(row), options.lambda_, context.space.n_items),
+            key=lambda row: log_linear_reward(front.accuracy(row), cost(row), lambda_, context.space.n_items),
         )
     return max((row for row in front.architectures if cost(row) <= options.budget), key=front.accuracy)
 

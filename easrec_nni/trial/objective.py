@@ -26,7 +26,7 @@ class Objective:
     space
         Space of the network; weighted cost is a share of its largest network's.
     figure
-        Name of the figure that selects the best epoch (``select_by``).
+        Name of the NDCG@10 by which trials are compared.
     cost_of
         Function that counts an architecture's cost, by default on a full history alone.
     """
@@ -39,7 +39,7 @@ class Objective:
     @classmethod
     def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(context.settings.objective, context.space, context.settings.select_by, context.cost)
+        return cls(context.settings.objective, context.space, context.figure, context.cost)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""Value to maximise.
@@ -53,7 +53,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10 over the selection users, in the ranking of ``select_by``.
+            Validation NDCG@10 over the selection users, in the ranking by which trials are compared.
         cost
             Cost figures of the network, among them the objective's.
         """
