@@ -125,8 +125,8 @@ _COSTS = (
     ("feature_madds_per_user", "item features", 1),
     ("scoring_madds_per_user", "scoring", 1),
     ("executed_madds_per_user", "executed", 1),
-    ("latency_ms_per_user", "predicted ms per user", 0),
     ("executed_madds_per_user_on_histories", "executed on histories", 1),
+    ("latency_ms_per_user", "predicted ms per user", 0),
     ("parameters", "parameters", 0),
     ("embedding_bytes", "embedding", 0),
 )

@@ -48,6 +48,7 @@ _COLUMNS = (
     Column("madds_per_user", "multiply-adds per user", "cost", False),
     Column("parameters", "parameters", "cost", False),
     Column("inference_ms_per_user", "ms per user", "cost", False),
+    Column("latency_ms_per_user", "predicted ms per user", "cost", False),
     Column("hidden_pruning", "hidden pruning", "network"),
     Column("inner_pruning", "inner pruning", "network"),
     Column("depth", "depth", "network"),

@@ -206,6 +206,7 @@ def test_the_interpreter_is_the_one_that_a_trial_gets(make: Make) -> None:
         ("data: x\nserch: {}", {}, "unknown key 'serch'"),
         (None, {}, "there is no settings file"),
         ("data: {data}\nspace: {heads: 3, hidden: 8}", {}, "heads=3 do not divide"),
+        ("data: {data}\nsearch: {latency_file: gone.json}", {}, "cannot read .*code/gone.json.*`easrec profile"),
         (
             "data: {data}",
             {"searchSpace": {"lamda": {"_type": "choice", "_value": [1]}}},
