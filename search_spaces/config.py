@@ -231,6 +231,10 @@ class SpaceConfig(BaseModel):
             for depth in self.depths
         ]
 
+    def has_gates(self, layer: int) -> bool:
+        """Whether a layer, counted from 1, has data-aware gates (Eq. 8)."""
+        return self.gate_layers > 0 and layer >= self.gates_from
+
     def hidden_width(self, hidden_pruning: float) -> int:
         """Number of kept hidden dimensions, (1 - gamma_i) d."""
         return round((1 - hidden_pruning) * self.hidden)

@@ -7,6 +7,7 @@ that overrides what differs, and a name in :data:`STRATEGIES`; a strategy that t
 that a strategy works on any NNI space of ``LayerChoice`` and ``Repeat``.
 """
 
+from strategies.budget import BudgetMultiplier
 from strategies.constraint import ResourceConstraint
 from strategies.darts import DARTS
 from strategies.differentiable import DifferentiableStrategy
@@ -32,6 +33,7 @@ SUPERNET_STRATEGIES: dict[str, type[Elastic]] = {"elastic": Elastic}
 """Strategies without architecture parameters: they train a supernet, whose architectures are then evaluated."""
 
 __all__ = [
+    "BudgetMultiplier",
     "DARTS",
     "MULTI_TRIAL_STRATEGIES",
     "STRATEGIES",

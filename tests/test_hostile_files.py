@@ -26,6 +26,7 @@ from rich.console import Console
 
 import easrec_nni
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, load_dataset, prepare
@@ -159,6 +160,7 @@ JSON_READERS: dict[str, Callable[[str, Path], Any]] = {
     "exported trials": reading("trials.json", read_exported),
     "NNI's experiments": read_experiments,
     "request of a run": read_request,
+    "latency file": reading("latency.json", LatencyFile.read),
 }
 JSON = {
     "lists in lists": "[" * DEPTH,

@@ -16,7 +16,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
 from easrec_nni.common.validation import first_problem
 
-__all__ = ["Document", "Number", "ResultDocument", "Value", "read_document"]
+__all__ = ["Document", "Number", "ResultDocument", "Value", "parse_document", "read_document"]
 
 Number = int | float
 Value = int | float | str | bool | None
@@ -71,7 +71,11 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
     UserError
         The file cannot be read, is not JSON, is of another version, or lacks a required field.
     """
-    content = read_bounded(path, LARGEST_FILE_BYTES, f"; {remedy}", f"; {remedy}")
+    return parse_document(read_bounded(path, LARGEST_FILE_BYTES, f"; {remedy}", f"; {remedy}"), path, model, remedy)
+
+
+def parse_document(content: bytes, path: Path, model: type[Model], remedy: str) -> Model:
+    """:func:`read_document` of content that was already read from ``path``."""
     try:
         document = json.loads(content.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.common.files import atomic_write
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation.figures import PROTOCOLS, TEST_USERS
@@ -16,9 +14,7 @@ from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
 from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
 
-__all__ = ["RANKS_FILE", "final_evaluation", "rank_arrays", "write_ranks"]
-
-RANKS_FILE = "ranks.npz"
+__all__ = ["final_evaluation", "rank_arrays"]
 
 
 def final_evaluation(
@@ -79,9 +75,3 @@ def rank_arrays(
     users = dataset.split.test.row_users
     arrays = {f"test_{name}{ending}": values for name, values in ranks.items()}
     return arrays if users is None else arrays | {TEST_USERS: users}
-
-
-def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:
-    """Write ranks atomically as one compressed file."""
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{name: array.astype(np.int64) for name, array in ranks.items()})

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
-from easrec_nni.common.readable import printable, readable_count, readable_seconds
+from easrec_nni.common.readable import printable, readable_change, readable_count, readable_seconds
+from easrec_nni.evaluation.judgement import Judgement
 from easrec_nni.experiments.experiment import Trial, best_trial, is_experiment_id
 from easrec_nni.experiments.export import trials_of
 from easrec_nni.report.composing import SectionContent
@@ -24,7 +25,9 @@ from easrec_nni.report.content import (
     number_entry,
 )
 from easrec_nni.report.histories import Curves
+from easrec_nni.report.judgements import choice_of, choice_text, judged_trials
 from easrec_nni.report.pareto import ACCURACY, COST, pareto_front
+from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.plots.training import training_plot
 
@@ -33,7 +36,7 @@ __all__ = ["experiment_content", "is_experiment", "trial_records"]
 MOST_CURVES = 24  # maximum number of trials with curves
 LONGEST_TEXT = 200  # maximum length of a reason or a parameter
 GROUP = "search strategy"  # decides the style of points in plots
-_LEFT_OUT = ("architecture", "files_at")
+_LEFT_OUT = ("architecture", "files_at", "unpruned_run")
 _COLUMNS = (
     Column("default", "objective", "validation", True),
     Column("valid_ndcg@10_full", "NDCG@10 full", "validation", True),
@@ -102,6 +105,7 @@ def experiment_content(source: str | Path, key: str = "", prefix: str = "") -> S
     records = trial_records(name, trials)
     chapters = [
         Chapter(f"{key}trials", "Trials", [_trials_table(trials, records), *_tradeoff(trials, prefix)]),
+        *_judgement(trials, key, prefix),
         *_curves(trials, key, prefix),
         *_without_result(trials, key),
     ]
@@ -122,7 +126,13 @@ def _verdict(trials: Sequence[Trial]) -> str:
         return count
     cost = best.figure(COST)
     about = f" at {readable_count(cost)} multiply-adds per user" if cost is not None else ""
-    return f"{count} The best by what was maximised is {_label(best)}: {best.score:.4f}{about}."
+    judged = judged_trials(trials)
+    kept = f" {' '.join(f'{_sentence(line)}.' for line in choice_text(judged, choice_of(judged)))}" if judged else ""
+    return f"{count} The best by what was maximised is {_label(best)}: {best.score:.4f}{about}.{kept}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _warnings(trials: Sequence[Trial]) -> list[str]:
@@ -188,6 +198,52 @@ def _tradeoff(trials: Sequence[Trial], prefix: str) -> list[Block]:
     records = [{**point, "pareto": index in front} for index, point in enumerate(points)]
     caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front."
     return [replace(tradeoff_plot(records, f"{prefix}accuracy-cost"), caption=caption)]
+
+
+def _judgement(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
+    """Chapter on the judgements against the unpruned network; none where no trial was judged."""
+    judged = judged_trials(trials)
+    if not judged:
+        return []
+    columns = [
+        Column("cost", "multiply-adds, of unpruned", "cost", False),
+        *(
+            Column(f"{part}_{name}", title, users)
+            for part, users in (("valid", "validation users: the choice"), ("test", "test users: the check"))
+            for name, title in (("verdict", "accuracy"), ("difference", "difference"), ("interval", "90 % interval"))
+        ),
+    ]
+    rows = [
+        Row(
+            _label(each.trial),
+            {
+                "cost": Entry(f"{each.cost_share:.0%}", each.cost_share),
+                **_judgement_entries("valid", each.valid),
+                **_judgement_entries("test", each.test),
+            },
+            hint=each.trial.id,
+        )
+        for each in judged
+    ]
+    first = judged[0].valid
+    note = (
+        f"{first.figure} relative to the unpruned network's. Kept: the whole interval is above "
+        f"{readable_change(-first.margin)}; lost: the whole interval is below it; cannot tell: it is inside. Users are "
+        "resampled in pairs; the networks are fixed, so another training may differ."
+    )
+    table = Table("Judgement against the unpruned network", columns, rows, first="trial", notes=[note])
+    drawn = judgement_plot(judged, choice_of(judged), f"{prefix}judgement")
+    return [Chapter(f"{key}judgement", "Is the accuracy kept?", [table, drawn])]
+
+
+def _judgement_entries(part: str, judged: Judgement) -> dict[str, Entry]:
+    difference, low, high = judged.difference, judged.low, judged.high
+    interval = "–" if low is None or high is None else f"{readable_change(low)} to {readable_change(high)}"
+    return {
+        f"{part}_verdict": Entry(judged.verdict),
+        f"{part}_difference": Entry("–" if difference is None else readable_change(difference), difference),
+        f"{part}_interval": Entry(interval),
+    }
 
 
 def _curves(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
@@ -151,7 +150,7 @@ def run_metrics(
     figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     metrics = RunMetrics(
         **figures,
-        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        cost=context.cost(architecture.choices).as_dict(),
         inference=measure_inference(network, dataset),
         training=training,
         choices=architecture.choices.model_dump(mode="json"),
@@ -168,7 +167,7 @@ def metrics_without_figures(context: TrialContext, architecture: Architecture, t
         test={},
         valid={},
         valid_selection_users={},
-        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        cost=context.cost(architecture.choices).as_dict(),
         training=training,
         choices=architecture.choices.model_dump(mode="json"),
         dataset=DatasetIdentity.of(context.dataset),

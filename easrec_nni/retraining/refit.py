@@ -18,7 +18,8 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
-from easrec_nni.evaluation.final import RANKS_FILE, rank_arrays, write_ranks
+from easrec_nni.evaluation.final import rank_arrays
+from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint

@@ -22,7 +22,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.splits.checks import check_trainable
-from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
+from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
 from easrec_nni.retraining.metrics import (
     METRICS_FILE,
     WEIGHTS_FILE,

@@ -9,12 +9,12 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.weights import LOGITS, load_supernet
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.candidates import log_linear_reward
+from easrec_nni.searching.costs import cost_table
 from easrec_nni.searching.front import EvaluatedArchitecture, Front, write_front
 from easrec_nni.searching.inherited import choices_to_evaluate, evaluate_architectures, inherited_figures
 from easrec_nni.searching.nni_engine import run_strategy
@@ -211,14 +211,33 @@ def evaluate_again(
 
 
 def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitecture:
-    """Architecture of the highest reward of accuracy and cost, as in a multi-trial search."""
-    table, lambda_ = cost_table(context.space), context.settings.search.lambda_
+    """Most accurate architecture within the budget; without one, that of the highest reward of accuracy and cost.
 
-    def reward(row: EvaluatedArchitecture) -> float:
-        cost = table[row.choice.label][row.depth]
-        return log_linear_reward(front.accuracy(row), cost, lambda_, context.space.n_items)
+    The reward is that of a multi-trial search.
 
-    return max(front.architectures, key=reward)
+    Raises
+    ------
+    UserError
+        A budget is set, and no evaluated architecture meets it: a large space is evaluated in part.
+    """
+    options = context.settings.search
+    table = cost_table(context, options.cost_kind)
+
+    def cost(row: EvaluatedArchitecture) -> float:
+        return table[row.choice.label][row.depth]
+
+    if options.budget is None:
+        return max(
+            front.architectures,
+            key=lambda row: log_linear_reward(front.accuracy(row), cost(row), options.lambda_, context.space.n_items),
+        )
+    affordable = [row for row in front.architectures if cost(row) <= options.budget]
+    if not affordable:
+        raise UserError(
+            f"search.budget: none of the {len(front.architectures)} evaluated architectures costs "
+            f"{options.budget:.4g} or less: evaluate more with search.elastic.evaluated"
+        )
+    return max(affordable, key=front.accuracy)
 
 
 def _marks(strategy: Elastic) -> dict[str, Tensor]:

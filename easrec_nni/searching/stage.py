@@ -13,6 +13,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.searching.by_trials import search_by_trials
+from easrec_nni.searching.costs import check_budget, check_within_budget
 from easrec_nni.searching.elastic import search_elastic, train_elastic
 from easrec_nni.searching.one_shot import option_names, search_one_shot
 from easrec_nni.searching.record import Decision
@@ -119,13 +120,20 @@ def run_search(
             f"settings, devices: {settings.search.strategy} searches by trials, which train one small network after "
             f"another and do not use {settings.devices} devices: set devices: 1"
         )
-    folder = RunFolder.open(out, context.identity("search"), restart)
+    check_budget(context)
+    folder = RunFolder.open(out, context.identity("search"), restart, later=("cost",))
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
+        if "cost" not in folder.identity and settings.search.cost_kind != "nominal":
+            raise UserError(
+                f"{folder.path} holds an unfinished search of an earlier version, which weighed nominal cost: set "
+                "search.cost: nominal, choose another --out, or pass --restart to start over"
+            )
         run = _SEARCHES.get(settings.search.strategy, search_one_shot)
         with data_parallel(settings.devices, context.job(folder.path), "easrec_nni.searching.worker"):
             decision = run(context, folder, progress, on_epoch)
         architecture = _architecture(context, decision)
+        check_within_budget(context, architecture.choices)
         if not is_decided(architecture.entropies):
             _logger.warning(
                 "undecided: %s at the end of the search, in nats; another seed may choose another network. More "
@@ -136,6 +144,7 @@ def run_search(
         architecture.write(architecture_file)  # last: its presence marks the search as complete
     else:
         _logger.info("%s: already complete, reusing it", folder.path)
+        check_within_budget(context, Architecture.read(architecture_file).choices)
     history = read_history(folder.state / "history.csv")
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
@@ -143,7 +152,7 @@ def run_search(
 def search_worker(job: Job) -> None:
     """Data-parallel worker of :func:`run_search`; writes nothing."""
     context = TrialContext.open(TrialSettings.parse(job["settings"], "job"), load_dataset(job["data"]))
-    folder = RunFolder.open(job["out"], context.identity("search"))
+    folder = RunFolder.open(job["out"], context.identity("search"), later=("cost",))
     run = train_elastic if context.settings.search.strategy in SUPERNET_STRATEGIES else search_one_shot
     run(context, folder, progress=False, on_epoch=None)
 
@@ -158,4 +167,6 @@ def _architecture(context: TrialContext, decision: Decision) -> Architecture:
         probabilities=probabilities,
         metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
         **{"lambda": context.settings.search.lambda_},
+        budget=context.settings.search.budget,
+        cost_kind=context.settings.search.cost_kind,
     )

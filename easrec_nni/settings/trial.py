@@ -6,8 +6,9 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from easrec_nni.architecture.cost_kinds import CostKind
 from easrec_nni.architecture.features import feature_space_fields
 from easrec_nni.architecture.training_settings import (
     LARGEST_NUMBER,
@@ -29,6 +30,7 @@ from search_spaces import SpaceConfig
 
 __all__ = [
     "ElasticSettings",
+    "JudgeSettings",
     "MaskingSettings",
     "ObjectiveSettings",
     "RetrainSettings",
@@ -36,6 +38,12 @@ __all__ = [
     "TemperatureSettings",
     "TrialSettings",
 ]
+
+
+DEFAULT_LAMBDA = 0.1
+
+SHORT_NAMES = {"lambda": "search.lambda", "budget": "search.budget"}
+"""Hyper-parameters with a short name. Each replaces the other, as they exclude each other."""
 
 
 class TemperatureSettings(_Settings):
@@ -108,7 +116,21 @@ class SearchSettings(_Settings):
     )
     arch_every: int = Field(1, ge=1, description="f, number of iterations per step of alpha and beta")
     arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
-    lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off weight in Eq. 16")
+    lambda_: float | None = Field(
+        None, ge=0, alias="lambda", description="trade-off weight in Eq. 16; 0.1 by default, none with a budget"
+    )
+    budget: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="largest cost of the exported architecture, as a share of the largest architecture's (0.4 or 40%), "
+        "instead of lambda: a multiplier in lambda's place is adapted to it during the search",
+    )
+    cost: CostKind | None = Field(
+        None,
+        description="cost of the constraint and the budget: multiply-adds of a full window; those that inference "
+        "executes on the dataset's histories; weights. By default executed; nominal with constraint: printed",
+    )
     constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
     dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
     noise: bool = Field(True, description="whether draws have Gumbel noise")
@@ -120,6 +142,39 @@ class SearchSettings(_Settings):
     temperature: TemperatureSettings = TemperatureSettings()
     candidate_epochs: int = Field(2, ge=1, description="epochs per candidate, for strategies that train candidates")
     elastic: ElasticSettings = ElasticSettings()
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _percentage_is_a_share(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            try:
+                return float(value.strip().removesuffix("%")) / 100
+            except ValueError:
+                pass  # refused as a number, with the text as it was given
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lambda_has_a_default_without_budget(cls, value: Any) -> Any:
+        if isinstance(value, dict) and all(value.get(name) is None for name in ("budget", "lambda", "lambda_")):
+            return {name: entry for name, entry in value.items() if name != "lambda_"} | {"lambda": DEFAULT_LAMBDA}
+        return value
+
+    @model_validator(mode="after")
+    def _constraint_is_of_one_kind(self) -> SearchSettings:
+        if self.budget is not None and self.lambda_ is not None:
+            raise ValueError(
+                "budget and lambda exclude each other, as a budget's multiplier takes lambda's place: remove one"
+            )
+        if self.constraint == "printed":
+            if self.budget is not None:
+                raise ValueError(
+                    "constraint: printed adds the cost of single layers, which a budget of the whole network does not "
+                    "bound: leave constraint out"
+                )
+            if self.cost not in (None, "nominal"):
+                raise ValueError(f"constraint: printed counts nominal cost, and cost is {self.cost}: remove cost")
+        return self
 
     @model_validator(mode="after")
     def _epochs_remain_after_the_warmup(self) -> SearchSettings:
@@ -140,6 +195,11 @@ class SearchSettings(_Settings):
         """Number of warm-up epochs, with the default resolved."""
         return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
 
+    @property
+    def cost_kind(self) -> CostKind:
+        """Kind of cost, with the default resolved."""
+        return self.cost or ("nominal" if self.constraint == "printed" else "executed")
+
 
 class ObjectiveSettings(_Settings):
     """Objective that the tuner maximises; ``objective: ndcg`` is short for ``kind: ndcg``.
@@ -151,9 +211,13 @@ class ObjectiveSettings(_Settings):
     kind: Literal["ndcg", "ceiling", "weighted"] = Field(
         "ndcg", description="validation NDCG@10; NDCG@10 of networks within a cost ceiling; NDCG@10 minus weighted cost"
     )
-    cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
-        "madds_per_user", description="ceiling, weighted: cost, by its name in the final result"
-    )
+    cost: Literal[
+        "madds_per_user",
+        "executed_madds_per_user",
+        "executed_madds_per_user_on_histories",
+        "parameters",
+        "inference_ms_per_user",
+    ] = Field("madds_per_user", description="ceiling, weighted: cost, by its name in the final result")
     ceiling: float | None = Field(None, gt=0, description="ceiling: maximum cost of the network, in the cost's unit")
     weight: float | None = Field(
         None, ge=0, description="weighted: penalty, in NDCG, for the full cost of the unpruned network"
@@ -177,11 +241,25 @@ class ObjectiveSettings(_Settings):
         return self
 
 
-class TrialSettings(_Settings):
-    """Settings of a trial: dataset, space, training, search, retraining, objective.
+class JudgeSettings(_Settings):
+    """Judgement of a trial's network against the unpruned one; a study compares its systems without it."""
 
-    A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` (short for ``search.lambda``), ``seed``,
-    ``search.arch_every``, ``space.dropout`` …
+    unpruned: bool = Field(
+        False,
+        description="whether to train the unpruned network too, once per experiment, and judge each trial's network "
+        "against it; see docs/judgement.md",
+    )
+    margin: float = Field(
+        0.02, gt=0, lt=1, description="largest loss that counts as kept, as a share of the unpruned network's NDCG@10"
+    )
+
+
+class TrialSettings(_Settings):
+    """Settings of a trial: dataset, space, training, search, retraining, objective, judgement.
+
+    A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` and ``budget`` (short for
+    ``search.lambda`` and ``search.budget``, of which one replaces the other), ``seed``, ``search.arch_every``,
+    ``space.dropout`` …
     """
 
     data: str = Field(description="name of a prepared dataset, or path of its folder")
@@ -236,6 +314,7 @@ class TrialSettings(_Settings):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+    judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
     def _history_fits_the_mode(self) -> TrialSettings:
@@ -302,8 +381,11 @@ class TrialSettings(_Settings):
     def with_parameters(self, parameters: dict[str, Any]) -> TrialSettings:
         """Copy with sampled hyper-parameters applied, validated like a file."""
         document = self.model_dump(by_alias=True)
+        drawn = {SHORT_NAMES.get(name, name) for name in parameters}
+        if drawn & (exclusive := set(SHORT_NAMES.values())):
+            document["search"] |= dict.fromkeys(name.removeprefix("search.") for name in exclusive - drawn)
         for name, value in parameters.items():
-            path = (f"search.{name}" if name == "lambda" else name).split(".")
+            path = SHORT_NAMES.get(name, name).split(".")
             target = document
             for part in path[:-1]:
                 if not isinstance(target.get(part), dict):
@@ -311,7 +393,7 @@ class TrialSettings(_Settings):
                 target = target[part]
             is_key = path[-1] in target or target is document["space"]
             if not is_key:
-                keys = [*target, "lambda"] if target is document else list(target)
+                keys = [*target, *SHORT_NAMES] if target is document else list(target)
                 raise UserError(
                     f"hyper-parameter {name!r} is not a key of the settings; {did_you_mean(path[-1], sorted(keys))}"
                 )
@@ -343,8 +425,10 @@ class TrialSettings(_Settings):
     def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
         """Validate settings written by a run, of this or an earlier version.
 
-        Earlier versions accepted and ignored ``history: newest`` in augmented mode.
+        Earlier versions accepted and ignored ``history: newest`` in augmented mode, and weighed nominal cost.
         """
         if document.get("mode") == "augmented" and document.get("history") == "newest":
             document = {**document, "history": "all"}
+        if isinstance(search := document.get("search", {}), dict) and "cost" not in search:
+            document = {**document, "search": {**search, "cost": "nominal"}}
         return cls.parse(document, origin)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
+from easrec_nni.architecture.history_lengths import HistoryLengths
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
@@ -19,7 +21,7 @@ from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.evaluation.selection import MONITOR, validation_rows
-from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.settings.trial import DEFAULT_LAMBDA, TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import Job, ShareOfBatches, count, rank
 from easrec_nni.training.recorded import recorded_training
@@ -123,6 +125,15 @@ class TrialContext:
         """Rows of the validation targets of users who train no alpha or beta."""
         return validation_rows(self.dataset, self.settings.search.arch_share)[1]
 
+    @cached_property
+    def history_lengths(self) -> HistoryLengths | None:
+        """Lengths of the histories that inference sees, those before the test targets; None without such targets."""
+        return HistoryLengths.of(self.dataset, self.space.max_length)
+
+    def cost(self, choice: Choice) -> Cost:
+        """Cost of an architecture of the space, also on the dataset's histories."""
+        return architecture_cost(self.space, choice, self.history_lengths)
+
     def loss(self) -> ItemLoss:
         """Loss from the settings, for the dataset's catalogue."""
         return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t)
@@ -138,12 +149,17 @@ class TrialContext:
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            # A refit follows the run and does not change it.
-            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
+            # A refit follows the run and does not change it; the kind of cost is a key of its own.
+            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit", "cost"}),
             "mode": settings.mode,
             "history": settings.history,
             "seed": settings.seed,
         }
+        if stage == "search":
+            # A default of today is left out under the rules of the versions in which it was one.
+            if settings.search.lambda_ == DEFAULT_LAMBDA:
+                del identity["search"]["lambda_"]
+            identity["cost"] = settings.search.cost_kind
         if settings.mode == "masked":
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":
@@ -188,8 +204,8 @@ class TrialContext:
             space=self.space,
             dataset=DatasetReference.of(self.dataset),
             training=recorded_training(self.settings),
-            cost=architecture_cost(self.space, choice).as_dict(),
-            unpruned_cost=architecture_cost(self.space, self.space.largest).as_dict(),
+            cost=self.cost(choice).as_dict(),
+            unpruned_cost=self.cost(self.space.largest).as_dict(),
             versions=package_versions(),
             seed=self.settings.seed,
             **fields,

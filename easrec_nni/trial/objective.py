@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.history_lengths import HistoryLengths
 from easrec_nni.common.documents import Value
 from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.settings.trial import ObjectiveSettings
@@ -27,16 +28,19 @@ class Objective:
         Space of the network; weighted cost is a share of its largest network's.
     figure
         Name of the figure that selects the best epoch (``select_by``).
+    histories
+        Lengths of the dataset's histories, for the cost on them.
     """
 
     settings: ObjectiveSettings
     space: SpaceConfig
     figure: str = MONITOR
+    histories: HistoryLengths | None = None
 
     @classmethod
     def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(context.settings.objective, context.space, context.settings.select_by)
+        return cls(context.settings.objective, context.space, context.settings.select_by, context.history_lengths)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""Value to maximise.
@@ -91,7 +95,7 @@ class Objective:
         return keys
 
     def _cost(self, choice: Choice) -> dict[str, float]:
-        return architecture_cost(self.space, choice).as_dict()
+        return architecture_cost(self.space, choice, self.histories).as_dict()
 
     def _unpruned(self) -> float:
         return self._cost(self.space.largest)[self.settings.cost]

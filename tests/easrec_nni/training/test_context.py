@@ -78,7 +78,8 @@ DECIDE = {
 @pytest.mark.parametrize("stage", ["search", "retrain"])
 def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, stage: Any) -> None:
     plain = context_of(tiny_dataset).identity(stage)
-    assert set(plain) == {"dataset", "space", stage, "mode", "history", "seed"}
+    kind_of_cost = {"cost"} if stage == "search" else set()
+    assert set(plain) == {"dataset", "space", stage, "mode", "history", "seed"} | kind_of_cost
     for key, value in {**DECIDE, stage: {"epochs": 3}}.items():
         changed = context_of(tiny_dataset, **{key: value}).identity(stage)
         assert changed[key] != plain.get(key), key
@@ -86,6 +87,17 @@ def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, 
         assert context_of(tiny_dataset, **{key: value}).identity(stage) == plain, key
     # Without the mode or loss that reads them, these decide nothing.
     assert context_of(tiny_dataset, masking={"share": 0.4}, negatives=7, gbce_t=0.1).identity(stage) == plain
+
+
+def test_settings_at_todays_defaults_are_those_of_versions_without_them(tiny_dataset: Dataset) -> None:
+    plain = context_of(tiny_dataset).identity("search")
+    assert plain["search"] == {} and plain["cost"] == "executed"
+    for same in ({"lambda": 0.1}, {"cost": "executed"}):
+        assert context_of(tiny_dataset, search=same).identity("search") == plain
+    assert context_of(tiny_dataset, search={"lambda": 0.2}).identity("search")["search"] == {"lambda_": 0.2}
+    assert context_of(tiny_dataset, search={"budget": 0.2}).identity("search")["search"] == {"budget": 0.2}
+    for other in ({"cost": "nominal"}, {"constraint": "printed"}):
+        assert context_of(tiny_dataset, search=other).identity("search")["cost"] == "nominal"
 
 
 def test_a_document_of_an_architecture_has_what_belongs_to_it(tiny_dataset: Dataset) -> None:

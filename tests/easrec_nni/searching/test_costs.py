@@ -1,0 +1,162 @@
+"""Cost tables of a trial, and searches that must meet a budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from easrec_nni import Architecture, Choice, Dataset, TrialSettings, load_dataset, search
+from easrec_nni.architecture.cost import executed_madds
+from easrec_nni.architecture.weights import read_weights
+from easrec_nni.common.errors import UserError
+from easrec_nni.data.batches.evaluation import EvaluationBatches
+from easrec_nni.data.home import dataset_folder
+from easrec_nni.searching.costs import check_budget, check_within_budget, cost_table
+from easrec_nni.training.context import TrialContext
+from easrec_nni.training.run_folder import _digest
+from strategies import STRATEGIES
+
+SPACE = {"max_length": 5, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared", "gate_layers": 0}
+SPACE |= {"hidden_pruning": [0, 0.5], "inner_pruning": [0, 0.5]}
+SEARCH = {"epochs": 3, "warmup_epochs": 1, "batch_size": 16, "arch_batch_size": 8, "arch_movement": 4}
+
+
+class Killed(Exception):
+    """End of a process in the middle of a search."""
+
+
+def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
+    document = {"data": str(dataset.path), "space": SPACE, "search": {**SEARCH, **changes}}
+    return TrialSettings.parse(document, "test")
+
+
+def context_of(dataset: Dataset, **changes: Any) -> TrialContext:
+    return TrialContext.open(settings_for(dataset, **changes), dataset)
+
+
+def share(context: TrialContext, choice: Choice, kind: Any = "executed") -> float:
+    return cost_table(context, kind)[choice.label][choice.depth]
+
+
+def test_the_executed_table_is_the_mean_over_the_users_that_are_tested(tiny_dataset: Dataset) -> None:
+    context = context_of(tiny_dataset)
+    lengths = [
+        int(length) for batch in EvaluationBatches(tiny_dataset, "test", 5, 40) for length in (batch.ids != 0).sum(1)
+    ]
+    config = context.space
+
+    def mean(choice: Choice) -> float:
+        return sum(executed_madds(config, choice, length) for length in lengths) / len(lengths)
+
+    for choice in config.architectures():
+        expected = mean(choice) / mean(config.largest)
+        assert share(context, choice) == pytest.approx(expected, rel=1e-12)
+        assert context.cost(choice).executed_madds_per_user_on_histories == pytest.approx(mean(choice), rel=1e-12)
+    tables = [cost_table(context, kind) for kind in ("nominal", "executed", "parameters")]
+    assert tables[0] != tables[1] != tables[2]
+
+
+def test_without_test_targets_the_executed_cost_is_refused(tiny_dataset: Dataset) -> None:
+    with pytest.raises(UserError, match="has none: set search.cost: nominal"):
+        cost_table(context_of(tiny_dataset).trained_through("test"), "executed")
+
+
+@pytest.mark.parametrize("strategy", ["easrec", "random"])
+def test_an_impossible_budget_is_refused_before_the_search_with_the_smallest_possible_one(
+    strategy: str, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="hidden50_inner50, depth 1") as error:
+        search(tiny_dataset, settings_for(tiny_dataset, budget=0.01, strategy=strategy), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    named = float(error.value.message.partition("smallest possible budget is ")[2].split()[0])
+    check_budget(context_of(tiny_dataset, budget=named))
+    with pytest.raises(UserError):
+        check_budget(context_of(tiny_dataset, budget=named - 2e-4))
+
+
+@pytest.mark.parametrize("kind", ["nominal", "executed", "parameters"])
+def test_a_search_meets_its_budget_in_every_kind_of_cost(kind: str, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    context = context_of(tiny_dataset, budget="40%", cost=kind)
+    found = search(tiny_dataset, context.settings, tmp_path / "run")
+    assert share(context, found.architecture.choices, kind) <= 0.4
+    assert (found.architecture.budget, found.architecture.cost_kind, found.architecture.lambda_) == (0.4, kind, None)
+    assert "executed_madds_per_user_on_histories" in found.architecture.cost
+    for row in found.history:
+        choice = Choice(**{name: row[name] for name in ("hidden_pruning", "inner_pruning")}, depth=int(row["depth"]))
+        assert row["argmax_cost"] == pytest.approx(share(context, choice, kind)) and row["argmax_cost"] <= 0.4
+        assert row["multiplier"] >= 0
+
+
+def test_an_interrupted_search_goes_on_with_its_multiplier(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = settings_for(tiny_dataset, budget=0.3, arch_movement=0.5)
+    expected = search(tiny_dataset, settings, tmp_path / "unbroken")
+
+    def kill(row: dict[str, float]) -> None:
+        if row["epoch"] == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        search(tiny_dataset, settings, tmp_path / "broken", on_epoch=kill)
+    result = search(tiny_dataset, settings, tmp_path / "broken")
+    assert result.architecture == expected.architecture
+    for one, other in zip(result.history, expected.history, strict=True):
+        assert json.dumps({**one, "seconds": 0}) == json.dumps({**other, "seconds": 0})  # NaN is NaN
+    assert expected.history[-1]["multiplier"] != expected.history[1]["multiplier"] > 0
+    weights = read_weights(expected.supernet)
+    for name, weight in read_weights(result.supernet).items():
+        torch.testing.assert_close(weight, weights[name], rtol=0, atol=0)
+
+
+def test_an_architecture_that_was_edited_is_refused_before_it_is_retrained(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    settings = settings_for(tiny_dataset, budget=0.4)
+    found = search(tiny_dataset, settings, tmp_path)
+    found.architecture.model_copy(update={"choices": found.architecture.space.largest}).write(
+        tmp_path / "architecture.json"
+    )
+    with pytest.raises(UserError, match="costs 1.0000 of the largest one's .* more than the budget of 0.4"):
+        search(tiny_dataset, settings, tmp_path)
+    check_within_budget(context_of(tiny_dataset), found.architecture.space.largest)  # without a budget all is well
+
+
+def test_an_unfinished_search_of_an_earlier_version_is_not_continued_with_another_cost(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    def kill(row: dict[str, float]) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        search(tiny_dataset, settings_for(tiny_dataset, cost="nominal"), tmp_path, on_epoch=kill)
+    note = tmp_path / "state" / "request.json"
+    document = json.loads(note.read_text())
+    assert document["request"].pop("cost") == "nominal"  # which earlier versions did not record
+    note.write_text(json.dumps({"sha256": _digest(document["request"]), "request": document["request"]}))
+    with pytest.raises(UserError, match="earlier version, which weighed nominal cost: set search.cost: nominal"):
+        search(tiny_dataset, settings_for(tiny_dataset), tmp_path)
+    assert search(tiny_dataset, settings_for(tiny_dataset, cost="nominal"), tmp_path).architecture.lambda_ == 0.1
+
+
+BUDGETS = ("12%", 0.2, 0.35, 0.6, 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not dataset_folder("ml-100k").is_dir(), reason="needs a prepared MovieLens-100K")
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_five_budgets_on_movielens_are_met(strategy: str, tmp_path: Path) -> None:
+    dataset = load_dataset("ml-100k")
+    for budget in BUDGETS:
+        space = {**SPACE, "max_length": 20, "hidden": 16, "inner": 32}
+        options = {**SEARCH, "strategy": strategy, "batch_size": 128, "arch_batch_size": 128, "budget": budget}
+        settings = TrialSettings.parse(
+            {"data": "ml-100k", "history": "newest", "space": space, "search": options}, "test"
+        )
+        search(dataset, settings, tmp_path / str(budget))
+        found = Architecture.read(tmp_path / str(budget) / "architecture.json")
+        assert found.unpruned_cost is not None and settings.search.budget is not None
+        figure = "executed_madds_per_user_on_histories"
+        assert found.cost[figure] / found.unpruned_cost[figure] <= settings.search.budget
