@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from easrec_nni.serving.onnx_int8 import quantise_onnx
     from easrec_nni.settings.trial import TrialSettings
     from easrec_nni.study.reproduce import Request, reproduce
+    from easrec_nni.tabular.agreement import agreement
     from easrec_nni.tabular.build_folder import BuildFolder
     from easrec_nni.tabular.building import Build
     from easrec_nni.tabular.collecting import collect

@@ -175,8 +175,8 @@ class TrialContext:
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
-        # A refit follows the run and does not change it; the kind of cost is a key of its own, and a latency file counts
-        # for what it predicts.
+        # A refit follows the run and does not change it; the kind of cost is a key of its own, and what a latency file
+        # predicts counts, not its name.
         later = {"refit", "cost", "latency_file", *EARLIER_DEFAULTS[stage]}
         options = part.model_dump(mode="json", exclude_defaults=True, exclude=later)
         identity: dict[str, Any] = {
