@@ -33,6 +33,7 @@ def study(ordered: Dataset, tmp_path: Path) -> Path:
         "data": str(ordered.path),
         "space": {**space, "inner_pruning": [0]},
         "select_by": "ndcg@10_unseen",
+        "batch_by": "sequences",
         "retrain": {"epochs": 2, "learning_rate": 0.02, "batch_size": 4, "weights": "scratch"},
     }
     file = tmp_path / "study.yml"

@@ -12,7 +12,7 @@ from rich.console import Console
 from easrec_nni.cli import demo_steps
 from easrec_nni.cli.demo_steps import STATE_FILE, Demo
 from easrec_nni.common.errors import UserError
-from easrec_nni.report.comparison import ComparisonRow
+from easrec_nni.report.comparison import ComparisonRow, read_run
 
 
 class RecordingDemo(Demo):
@@ -66,6 +66,23 @@ def test_a_retraining_that_was_interrupted_goes_on_and_a_fresh_demo_does_not(
     assert not (demo.out / STATE_FILE).exists() and (demo.out / "searched" / "metrics.json").exists()
     demo.retrain("data")
     assert demo.calls[3:] == [("searched", True), ("unpruned", True)]
+
+
+def test_refitted_figures_are_compared_in_columns_of_their_own(demo: RecordingDemo) -> None:
+    """With ``retrain.refit`` in the settings, `easrec retrain` writes both kinds."""
+    rows = []
+    for name, ndcg in (("searched", 0.1), ("unpruned", 0.2)):
+        file = demo.out / f"{name}.json"
+        both = {"test": {"ndcg@10_full": ndcg}, "test_refitted": {"ndcg@10_full_refitted": 2 * ndcg}}
+        file.write_text(json.dumps(both))
+        rows.append(read_run(name, file))
+    demo.compare([*rows, ComparisonRow("popularity", {"ndcg@10_full": 0.05})])
+    assert (demo.out / "comparison.csv").read_text().splitlines() == [
+        "network,ndcg@10_full,ndcg@10_full_refitted",
+        "searched,0.1,0.2",
+        "unpruned,0.2,0.4",
+        "popularity,0.05,",
+    ]
 
 
 @pytest.mark.parametrize(
