@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +15,17 @@ from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
-from search_spaces import Choice
+from search_spaces import Choice, SpaceConfig
 
-__all__ = ["BUILD_FILE", "METRICS_FILE", "BuildDocument", "BuildFolder", "Run", "open_build"]
+__all__ = ["BUILD_FILE", "METRICS_FILE", "BuildDocument", "BuildFolder", "Run", "SEARCHING", "open_build"]
 
 BUILD_FILE = "build.json"
 METRICS_FILE = "metrics.json"
 """File of a run's figures, written last: its presence means that the run is complete."""
+
+
+SEARCHING = ("search", "objective")
+"""Sections of the settings that no run of a build has: it trains given architectures."""
 
 
 class BuildDocument(ResultDocument):
@@ -54,6 +58,21 @@ class Run:
     def path(self) -> Path:
         """Folder of the run below the build's ``runs``."""
         return Path(f"{self.choice.label}-depth{self.choice.depth}") / f"seed{self.seed}"
+
+    @classmethod
+    def sampled(cls, parameters: Mapping[str, Any], space: SpaceConfig) -> Run:
+        """Run of a sample that NNI's tuner drew: ``pruning``, ``depth`` and ``seed``.
+
+        Raises
+        ------
+        UserError
+            One of them is missing, unknown or not in the space.
+        """
+        try:
+            choice = {name: value for name, value in parameters.items() if name != "seed"}
+            return cls(space.choice(choice), int(parameters["seed"]))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"a run has pruning, depth and seed of the table's space; got {dict(parameters)}") from None
 
 
 @dataclass(frozen=True)
@@ -111,7 +130,8 @@ class BuildFolder:
         if not file.is_file():
             raise UserError(f"{path} holds no build: it has no {BUILD_FILE}; `easrec table build` creates one")
         document = read_document(file, BuildDocument, "choose another --out")
-        return cls(path, TrialSettings.reopen(document.settings, str(file)), document.seeds, document.dataset)
+        settings = {name: value for name, value in document.settings.items() if name not in SEARCHING}
+        return cls(path, TrialSettings.reopen(settings, str(file)), document.seeds, document.dataset)
 
 
 def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int) -> BuildFolder:
@@ -133,7 +153,7 @@ def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int
     document = BuildDocument(
         schema_version=1,
         dataset=identity,
-        settings=settings.model_dump(mode="json", by_alias=True),
+        settings=settings.model_dump(mode="json", by_alias=True, exclude=set(SEARCHING)),
         seeds=seeds,
         **provenance(),
     )
