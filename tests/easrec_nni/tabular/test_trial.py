@@ -13,7 +13,6 @@ from easrec_nni.data import Dataset
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.tabular import trial as trial_module
 from easrec_nni.tabular.building import Build, train_run
-from easrec_nni.tabular.experiment import build_experiment
 from easrec_nni.tabular.trial import run_table_trial
 from easrec_nni.trial import reports as reports_module
 from tests.easrec_nni.tabular.test_building import SPACE
@@ -48,16 +47,3 @@ def test_a_trial_trains_its_run_and_reports_its_figures(build: Build, monkeypatc
 def test_samples_of_another_space_are_refused(sample: dict[str, Any], build: Build) -> None:
     with pytest.raises(UserError, match="a run has pruning, depth and seed of the table's space"):
         run_table_trial(build.folder.path, sample)
-
-
-def test_the_experiment_has_a_trial_for_each_run(build: Build) -> None:
-    document = build_experiment(build, build.runs, 2)
-    assert document["maxTrialNumber"] == 8 and document["trialConcurrency"] == 2
-    assert {name: each["_value"] for name, each in document["searchSpace"].items()} == {
-        "seed": [0, 1],
-        "depth": [1, 2],
-        "pruning": ["hidden0_inner0", "hidden50_inner0"],
-    }
-    # Only what the missing runs need.
-    last = [run for run in build.runs if run.seed == 1 and run.choice.depth == 2]
-    assert build_experiment(build, last, 1)["maxTrialNumber"] == 2
