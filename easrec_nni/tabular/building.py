@@ -20,7 +20,7 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.retraining.metrics import WEIGHTS_FILE, RunMetrics, read_metrics
 from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.tabular.build_folder import SEARCHING, BuildFolder, Run, open_build
+from easrec_nni.tabular.build_folder import BuildFolder, Run, open_build, without_search
 from easrec_nni.tabular.collecting import collect
 from easrec_nni.tabular.order import training_order
 from easrec_nni.training.context import TrialContext
@@ -51,10 +51,8 @@ def build_settings(data: str, settings: TrialSettings) -> TrialSettings:
         raise UserError("a table compares validated runs: leave retrain.refit out of its settings")
     # Trials of NNI run in another working directory, where a relative path would not be found.
     data = str(Path(data).expanduser().resolve()) if os.sep in data else data
-    document = settings.model_dump(by_alias=True, exclude=set(SEARCHING))
-    return TrialSettings.parse(document, "settings").with_parameters(
-        {"data": data, "retrain.weights": "scratch", "seed": 0}
-    )
+    changes = {"data": data, "retrain.weights": "scratch", "seed": 0}
+    return without_search(settings.with_parameters(changes))
 
 
 def run_context(build: BuildFolder, run: Run, dataset: Dataset) -> TrialContext:

@@ -13,7 +13,7 @@ from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.retraining.metrics import RunMetrics, read_metrics
-from easrec_nni.tabular.build_folder import SEARCHING, BuildFolder, Run
+from easrec_nni.tabular.build_folder import BuildFolder, Run, settings_record
 from easrec_nni.tabular.documents import KIND, ArchitectureRow, NoiseCeiling, RunRow, TableDocument, write_table
 from easrec_nni.tabular.noise import noise_ceiling
 from easrec_nni.training.context import TrialContext
@@ -60,11 +60,10 @@ def collect(build: BuildFolder, out: Path, dataset: Dataset | None = None) -> Ta
         kind=KIND,
         schema_version=1,
         dataset=build.dataset,
-        select_by=build.settings.select_by,
+        select_by=_compared(next(iter(metrics.values()))),
         complete_seeds=seeds,
         noise=_noise(metrics, architectures, seeds),
-        settings=build.settings.model_dump(mode="json", by_alias=True, exclude=set(SEARCHING))
-        | {"data": build.dataset.name},
+        settings=settings_record(build.settings) | {"data": build.dataset.name},
         space=space,
         figures=list(FIGURES),
         architectures=[ArchitectureRow(choices=choice, cost=cost) for choice, cost in costs.items()],
@@ -83,6 +82,12 @@ def _row(architecture: int, seed: int, metrics: RunMetrics) -> RunRow:
 
 def _accuracy(part: Mapping[str, float]) -> list[float]:
     return [round(part[name], DIGITS) for name in ACCURACY]
+
+
+def _compared(metrics: RunMetrics) -> str:
+    """NDCG@10 by which the runs' networks are compared, the one whose standard error they record."""
+    ending = "_standard_error"
+    return next(name for name in metrics.valid_selection_users if name.endswith(ending)).removesuffix(ending)
 
 
 def _complete_seeds(runs: Collection[Run], architectures: Sequence[Choice]) -> list[int]:

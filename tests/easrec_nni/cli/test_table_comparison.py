@@ -17,5 +17,5 @@ def test_regrets_are_in_their_unit_with_verdicts() -> None:
     title, _, *rows = [line.split() for line in stream.getvalue().splitlines()]
     assert title == ["regret", "in", "%"]
     assert rows[0][:6] == ["random", "10", "5.09", "5.04", "to", "5.14"]
-    assert rows[1][0] == "easrec\\x1b[2J" and rows[1][-1] == "better" and rows[1][6] == "-2.025"
+    assert rows[1][0] == "easrec\\x1b[2J" and rows[1][-1] == "better" and rows[1][6] in ("-2.02", "-2.03")
     assert rows[2] == ["alone", "1", "12.5", "+7.5", "undecided"]  # one seed has neither an interval nor a test
