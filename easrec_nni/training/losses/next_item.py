@@ -8,6 +8,7 @@ from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.distillation import Distilled
 from easrec_nni.training.losses.softmax import Softmax
 
 __all__ = ["next_item_loss"]
@@ -28,11 +29,16 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
     """
     if loss is None:
         loss = Softmax(network.config.n_items)
+    places = batch.places
     if batch.targets.dim() == 1:
         states, targets = network.newest_state(batch.ids), batch.targets
     else:
         real = batch.targets != 0
         states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
+        places = None if places is None else places[real]
     # Padding positions are dropped instead of masked, so nothing is computed for them.
-    mean = loss(network, states, targets, batch.negatives)
+    if isinstance(loss, Distilled):
+        mean = loss(network, states, targets, batch.negatives, places)
+    else:
+        mean = loss(network, states, targets, batch.negatives)
     return mean if batch.weight == 1 else batch.weight * mean
