@@ -3,6 +3,7 @@
 * ``document.py``: :class:`~easrec_nni.architecture.document.Architecture`, read and written as ``architecture.json``
 * ``drawing.py``: an architecture drawn in the terminal
 * ``weights.py``: the network of an architecture with saved weights; ``compiling.py``: ``torch.compile``
+* ``onnx_network.py``: ONNX files as networks
 * ``cost.py``: multiply-adds and parameters
 * ``features.py``: item features as fields of a space; ``feature_tables.py``: as tables of a network
 * ``training_settings.py``: training settings of an architecture; ``run_folder.py``: folder of a retrained network

@@ -135,11 +135,14 @@ class TrialContext:
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
+        # A refit follows the run and does not change it; a teacher's part is what it says, not its path.
+        left_out = {"refit", "teacher", "distillation", "temperature", "teacher_items"}
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            # A refit follows the run and does not change it.
-            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
+            stage: part.model_dump(
+                mode="json", exclude_defaults=True, exclude=left_out if stage == "retrain" else None
+            ),
             "mode": settings.mode,
             "history": settings.history,
             "seed": settings.seed,

@@ -73,7 +73,7 @@ class Distilled(ItemLoss):
             return self._with_teacher(network, states, targets, negatives, soft)
         if not covered.any():
             return self.loss(network, states, targets, negatives)
-        share = float(covered.float().mean())
+        share = int(covered.sum()) / len(covered)
         alone = self.loss(network, states[~covered], targets[~covered], negatives)
         return (1 - share) * alone + share * self._with_teacher(
             network, states[covered], targets[covered], negatives, soft
