@@ -122,6 +122,8 @@ def _checked(engine: Engine, label: str) -> ScoreTable:
     )
     dropped = {"of a user that is not in the dataset": users, "of an item that is not in the dataset": items}
     return ScoreTable(
-        *(result.column(name).to_numpy() for name in ("user", "item", "score")),
+        result.column("user").to_numpy(),
+        result.column("item").to_numpy(),
+        result.column("score").to_numpy(),
         {reason: count for reason, count in dropped.items() if count},
     )

@@ -52,7 +52,7 @@ def top_arrays(positions: int, best: int) -> Shapes:
 
 
 @contextmanager
-def new_arrays(folder: Path, shapes: Shapes, what: str) -> Iterator[dict[str, NDArray[Any]]]:
+def new_arrays(folder: Path, shapes: Shapes, what: str) -> Iterator[Mapping[str, NDArray[Any]]]:
     """Create arrays on disk for writing; they take their names when the block succeeds, the places last.
 
     Parameters
