@@ -14,6 +14,7 @@ from pydantic import AfterValidator
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
+from easrec_nni.architecture.training_settings import TeacherRecord
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
@@ -57,6 +58,7 @@ class RunTraining(Document):
     micro_batch: dict[str, Number | str | dict[str, float]] = {}
     selected_by: str | None = None
     trained_on: str | None = None
+    teacher: TeacherRecord | None = None
 
     @classmethod
     def of(cls, record: EpochRecord, *, inherited: bool, micro_batch: dict[str, Any], selected_by: str) -> RunTraining:

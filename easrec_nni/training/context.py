@@ -175,9 +175,11 @@ class TrialContext:
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
-        # A refit follows the run and does not change it; the kind of cost is a key of its own, and what a latency file
-        # predicts counts, not its name.
+        # A refit follows the run and does not change it; the kind of cost is a key of its own; what a latency file predicts
+        # and what a teacher says count, not their names.
         later = {"refit", "cost", "latency_file", *EARLIER_DEFAULTS[stage]}
+        if stage == "retrain":
+            later |= {"teacher", "distillation", "temperature", "teacher_items"}
         options = part.model_dump(mode="json", exclude_defaults=True, exclude=later)
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
