@@ -46,6 +46,12 @@ def check_settings_and_data(experiment: ExperimentFile) -> str:
     left_out = check_drawn_settings(experiment, settings, dataset)
     if settings.search.latency_file is not None:
         LatencyFile.read(experiment.code_directory / settings.search.latency_file, settings.space_for(dataset))
+    teacher = settings.retrain.teacher
+    if teacher is not None and not (experiment.code_directory / Path(teacher).expanduser()).exists():
+        raise UserError(
+            f"{file}: retrain.teacher: there is no {teacher} in {experiment.code_directory}, where the trials run: "
+            "give the path of a run folder, an ONNX file or a table of scores"
+        )
     return f"{dataset.name}: {dataset.n_users} users, {dataset.n_items} items, in {dataset.path}{left_out}"
 
 

@@ -140,7 +140,7 @@ def _check_comparable(run: Path, metrics: RunMetrics, unpruned: Path, other: Run
     one, two = metrics.dataset, other.dataset
     if one is None or two is None or (one.fingerprint, one.split) != (two.fingerprint, two.split):
         raise UserError(f"{unpruned} was tested on another dataset or split than {run}: they cannot be compared")
-    if protocol_of(compared_figure(_select_by(metrics), dataset)) != protocol_of(_select_by(other)):
+    if _select_by(metrics) != _select_by(other):
         raise UserError(
             f"{unpruned} was selected by {_select_by(other)}, {run} by {_select_by(metrics)}: train one of them again "
             f"with --set select_by={_select_by(metrics)}"

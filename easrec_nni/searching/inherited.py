@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 
-from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.evaluation.ranking import Ranker, metrics_of
@@ -80,7 +79,7 @@ def evaluate_architectures(
         EvaluatedArchitecture(
             **choice.model_dump(),
             metrics=inherited_figures(context, freeze(choice)),
-            cost=architecture_cost(context.space, choice).as_dict(),
+            cost=context.cost(choice).as_dict(),
         )
         for choice in choices
     ]

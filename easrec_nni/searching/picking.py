@@ -6,18 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
+from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_count
 from easrec_nni.searching.front import EvaluatedArchitecture, Front
+from search_spaces.config import SpaceConfig
 
-__all__ = ["COSTS", "Limit", "cost_figure", "parse_share", "pick"]
+__all__ = ["COSTS", "LATENCY", "Limit", "cost_figure", "parse_share", "pick", "readable_cost", "with_latency"]
 
-COSTS: Mapping[str, Sequence[str]] = {
-    "executed": ("executed_madds_per_user_on_histories", "executed_madds_per_user"),
-    "nominal": ("madds_per_user",),
-    "parameters": ("parameters",),
-}
-"""Kinds of cost: keys of an architecture's cost, of which the first that a front has is used."""
+LATENCY = "latency_ms_per_user"
+
+COSTS: Mapping[str, str] = {kind: figure for kind, figure in COST_FIGURES.items()}
+"""Keys of an architecture's cost by the kinds that options name; a front has latencies once a file predicts them."""
+
+ROUNDING = 1e-9  # a cost of exactly a share counts, whatever the rounding of the product
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,53 @@ class Limit:
     largest: float
 
 
-def cost_figure(front: Front, kind: str) -> str:
-    """Key of a kind of cost in a front.
+def cost_figure(front: Front, kind: str | None) -> str:
+    """Key of a kind of cost in a front; by default of the executed cost, or the nominal one where it is missing.
 
     Raises
     ------
     UserError
         The kind is unknown, or the front lacks it.
     """
+    available = [name for name, key in COSTS.items() if all(key in row.cost for row in front.architectures)]
+    if kind is None:
+        return COSTS["executed" if "executed" in available else "nominal"]
     if kind not in COSTS:
         raise UserError(f"unknown --cost {kind}; choose from {', '.join(COSTS)}")
-    key = next((key for key in COSTS[kind] if all(key in row.cost for row in front.architectures)), None)
-    if key is None:
-        raise UserError(f"the front has no {kind} cost: `easrec pareto RUN --evaluate` writes it again")
-    return key
+    if kind not in available:
+        remedy = "give --latency FILE" if kind == "latency" else f"choose from {', '.join(available)}"
+        raise UserError(f"the front has no {kind} cost: {remedy}")
+    return COSTS[kind]
+
+
+def with_latency(front: Front, file: LatencyFile, space: SpaceConfig) -> Front:
+    """Front with the latencies that a file predicts among the costs.
+
+    Parameters
+    ----------
+    front
+        Evaluated architectures.
+    file
+        Latency file of a device.
+    space
+        Space of the architectures.
+    """
+    rows = [
+        row.model_copy(update={"cost": {**row.cost, LATENCY: file.predict(row.choice, space)}})
+        for row in front.architectures
+    ]
+    return front.model_copy(update={"architectures": rows})
+
+
+def readable_cost(key: str, value: float) -> str:
+    """Human-readable cost.
+
+    Examples
+    --------
+    >>> readable_cost("parameters", 27_900), readable_cost("latency_ms_per_user", 0.0371)
+    ('27.9 k', '0.0371 ms')
+    """
+    return f"{value:.3g} ms" if key == LATENCY else readable_count(value)
 
 
 def parse_share(text: str, option: str) -> float:
@@ -95,13 +131,13 @@ def pick(
     """
     rows = list(front.architectures)
     for limit in limits:
-        within = [row for row in rows if row.cost[limit.key] <= limit.largest]
+        within = [row for row in rows if row.cost[limit.key] <= limit.largest * (1 + ROUNDING)]
         if not within:
             cheapest = min(rows, key=lambda row: row.cost[limit.key])
             raise UserError(
-                f"no architecture has {limit.key} of at most {readable_count(limit.largest)}"
+                f"no architecture has {limit.key} of at most {readable_cost(limit.key, limit.largest)}"
                 f"{' within the other limits' if len(rows) < len(front.architectures) else ''}: "
-                f"the smallest, {cheapest.name}, has {readable_count(cheapest.cost[limit.key])}"
+                f"the smallest, {cheapest.name}, has {readable_cost(limit.key, cheapest.cost[limit.key])}"
             )
         rows = within
     if keep is None:

@@ -346,6 +346,15 @@ class TrialSettings(_Settings):
         check_history(self.mode, self.history)
         return self
 
+    @model_validator(mode="after")
+    def _teacher_fits_the_mode(self) -> TrialSettings:
+        if self.mode == "masked" and self.retrain.teacher is not None:
+            raise ValueError(
+                "retrain.teacher: mode: masked hides other items in every epoch, so that what a teacher says there "
+                "cannot be stored: set mode: causal or augmented, or leave the teacher out"
+            )
+        return self
+
     def dataset(self, beside: Path | None = None) -> Dataset:
         """Load the dataset that ``data`` names, and verify it against ``data_fingerprint`` if set.
 

@@ -36,6 +36,14 @@ __all__ = ["Stage", "TrialContext"]
 Stage = Literal["search", "retrain"]
 
 
+# A refit follows the run and does not change it; the kind of cost is a key of its own; what a latency file predicts and
+# what a teacher says count, and not their names.
+OUTSIDE_IDENTITY: dict[Stage, set[str]] = {
+    "search": {"cost", "latency_file"},
+    "retrain": {"refit", "teacher", "distillation", "temperature", "teacher_items"},
+}
+
+
 @dataclass(frozen=True, eq=False)  # a dataset has arrays: contexts compare by identity
 class TrialContext:
     """Settings, dataset and space of a trial: batches, loss, users and identity of its stages.
@@ -175,9 +183,7 @@ class TrialContext:
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
-        # A refit follows the run and does not change it. The kind of cost is a key of its own, and a latency file is
-        # represented by what it predicts.
-        later = {"refit", "cost", "latency_file", *EARLIER_DEFAULTS[stage]}
+        later = OUTSIDE_IDENTITY[stage] | EARLIER_DEFAULTS[stage].keys()
         options = part.model_dump(mode="json", exclude_defaults=True, exclude=later)
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,

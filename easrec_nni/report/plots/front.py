@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, COST_TITLES
 from easrec_nni.common.figures import ACCENT, INK, MUTED, Picture, new_figure, picture, set_titles
-from easrec_nni.common.readable import readable_count
 from easrec_nni.report.content import Record
 from easrec_nni.report.pareto import figure_of
 from easrec_nni.report.plots.labels import PointLabel, place_labels
+from easrec_nni.searching.picking import LATENCY, readable_cost
 
-__all__ = ["COST_TITLES", "front_plot"]
+__all__ = ["front_plot"]
 
-COST_TITLES = {
-    "madds_per_user": "multiply-adds per user, full window",
-    "executed_madds_per_user": "executed multiply-adds per user, full window",
-    "executed_madds_per_user_on_histories": "executed multiply-adds per user, on this dataset's histories",
-    "parameters": "parameters",
-    "latency_ms_per_user": "milliseconds per user",
+TITLES = {
+    **{COST_FIGURES[kind]: f"{title} per user" for kind, title in COST_TITLES.items() if kind != "parameters"},
+    LATENCY: "milliseconds per user",
 }
-"""Titles of the axis by the key of the cost."""
 
 
 def front_plot(records: Sequence[Record], figure_name: str, key: str, name: str = "front") -> Picture:
@@ -50,9 +47,9 @@ def front_plot(records: Sequence[Record], figure_name: str, key: str, name: str 
         steps = [*x, high], [*y, y[-1]]
         axes.step(*steps, where="post", color=ACCENT, linewidth=1.0, linestyle="--", zorder=1)
         axes.set_xlim(low, high)
-        axes.xaxis.set_major_formatter(lambda value, _: readable_count(value))
+        axes.xaxis.set_major_formatter(lambda value, _: readable_cost(key, value))
         axes.xaxis.set_minor_formatter(lambda value, _: "")
-        set_titles(axes, x=f"{COST_TITLES.get(key, key)} (logarithmic)", y=f"validation {figure_name}")
+        set_titles(axes, x=f"{TITLES.get(key, key)} (logarithmic)", y=f"validation {figure_name}")
         labels = [
             PointLabel(figure_of(record, key), figure_of(record, figure_name), str(record["architecture"]), False)
             for record in best
@@ -64,7 +61,7 @@ def front_plot(records: Sequence[Record], figure_name: str, key: str, name: str 
             figure,
             name,
             "Accuracy with inherited weights against cost",
-            f"Scatter plot of validation {figure_name} against {COST_TITLES.get(key, key)}. On the front: {names}.",
+            f"Scatter plot of validation {figure_name} against {TITLES.get(key, key)}. On the front: {names}.",
         )
 
 

@@ -11,8 +11,12 @@ from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Dataset, search
 from easrec_nni.cli.main import app
+from easrec_nni.common.files import write_json
 from easrec_nni.searching.front import read_front
+from easrec_nni.tabular.documents import write_table
+from tests.easrec_nni.architecture.test_latency import latency_file
 from tests.easrec_nni.searching.test_elastic import settings_for
+from tests.easrec_nni.tabular.test_agreement import table_of
 
 
 @pytest.fixture(scope="module")
@@ -76,13 +80,49 @@ def test_pick_fine_tunes_inherited_weights(run: Path, tmp_path: Path, tiny_datas
     ]
 
 
+def test_latencies_come_from_a_file(run: Path, tmp_path: Path) -> None:
+    space = Architecture.read(run / "architecture.json").space
+    times = {"layer_ms_per_user": 0.2, "last_layer_ms_per_user": 0.1}
+    layers = [
+        {"hidden": hidden, "inner": inner, "gates": gates, **times}
+        for hidden in (8, 4)
+        for inner in (16, 8)
+        for gates in (False, True)
+    ]
+    embedding = [{"hidden": hidden, "ms_per_user": hidden / 7} for hidden in (8, 4)]
+    file = latency_file(space, layers=layers, embedding_and_scoring=embedding)
+    write_json(tmp_path / "latency.json", file.as_json())
+    listed = done("pareto", run, "--latency", tmp_path / "latency.json", "--all")
+    for row in read_front(run).architectures:
+        line = next(line for line in listed.splitlines() if line.split("  ")[0].strip() == row.name)
+        assert f"{file.predict(row.choice):.3g} ms" in line
+    limit = file.predict(space.largest) * 0.99
+    words = ["--max-latency-ms", f"{limit}", "--latency", tmp_path / "latency.json", "--no-train", "--out", tmp_path]
+    done("pick", run, *words)
+    assert file.predict(Architecture.read(tmp_path / "architecture.json").choices) <= limit
+
+
+def test_a_table_is_correlated_with(run: Path, tmp_path: Path) -> None:
+    front = read_front(run)
+    space = Architecture.read(run / "architecture.json").space
+    accuracy = [front.accuracy(row) for row in front.architectures]
+    write_table(table_of(front, space, [accuracy, accuracy[::-1]]), tmp_path / "table.json")
+    output = done("pareto", run, "--table", tmp_path / "table.json")
+    assert "against 8 architectures trained from scratch" in output
+    assert "Kendall's tau with validation 1.00 (noise ceiling unknown)" in output
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["pick", "RUN"], "give --max-cost, --max-parameters or --keep-accuracy"),
+        (["pick", "RUN"], "give --max-cost, --max-latency-ms, --max-parameters or --keep-accuracy"),
         (["pick", "RUN", "--max-cost", "forty"], "such as 40% or 0.4"),
         (["pick", "RUN", "--max-cost", "40%", "--cost", "time"], "unknown --cost time"),
         (["pick", "RUN", "--max-parameters", "3"], "the smallest, hidden50_inner50, depth 1, has"),
+        (["pick", "RUN", "--max-latency-ms", "1"], "--latency FILE, from `easrec profile`"),
+        (["pick", "RUN", "--max-latency-ms", "1", "--latency", "nowhere"], "easrec profile"),
+        (["pareto", "RUN", "--cost", "latency"], "give --latency FILE"),
+        (["pareto", "RUN", "--table", "nowhere"], "nowhere"),
         (["pick", "nowhere", "--max-cost", "40%"], "finished search with search.strategy: elastic"),
         (["pareto", "nowhere"], "finished search with search.strategy: elastic"),
         (["pareto", "RUN", "--data", "ml-100k"], "belong to --evaluate"),

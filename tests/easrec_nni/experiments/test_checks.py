@@ -239,6 +239,15 @@ def test_a_dataset_beside_the_settings_is_found_as_the_trial_finds_it(
     assert f"tiny: 40 users, 30 items, in {tmp_path / 'code' / 'prepared'}" in check_settings_and_data(make())
 
 
+def test_a_teacher_is_looked_for_where_the_trials_run(make: Make, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = {"data": str(tiny_dataset.path), "retrain": {"teacher": "big"}}
+    (tmp_path / "code" / "settings.yml").write_text(yaml.safe_dump(settings))
+    message = refusal(check_settings_and_data, make())
+    assert f"retrain.teacher: there is no big in {tmp_path / 'code'}, where the trials run" in message
+    (tmp_path / "code" / "big").mkdir()
+    assert check_settings_and_data(make()).startswith("tiny: ")
+
+
 def test_data_of_other_machines_and_other_programs_are_not_looked_for(make: Make, tmp_path: Path) -> None:
     (tmp_path / "code" / "settings.yml").write_text("data: nothing-of-that-name")
     assert "every worker needs the dataset 'nothing-of-that-name'" in check_settings_and_data(

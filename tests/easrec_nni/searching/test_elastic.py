@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from easrec_nni import Architecture, Dataset, TrialSettings, search
-from easrec_nni.architecture.cost import architecture_cost, cost_table
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import rank_users
 from easrec_nni.searching.candidates import log_linear_reward
-from easrec_nni.searching.elastic import evaluate_again
+from easrec_nni.searching.costs import cost_table
+from easrec_nni.searching.elastic import best_architecture, evaluate_again
 from easrec_nni.searching.front import read_front
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training.context import TrialContext
@@ -68,7 +68,7 @@ def test_the_front_has_the_figures_of_every_frozen_network(
         network = load_network(architecture, result.supernet).eval()
         ranks = rank_users(network, tiny_dataset, "valid", protocols=["full"])["full"][context.selection_rows]
         assert row.metrics == pytest.approx(metrics_of({"full": ranks}))
-        assert row.cost == architecture_cost(context.space, row.choice).as_dict()
+        assert row.cost == context.cost(row.choice).as_dict() and "executed_madds_per_user_on_histories" in row.cost
     with (folder / "architectures.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["ndcg@10_full"]) for row in rows] == [front.accuracy(row) for row in front.architectures]
@@ -77,7 +77,8 @@ def test_the_front_has_the_figures_of_every_frozen_network(
 
 def test_the_best_trade_off_is_exported(tiny_dataset: Dataset, folder: Path, result: SearchResult) -> None:
     front, space = read_front(folder), result.architecture.space
-    costs = cost_table(space)
+    context = TrialContext.open(settings_for(tiny_dataset), tiny_dataset)
+    costs = cost_table(context, "executed")
     rewards = {
         row.choice: log_linear_reward(front.accuracy(row), costs[row.choice.label][row.depth], 0.1, space.n_items)
         for row in front.architectures
@@ -86,6 +87,20 @@ def test_the_best_trade_off_is_exported(tiny_dataset: Dataset, folder: Path, res
     assert result.architecture.probabilities == {}
     figures = next(row for row in front.architectures if row.choice == result.architecture.choices).metrics
     assert result.architecture.metrics == {f"search_valid_{name}": value for name, value in figures.items()}
+
+
+def test_within_a_budget_the_most_accurate_is_taken(tiny_dataset: Dataset, folder: Path, result: SearchResult) -> None:
+    front = read_front(folder)
+    options = {"strategy": "elastic", "budget": "40%"}
+    context = TrialContext.open(settings_for(tiny_dataset, search=options), tiny_dataset)
+    key = "executed_madds_per_user_on_histories"
+    within = [row for row in front.architectures if row.cost[key] <= 0.4 * front.unpruned().cost[key]]
+    best = best_architecture(front, context)
+    assert 0 < len(within) < 8 and best in within
+    assert front.accuracy(best) == max(front.accuracy(row) for row in within)
+    dear = front.model_copy(update={"architectures": [front.unpruned()]})
+    with pytest.raises(UserError, match="evaluate more with search.elastic.evaluated"):
+        best_architecture(dear, context)
 
 
 def test_history_has_the_largest_and_the_smallest_network(folder: Path, result: SearchResult) -> None:
