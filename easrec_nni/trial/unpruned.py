@@ -54,6 +54,7 @@ def train_unpruned(context: TrialContext, root: Path, *, progress: bool = False)
             "retrain.epochs": settings.search.epochs + settings.retrain.epochs,
             "retrain.weights": "scratch",
             "retrain.refit": False,
+            "retrain.teacher": None,
         }
     )
     context = replace(context, settings=alone)
