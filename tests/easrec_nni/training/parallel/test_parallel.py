@@ -39,10 +39,9 @@ def retrained(dataset: Dataset, settings: TrialSettings, out: Path, on_epoch: An
 def test_a_retraining_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
     """Batches of seven sequences of different lengths, so that shares differ in targets."""
     rows: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    changes = {"loss": "gbce", "negatives": 9, "select_by": "cross_entropy_full"}
     one, two = (
-        retrained(
-            tiny_dataset, settings_for(tiny_dataset, n, loss="gbce", negatives=9), tmp_path / str(n), result.append
-        )
+        retrained(tiny_dataset, settings_for(tiny_dataset, n, **changes), tmp_path / str(n), result.append)
         for n, result in rows.items()
     )
     for name, weight in one.network.state_dict().items():
@@ -51,6 +50,7 @@ def test_a_retraining_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, 
         assert result["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5, nan_ok=expected["epoch"] == -1)
         for name in ("ndcg@10_full", "selection_users_ndcg@10_full"):
             assert result[name] == pytest.approx(expected[name], rel=1e-9)
+        assert result["cross_entropy_full"] == pytest.approx(expected["cross_entropy_full"], rel=1e-5)
     assert two.metrics["test"] == pytest.approx(one.metrics["test"])
     assert count() == 1 and torch.get_num_threads() == 1, "nothing is left of the second process"
     assert sorted(path.name for path in (tmp_path / "2").iterdir()) == sorted(
