@@ -43,6 +43,7 @@ _COLUMNS = (
     Column("test_recall@10_full", "Recall@10 full", "test", True),
     Column("test_mrr@10_full", "MRR@10 full", "test", True),
     Column("madds_per_user", "multiply-adds per user", "cost", False),
+    Column("executed_madds_per_user_on_histories", "executed on histories", "cost", False),
     Column("parameters", "parameters", "cost", False),
     Column("inference_ms_per_user", "ms per user", "cost", False),
     Column("hidden_pruning", "hidden pruning", "network"),
@@ -51,7 +52,7 @@ _COLUMNS = (
     Column("entropy_pruning", "entropy of α, nats", "network"),
     Column("entropy_depth", "entropy of β, nats", "network"),
 )
-_COUNTS = ("madds_per_user", "parameters")
+_COUNTS = ("madds_per_user", "executed_madds_per_user_on_histories", "parameters")
 
 
 def is_experiment(source: str | Path) -> bool:

@@ -18,7 +18,10 @@ from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["EpochReports"]
 
-SHOWN = ("expected_cost", "argmax_cost", "depth", "temperature", "entropy_pruning", "entropy_depth", "train_loss")
+SHOWN = (
+    *("expected_cost", "argmax_cost", "multiplier", "depth", "temperature"),
+    *("entropy_pruning", "entropy_depth", "train_loss"),
+)
 Row = dict[str, float]
 
 

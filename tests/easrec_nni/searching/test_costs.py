@@ -141,7 +141,7 @@ def test_an_unfinished_search_of_an_earlier_version_is_not_continued_with_anothe
     assert search(tiny_dataset, settings_for(tiny_dataset, cost="nominal"), tmp_path).architecture.lambda_ == 0.1
 
 
-BUDGETS = ("12%", 0.2, 0.35, 0.6, 1.0)
+BUDGETS = ("18%", 0.25, 0.35, 0.6, 1.0)
 
 
 @pytest.mark.slow
