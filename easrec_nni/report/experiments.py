@@ -54,6 +54,7 @@ _COLUMNS = (
         for metric, title in (("ndcg", "NDCG"), ("recall", "Recall"))
     ),
     Column("madds_per_user", "multiply-adds per user", "cost", False),
+    Column("executed_madds_per_user_on_histories", "executed on histories", "cost", False),
     Column("parameters", "parameters", "cost", False),
     Column("inference_ms_per_user", "ms per user", "cost", False),
     Column("latency_ms_per_user", "predicted ms per user", "cost", False),
@@ -63,7 +64,7 @@ _COLUMNS = (
     Column("entropy_pruning", "entropy of α, nats", "network"),
     Column("entropy_depth", "entropy of β, nats", "network"),
 )
-_COUNTS = ("madds_per_user", "parameters")
+_COUNTS = ("madds_per_user", "executed_madds_per_user_on_histories", "parameters")
 
 
 def is_experiment(source: str | Path) -> bool:

@@ -19,14 +19,8 @@ from strategies import MULTI_TRIAL_STRATEGIES
 __all__ = ["EpochReports"]
 
 SHOWN = (
-    "expected_cost",
-    "argmax_cost",
-    "depth",
-    "temperature",
-    "entropy_pruning",
-    "entropy_depth",
-    "train_loss",
-    CROSS_ENTROPY,
+    *("expected_cost", "argmax_cost", "multiplier", "depth", "temperature"),
+    *("entropy_pruning", "entropy_depth", "train_loss", CROSS_ENTROPY),
 )
 Row = dict[str, float]
 
