@@ -34,7 +34,7 @@ class BudgetMultiplier:
     """
 
     GAIN = 40.0  # nats that a lasting excess of the whole cost adds to mu over the search
-    DAMPING = 4.0  # kappa, in nats
+    DAMPING = 10.0  # kappa, in nats
 
     def __init__(self, budget: float, steps: int) -> None:
         if not 0 < budget <= 1:

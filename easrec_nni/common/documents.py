@@ -7,6 +7,7 @@ document that was read is written back with the keys that it had.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -16,7 +17,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
 from easrec_nni.common.validation import first_problem
 
-__all__ = ["Document", "Number", "ResultDocument", "Value", "parse_document", "read_document"]
+__all__ = ["Document", "Number", "ResultDocument", "Value", "deep_merge", "parse_document", "read_document"]
 
 Number = int | float
 Value = int | float | str | bool | None
@@ -49,6 +50,21 @@ class ResultDocument(Document):
         document = super().as_json()
         provenance = {name: document.pop(name) for name in ResultDocument.model_fields if name in document}
         return document | provenance
+
+
+def deep_merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Dictionary with the keys of both; ``override`` wins, and sections are merged key by key.
+
+    Examples
+    --------
+    >>> deep_merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 4}})
+    {'a': 1, 'b': {'c': 2, 'd': 4}}
+    """
+    result = {**base, **override}
+    for key in base.keys() & override.keys():
+        if isinstance(base[key], dict) and isinstance(override[key], dict):
+            result[key] = deep_merge(base[key], override[key])
+    return result
 
 
 Model = TypeVar("Model", bound=Document)

@@ -17,7 +17,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.judgement import Judgement, judge
 from easrec_nni.evaluation.metrics import mean_by_user, user_gains
 from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks
-from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
+from easrec_nni.evaluation.selection import MONITOR, compared_figure, protocol_of, validation_rows
 from easrec_nni.retraining.metrics import RunMetrics, read_metrics
 from easrec_nni.settings.trial import SearchSettings
 
@@ -84,7 +84,7 @@ def judge_run(run: Path, unpruned: Path, dataset: Dataset, margin: float) -> Run
     """
     metrics, other = read_metrics(run), read_metrics(unpruned)
     _check_comparable(run, metrics, unpruned, other)
-    protocol = protocol_of(_select_by(metrics))
+    protocol = protocol_of(compared_figure(_select_by(metrics), dataset))
     ranks, other_ranks = (_read_ranks(folder, protocol) for folder in (run, unpruned))
     recorded = Architecture.read(run / "architecture.json").training
     share = recorded.arch_share if recorded and recorded.arch_share is not None else SearchSettings().arch_share
@@ -140,7 +140,7 @@ def _check_comparable(run: Path, metrics: RunMetrics, unpruned: Path, other: Run
     one, two = metrics.dataset, other.dataset
     if one is None or two is None or (one.fingerprint, one.split) != (two.fingerprint, two.split):
         raise UserError(f"{unpruned} was tested on another dataset or split than {run}: they cannot be compared")
-    if protocol_of(_select_by(metrics)) != protocol_of(_select_by(other)):
+    if _select_by(metrics) != _select_by(other):
         raise UserError(
             f"{unpruned} was selected by {_select_by(other)}, {run} by {_select_by(metrics)}: train one of them again "
             f"with --set select_by={_select_by(metrics)}"

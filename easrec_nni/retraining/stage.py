@@ -137,7 +137,7 @@ def retrain(
     run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
     run.check()
     network, folder = run.network(), run.folder(out, restart)
-    _logger.info("%s", describe_training(architecture, settings, origin))
+    _logger.info("%s", describe_training(architecture, run.context.settings, origin))
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s: already complete, reusing it", folder.path)
         network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
@@ -194,7 +194,9 @@ def retrain_on_all_data(
         epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
     network, folder = run.network(), run.served_folder(out, epochs, restart)
     origin = "the architecture" if file is None else str(file)
-    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
+    _logger.info(
+        "all interactions train, %d epochs; %s", epochs, describe_training(architecture, run.context.settings, origin)
+    )
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s: already complete, reusing it", folder.path)
         network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
@@ -333,9 +335,9 @@ class _Retraining:
         )
         if training.kept != "trained":
             _logger.info(
-                "no epoch raised %s above %.4f: the network from %s weights is kept unchanged",
+                "no epoch improved on a %s of %.4f: the network from %s weights is kept unchanged",
                 self.context.settings.select_by,
-                record.best_score,
+                record.best_figure,
                 training.weights,
             )
         metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), training)

@@ -38,6 +38,7 @@ from torch import Tensor
 
 from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.selection import compared_figure
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
 from easrec_nni.searching.costs import cost_table
 from easrec_nni.searching.nni_engine import BudgetSpent, run_multi_trial
@@ -127,7 +128,7 @@ class _Search:
             if (excess := self.costs[choice.label][choice.depth] - limit) > 0
         }
         self.refused: set[Choice] = set()
-        self.figure = self.context.settings.select_by
+        self.figure = compared_figure(self.context.settings.select_by, self.context.dataset)
         self.scored = _scored_positions(self.context)
 
     def reward(self, sample: dict[str, Any]) -> float:
@@ -185,7 +186,7 @@ class _Search:
             settings.search.learning_rate,
             loss=criterion,
             micro_batch=size,
-            select_by=self.figure,
+            select_by=settings.select_by,
         )
         module.set_model(network)
         rates = {"search.learning_rate": settings.search.learning_rate}

@@ -104,7 +104,7 @@ def train_elastic(
 
     def columns() -> dict[str, float]:
         smallest = inherited_figures(context, space.freeze(context.space.smallest))
-        ends = module.metrics[settings.select_by], smallest[settings.select_by]
+        ends = module.metrics[context.figure], smallest[context.figure]
         return {
             **{f"{SMALLEST}{name}": value for name, value in smallest.items()},
             BALANCE: (ends[0] * ends[1]) ** 0.5,
@@ -213,12 +213,8 @@ def evaluate_again(
 def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitecture:
     """Most accurate architecture within the budget; without one, that of the highest reward of accuracy and cost.
 
-    The reward is that of a multi-trial search.
-
-    Raises
-    ------
-    UserError
-        A budget is set, and no evaluated architecture meets it: a large space is evaluated in part.
+    The reward is that of a multi-trial search. The smallest architecture is always among the evaluated ones, so that
+    some meet every budget that :func:`~easrec_nni.searching.costs.check_budget` accepts.
     """
     options = context.settings.search
     table = cost_table(context, options.cost_kind)
@@ -227,17 +223,12 @@ def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitect
         return table[row.choice.label][row.depth]
 
     if options.budget is None:
+        lambda_ = options.lambda_ or 0.0
         return max(
             front.architectures,
-            key=lambda row: log_linear_reward(front.accuracy(row), cost(row), options.lambda_, context.space.n_items),
+            key=lambda row: log_linear_reward(front.accuracy(row), cost(row), lambda_, context.space.n_items),
         )
-    affordable = [row for row in front.architectures if cost(row) <= options.budget]
-    if not affordable:
-        raise UserError(
-            f"search.budget: none of the {len(front.architectures)} evaluated architectures costs "
-            f"{options.budget:.4g} or less: evaluate more with search.elastic.evaluated"
-        )
-    return max(affordable, key=front.accuracy)
+    return max((row for row in front.architectures if cost(row) <= options.budget), key=front.accuracy)
 
 
 def _marks(strategy: Elastic) -> dict[str, Tensor]:

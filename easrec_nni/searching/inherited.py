@@ -46,7 +46,7 @@ def choices_to_evaluate(config: SpaceConfig, limit: int, seed: int) -> list[Choi
 @torch.no_grad()
 def inherited_figures(context: TrialContext, network: EASRecNetwork) -> dict[str, float]:
     """Validation figures of a network over the selection users, ranked as ``select_by`` says."""
-    dataset, protocol = context.dataset, protocol_of(context.settings.select_by)
+    dataset, protocol = context.dataset, protocol_of(context.figure)
     size = evaluation_batch_size(dataset.n_items)
     batches = EvaluationBatches(dataset, "valid", context.space.max_length, size, context.selection_rows)
     ranker, rows, device = Ranker(dataset, "valid", [protocol]), [], network_device(network)
@@ -89,7 +89,7 @@ def evaluate_architectures(
     return Front(
         dataset=context.dataset.name,
         fingerprint=context.dataset.fingerprint,
-        figure=context.settings.select_by,
+        figure=context.figure,
         users=len(np.unique(context.dataset.split.valid.users[context.selection_rows])),
         of=total,
         largest=context.space.largest,

@@ -12,6 +12,7 @@ from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.evaluation.selection import CROSS_ENTROPY
 from easrec_nni.searching.by_trials import search_by_trials
 from easrec_nni.searching.costs import check_budget, check_within_budget
 from easrec_nni.searching.elastic import search_elastic, train_elastic
@@ -165,7 +166,11 @@ def _architecture(context: TrialContext, decision: Decision) -> Architecture:
     return context.architecture(
         context.space.choice(decision.choice),
         probabilities=probabilities,
-        metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
+        metrics={
+            f"search_valid_{name}": value
+            for name, value in decision.row.items()
+            if "@" in name or name == CROSS_ENTROPY
+        },
         **{"lambda": context.settings.search.lambda_},
         budget=context.settings.search.budget,
         cost_kind=context.settings.search.cost_kind,

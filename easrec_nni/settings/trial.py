@@ -11,14 +11,17 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from easrec_nni.architecture.cost_kinds import CostKind
 from easrec_nni.architecture.features import feature_space_fields
 from easrec_nni.architecture.training_settings import (
+    EARLIER_DEFAULTS,
     LARGEST_NUMBER,
     LARGEST_SEED,
+    BatchSize,
     Loss,
     MaskingSettings,
     RetrainSettings,
     SelectBy,
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
+from easrec_nni.common.documents import deep_merge
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.validation import first_problem
@@ -103,7 +106,9 @@ class SearchSettings(_Settings):
         ge=1,
         description="epochs without improvement of the argmax network until a decided search stops",
     )
-    batch_size: int = Field(32, ge=1, description="sequences per training batch")
+    batch_size: BatchSize = Field(
+        "auto", description="sequences per training batch; auto: as many as have about 1,024 targets"
+    )
     arch_batch_size: int = Field(64, ge=1, description="users per batch that trains alpha and beta")
     learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam for network weights")
     arch_movement: float = Field(
@@ -281,7 +286,7 @@ class TrialSettings(_Settings):
         "causal: pieces that overlap by half, so that every target has enough context (twice the time); augmented: all",
     )
     batch_by: BatchBy = Field(
-        "sequences",
+        "targets",
         description="unit of equal-sized training batches: sequences, or targets, so that those of short histories do "
         "not weigh more than those of long ones; batch_size is then the mean number of sequences",
     )
@@ -297,9 +302,10 @@ class TrialSettings(_Settings):
     )
     gbce_t: float = Field(0.75, ge=0, le=1, description="gbce: calibration; 0 is plain binary cross entropy")
     select_by: SelectBy = Field(
-        "ndcg@10_full",
-        description="validation metric that selects the epoch and is reported to the tuner; unseen excludes the user's "
-        "history from the ranking, for logs with few repeated items",
+        "auto",
+        description="validation metric that selects the epoch; unseen excludes the user's history from the ranking; "
+        "auto: ndcg@10_unseen if the log has almost no repeated items, else ndcg@10_full; cross_entropy_full, which is "
+        "minimised: the tuner gets the NDCG of auto",
     )
     devices: int = Field(1, ge=1, description="number of GPUs (or processes, without a GPU) that share every batch")
     precision: Literal["float32", "bf16"] = Field(
@@ -425,8 +431,11 @@ class TrialSettings(_Settings):
     def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
         """Validate settings written by a run, of this or an earlier version.
 
-        Earlier versions accepted and ignored ``history: newest`` in augmented mode, and weighed nominal cost.
+        Missing keys have the defaults of earlier versions
+        (:data:`~easrec_nni.architecture.training_settings.EARLIER_DEFAULTS`), which accepted and ignored
+        ``history: newest`` in augmented mode, and weighed nominal cost.
         """
+        document = deep_merge(EARLIER_DEFAULTS, document)
         if document.get("mode") == "augmented" and document.get("history") == "newest":
             document = {**document, "history": "all"}
         if isinstance(search := document.get("search", {}), dict) and "cost" not in search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.history_lengths import HistoryLengths
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, BatchSize, SettingsPart
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
@@ -20,7 +22,8 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
+from easrec_nni.evaluation.selection import compared_figure, validation_rows
+from easrec_nni.settings.resolution import resolved
 from easrec_nni.settings.trial import DEFAULT_LAMBDA, TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import Job, ShareOfBatches, count, rank
@@ -42,7 +45,7 @@ class TrialContext:
     Attributes
     ----------
     settings
-        Settings of the trial.
+        Settings of the trial; ``auto`` is replaced by its value for the dataset.
     dataset
         Prepared interactions.
     space
@@ -52,6 +55,9 @@ class TrialContext:
     settings: TrialSettings
     dataset: Dataset
     space: SpaceConfig
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", resolved(self.settings, self.dataset, self.space.max_length))
 
     @classmethod
     def open(cls, settings: TrialSettings, dataset: Dataset | None = None) -> TrialContext:
@@ -73,9 +79,16 @@ class TrialContext:
         dataset.check_trainable()
         return cls(settings, dataset, settings.space_for(dataset))
 
-    def training_batches(self, batch_size: int) -> TrainingBatches | WithNegatives | ShareOfBatches:
-        """Training batches, this process' share of them, with negatives if the loss needs them."""
+    def training_batches(self, batch_size: BatchSize) -> TrainingBatches | WithNegatives | ShareOfBatches:
+        """Training batches, this process' share of them, with negatives if the loss needs them.
+
+        Parameters
+        ----------
+        batch_size
+            Number of sequences per batch, from this context's settings, which hold no ``auto``.
+        """
         settings, length = self.settings, self.space.max_length
+        assert batch_size != "auto"
         if settings.mode == "masked":
             assert settings.history != "overlapping"
             masking = settings.masking.model_dump()
@@ -142,15 +155,17 @@ class TrialContext:
         """Identity of a stage's run: everything that determines its result.
 
         It is stored in the run's folder. Settings without effect on the run are left out, and so are newer settings at
-        their defaults: a run keeps its identity when a later version adds settings.
+        their first defaults: a run keeps its identity when a later version adds settings or changes defaults.
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
+        # A refit follows the run and does not change it; the kind of cost is a key of its own.
+        later = {"refit", "cost", *EARLIER_DEFAULTS[stage]}
+        options = part.model_dump(mode="json", exclude_defaults=True, exclude=later)
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            # A refit follows the run and does not change it; the kind of cost is a key of its own.
-            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit", "cost"}),
+            stage: options | _changed(part, EARLIER_DEFAULTS[stage]),
             "mode": settings.mode,
             "history": settings.history,
             "seed": settings.seed,
@@ -172,8 +187,12 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        later = {"batch_by": "sequences", "select_by": MONITOR}
-        return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
+        return identity | _changed(settings, {key: EARLIER_DEFAULTS[key] for key in ("batch_by", "select_by")})
+
+    @property
+    def figure(self) -> str:
+        """Validation NDCG@10 by which trials are compared: see :func:`.selection.compared_figure`."""
+        return compared_figure(self.settings.select_by, self.dataset)
 
     def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:
         """Copy of the context that also trains on later parts: see :meth:`.Dataset.trained_through`."""
@@ -235,3 +254,8 @@ class TrialContext:
                 f"the search had arch_share {recorded:g}: leave search.arch_share out, or set it to {recorded:g} or "
                 "more"
             )
+
+
+def _changed(settings: SettingsPart, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with other values than these defaults."""
+    return {key: value for key, default in defaults.items() if (value := getattr(settings, key)) != default}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.training_settings import TrainingSettings
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, TrainingSettings
+from easrec_nni.common.documents import deep_merge
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
 
@@ -57,16 +56,10 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
     )
     if "arch_share" in recorded:
         recorded["search"] = {"arch_share": recorded.pop("arch_share")}
-    document = _deep_merge(recorded, given.model_dump(by_alias=True, exclude_unset=True))
+    if "retrain" in recorded:  # written by a run
+        recorded = deep_merge({key: EARLIER_DEFAULTS[key] for key in ("batch_by", "select_by")}, recorded)
+    document = deep_merge(recorded, given.model_dump(by_alias=True, exclude_unset=True))
     return TrialSettings.parse(document, "settings, with those that the architecture records")
-
-
-def _deep_merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    result = {**base, **override}
-    for key in base.keys() & override.keys():
-        if isinstance(base[key], dict) and isinstance(override[key], dict):
-            result[key] = _deep_merge(base[key], override[key])
-    return result
 
 
 def describe_training(architecture: Architecture, settings: TrialSettings, origin: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.common.documents import Document, Value
 from easrec_nni.evaluation.judgement import TESTED
-from easrec_nni.evaluation.selection import SELECTED
+from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.retraining.judgement import RunJudgement
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.objective import Objective
@@ -59,6 +59,8 @@ class FinalResult(Document):
         Standard error of the validation NDCG@10 in the objective.
     objective
         Kind of the objective.
+    select_by
+        Metric that selected the epochs.
     architecture
         The architecture document on one line; missing for a baseline without a network.
     files_at
@@ -67,6 +69,7 @@ class FinalResult(Document):
 
     default: float
     objective: str
+    select_by: str = MONITOR
     default_standard_error: float
     architecture: str | None = None
     files_at: str | None = None
@@ -90,8 +93,9 @@ def final_result(
     """Final result of any trial: of a search, a given architecture, or a study's cell.
 
     ``default``, which the tuner maximises, is the objective: unless the settings say otherwise, the validation NDCG@10
-    in the ranking of ``select_by``, over the users whose validation targets trained no architecture parameter. Test
-    figures have keys of their own and decide nothing.
+    that ``select_by`` names, over the users whose validation targets trained no architecture parameter; if the cross
+    entropy selects the epochs, the NDCG@10 that suits the dataset. Test figures have keys of their own and decide
+    nothing.
 
     With ``architecture`` (the document on one line) and ``files_at`` (machine and folder of the files), ``easrec
     export`` works without the trial's folder, which stays on the worker.
@@ -115,8 +119,9 @@ def final_result(
     inference = {key: value for key, value in figures.inference.items() if key == "inference_ms_per_user"}
     costs = {**figures.cost, **inference}
     document = {
-        **Objective.of(context).keys(selecting[context.settings.select_by], costs),
-        "default_standard_error": selecting[f"{context.settings.select_by}_standard_error"],
+        **Objective.of(context).keys(selecting[context.figure], costs),
+        "default_standard_error": selecting[f"{context.figure}_standard_error"],
+        "select_by": context.settings.select_by,
         **{f"valid_{name}": value for name, value in figures.valid.items()},
         **{f"test_{name}": value for name, value in {**figures.test, **figures.test_refitted}.items()},
         **costs,

@@ -27,7 +27,7 @@ class Objective:
     space
         Space of the network; weighted cost is a share of its largest network's.
     figure
-        Name of the figure that selects the best epoch (``select_by``).
+        Name of the NDCG@10 by which trials are compared.
     histories
         Lengths of the dataset's histories, for the cost on them.
     """
@@ -40,7 +40,7 @@ class Objective:
     @classmethod
     def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(context.settings.objective, context.space, context.settings.select_by, context.history_lengths)
+        return cls(context.settings.objective, context.space, context.figure, context.history_lengths)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""Value to maximise.
@@ -54,7 +54,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10 over the selection users, in the ranking of ``select_by``.
+            Validation NDCG@10 over the selection users, in the ranking by which trials are compared.
         cost
             Cost figures of the network, among them the objective's.
         """

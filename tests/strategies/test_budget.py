@@ -24,7 +24,7 @@ def softmax(logits: list[float]) -> list[float]:
 def test_it_is_the_plain_loop() -> None:
     multiplier, mu = BudgetMultiplier(0.3, steps=20), 0.0
     for cost in [0.6, 0.5, 0.31, 0.3, 0.1, 0.0, 0.0, 0.4, 0.9, 0.2] * 2:
-        assert multiplier.weight(cost) == pytest.approx(max(0.0, mu + 4.0 * (cost - 0.3)))
+        assert multiplier.weight(cost) == pytest.approx(max(0.0, mu + 10.0 * (cost - 0.3)))
         multiplier.update(cost)
         mu = max(0.0, mu + 40.0 / 20 * (cost - 0.3))
         assert multiplier.accumulated == pytest.approx(mu)
@@ -50,7 +50,7 @@ def test_a_search_moves_alpha_beta_and_the_multiplier_as_a_plain_loop_does(
     optimizer, mu, used = torch.optim.Adam([alpha, beta], lr=rate), 0.0, []
     for _ in range(steps):
         output = (alpha.softmax(0) @ numbers) * (beta.softmax(0) @ depths)
-        used.append(max(0.0, mu + 4.0 * (float(output.detach()) / 3 - budget)))
+        used.append(max(0.0, mu + 10.0 * (float(output.detach()) / 3 - budget)))
         optimizer.zero_grad()
         ((output - 3) ** 2 + used[-1] * output / 3).backward()
         optimizer.step()

@@ -17,7 +17,7 @@ from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.home import dataset_folder
 from easrec_nni.searching.costs import check_budget, check_within_budget, cost_table
 from easrec_nni.training.context import TrialContext
-from easrec_nni.training.run_folder import _digest
+from easrec_nni.training.run_folder import identity_digest
 from strategies import STRATEGIES
 
 SPACE = {"max_length": 5, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared", "gate_layers": 0}
@@ -135,7 +135,7 @@ def test_an_unfinished_search_of_an_earlier_version_is_not_continued_with_anothe
     note = tmp_path / "state" / "request.json"
     document = json.loads(note.read_text())
     assert document["request"].pop("cost") == "nominal"  # which earlier versions did not record
-    note.write_text(json.dumps({"sha256": _digest(document["request"]), "request": document["request"]}))
+    note.write_text(json.dumps({"sha256": identity_digest(document["request"]), "request": document["request"]}))
     with pytest.raises(UserError, match="earlier version, which weighed nominal cost: set search.cost: nominal"):
         search(tiny_dataset, settings_for(tiny_dataset), tmp_path)
     assert search(tiny_dataset, settings_for(tiny_dataset, cost="nominal"), tmp_path).architecture.lambda_ == 0.1
