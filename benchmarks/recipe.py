@@ -55,10 +55,10 @@ def train(settings: TrialSettings, folder: Path) -> None:
     retrain(Architecture(choices=space.largest, space=space), dataset, folder, settings=settings.with_parameters({}))
 
 
-def row_of(name: str, change: dict[str, Any], seed: int, folder: Path, base: Path, select_by: str) -> dict[str, Any]:
+def row_of(name: str, change: dict[str, Any], seed: int, folder: Path, base: Path) -> dict[str, Any]:
     """A complete run: its figures, and its gain on the base."""
     metrics = read_metrics(folder).as_json()
-    gain, error = paired_gain(folder, base, select_by)
+    gain, error = paired_gain(folder, base)
     refitted = metrics.get("test_refitted", {})
     return {
         "change": name,
@@ -78,19 +78,24 @@ def row_of(name: str, change: dict[str, Any], seed: int, folder: Path, base: Pat
     }
 
 
-def paired_gain(folder: Path, base: Path, select_by: str) -> tuple[float | None, float | None]:
-    """Mean over validation users of the difference of their NDCG@10, and its standard error; None without a base."""
+def paired_gain(folder: Path, base: Path) -> tuple[float | None, float | None]:
+    """Mean over validation users of the difference of their NDCG@10, and its standard error.
+
+    None without a base, or with one that was selected in another ranking.
+    """
     if not (base / "metrics.json").is_file() or base == folder:
         return None, None
-    protocol = select_by.partition("_")[2]
-    gains = [user_gains(_validation_ranks(run, protocol), "ndcg", 10) for run in (folder, base)]
-    difference = gains[0] - gains[1]
+    (ranking, ranks), (base_ranking, base_ranks) = _validation_ranks(folder), _validation_ranks(base)
+    if ranking != base_ranking:
+        return None, None
+    difference = user_gains(ranks, "ndcg", 10) - user_gains(base_ranks, "ndcg", 10)
     return float(difference.mean()), standard_error(difference)
 
 
-def _validation_ranks(folder: Path, protocol: str) -> NDArray[np.int64]:
+def _validation_ranks(folder: Path) -> tuple[str, NDArray[np.int64]]:
+    """Name of the ranking by which trials are compared, and the ranks of the validation targets in it."""
     with np.load(folder / "ranks.npz") as ranks:
-        return np.asarray(ranks[f"valid_{protocol}"])
+        return next((name, np.asarray(ranks[name])) for name in ranks.files if name.startswith("valid_"))
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:
@@ -98,14 +103,14 @@ def folder_of(runs: Path, name: str, seed: int) -> Path:
     return runs / name.replace(" ", "-").replace("/", "-") / f"seed{seed}"
 
 
-def collect(runs: Path, settings: TrialSettings, changes: dict[str, dict[str, Any]], out: Path) -> None:
+def collect(runs: Path, changes: dict[str, dict[str, Any]], out: Path) -> None:
     """Write ``runs.csv``: a row for each complete run."""
     rows = []
     for name, change in changes.items():
         for folder in sorted((runs / folder_of(runs, name, 0).parent.name).glob("seed*")):
             if (folder / "metrics.json").is_file():
                 seed = int(folder.name.removeprefix("seed"))
-                rows.append(row_of(name, change, seed, folder, folder_of(runs, BASE, seed), settings.select_by))
+                rows.append(row_of(name, change, seed, folder, folder_of(runs, BASE, seed)))
     if not rows:
         raise UserError(f"there is no complete run below {runs}")
     out.mkdir(parents=True, exist_ok=True)
@@ -131,7 +136,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings, changes = read_study(options.study)
     if options.collect:
-        collect(options.runs, settings, changes, options.out or options.runs)
+        collect(options.runs, changes, options.out or options.runs)
         return
     use_threads(options.threads)
     for name in options.only or changes:

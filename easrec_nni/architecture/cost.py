@@ -123,6 +123,8 @@ class Cost:
     executed_madds_per_user_on_histories
         Mean over a dataset's evaluated users of the multiply-adds executed on their histories at their own lengths;
         None without a dataset. Padding is not counted: inference sorts users by length and pads little.
+    latency_ms_per_user
+        Milliseconds that a device's latency file predicts (:meth:`.LatencyFile.predict`); None without a file.
     """
 
     block_madds_per_user: int
@@ -134,6 +136,7 @@ class Cost:
     parameters: int
     embedding_bytes: int
     executed_madds_per_user_on_histories: float | None = None
+    latency_ms_per_user: float | None = None
 
     def as_dict(self) -> dict[str, float]:
         """All figures by name, without those that are None."""

@@ -6,11 +6,12 @@ from typing import Literal
 
 __all__ = ["COST_FIGURES", "COST_TITLES", "CostKind"]
 
-CostKind = Literal["nominal", "executed", "parameters"]
+CostKind = Literal["nominal", "executed", "latency", "parameters"]
 
 COST_FIGURES: dict[CostKind, str] = {
     "nominal": "madds_per_user",
     "executed": "executed_madds_per_user_on_histories",
+    "latency": "latency_ms_per_user",
     "parameters": "parameters",
 }
 """Figure of :class:`~easrec_nni.architecture.cost.Cost` by kind."""
@@ -18,6 +19,7 @@ COST_FIGURES: dict[CostKind, str] = {
 COST_TITLES: dict[CostKind, str] = {
     "nominal": "nominal multiply-adds",
     "executed": "multiply-adds executed on the dataset's histories",
+    "latency": "predicted milliseconds per user",
     "parameters": "parameters",
 }
 """Names of the kinds in messages."""

@@ -115,7 +115,17 @@ def _heading(architecture: ArchitectureSchema) -> RenderableType:
         f"hidden pruning {choice.hidden_pruning:.4g} · inner pruning {choice.inner_pruning:.4g} · "
         f"depth {compact.layers} of {space.layers}"
     )
-    return Group(Text(" · ".join(about), style="bold"), Text(summary), Text())
+    return Group(Text(" · ".join(about), style="bold"), Text(summary), *_teacher(architecture), Text())
+
+
+def _teacher(architecture: ArchitectureSchema) -> list[Text]:
+    """Line about the teacher that the network was distilled from."""
+    teacher = None if architecture.training is None else architecture.training.teacher
+    if teacher is None:
+        return []
+    kind = {"run": "a network", "onnx": "an ONNX file", "table": "a table of scores"}[teacher.kind]
+    softened = "" if teacher.temperature == 1 else f" at temperature {teacher.temperature:g}"
+    return [Text(f"distilled with weight {teacher.weight:g}{softened} from {kind} ({teacher.sha256[:12]})")]
 
 
 _COSTS = (
@@ -125,8 +135,8 @@ _COSTS = (
     ("feature_madds_per_user", "item features", 1),
     ("scoring_madds_per_user", "scoring", 1),
     ("executed_madds_per_user", "executed", 1),
-    ("latency_ms_per_user", "predicted ms per user", 0),
     ("executed_madds_per_user_on_histories", "executed on histories", 1),
+    ("latency_ms_per_user", "predicted ms per user", 0),
     ("parameters", "parameters", 0),
     ("embedding_bytes", "embedding", 0),
 )

@@ -18,11 +18,14 @@ __all__ = [
     "RetrainSettings",
     "SelectBy",
     "SettingsPart",
+    "TeacherKind",
+    "TeacherRecord",
     "TrainingSettings",
 ]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
 SelectBy = Literal["auto", "ndcg@10_full", "ndcg@10_unseen", "cross_entropy_full"]
+TeacherKind = Literal["run", "onnx", "table"]
 LARGEST_SEED = (1 << 32) - 1
 """Largest seed of NumPy's global generator."""
 
@@ -66,6 +69,21 @@ class RetrainSettings(SettingsPart):
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )
+    teacher: str | None = Field(
+        None,
+        min_length=1,
+        description="network to distil from: folder of a retraining, ONNX file, or table of scores",
+    )
+    distillation: float = Field(
+        0.7, gt=0, le=1, description="teacher: weight of its distribution; the loss of the targets has the rest"
+    )
+    temperature: float = Field(1.0, gt=0, le=1e6, description="teacher: temperature of its and the network's scores")
+    teacher_items: int = Field(
+        100,
+        ge=1,
+        le=LARGEST_NUMBER,
+        description="teacher in an ONNX file or a table: best items of a position that are stored, the rest as one sum",
+    )
 
 
 class MaskingSettings(SettingsPart):
@@ -75,6 +93,16 @@ class MaskingSettings(SettingsPart):
     newest_share: float = Field(
         0.5, ge=0, le=1, description="share of sequences with only the newest item masked, as in prediction"
     )
+
+
+class TeacherRecord(SettingsPart):
+    """Teacher that a network was distilled from."""
+
+    kind: TeacherKind = Field(description="folder of a retraining, ONNX file, or table of scores")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of its weights, or of its file")
+    weight: float = Field(gt=0, le=1)
+    temperature: float = Field(gt=0)
+    items: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="stored items of a position, where not all")
 
 
 class TrainingSettings(SettingsPart):
@@ -98,6 +126,7 @@ class TrainingSettings(SettingsPart):
     )
     seed: int | None = Field(None, ge=0, le=LARGEST_SEED)
     retrain: RetrainSettings | None = None
+    teacher: TeacherRecord | None = None
     refitted_epochs: int | None = Field(
         None, ge=1, le=LARGEST_NUMBER, description="epochs on training and validation interactions together"
     )

@@ -40,6 +40,12 @@ def retrain_command(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs (or CPU processes) that share the work.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Network to distil from: folder of a retraining, ONNX file, or table of scores."
+        ),
+    ] = None,
     refit: Annotated[
         bool,
         typer.Option("--refit", help="Then train once more, as long, on training and validation interactions."),
@@ -81,6 +87,9 @@ def retrain_command(
     --compare judges the network against a run of the unpruned one: "kept", "lost" or "cannot tell" with this many
     users, with the interval of the difference; OUT/judgement.json holds it. It can be added to a completed run.
 
+    With --teacher the network learns from the distributions of another one too, which are computed once:
+    --set retrain.distillation=0.7 is their weight. See docs/distillation.md.
+
     An interrupted run resumes after its last epoch. Needs no NNI experiment.
 
     \b
@@ -88,6 +97,7 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
+      easrec retrain --arch small.json --data ml-100k --scratch --teacher run1 --out small
       easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
       easrec retrain --arch small.json --data ml-100k --scratch --compare unpruned --margin 5%
     """  # noqa: D301 (the command line's formatter asks for this character)
@@ -114,6 +124,7 @@ def retrain_command(
         "precision": precision,
         "retrain.refit": refit or None,
         "judge.margin": None if margin is None else read_share(margin),
+        "retrain.teacher": teacher,
     }
     overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
     trial_settings = read_settings(arch, settings, data, overrides)

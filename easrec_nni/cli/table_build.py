@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
+from easrec_nni.common.errors import UserError
 from easrec_nni.common.signals import raise_interrupt_on_signals
 from easrec_nni.settings.assignments import read_assignments
 
@@ -29,6 +31,13 @@ def table_build_command(
     ] = None,
     keep_weights: Annotated[bool, typer.Option("--keep-weights", help="Keep the weights of complete runs.")] = False,
     threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
+    nni: Annotated[bool, typer.Option("--nni", help="Train the runs as trials of an NNI experiment.")] = False,
+    jobs: Annotated[
+        int | None, typer.Option(help="With --nni: concurrent runs; one per core by default.", min=1)
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="With --nni: port of the web UI, or the next free one.", min=1, max=65535)
+    ] = 8080,
 ) -> None:
     """Train every architecture of a space from scratch, with several seeds.
 
@@ -42,13 +51,22 @@ def table_build_command(
       easrec table build ml-100k --settings settings.yml --seeds 3 --out runs/table
       easrec table build amazon-beauty --settings benchmarks/settings/table-beauty.yml --out runs/table --threads 1
       easrec table build ml-100k --settings settings.yml --out runs/table --limit-minutes 60
+      easrec table build ml-100k --settings settings.yml --out runs/table --nni --jobs 2
     """  # noqa: D301 (the command line's formatter asks for this character)
+    if nni and (limit_minutes is not None or keep_weights or threads is not None):
+        raise UserError("--limit-minutes, --keep-weights and --threads are for runs in this process: leave out --nni")
+    if jobs is not None and not nni:
+        raise UserError("--jobs needs --nni; without it, start the same command several times: they share the build")
     raise_interrupt_on_signals()
     progress = begin_training_command(threads)
     chosen = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
     build = toolkit.Build.open(dataset, chosen, seeds, out)
     file = table or out / "table.json.gz"
-    missing = build.train(file, limit_minutes=limit_minutes, keep_weights=keep_weights, progress=progress)
+    if nni:
+        console = Console()
+        missing = toolkit.run_as_experiment(build, file, jobs=jobs, port=port, console=console, say=print)
+    else:
+        missing = build.train(file, limit_minutes=limit_minutes, keep_weights=keep_weights, progress=progress)
     complete = len(build.runs) - len(missing)
     print(f"{complete} of {len(build.runs)} runs are complete" + (f"; their table: {file}" if complete else ""))
     if missing:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from easrec_nni.cli import toolkit
+from easrec_nni.common.errors import UserError
 
 
 def table_collect_command(
@@ -26,5 +27,18 @@ def table_collect_command(
       easrec table collect runs/table --out benchmarks/results/table-beauty.json.gz
     """  # noqa: D301 (the command line's formatter asks for this character)
     file = out or folder / "table.json.gz"
-    table = toolkit.collect(toolkit.BuildFolder.read(folder), file)
+    build = toolkit.BuildFolder.read(folder)
+    table = toolkit.collect(build, file, _dataset(build))
     print(f"{file}: {len(table.runs)} runs of {len(table.architectures)} architectures")
+
+
+def _dataset(build: toolkit.BuildFolder) -> toolkit.Dataset | None:
+    """Dataset of a build, if this machine has it."""
+    try:
+        dataset = toolkit.load_dataset(build.settings.data)
+    except UserError as error:
+        print(f"the costs are those that the runs recorded: {error.message}")
+        return None
+    if dataset.fingerprint != build.dataset.fingerprint:
+        raise UserError(f"{dataset.path} is another preparation of {dataset.name} than that of the runs")
+    return dataset

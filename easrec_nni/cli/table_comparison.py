@@ -32,14 +32,14 @@ def print_comparison(console: Console, compared: Sequence[Comparison], title: st
     """
     console.print(title, markup=False, highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bright_black")
-    table.add_column("strategy")
+    table.add_column("strategy", no_wrap=True)
     for name in ("seeds", "regret", "95 %", "minus control", "p (Holm)"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for row in compared:
-        interval = f"{factor * row.interval.low:.4g} to {factor * row.interval.high:.4g}" if row.interval else ""
-        difference = f"{factor * row.test.difference:+.4g}" if row.test else ""
+        interval = f"{factor * row.interval.low:.3g} to {factor * row.interval.high:.3g}" if row.interval else ""
+        difference = f"{factor * row.test.difference:+.3g}" if row.test else ""
         p_value = f"{row.p_holm:.3g}" if row.p_holm is not None else ""
-        mean = f"{factor * row.mean:.4g}"
+        mean = f"{factor * row.mean:.3g}"
         table.add_row(printable(row.label), str(row.seeds), mean, interval, difference, p_value, row.verdict)
     console.print(table)

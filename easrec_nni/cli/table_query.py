@@ -89,6 +89,7 @@ def _header(table: ArchitectureTable) -> list[str]:
     lines = [
         f"{dataset}: {len(table.entries)} of {counted(all_, 'architecture')}, {counted(len(document.runs), 'run')}"
     ]
+    lines.append(f"valid, test: {document.select_by}, mean over the seeds ± standard deviation")
     if ceiling is not None:
         pairs = {
             "two halves of the seeds, valid": ceiling.valid_halves,
@@ -96,7 +97,7 @@ def _header(table: ArchitectureTable) -> list[str]:
             "valid with test": ceiling.valid_test,
         }
         known = [f"{name} {pair.kendall:.2f}" for name, pair in pairs.items() if pair and pair.kendall is not None]
-        lines.append(f"noise ceiling of {document.select_by} (Kendall's tau): " + ", ".join(known))
+        lines.append("noise ceiling (Kendall's tau): " + ", ".join(known))
     return lines
 
 
@@ -104,22 +105,24 @@ def _drawn(
     table: ArchitectureTable, entries: Sequence[TableEntry], front: Sequence[TableEntry], figure: str, kind: str
 ) -> Table:
     drawn = Table(box=None, pad_edge=False, header_style="bright_black")
-    drawn.add_column("architecture")
-    figures = list(dict.fromkeys([figure, table.selecting, table.tested]))
+    drawn.add_column("architecture", no_wrap=True)
+    figures = {table.selecting: "valid", table.tested: "test"}
+    figures |= {} if figure in figures else {figure: figure}
     kinds = list(dict.fromkeys([kind, "parameters"])) if "parameters" in table.cost_kinds else [kind]
-    for name in ("depth", *kinds, *figures, "seeds"):
-        drawn.add_column(name, justify="right")
+    for name in ("depth", *kinds, *figures.values()):
+        drawn.add_column(name, justify="right", no_wrap=True)
     for entry in entries:
         drawn.add_row(
             f"{entry.choice.label}{' ★' if entry in front else ''}",
             str(entry.choice.depth),
             *(readable_count(table.cost(entry, each)) for each in kinds),
             *(_spread(entry, each) for each in figures),
-            str(len(entry.runs)),
         )
     return drawn
 
 
 def _spread(entry: TableEntry, figure: str) -> str:
+    """Mean of a figure over the seeds, and its standard deviation."""
     deviation = entry.deviation(figure)
-    return f"{entry.mean(figure):.{DIGITS}f}" + ("" if deviation is None else f" ± {deviation:.{DIGITS}f}")
+    numbers = [f"{entry.mean(figure):.{DIGITS}f}"] + ([] if deviation is None else [f"{deviation:.{DIGITS}f}"])
+    return " ± ".join(number.removeprefix("0") for number in numbers)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from easrec_nni.bench.running import all_documents, run_measurements
     from easrec_nni.cli.demo_steps import run_demo
     from easrec_nni.cli.stream import EventStream
-    from easrec_nni.data import PrepareSettings, load_dataset, prepare, preview
+    from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare, preview
     from easrec_nni.data.split_record import split_lines
     from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from easrec_nni.tabular.build_folder import BuildFolder
     from easrec_nni.tabular.building import Build
     from easrec_nni.tabular.collecting import collect
+    from easrec_nni.tabular.experiment import run_as_experiment
     from easrec_nni.tabular.results import write_regret, write_study
     from easrec_nni.tabular.searches import read_search
     from easrec_nni.tabular.simulation import TabularEvaluator, check_strategies

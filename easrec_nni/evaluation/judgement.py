@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from easrec_nni.common.documents import Document
 from easrec_nni.common.readable import counted, readable_change
 from easrec_nni.evaluation.bootstrap import RESAMPLES, paired_bootstrap
+from easrec_nni.evaluation.figures import PROTOCOLS
 
 __all__ = ["CONFIDENCE", "KEPT", "POWER", "TESTED", "VERDICT_NUMBERS", "Judgement", "Verdict", "judge"]
 
@@ -120,8 +121,9 @@ class Judgement(Document):
         >>> Judgement.in_result(judged.keys("test_"), "test_") == judged
         True
         """
-        kept, start = result.get(f"{prefix}{KEPT}"), f"unpruned_{prefix}ndcg@10_"
-        figure = next((f"ndcg@10_{name.removeprefix(start)}" for name in result if str(name).startswith(start)), None)
+        kept = result.get(f"{prefix}{KEPT}")
+        names = (f"ndcg@10_{protocol}" for protocol in PROTOCOLS)
+        figure = next((name for name in names if f"unpruned_{prefix}{name}" in result), None)
         document = {
             "verdict": next((word for word, number in VERDICT_NUMBERS.items() if number == kept), None),
             "figure": figure,

@@ -17,6 +17,7 @@ from easrec_nni.study.documents import EfficiencyDocument, EfficiencyRow, Spread
 __all__ = ["MEASURED", "cost_records", "cost_table", "published_cost_table"]
 
 COUNTED = ("madds_per_user", "executed_madds_per_user", "executed_madds_per_user_on_histories", "parameters")
+PREDICTED = "latency_ms_per_user"
 
 BUSY = 0.3  # load per core above which a measurement gets a warning
 
@@ -39,6 +40,7 @@ SHOW: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(MEASURED, _plain),
     "peak_memory_bytes": readable_bytes,
     **dict.fromkeys(COUNTED, readable_count),
+    PREDICTED: _plain,
     "bytes_on_disk": readable_bytes,
     "making_seconds": readable_seconds,
 }
@@ -52,7 +54,7 @@ def cost_records(section: Section) -> list[Record]:
         record = section.identity(system)
         record |= _measured(section.efficiency(system))
         for part, key in (
-            *(("cost", key) for key in COUNTED),
+            *(("cost", key) for key in (*COUNTED, PREDICTED)),
             *(("training", key) for key in ("retrain_seconds", "search_seconds")),
         ):
             record |= system.record(part, key)
@@ -112,6 +114,7 @@ def _columns(records: Sequence[Record]) -> list[Column]:
         Column("inference_ms_per_user", f"{batch}, ms per user", "inference, measured", False),
         Column("latency_ms_batch1", "one user, ms", "inference, measured", False),
         Column("peak_memory_bytes", "peak memory", "inference, measured", False),
+        Column(PREDICTED, "ms per user, by a latency file", "inference, predicted", False),
         Column("madds_per_user", "multiply-adds per user", "size, counted", False),
         Column("executed_madds_per_user", "of these executed", "size, counted", False),
         Column("executed_madds_per_user_on_histories", "executed on histories", "size, counted", False),

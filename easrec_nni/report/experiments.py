@@ -8,6 +8,7 @@ from pathlib import Path
 
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
 from easrec_nni.common.readable import printable, readable_change, readable_count, readable_seconds
+from easrec_nni.evaluation.figures import REFITTED
 from easrec_nni.evaluation.judgement import Judgement
 from easrec_nni.experiments.experiment import Trial, best_trial, is_experiment_id
 from easrec_nni.experiments.export import trials_of
@@ -40,14 +41,22 @@ _LEFT_OUT = ("architecture", "files_at", "unpruned_run")
 _COLUMNS = (
     Column("default", "objective", "validation", True),
     Column("valid_ndcg@10_full", "NDCG@10 full", "validation", True),
+    Column("valid_ndcg@10_unseen", "NDCG@10 unseen", "validation", True),
     Column("test_ndcg@10_full", "NDCG@10 full", "test", True),
+    Column("test_ndcg@10_unseen", "NDCG@10 unseen", "test", True),
     Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test", True),
     Column("test_ndcg@10_pop100_recbole", "NDCG@10 pop100_recbole", "test", True),
     Column("test_recall@10_full", "Recall@10 full", "test", True),
     Column("test_mrr@10_full", "MRR@10 full", "test", True),
+    *(
+        Column(f"test_{metric}@10_{ranking}{REFITTED}", f"{title}@10 {ranking}", "test, refitted", True)
+        for ranking in ("full", "unseen")
+        for metric, title in (("ndcg", "NDCG"), ("recall", "Recall"))
+    ),
     Column("madds_per_user", "multiply-adds per user", "cost", False),
     Column("parameters", "parameters", "cost", False),
     Column("inference_ms_per_user", "ms per user", "cost", False),
+    Column("latency_ms_per_user", "predicted ms per user", "cost", False),
     Column("hidden_pruning", "hidden pruning", "network"),
     Column("inner_pruning", "inner pruning", "network"),
     Column("depth", "depth", "network"),

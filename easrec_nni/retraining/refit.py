@@ -26,6 +26,7 @@ from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochReco
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.history import write_history
+from easrec_nni.training.losses import ItemLoss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import is_first, seed_rank
@@ -67,6 +68,7 @@ def fit_again(
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     through: Literal["valid", "test"] = "valid",
+    loss: ItemLoss | None = None,
 ) -> list[dict[str, float]]:
     """Train a network on training and validation interactions, or on all; return its epochs' rows.
 
@@ -84,6 +86,8 @@ def fit_again(
         Options of :func:`~easrec_nni.retraining.stage.retrain`.
     through
         Last part that trains; see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
+    loss
+        Training loss; that of the settings by default.
     """
     settings, options = context.settings, context.settings.retrain
     # The best epoch stays -1, so that a patience of `epochs` ends the run after that many epochs.
@@ -91,7 +95,7 @@ def fit_again(
     weights = averaged[0].weights if averaged else network.state_dict
     record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
     size = MicroBatchSize(settings.micro_batch)
-    module = SequenceModule(context.dataset, options.learning_rate, loss=context.loss(), micro_batch=size)
+    module = SequenceModule(context.dataset, options.learning_rate, loss=loss or context.loss(), micro_batch=size)
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")
     callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]

@@ -24,13 +24,18 @@ def cost_table(context: TrialContext, kind: CostKind) -> CostTable:
     Raises
     ------
     UserError
-        The executed cost is asked for, and the dataset has no test targets, before which inference would run.
+        The executed cost is asked for, and the dataset has no test targets, before which inference would run; or the
+        latency file cannot be read or is of another space.
     """
     if kind == "executed" and context.history_lengths is None:
         raise UserError(
             f"search.cost: executed counts on the histories before test targets, of which {context.dataset.name} has "
             "none: set search.cost: nominal"
         )
+    if kind == "latency":
+        device = context.latency
+        assert device is not None  # the settings demand it
+        return cost.normalised_table(context.space, lambda choice: device.predict(choice, context.space))
     return cost.cost_table(context.space, kind=kind, histories=context.history_lengths)
 
 

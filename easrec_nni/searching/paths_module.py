@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
-from easrec_nni.training.losses import NetworkOutput, Softmax, distilled_cross_entropy, states_with_targets
+from easrec_nni.training.losses import NetworkOutput, Softmax, in_place_cross_entropy, states_with_targets
 from easrec_nni.training.module import SequenceModule
 
 __all__ = ["PathsModule", "rows_of_path"]
@@ -74,7 +74,7 @@ class PathsModule(SequenceModule):
                 all_targets = targets - 1
             positions = numbers[rows]
             networks.append(NetworkOutput(states[:, :width], items[:, :width], positions[positions >= 0]))
-        return distilled_cross_entropy(networks, all_targets, self.distillation)
+        return in_place_cross_entropy(networks, all_targets, self.distillation)
 
     def _mean_loss(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
         assert self.loss is not None

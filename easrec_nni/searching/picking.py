@@ -17,7 +17,7 @@ __all__ = ["COSTS", "LATENCY", "Limit", "cost_figure", "parse_share", "pick", "r
 
 LATENCY = "latency_ms_per_user"
 
-COSTS: Mapping[str, str] = {**COST_FIGURES, "latency": LATENCY}
+COSTS: Mapping[str, str] = {kind: figure for kind, figure in COST_FIGURES.items()}
 """Keys of an architecture's cost by the kinds that options name; a front has latencies once a file predicts them."""
 
 ROUNDING = 1e-9  # a cost of exactly a share counts, whatever the rounding of the product

@@ -134,7 +134,13 @@ class SearchSettings(_Settings):
     cost: CostKind | None = Field(
         None,
         description="cost of the constraint and the budget: multiply-adds of a full window; those that inference "
-        "executes on the dataset's histories; weights. By default executed; nominal with constraint: printed",
+        "executes on the dataset's histories; milliseconds that latency_file predicts; weights. By default executed; "
+        "nominal with constraint: printed",
+    )
+    latency_file: str | None = Field(
+        None,
+        description="path of a device's latency file (`easrec profile`), for cost: latency; the costs of architectures "
+        "then have latency_ms_per_user",
     )
     constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
     dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
@@ -179,6 +185,8 @@ class SearchSettings(_Settings):
                 )
             if self.cost not in (None, "nominal"):
                 raise ValueError(f"constraint: printed counts nominal cost, and cost is {self.cost}: remove cost")
+        if self.cost == "latency" and self.latency_file is None:
+            raise ValueError("cost: latency needs latency_file: `easrec profile DATASET --settings FILE` writes one")
         return self
 
     @model_validator(mode="after")
@@ -220,6 +228,7 @@ class ObjectiveSettings(_Settings):
         "madds_per_user",
         "executed_madds_per_user",
         "executed_madds_per_user_on_histories",
+        "latency_ms_per_user",
         "parameters",
         "inference_ms_per_user",
     ] = Field("madds_per_user", description="ceiling, weighted: cost, by its name in the final result")
@@ -323,8 +332,27 @@ class TrialSettings(_Settings):
     judge: JudgeSettings = JudgeSettings()
 
     @model_validator(mode="after")
+    def _latency_has_a_file(self) -> TrialSettings:
+        objective = self.objective
+        if objective.kind != "ndcg" and objective.cost == "latency_ms_per_user" and self.search.latency_file is None:
+            raise ValueError(
+                "objective.cost: latency_ms_per_user needs search.latency_file: `easrec profile DATASET --settings "
+                "FILE` writes one"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _history_fits_the_mode(self) -> TrialSettings:
         check_history(self.mode, self.history)
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_fits_the_mode(self) -> TrialSettings:
+        if self.mode == "masked" and self.retrain.teacher is not None:
+            raise ValueError(
+                "retrain.teacher: mode: masked hides other items in every epoch, so that what a teacher says there "
+                "cannot be stored: set mode: causal or augmented, or leave the teacher out"
+            )
         return self
 
     def dataset(self, beside: Path | None = None) -> Dataset:

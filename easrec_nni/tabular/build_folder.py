@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,14 +14,37 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.settings.trial import TrialSettings
-from search_spaces import Choice
+from easrec_nni.settings.trial import ObjectiveSettings, SearchSettings, TrialSettings
+from search_spaces import Choice, SpaceConfig
 
-__all__ = ["BUILD_FILE", "METRICS_FILE", "BuildDocument", "BuildFolder", "Run", "open_build"]
+__all__ = [
+    "BUILD_FILE",
+    "METRICS_FILE",
+    "BuildDocument",
+    "BuildFolder",
+    "Run",
+    "open_build",
+    "settings_record",
+    "without_search",
+]
 
 BUILD_FILE = "build.json"
 METRICS_FILE = "metrics.json"
 """File of a run's figures, written last: its presence means that the run is complete."""
+
+
+_SEARCHING = {"search": SearchSettings(), "objective": ObjectiveSettings()}
+"""Sections of the settings that no run of a build has, since it trains given architectures."""
+
+
+def without_search(settings: TrialSettings) -> TrialSettings:
+    """Settings whose sections about searches have their defaults, so that they do not tell builds apart."""
+    return settings.model_copy(update=_SEARCHING)
+
+
+def settings_record(settings: TrialSettings) -> dict[str, Any]:
+    """Settings for a document, without the sections about searches."""
+    return settings.model_dump(mode="json", by_alias=True, exclude=set(_SEARCHING))
 
 
 class BuildDocument(ResultDocument):
@@ -54,6 +77,21 @@ class Run:
     def path(self) -> Path:
         """Folder of the run below the build's ``runs``."""
         return Path(f"{self.choice.label}-depth{self.choice.depth}") / f"seed{self.seed}"
+
+    @classmethod
+    def sampled(cls, parameters: Mapping[str, Any], space: SpaceConfig) -> Run:
+        """Run of a sample that NNI's tuner drew: ``pruning``, ``depth`` and ``seed``.
+
+        Raises
+        ------
+        UserError
+            One of them is missing, unknown or not in the space.
+        """
+        try:
+            choice = {name: value for name, value in parameters.items() if name != "seed"}
+            return cls(space.choice(choice), int(parameters["seed"]))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"a run has pruning, depth and seed of the table's space; got {dict(parameters)}") from None
 
 
 @dataclass(frozen=True)
@@ -111,7 +149,9 @@ class BuildFolder:
         if not file.is_file():
             raise UserError(f"{path} holds no build: it has no {BUILD_FILE}; `easrec table build` creates one")
         document = read_document(file, BuildDocument, "choose another --out")
-        return cls(path, TrialSettings.reopen(document.settings, str(file)), document.seeds, document.dataset)
+        given = {name: value for name, value in document.settings.items() if name not in _SEARCHING}
+        settings = without_search(TrialSettings.reopen(given, str(file)))
+        return cls(path, settings, document.seeds, document.dataset)
 
 
 def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int) -> BuildFolder:
@@ -133,7 +173,7 @@ def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int
     document = BuildDocument(
         schema_version=1,
         dataset=identity,
-        settings=settings.model_dump(mode="json", by_alias=True),
+        settings=settings_record(settings),
         seeds=seeds,
         **provenance(),
     )

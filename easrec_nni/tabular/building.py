@@ -20,13 +20,13 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.retraining.metrics import WEIGHTS_FILE, RunMetrics, read_metrics
 from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.tabular.build_folder import BuildFolder, Run, open_build
+from easrec_nni.tabular.build_folder import BuildFolder, Run, open_build, without_search
 from easrec_nni.tabular.collecting import collect
 from easrec_nni.tabular.order import training_order
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
 
-__all__ = ["Build", "build_settings", "train_run"]
+__all__ = ["Build", "build_settings", "remaining_seconds", "run_context", "train_run"]
 
 _logger = logging.getLogger(__name__)
 
@@ -51,7 +51,13 @@ def build_settings(data: str, settings: TrialSettings) -> TrialSettings:
         raise UserError("a table compares validated runs: leave retrain.refit out of its settings")
     # Trials of NNI run in another working directory, where a relative path would not be found.
     data = str(Path(data).expanduser().resolve()) if os.sep in data else data
-    return settings.with_parameters({"data": data, "retrain.weights": "scratch", "seed": 0})
+    changes = {"data": data, "retrain.weights": "scratch", "seed": 0}
+    return without_search(settings.with_parameters(changes))
+
+
+def run_context(build: BuildFolder, run: Run, dataset: Dataset) -> TrialContext:
+    """Context of a run: the build's settings with its seed."""
+    return TrialContext.open(build.settings.with_parameters({"seed": run.seed}), dataset)
 
 
 def train_run(
@@ -82,7 +88,7 @@ def train_run(
     """
     folder = build.folder(run)
     if not build.is_complete(run):
-        context = TrialContext.open(build.settings.with_parameters({"seed": run.seed}), dataset)
+        context = run_context(build, run, dataset)
         architecture = context.architecture(run.choice)
         retrain(architecture, dataset, folder, settings=context.settings, progress=progress, on_epoch=on_epoch)
     # Also after a kill between the end of a run and this.
@@ -182,7 +188,7 @@ class Build:
         except _OutOfTime:
             _logger.info("stopped after %g minutes; the same command goes on", limit_minutes)
         if self._complete(runs):
-            collect(self.folder, table)
+            collect(self.folder, table, self.dataset)
         return self.missing
 
     def _train_one(self, run: Run, table: Path, end: float | None, keep_weights: bool, progress: bool) -> None:
@@ -201,7 +207,7 @@ class Build:
         except DivergedError as error:
             _logger.warning("%s: %s", run, error.message)
         else:
-            collect(self.folder, table)
+            collect(self.folder, table, self.dataset)
 
     def _log_rest(self, runs: Sequence[Run]) -> None:
         """Log the number of complete runs and the estimated time of the others."""

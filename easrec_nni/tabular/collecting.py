@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.retraining.metrics import RunMetrics, read_metrics
-from easrec_nni.tabular.build_folder import BuildFolder, Run
+from easrec_nni.tabular.build_folder import BuildFolder, Run, settings_record
 from easrec_nni.tabular.documents import KIND, ArchitectureRow, NoiseCeiling, RunRow, TableDocument, write_table
 from easrec_nni.tabular.noise import noise_ceiling
+from easrec_nni.training.context import TrialContext
 from search_spaces import Choice
 
 __all__ = ["collect"]
@@ -26,7 +28,7 @@ FIGURES = (*(f"{part}_{name}" for part in ("valid", "test") for name in ACCURACY
 DIGITS = 7  # after the point; a standard error over 22,363 users is about .001
 
 
-def collect(build: BuildFolder, out: Path) -> TableDocument:
+def collect(build: BuildFolder, out: Path, dataset: Dataset | None = None) -> TableDocument:
     """Write the table of a build's complete runs.
 
     Parameters
@@ -35,6 +37,9 @@ def collect(build: BuildFolder, out: Path) -> TableDocument:
         The build.
     out
         File of the table; compressed if its name ends in ``.gz``.
+    dataset
+        Dataset of the build, to count the costs again; None for those that the runs recorded, which lack the costs
+        that a later version counts.
 
     Raises
     ------
@@ -46,16 +51,19 @@ def collect(build: BuildFolder, out: Path) -> TableDocument:
     if not metrics:
         raise UserError(f"{build.path} has no complete run yet: `easrec table build` trains them")
     costs = {run.choice: figures.cost for run, figures in metrics.items()}
+    if dataset is not None:
+        context = TrialContext(build.settings, dataset, space)
+        costs = {choice: context.architecture(choice).cost for choice in costs}
     architectures = list(costs)
     seeds = _complete_seeds(metrics, space.architectures())
     table = TableDocument(
         kind=KIND,
         schema_version=1,
         dataset=build.dataset,
-        select_by=build.settings.select_by,
+        select_by=_compared(next(iter(metrics.values()))),
         complete_seeds=seeds,
         noise=_noise(metrics, architectures, seeds),
-        settings=build.settings.model_dump(mode="json", by_alias=True) | {"data": build.dataset.name},
+        settings=settings_record(build.settings) | {"data": build.dataset.name},
         space=space,
         figures=list(FIGURES),
         architectures=[ArchitectureRow(choices=choice, cost=cost) for choice, cost in costs.items()],
@@ -74,6 +82,12 @@ def _row(architecture: int, seed: int, metrics: RunMetrics) -> RunRow:
 
 def _accuracy(part: Mapping[str, float]) -> list[float]:
     return [round(part[name], DIGITS) for name in ACCURACY]
+
+
+def _compared(metrics: RunMetrics) -> str:
+    """NDCG@10 by which the runs' networks are compared, the one whose standard error they record."""
+    ending = "_standard_error"
+    return next(name for name in metrics.valid_selection_users if name.endswith(ending)).removesuffix(ending)
 
 
 def _complete_seeds(runs: Collection[Run], architectures: Sequence[Choice]) -> list[int]:

@@ -84,9 +84,10 @@ def compare_with_control(regrets: Mapping[str, Mapping[int, float]], control: st
     """
     tests: dict[str, PairedTest | None] = {}
     for label, values in regrets.items():
-        common = sorted(values.keys() & regrets.get(control, {}).keys()) if label != control else []
-        pairs = [(values[seed], regrets[control][seed]) for seed in common]
-        tests[label] = paired_test(*zip(*pairs, strict=True)) if pairs else None
+        others = regrets.get(control, {}) if label != control else {}
+        common = sorted(values.keys() & others.keys())
+        paired = [values[seed] for seed in common], [others[seed] for seed in common]
+        tests[label] = paired_test(*paired) if common else None
     corrected = holm([None if test is None else test.p_value for test in tests.values()])
     return [
         Comparison(

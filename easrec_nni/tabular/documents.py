@@ -93,7 +93,7 @@ class TableDocument(ResultDocument):
     Attributes
     ----------
     select_by
-        Validation metric that selected the epochs.
+        NDCG@10 by which networks are compared, in the ranking that selected the epochs or suits the dataset.
     complete_seeds
         Seeds of which every architecture has a run; the noise ceiling is theirs.
     noise

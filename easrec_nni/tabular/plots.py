@@ -43,8 +43,8 @@ def curves_plot(rows: Sequence[Mapping[str, Any]], figure_name: str) -> Picture:
             trials, look = [row["trials"] for row in curve], _look(number)
             axes.plot(trials, [row[key] for row in curve], label=name, markersize=4, **look)
             if curve[0]["low"] is not None:
-                limits = ([row[side] for row in curve] for side in ("low", "high"))
-                axes.fill_between(trials, *limits, color=look["color"], alpha=0.15, linewidth=0)
+                low, high = ([row[side] for row in curve] for side in ("low", "high"))
+                axes.fill_between(trials, low, high, color=look["color"], alpha=0.15, linewidth=0)
         axes.set_ylim(bottom=0)
         axes.legend(frameon=False)
         set_titles(axes, x="architectures trained", y=f"regret in nats, {figure_name}")

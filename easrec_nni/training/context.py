@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.history_lengths import HistoryLengths
+from easrec_nni.architecture.latency import LatencyFile, latency_table
 from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, BatchSize, SettingsPart
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
@@ -33,6 +34,14 @@ from search_spaces import Choice, SpaceConfig
 __all__ = ["Stage", "TrialContext"]
 
 Stage = Literal["search", "retrain"]
+
+
+# A refit follows the run and does not change it; the kind of cost is a key of its own; what a latency file predicts and
+# what a teacher says count, and not their names.
+OUTSIDE_IDENTITY: dict[Stage, set[str]] = {
+    "search": {"cost", "latency_file"},
+    "retrain": {"refit", "teacher", "distillation", "temperature", "teacher_items"},
+}
 
 
 @dataclass(frozen=True, eq=False)  # a dataset has arrays: contexts compare by identity
@@ -143,9 +152,24 @@ class TrialContext:
         """Lengths of the histories that inference sees, those before the test targets; None without such targets."""
         return HistoryLengths.of(self.dataset, self.space.max_length)
 
+    @cached_property
+    def latency(self) -> LatencyFile | None:
+        """Latency file that the settings name; None without one.
+
+        Raises
+        ------
+        UserError
+            The file cannot be read, or is of another space.
+        """
+        file = self.settings.search.latency_file
+        return None if file is None else LatencyFile.read(file, self.space)
+
     def cost(self, choice: Choice) -> Cost:
-        """Cost of an architecture of the space, also on the dataset's histories."""
-        return architecture_cost(self.space, choice, self.history_lengths)
+        """Cost of an architecture of the space, also on the dataset's histories and by the latency file."""
+        cost = architecture_cost(self.space, choice, self.history_lengths)
+        if self.latency is None:
+            return cost
+        return replace(cost, latency_ms_per_user=self.latency.predict(choice, self.space))
 
     def loss(self) -> ItemLoss:
         """Loss from the settings, for the dataset's catalogue."""
@@ -159,8 +183,7 @@ class TrialContext:
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
-        # A refit follows the run and does not change it; the kind of cost is a key of its own.
-        later = {"refit", "cost", *EARLIER_DEFAULTS[stage]}
+        later = OUTSIDE_IDENTITY[stage] | EARLIER_DEFAULTS[stage].keys()
         options = part.model_dump(mode="json", exclude_defaults=True, exclude=later)
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
@@ -175,6 +198,8 @@ class TrialContext:
             if settings.search.lambda_ == DEFAULT_LAMBDA:
                 del identity["search"]["lambda_"]
             identity["cost"] = settings.search.cost_kind
+            if settings.search.cost_kind == "latency" and self.latency is not None:
+                identity["latency"] = latency_table(self.latency, self.space)
         if settings.mode == "masked":
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":

@@ -10,9 +10,14 @@ from easrec_nni.training.losses import LOSSES
 
 __all__ = ["describe_training", "recorded_training", "with_recorded"]
 
+OF_TEACHERS = ("retrain.distillation", "retrain.temperature", "retrain.teacher_items")
+"""Settings without effect where there is no teacher."""
+
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
     """Section ``training`` of an architecture document, without settings that have no effect.
+
+    The path of a teacher is left out; a retraining adds its :class:`.TeacherRecord`.
 
     Examples
     --------
@@ -30,7 +35,7 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
-        retrain=settings.retrain,
+        retrain=settings.retrain.model_copy(update={"teacher": None}),
     )
 
 
@@ -50,7 +55,7 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
         A given key and a recorded key exclude each other.
     """
     recorded = (
-        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs"})
+        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs", "teacher"})
         if architecture.training
         else {}
     )
@@ -74,10 +79,11 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     origin
         File of the architecture, or another name for it.
     """
+    hidden = {"retrain.weights"} if settings.retrain.teacher else {"retrain.weights", *OF_TEACHERS}
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()
-        if name != "retrain.weights" and (value or not name.startswith("retrain."))  # hide disabled options
+        if name not in hidden and (value or not name.startswith("retrain."))  # hide disabled options
     }
     shown = ", ".join(f"{name} {value}" for name, value in values.items())
     if architecture.training is None:

@@ -33,6 +33,7 @@ def study(ordered: Dataset, tmp_path: Path) -> Path:
         "data": str(ordered.path),
         "space": {**space, "inner_pruning": [0]},
         "select_by": "ndcg@10_unseen",
+        "batch_by": "sequences",
         "retrain": {"epochs": 2, "learning_rate": 0.02, "batch_size": 4, "weights": "scratch"},
     }
     file = tmp_path / "study.yml"
@@ -74,3 +75,17 @@ def test_the_shipped_study_is_valid() -> None:
     settings, changes = recipe.read_study(Path(recipe.__file__).parent / "settings" / "recipe-beauty.yml")
     assert settings.select_by == "ndcg@10_unseen"
     assert changes["recipe"] == {"batch_by": "targets", "retrain.averaging": 0.998}
+
+
+def test_the_study_of_teachers_teaches_with_its_own_base() -> None:
+    file = Path(recipe.__file__).parent / "settings" / "distillation-beauty.yml"
+    settings, changes = recipe.read_study(file)
+    teachers = {change["retrain.teacher"] for change in changes.values() if "retrain.teacher" in change}
+    assert teachers == {str(recipe.folder_of(Path("runs/distillation"), recipe.BASE, 0))}
+    assert "--runs runs/distillation" in file.read_text()
+    assert {change["retrain.distillation"] for change in changes.values() if "retrain.teacher" in change} == {
+        0.5,
+        0.7,
+        0.9,
+    }
+    assert settings.retrain.averaging == 0.998

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.distillation import Distilled
 from easrec_nni.training.losses.softmax import Softmax
 
 __all__ = ["next_item_loss", "states_with_targets"]
@@ -28,7 +29,11 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
     """
     if loss is None:
         loss = Softmax(network.config.n_items)
-    mean = loss(network, *states_with_targets(network, batch), batch.negatives)
+    states, targets = states_with_targets(network, batch)
+    if isinstance(loss, Distilled):
+        mean = loss(network, states, targets, batch.negatives, places_with_targets(batch))
+    else:
+        mean = loss(network, states, targets, batch.negatives)
     return mean if batch.weight == 1 else batch.weight * mean
 
 
@@ -41,3 +46,10 @@ def states_with_targets(network: Any, batch: TrainingBatch) -> tuple[Tensor, Ten
         return network.newest_state(batch.ids), batch.targets
     real = batch.targets != 0
     return network.states(batch.ids)[real], batch.targets[real]
+
+
+def places_with_targets(batch: TrainingBatch) -> Tensor | None:
+    """Places in the log of the targets of :func:`states_with_targets`, ``[positions]``; None without places."""
+    if batch.places is None or batch.targets.dim() == 1:
+        return batch.places
+    return batch.places[batch.targets != 0]

@@ -10,62 +10,21 @@ from typing import Any
 
 import pytest
 
-from easrec_nni.architecture.latency import EmbeddingLatency, LatencyFile, LayerLatency, latency_table
+from easrec_nni.architecture.latency import LatencyFile, latency_table
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from search_spaces import Choice, SpaceConfig
+from tests.latency_files import embedding_ms, last_ms, latency_file, layer_ms
 
 SPACE = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=4, gates_from=3)
-EMBEDDING = {16: 1.0, 12: 0.75, 8: 0.5}
-
-
-def layer_ms(hidden: int, inner: int, gates: bool) -> float:
-    return 0.01 * hidden + 0.001 * inner + (0.1 if gates else 0.0)
-
-
-def last_ms(hidden: int, inner: int, gates: bool) -> float:
-    return layer_ms(hidden, inner, gates) / 8
-
-
-def latency_file(space: SpaceConfig = SPACE, **changes: Any) -> LatencyFile:
-    """File of all parts of :data:`SPACE` with the times of the functions above."""
-    layers = [
-        LayerLatency(
-            hidden=hidden,
-            inner=inner,
-            gates=gates,
-            layer_ms_per_user=layer_ms(hidden, inner, gates),
-            last_layer_ms_per_user=last_ms(hidden, inner, gates),
-        )
-        for hidden in EMBEDDING
-        for inner in (32, 24, 16)
-        for gates in (False, True)
-    ]
-    fields: dict[str, Any] = {
-        "schema_version": 1,
-        "space": SpaceConfig(**space.model_dump()),
-        "dataset": {"name": "tiny", "n_users": 40, "n_items": 50},
-        "device": "cpu",
-        "batch": 256,
-        "users": 40,
-        "mean_history": 4.5,
-        "test_users": 40,
-        "mean_test_history": 4.5,
-        "threads": 1,
-        "clock": "wall",
-        "turns": 3,
-        "embedding_and_scoring": [EmbeddingLatency(hidden=hidden, ms_per_user=ms) for hidden, ms in EMBEDDING.items()],
-        "layers": layers,
-    }
-    return LatencyFile(**{**fields, **changes})
 
 
 def test_a_prediction_is_the_sum_of_its_parts() -> None:
-    document = latency_file()
+    document = latency_file(SPACE)
     table = latency_table(document, SPACE)
     for choice in SPACE.architectures():
         hidden, inner = SPACE.hidden_width(choice.hidden_pruning), SPACE.inner_width(choice.inner_pruning)
-        total = EMBEDDING[hidden]
+        total = embedding_ms(hidden)
         for layer in range(1, choice.depth + 1):  # gates from layer 3
             total += (last_ms if layer == choice.depth else layer_ms)(hidden, inner, layer >= 3)
         assert document.predict(choice) == pytest.approx(total)
@@ -74,7 +33,7 @@ def test_a_prediction_is_the_sum_of_its_parts() -> None:
 
 
 def test_a_file_serves_every_space_of_its_parts() -> None:
-    document = latency_file()
+    document = latency_file(SPACE)
     # The narrow candidates of SPACE under other ratios, deeper, and without gates.
     changed = SPACE.model_copy(
         update={"hidden": 8, "inner": 16, "hidden_pruning": (0.0,), "inner_pruning": (0.0,), "layers": 6}
@@ -98,9 +57,9 @@ OTHER_SPACES = {
 @pytest.mark.parametrize("message", OTHER_SPACES)
 def test_a_file_of_another_space_is_refused(message: str, tmp_path: Path) -> None:
     file = tmp_path / "latency.json"
-    write_json(file, latency_file().as_json())
+    write_json(file, latency_file(SPACE).as_json())
     other = SpaceConfig(**SPACE.model_dump() | OTHER_SPACES[message])
-    assert LatencyFile.read(file, SPACE) == latency_file()
+    assert LatencyFile.read(file, SPACE) == latency_file(SPACE)
     with pytest.raises(UserError) as caught:
         LatencyFile.read(file, other)
     assert message in caught.value.message and "easrec profile" in caught.value.message
@@ -109,7 +68,7 @@ def test_a_file_of_another_space_is_refused(message: str, tmp_path: Path) -> Non
 
 def test_a_file_is_read_as_it_was_written_and_keeps_what_it_does_not_know(tmp_path: Path) -> None:
     file = tmp_path / "latency.json"
-    document = latency_file(commit="abc", later={"key": 1})
+    document = latency_file(SPACE, commit="abc", later={"key": 1})
     write_json(file, document.as_json())
     read = LatencyFile.read(file)
     assert read == document and read.as_json() == document.as_json()
@@ -129,7 +88,7 @@ DAMAGE: dict[str, tuple[str, Any]] = {
 def test_damaged_files_are_one_line(name: str, tmp_path: Path) -> None:
     file = tmp_path / "latency.json"
     key, value = DAMAGE[name]
-    write_json(file, latency_file().as_json() | {key: value})
+    write_json(file, latency_file(SPACE).as_json() | {key: value})
     with pytest.raises(UserError, match=f"{key}.*easrec profile") as caught:
         LatencyFile.read(file)
     assert "\n" not in caught.value.message

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from easrec_nni import Architecture, Choice, SpaceConfig
 from easrec_nni.architecture.cost import architecture_cost
-from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.cli.main import app
 from easrec_nni.common.files import write_json
+from tests.latency_files import embedding_ms, last_ms, latency_file, layer_ms
 
 SPACE = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=2)
 CHOICE = Choice(hidden_pruning=0.5, inner_pruning=0.25, depth=1)
@@ -48,36 +48,15 @@ def test_a_hostile_unpruned_cost_is_refused(cost: dict[str, float]) -> None:
 
 
 def test_a_latency_file_adds_the_predicted_latency(tmp_path: Path) -> None:
-    part = {"inner": 32, "gates": False, "layer_ms_per_user": 0.5}
-    document = LatencyFile(
-        schema_version=1,
-        space=SpaceConfig(**SPACE.model_dump()),
-        dataset={"name": "tiny", "n_users": 40, "n_items": 50},
-        device="cpu",
-        batch=256,
-        users=40,
-        mean_history=4.5,
-        test_users=40,
-        mean_test_history=4.5,
-        threads=1,
-        clock="wall",
-        turns=3,
-        embedding_and_scoring=[{"hidden": 16, "ms_per_user": 0.04}, {"hidden": 8, "ms_per_user": 0.02}],
-        layers=[
-            {**part, "hidden": hidden, "inner": inner, "gates": gates, "last_layer_ms_per_user": 0.001 * inner}
-            for hidden in (16, 8)
-            for inner in (32, 24)
-            for gates in (False, True)
-        ],
-    )
     file, latency = tmp_path / "architecture.json", tmp_path / "latency.json"
-    space = SpaceConfig(**SPACE.model_dump() | {"hidden_pruning": (0.0, 0.5), "inner_pruning": (0.0, 0.25)})
-    Architecture(choices=CHOICE, space=space).write(file)
-    write_json(latency, document.as_json())
-    line = next(line for line in shown(file, "--latency", str(latency)).splitlines() if "predicted ms per user" in line)
-    # One layer of widths 8 and 24, against two of 16 and 32.
-    assert line.split()[4:7] == ["0.044", "0.572", f"{0.044 / 0.572:.0%}"]
-    assert "predicted ms per user" not in shown(file)
+    write_json(latency, latency_file(SPACE).as_json())
     Architecture(choices=CHOICE, space=SPACE).write(file)
+    line = next(line for line in shown(file, "--latency", str(latency)).splitlines() if "predicted ms per user" in line)
+    searched = embedding_ms(8) + last_ms(8, 24, False)
+    unpruned = embedding_ms(16) + layer_ms(16, 32, False) + last_ms(16, 32, True)
+    assert line.split()[4:7] == [f"{searched:.3g}", f"{unpruned:.3g}", f"{searched / unpruned:.0%}"]
+    assert "predicted ms per user" not in shown(file)
+    other = SpaceConfig(**SPACE.model_dump() | {"inner_pruning": (0.0, 0.75)})
+    Architecture(choices=other.largest, space=other).write(file)
     done = CliRunner().invoke(app, ["show", str(file), "--latency", str(latency)])
-    assert done.exit_code == 2 and "no layer of hidden width 16 and inner width 16" in done.output, done.output
+    assert done.exit_code == 2 and "no layer of hidden width 16 and inner width 8" in done.output, done.output

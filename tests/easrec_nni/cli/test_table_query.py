@@ -36,8 +36,8 @@ def test_the_best_within_a_cost_come_first_and_the_front_has_stars(table: Path) 
     lines = query(table, "--max-cost", "40%").splitlines()
     assert lines[0] == "random: 18 of 18 architectures, 54 runs"
     tau = read.document.noise["ndcg@10_unseen"].valid_test.kendall
-    assert "ceiling of ndcg@10_unseen" in lines[1] and lines[1].endswith(f"valid with test {tau:.2f}")
-    rows = [line.split() for line in lines[3:]]
+    assert "ndcg@10_unseen" in lines[1] and lines[2].endswith(f"valid with test {tau:.2f}")
+    rows = [line.split() for line in lines[4:]]
     wanted = sorted(read.within("40%"), key=lambda entry: -entry.mean("valid_ndcg@10_unseen"))
     assert [row[0] for row in rows] == [entry.choice.label for entry in wanted]
     starred = [row[0] for row in rows if row[1] == "★"]

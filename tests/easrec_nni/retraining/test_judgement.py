@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
+from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.evaluation.rank_files import RANKS_FILE
+from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.retraining.judgement import JUDGEMENT_FILE, judge_run, read_judgement
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
@@ -70,6 +72,33 @@ def test_a_run_keeps_its_own_accuracy(runs: dict[str, Path], tiny_dataset: Datas
     judgement = judge_run(runs["unpruned"], runs["unpruned"], tiny_dataset, 0.02)
     assert (judgement.test.verdict, judgement.test.low, judgement.test.high) == ("kept", 0.0, 0.0)
     assert judgement.valid_selection_users.difference == 0.0
+
+
+def test_a_user_with_several_targets_counts_once(tmp_path: Path) -> None:
+    rows = [f"u{user},i{(user + step * step) % 17},{step}" for user in range(24) for step in range(6 + user % 7)]
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n")
+    dataset = prepare(tmp_path / "log.csv", tmp_path / "prepared", settings=PrepareSettings(split="last:2"))
+    settings = settings_for(dataset)
+    space = settings.space_for(dataset)
+    folders = []
+    for choice in (space.largest, Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1)):
+        trained = retrain(
+            Architecture(choices=choice, space=space), dataset, tmp_path / choice.label, settings=settings
+        )
+        folders.append(trained.folder)
+    judgement = judge_run(folders[1], folders[0], dataset, 0.02)
+    _, rows_of_selection = validation_rows(dataset, 0.5)
+    for judged, part, chosen in (
+        (judgement.test, "test", range(len(dataset.split.test))),
+        (judgement.valid_selection_users, "valid", rows_of_selection.tolist()),
+    ):
+        with np.load(folders[1] / RANKS_FILE) as arrays:
+            ranks = arrays[f"{part}_full"].tolist()
+        by_user: dict[int, list[int]] = {}
+        for row in chosen:
+            by_user.setdefault(int(dataset.split.part(part).users[row]), []).append(ranks[row])
+        assert judged.users == len(by_user) < len(chosen)
+        assert judged.value == pytest.approx(sum(map(ndcg, by_user.values())) / len(by_user))
 
 
 def change(folder: Path, file: str, edit: str) -> None:

@@ -13,12 +13,15 @@ from easrec_nni import Architecture, Choice, Dataset, TrialSettings, load_datase
 from easrec_nni.architecture.cost import executed_madds
 from easrec_nni.architecture.weights import read_weights
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import write_json
 from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.home import dataset_folder
 from easrec_nni.searching.costs import check_budget, check_within_budget, cost_table
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.run_folder import identity_digest
+from easrec_nni.trial.objective import Objective
 from strategies import STRATEGIES
+from tests.latency_files import embedding_ms, last_ms, latency_file, layer_ms
 
 SPACE = {"max_length": 5, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "supernet": "shared", "gate_layers": 0}
 SPACE |= {"hidden_pruning": [0, 0.5], "inner_pruning": [0, 0.5]}
@@ -139,6 +142,82 @@ def test_an_unfinished_search_of_an_earlier_version_is_not_continued_with_anothe
     with pytest.raises(UserError, match="earlier version, which weighed nominal cost: set search.cost: nominal"):
         search(tiny_dataset, settings_for(tiny_dataset), tmp_path)
     assert search(tiny_dataset, settings_for(tiny_dataset, cost="nominal"), tmp_path).architecture.lambda_ == 0.1
+
+
+def latency_settings(dataset: Dataset, file: Path, **changes: Any) -> TrialSettings:
+    document = latency_file(context_of(dataset).space)
+    write_json(file, document.as_json())
+    return settings_for(dataset, cost="latency", latency_file=str(file), **changes)
+
+
+def test_the_latency_table_is_what_the_file_predicts(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = latency_settings(tiny_dataset, tmp_path / "latency.json")
+    context = TrialContext.open(settings, tiny_dataset)
+    # Widths 8 and 4, inner widths 16 and 8, no gates.
+    largest = embedding_ms(8) + layer_ms(8, 16, False) + last_ms(8, 16, False)
+    table = cost_table(context, "latency")
+    assert table["hidden0_inner0"][2] == 1.0
+    assert table["hidden50_inner0"][1] == pytest.approx((embedding_ms(4) + last_ms(4, 16, False)) / largest)
+    small = Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=2)
+    expected = embedding_ms(4) + layer_ms(4, 8, False) + last_ms(4, 8, False)
+    assert table[small.label][2] == pytest.approx(expected / largest)
+    architecture = context.architecture(small)
+    assert architecture.cost["latency_ms_per_user"] == pytest.approx(expected)
+    assert architecture.unpruned_cost is not None
+    assert architecture.unpruned_cost["latency_ms_per_user"] == pytest.approx(largest)
+    assert "latency_ms_per_user" not in context_of(tiny_dataset).architecture(small).cost
+
+
+def test_a_budget_of_latency_is_met(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = latency_settings(tiny_dataset, tmp_path / "latency.json", budget=0.6)
+    found = search(tiny_dataset, settings, tmp_path / "run").architecture
+    assert found.unpruned_cost is not None and found.cost_kind == "latency"
+    assert found.cost["latency_ms_per_user"] <= 0.6 * found.unpruned_cost["latency_ms_per_user"]
+    with pytest.raises(UserError, match="of the largest one's predicted milliseconds per user: the smallest possible"):
+        search(tiny_dataset, latency_settings(tiny_dataset, tmp_path / "latency.json", budget=0.01), tmp_path / "low")
+
+
+def test_a_search_by_latency_is_of_the_files_content(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = latency_settings(tiny_dataset, tmp_path / "latency.json")
+    moved = latency_settings(tiny_dataset, tmp_path / "moved.json")
+    identities = [TrialContext.open(each, tiny_dataset).identity("search") for each in (settings, moved)]
+    assert identities[0] == identities[1]
+    text = (tmp_path / "moved.json").read_text()
+    (tmp_path / "moved.json").write_text(text.replace(f'"ms_per_user": {embedding_ms(4)}', '"ms_per_user": 0.3'))
+    assert TrialContext.open(moved, tiny_dataset).identity("search") != identities[0]
+    # A file that the search does not use changes nothing.
+    unused = settings_for(tiny_dataset, latency_file=str(tmp_path / "moved.json"))
+    assert TrialContext.open(unused, tiny_dataset).identity("search") == context_of(tiny_dataset).identity("search")
+
+
+def test_a_latency_file_of_another_space_is_refused_before_the_search(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = latency_settings(tiny_dataset, tmp_path / "latency.json")
+    longer = settings.with_parameters({"space.max_length": 6})
+    with pytest.raises(UserError, match="latency.json: .* of another space: it was measured with max_length=5"):
+        search(tiny_dataset, longer, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"search": {"cost": "latency"}},
+        {"objective": {"kind": "ceiling", "ceiling": 0.1, "cost": "latency_ms_per_user"}},
+    ],
+)
+def test_latency_needs_a_file(document: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="latency.* needs .*latency_file: `easrec profile DATASET --settings FILE`"):
+        TrialSettings.parse({"data": "x", **document}, "test")
+
+
+def test_an_objective_of_latency_is_what_the_file_predicts(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    objective = {"kind": "weighted", "weight": 0.2, "cost": "latency_ms_per_user"}
+    settings = latency_settings(tiny_dataset, tmp_path / "latency.json").with_parameters({"objective": objective})
+    context = TrialContext.open(settings, tiny_dataset)
+    small = Choice(hidden_pruning=0.5, inner_pruning=0.5, depth=1)
+    share_of_time = share(context, small, "latency")
+    value = Objective.of(context).epoch_value(0.5, small.model_dump())
+    assert value == pytest.approx(0.5 - 0.2 * share_of_time) and 0 < share_of_time < 1
 
 
 BUDGETS = ("12%", 0.2, 0.35, 0.6, 1.0)

@@ -39,7 +39,15 @@ def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["amazon-beauty", "douban", "gowalla", "ml100k", "ml1m", "streaming"]
+    assert [path.stem for path in EXAMPLES] == [
+        "amazon-beauty",
+        "douban",
+        "gowalla",
+        "ml100k",
+        "ml1m",
+        "my-log",
+        "streaming",
+    ]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -142,3 +142,14 @@ def test_what_does_not_fit_is_refused(settings: TrialSettings, tiny_dataset: Dat
         build(settings, tmp_path / "other")
     with pytest.raises(UserError, match="holds no build"):
         BuildFolder.read(tmp_path / "other")
+
+
+def test_settings_of_searches_do_not_matter(settings: TrialSettings, tmp_path: Path) -> None:
+    """Neither those of the settings file, nor those that a first version recorded."""
+    build(settings, tmp_path / "runs")
+    build(settings.with_parameters({"lambda": 0.7, "search.strategy": "random"}), tmp_path / "runs")
+    file = tmp_path / "runs" / "build.json"
+    document = json.loads(file.read_text())
+    document["settings"]["search"] = {"a setting": "that no version has any longer"}
+    file.write_text(json.dumps(document))
+    build(settings, tmp_path / "runs")
