@@ -58,16 +58,15 @@ def test_a_table_that_is_not_complete_is_refused(make_table) -> None:
 def test_a_real_search_with_the_tables_values_draws_the_same(
     strategy: str, make_table, tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Contract with ``by_trials``: only the training is replaced by the table."""
+    """Contract with ``by_trials``: only training and counting of costs are replaced by the table."""
     document = make_table()
     fields = document.space.model_dump(exclude={"n_items"}, exclude_unset=True)
     space = SpaceConfig(n_items=tiny_dataset.n_items, **fields)
-    costs = by_trials.cost_table(space)
-    rows = [
-        row.model_copy(update={"cost": {"madds_per_user": costs[row.choices.label][row.choices.depth]}})
-        for row in document.architectures
-    ]
-    table = ArchitectureTable(document.model_copy(update={"space": space, "architectures": rows}))
+    table = ArchitectureTable(document.model_copy(update={"space": space}))
+    costs: dict[str, dict[int, float]] = {}
+    for entry in table.entries:
+        costs.setdefault(entry.choice.label, {})[entry.choice.depth] = table.cost(entry) / table.cost(table.largest)
+    monkeypatch.setattr(by_trials, "cost_table", lambda *args, **kwargs: costs)
     drawn: list[Choice] = []
 
     def train(self, choice: Choice):
