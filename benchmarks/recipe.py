@@ -118,18 +118,23 @@ def row_of(name: str, change: Change, seed: int, folder: Path, gains: NDArray[np
     }
 
 
-def paired_gains(folder: Path, base: Path, select_by: str) -> NDArray[np.float64] | None:
-    """Differences of the validation users' NDCG@10 ``[users]`` from the base's; None without a base."""
+def paired_gains(folder: Path, base: Path) -> NDArray[np.float64] | None:
+    """Differences of the validation users' NDCG@10 ``[users]`` from the base's.
+
+    None without a base, or with one that was selected in another ranking.
+    """
     if not (base / "metrics.json").is_file() or base == folder:
         return None
-    protocol = select_by.partition("_")[2]
-    gains = [user_gains(_validation_ranks(run, protocol), "ndcg", 10) for run in (folder, base)]
-    return gains[0] - gains[1]
+    (ranking, ranks), (base_ranking, base_ranks) = _validation_ranks(folder), _validation_ranks(base)
+    if ranking != base_ranking:
+        return None
+    return user_gains(ranks, "ndcg", 10) - user_gains(base_ranks, "ndcg", 10)
 
 
-def _validation_ranks(folder: Path, protocol: str) -> NDArray[np.int64]:
+def _validation_ranks(folder: Path) -> tuple[str, NDArray[np.int64]]:
+    """Name of the ranking by which trials are compared, and the ranks of the validation targets in it."""
     with np.load(folder / "ranks.npz") as ranks:
-        return np.asarray(ranks[f"valid_{protocol}"])
+        return next((name, np.asarray(ranks[name])) for name in ranks.files if name.startswith("valid_"))
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:
@@ -137,7 +142,7 @@ def folder_of(runs: Path, name: str, seed: int) -> Path:
     return runs / name.replace(" ", "-").replace("/", "-") / f"seed{seed}"
 
 
-def collect(runs: Path, settings: TrialSettings, changes: dict[str, Change], out: Path) -> None:
+def collect(runs: Path, changes: dict[str, Change], out: Path) -> None:
     """Write ``runs.csv``, a row for each complete run, and ``table.md``, a row for each change.
 
     Rows of an earlier ``runs.csv`` whose runs are not below ``runs`` stay.
@@ -148,7 +153,7 @@ def collect(runs: Path, settings: TrialSettings, changes: dict[str, Change], out
         for folder in sorted(folder_of(runs, name, 0).parent.glob("seed*")):
             if (folder / "metrics.json").is_file():
                 seed = int(folder.name.removeprefix("seed"))
-                gain = paired_gains(folder, folder_of(runs, change.compared_with, seed), settings.select_by)
+                gain = paired_gains(folder, folder_of(runs, change.compared_with, seed))
                 rows.append(row_of(name, change, seed, folder, gain))
                 gains[name] += [] if gain is None else [gain]
     if not rows:
@@ -243,7 +248,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     settings, changes = read_study(options.study)
     if options.collect:
-        collect(options.runs, settings, changes, options.out or options.runs)
+        collect(options.runs, changes, options.out or options.runs)
         return
     use_threads(options.threads)
     for name in options.only or changes:

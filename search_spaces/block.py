@@ -72,9 +72,8 @@ class Block(nn.Module):
         self.expand = nn.Linear(hidden, inner)
         self.contract = nn.Linear(inner, hidden)
         self.output_norm = nn.LayerNorm(hidden)
-        gated = config.gate_layers > 0 and layer >= config.gates_from
         self.hidden_gate, self.inner_gate = (
-            DataAwareGate(hidden, width, config.gate_layers, config.gate_scale) if gated else None
+            DataAwareGate(hidden, width, config.gate_layers, config.gate_scale) if config.has_gates(layer) else None
             for width in (hidden, inner)
         )
 

@@ -259,6 +259,13 @@ class SpaceConfig(BaseModel):
         """Unpruned architecture with all layers."""
         return Choice(hidden_pruning=self.hidden_pruning[0], inner_pruning=self.inner_pruning[0], depth=self.layers)
 
+    @property
+    def smallest(self) -> Choice:
+        """Most pruned architecture with the fewest layers."""
+        return Choice(
+            hidden_pruning=self.hidden_pruning[-1], inner_pruning=self.inner_pruning[-1], depth=self.min_depth
+        )
+
     def architectures(self) -> list[Choice]:
         """List every architecture of the space: largest candidate first, depths ascending."""
         return [
@@ -266,6 +273,10 @@ class SpaceConfig(BaseModel):
             for hidden, inner in self.candidates
             for depth in self.depths
         ]
+
+    def has_gates(self, layer: int) -> bool:
+        """Whether a layer, counted from 1, has data-aware gates (Eq. 8)."""
+        return self.gate_layers > 0 and layer >= self.gates_from
 
     def hidden_width(self, hidden_pruning: float) -> int:
         """Number of kept hidden dimensions, (1 - gamma_i) d."""

@@ -53,10 +53,10 @@ class ResourceConstraint:
         self.width_label, self.depth_label, self.dynamic = width_label, depth_label, dynamic
         candidates, self.depths = selection.options[width_label], [int(str(d)) for d in selection.options[depth_label]]
         try:
-            rows = [[float(table[str(candidate)][depth]) for depth in self.depths] for candidate in candidates]
+            self._rows = [[float(table[str(candidate)][depth]) for depth in self.depths] for candidate in candidates]
         except KeyError as missing:
             raise ValueError(f"the cost table has no entry for {missing} of the space") from None
-        self.table = torch.tensor(rows)  # [m, depths]
+        self.table = torch.tensor(self._rows)  # [m, depths]
         if not (self.table.isfinite().all() and (self.table >= 0).all()):
             raise ValueError("the cost table has entries that are negative or not finite")
 
@@ -64,6 +64,20 @@ class ResourceConstraint:
         """Expected cost under drawn weights, the scalar ``p^T table q``."""
         p, q = weights[self.width_label], weights[self.depth_label]
         return p @ self.table.to(p.device, p.dtype) @ q
+
+    def within(self, budget: float) -> list[dict[str, int]]:
+        """Architectures that cost at most a budget: indices of their options by label, as in :class:`Selection`.
+
+        Raises
+        ------
+        ValueError
+            There is none; the message names the smallest budget.
+        """
+        places = [(width, depth) for width, row in enumerate(self._rows) for depth, c in enumerate(row) if c <= budget]
+        if not places:
+            cheapest = min(cost for row in self._rows for cost in row)
+            raise ValueError(f"no architecture costs {budget:g} or less; the cheapest costs {cheapest:g}")
+        return [{self.width_label: width, self.depth_label: depth} for width, depth in places]
 
     def __call__(self, weights: Mapping[str, Tensor], depth: int) -> Tensor:
         """Value of Eq. 15.

@@ -15,6 +15,7 @@ from nni.nas.oneshot.pytorch.base_lightning import BaseOneShotLightningModule
 from nni.nas.oneshot.pytorch.strategy import OneShotStrategy, no_default_hook
 from torch import Tensor, nn
 
+from strategies.budget import BudgetMultiplier
 from strategies.constraint import CostTable, ResourceConstraint
 from strategies.paired import PairedBatches
 from strategies.processes import SingleProcess
@@ -58,6 +59,9 @@ class DifferentiableModule(BaseOneShotLightningModule):
         self.selection = selection
         self.constraint = ResourceConstraint(strategy.cost_table, selection, dynamic=strategy.dynamic)
         self.settings = strategy
+        self.multiplier = strategy.multiplier
+        if self.multiplier is not None:
+            selection.restrict(self.constraint.within(self.multiplier.budget))
         self.logits = (
             selection.logits
         )  # registered here, so that checkpoints have them but the network's weights do not
@@ -94,13 +98,23 @@ class DifferentiableModule(BaseOneShotLightningModule):
         with _frozen_weights(self.training_module):
             loss = self.training_module.training_step(batch, batch_idx)
         resource = self.resource(weights)
-        total = loss + self.settings.lambda_ * resource  # Eq. 16
+        total = loss + self.trade_off() * resource  # Eq. 16
         parameters = list(self.logits.values())
         for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters), strict=True):
             parameter.grad = gradient
         self.settings.processes.average(parameters)
         self.architecture_optimizers().step()
+        if self.multiplier is not None:
+            self.multiplier.update(self.expected_cost())
         self._losses.append((loss.detach(), resource.detach()))
+
+    def expected_cost(self) -> float:
+        """Expected cost under the probabilities, without noise and temperature."""
+        return float(self.constraint.expected(self.selection.probabilities()))
+
+    def trade_off(self) -> float:
+        """Weight of the constraint in Eq. 16: lambda, or with a budget the multiplier."""
+        return self.settings.lambda_ if self.multiplier is None else self.multiplier.weight(self.expected_cost())
 
     def epoch_losses(self) -> dict[str, float]:
         """Mean loss and mean constraint of Eq. 16 since the last call.
@@ -112,7 +126,7 @@ class DifferentiableModule(BaseOneShotLightningModule):
         return dict(zip(("architecture_loss", "constraint"), means or (math.nan, math.nan), strict=True))
 
     def resource(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """Constraint term that lambda multiplies, a differentiable scalar; here the expected cost."""
+        """Constraint term that lambda or the multiplier weighs, a differentiable scalar; here the expected cost."""
         return self.constraint.expected(weights)
 
     def resource_factor(self) -> float:
@@ -120,12 +134,12 @@ class DifferentiableModule(BaseOneShotLightningModule):
         return 1.0
 
     def option_costs(self) -> dict[str, list[float]]:
-        """Constraint of Eq. 16 for each option in nats, by label: lambda times its expected cost.
+        """Constraint of Eq. 16 for each option in nats, by label: its weight times the option's expected cost.
 
         The other choice is at its probabilities, without noise and temperature.
         """
         probabilities = self.selection.probabilities()
-        scale = self.settings.lambda_ * self.resource_factor()
+        scale = self.trade_off() * self.resource_factor()
         return {
             label: [
                 scale * float(self.constraint.expected({**probabilities, label: one_hot}))
@@ -158,11 +172,14 @@ class DifferentiableModule(BaseOneShotLightningModule):
 
     def search_state(self) -> dict[str, Any]:
         """State for resuming besides weights, alpha, beta and optimisers: numbers and text only."""
-        return {"iteration": self.iteration}
+        multiplier = {} if self.multiplier is None else {"multiplier": self.multiplier.accumulated}
+        return {"iteration": self.iteration, **multiplier}
 
     def load_search_state(self, state: Mapping[str, Any]) -> None:
         """Restore the state from :meth:`search_state`."""
         self.iteration = state["iteration"]
+        if self.multiplier is not None:
+            self.multiplier.accumulated = state["multiplier"]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the search's state to Lightning's checkpoint."""
@@ -188,6 +205,9 @@ class DifferentiableStrategy(OneShotStrategy):
         Normalised cost by candidate and depth; see :class:`~strategies.constraint.ResourceConstraint`.
     lambda_
         Trade-off of Eq. 16.
+    multiplier
+        Multiplier that takes lambda's place and is adapted to a budget, which the exported architecture meets: its
+        argmax is that of the architectures within the budget. None: lambda.
     arch_learning_rate
         Learning rate of Adam for alpha and beta.
     arch_every
@@ -217,6 +237,7 @@ class DifferentiableStrategy(OneShotStrategy):
         cost_table: CostTable,
         *,
         lambda_: float = 0.1,
+        multiplier: BudgetMultiplier | None = None,
         arch_learning_rate: float = 1e-3,
         arch_every: int = 1,
         temperature: Callable[[int], float] | None = None,
@@ -230,7 +251,7 @@ class DifferentiableStrategy(OneShotStrategy):
             raise ValueError(f"arch_every must be 1 or more, got {arch_every}")
         if not 0 <= lambda_ < float("inf"):
             raise ValueError(f"lambda_ must be 0 or more, got {lambda_}")
-        self.cost_table, self.lambda_ = cost_table, lambda_
+        self.cost_table, self.lambda_, self.multiplier = cost_table, lambda_, multiplier
         self.arch_learning_rate, self.arch_every = arch_learning_rate, arch_every
         self.temperature = temperature or TemperatureSchedule()
         if warmup_epochs < 0:
@@ -277,4 +298,5 @@ class DifferentiableStrategy(OneShotStrategy):
 
     def extra_repr(self) -> str:
         """Parameters for NNI's ``repr`` of a strategy."""
-        return f"lambda={self.lambda_}, arch_every={self.arch_every}"
+        weight = f"lambda={self.lambda_}" if self.multiplier is None else f"budget={self.multiplier.budget}"
+        return f"{weight}, arch_every={self.arch_every}"

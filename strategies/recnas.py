@@ -25,10 +25,16 @@ class PrunedSelection(Selection):
 
     @torch.no_grad()
     def drop(self, below: float) -> None:
-        """Drop options whose weight is less than a share ``below`` of the strongest one's."""
-        for logits in self.logits.values():
+        """Drop options whose weight is less than a share ``below`` of the strongest one's.
+
+        Those of the strongest architecture that the argmax is restricted to remain: a budget stays within reach.
+        """
+        strongest = {label: self.argmax(label) for label in self.logits}
+        for label, logits in self.logits.items():
             weights = (logits / self.temperature).softmax(-1)
-            logits[weights < below * weights.max()] = -torch.inf
+            dropped = weights < below * weights.max()
+            dropped[strongest[label]] = False
+            logits[dropped] = -torch.inf
 
     def remaining(self) -> dict[str, list[Any]]:
         """Remaining options by label."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +76,7 @@ class Selection:
         )
         self.temperature = 1.0
         self.hard = False
+        self._allowed: list[dict[str, int]] = []
         self._only: dict[str, int] = {}
         self.weights: dict[str, Tensor] = self.probabilities()
 
@@ -115,9 +116,31 @@ class Selection:
         # + 0.0 turns the -0.0 of a single option into 0.0.
         return {label: float(torch.special.entr(p).sum()) + 0.0 for label, p in self.probabilities().items()}
 
+    def restrict(self, architectures: Sequence[Mapping[str, int]]) -> None:
+        """Restrict the argmax to some architectures, such as those within a budget.
+
+        Draws are not restricted.
+
+        Parameters
+        ----------
+        architectures
+            Index of the option by label for each of them, for all labels of the architectures alike; at least one.
+        """
+        self._allowed = [dict(architecture) for architecture in architectures]
+
     def argmax(self, label: str) -> int:
-        """Index of the strongest option (Eq. 18)."""
+        """Index of the strongest option (Eq. 18), or of that of the most probable allowed architecture."""
+        if self._allowed and label in self._allowed[0]:
+            return self._strongest_allowed()[label]
         return int(self.logits[label].detach().argmax())
+
+    def _strongest_allowed(self) -> dict[str, int]:
+        """Allowed architecture with the largest product of probabilities; the first of equals."""
+        # The logarithm of a softmax is the logits less a constant, which is the same for all architectures.
+        logits = {label: self.logits[label].detach().double().tolist() for label in self._allowed[0]}
+        return max(
+            self._allowed, key=lambda architecture: sum(logits[label][index] for label, index in architecture.items())
+        )
 
     def running(self, label: str) -> int:
         """Index of the option that runs if the selection is hard."""

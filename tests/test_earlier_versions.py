@@ -28,6 +28,7 @@ from easrec_nni.study.documents import CellResult, StudyDocument
 from easrec_nni.study.folder import open_study, read_settings
 from easrec_nni.study.tables import Grid
 from easrec_nni.training.history import read_history
+from easrec_nni.training.recorded import with_recorded
 from easrec_nni.training.threads import use_threads
 
 
@@ -50,7 +51,7 @@ def settings_of(run: Path) -> TrialSettings:
     shared = {key: requests["search"][key] for key in ("mode", "history", "seed", "search")}
     space = {key: value for key, value in requests["search"]["space"].items() if key != "n_items"}
     shared["search"] = {"lambda" if k == "lambda_" else k: v for k, v in shared["search"].items()}
-    return TrialSettings.parse(
+    return TrialSettings.reopen(
         {"data": "old", "space": space, "retrain": requests["retrain"]["retrain"], **shared}, "run"
     )
 
@@ -161,3 +162,24 @@ def test_documents_of_today_have_the_keys_that_those_of_before_had(system: str, 
         missing = keys_of(before) - keys_of(today)
         assert not missing, f"{name} lacks {missing}"
         assert [key for key in today if key in before] == [key for key in before if key in today]
+
+
+def test_settings_without_todays_keys_keep_their_meaning(earlier: Path) -> None:
+    """Those of a study, which wrote all keys of its time, and an architecture's."""
+    document = json.loads((earlier / "study" / "study.json").read_text())["settings"]
+    assert "batch_by" not in document and "averaging" not in document["retrain"]
+    for section in ("search", "retrain"):
+        del document[section]["batch_size"]  # 32 by default
+    opened = TrialSettings.reopen(document, "study.json")
+    assert (opened.batch_by, opened.select_by) == ("sequences", "ndcg@10_full")
+    assert (opened.search.batch_size, opened.retrain.batch_size, opened.retrain.averaging) == (32, 32, 0.0)
+    architecture = json.loads((earlier / "run" / "architecture.json").read_text())
+    retraining = {"epochs": 1, "patience": 2, "batch_size": 9, "learning_rate": 0.01, "weights": "scratch"}
+    recorded = {"mode": "causal", "history": "all", "loss": "softmax", "seed": 3, "retrain": retraining}
+    taken = with_recorded(
+        Architecture.parse(json.dumps({**architecture, "training": recorded})), TrialSettings(data="x")
+    )
+    assert (taken.batch_by, taken.select_by, taken.retrain.averaging) == ("sequences", "ndcg@10_full", 0.0)
+    given = TrialSettings(data="x", batch_by="targets", retrain={"averaging": 0.5})
+    taken = with_recorded(Architecture.parse(json.dumps({**architecture, "training": recorded})), given)
+    assert (taken.batch_by, taken.retrain.averaging, taken.retrain.batch_size) == ("targets", 0.5, 9)

@@ -26,6 +26,7 @@ from rich.console import Console
 
 import easrec_nni
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.architecture.weights import load_network, read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, load_dataset, prepare
@@ -42,6 +43,8 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cells import Cell, read_result
 from easrec_nni.study.documents import RESULT_FILE, STUDY_FILE
 from easrec_nni.study.folder import read_settings
+from easrec_nni.tabular.build_folder import BUILD_FILE, BuildFolder
+from easrec_nni.tabular.documents import read_table
 from easrec_nni.training.run_folder import RunFolder
 from search_spaces import Choice, EASRecSpace, SpaceConfig
 
@@ -159,6 +162,9 @@ JSON_READERS: dict[str, Callable[[str, Path], Any]] = {
     "exported trials": reading("trials.json", read_exported),
     "NNI's experiments": read_experiments,
     "request of a run": read_request,
+    "latency file": reading("latency.json", LatencyFile.read),
+    "architecture table": reading("table.json", read_table),
+    "build of a table": reading(BUILD_FILE, BuildFolder.read, of_folder=True),
 }
 JSON = {
     "lists in lists": "[" * DEPTH,

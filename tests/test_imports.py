@@ -16,6 +16,8 @@ import pytest
 from easrec_nni import Architecture, Choice, SpaceConfig
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.cli.main import COMMANDS
+from easrec_nni.tabular.documents import write_table
+from tests.easrec_nni.tabular.conftest import random_table
 
 PACKAGE = Path(__file__).resolve().parents[1] / "easrec_nni"
 MOST_IN_FUNCTIONS = 15
@@ -37,6 +39,8 @@ MAY_IMPORT = {
     "launch": frozenset(),  # NNI when it reads the file of the experiment
     "resume": frozenset(),
     "search": TRAINING,
+    "pareto": TRAINING,  # with --evaluate
+    "pick": TRAINING,
     "nas": TRAINING,
     "export": NETWORK,  # with --onnx
     "retrain": TRAINING,
@@ -47,14 +51,24 @@ MAY_IMPORT = {
     "reproduce": REPORT,
     "report": REPORT,
     "bench": TRAINING,
+    "table build": TRAINING,
+    "profile": TRAINING,
+    "table collect": TRAINING,  # it reads the figures of trainings
+    "table query": frozenset(),
+    "table study": TRAINING | REPORT,  # NNI's strategies
+    "table regret": TRAINING | REPORT,
 }
 """Heavy packages that the parts of the toolkit import which a command uses in any of its forms."""
 
 
+def module_of(command: str) -> str:
+    """Name of a command's module in the folder of the command line."""
+    return COMMANDS[command][0].partition(":")[0].rpartition(".")[2]
+
+
 def used_by(command: str) -> set[str]:
     """Names of the toolkit that a command's module uses."""
-    module = COMMANDS[command][0].partition(":")[0].rpartition(".")[2]
-    tree = ast.parse((PACKAGE / "cli" / f"{module}.py").read_text())
+    tree = ast.parse((PACKAGE / "cli" / f"{module_of(command)}.py").read_text())
     uses = (each for each in ast.walk(tree) if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name))
     # Those of every command that trains or evaluates are behind begin_training_command.
     logs = {"use_threads"} if "begin_training_command(" in ast.unparse(tree) else set()
@@ -85,7 +99,8 @@ for name in {list(COMMANDS)}:
     [pytest.param(name, marks=[pytest.mark.slow] if "nni" in allowed else []) for name, allowed in MAY_IMPORT.items()],
 )
 def test_a_command_imports_what_it_uses_alone(command: str, tmp_path: Path) -> None:
-    program = f"from easrec_nni.cli import {command}, toolkit\nfor name in {used_by(command)}: getattr(toolkit, name)"
+    module = module_of(command)
+    program = f"from easrec_nni.cli import {module}, toolkit\nfor name in {used_by(command)}: getattr(toolkit, name)"
     found = imported_by(program, tmp_path)
     assert found <= MAY_IMPORT[command]
     # What the table allows is needed, so that it does not grow old: all but what comes with some version of another.
@@ -115,8 +130,9 @@ RUN = "from easrec_nni.cli.main import run; run()"
         (["export", "--experiment", "results.json"], frozenset()),
         (["prepare", "log.csv", "--out", "prepared"], TABLES),
         (["report", "results.json"], REPORT),
+        (["table", "query", "table.json"], frozenset()),
     ],
-    ids=lambda each: " ".join(each[:1]) if isinstance(each, list) else None,
+    ids=lambda each: " ".join(word for word in each[:2] if word.isalpha()) if isinstance(each, list) else None,
 )
 def test_a_run_imports_no_more(words: list[str], allowed: frozenset[str], tmp_path: Path) -> None:
     space = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=2)
@@ -127,6 +143,7 @@ def test_a_run_imports_no_more(words: list[str], allowed: frozenset[str], tmp_pa
     }
     architecture = Architecture(choices=choice, space=space, **costs)
     architecture.write(tmp_path / "architecture.json")
+    write_table(random_table(), tmp_path / "table.json")
     result = {"default": 0.1, "architecture": architecture.to_json(None)}
     (tmp_path / "results.json").write_text(json.dumps(result))
     rows = [f"u{user},i{(user + step) % 20},{step}" for user in range(12) for step in range(8)]

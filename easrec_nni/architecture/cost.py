@@ -7,6 +7,9 @@
    ``scaled_dot_product_attention``. (CORE's normalisation of item vectors is elementwise too, and per item.)
 3. fvcore uses TorchScript tracing and has had no release since 2022, so that only :func:`_count` depends on it.
 
+4. A full window is the nominal case. What inference executes on a dataset's histories is counted at their lengths
+   (:class:`.HistoryLengths`). :mod:`easrec_nni.architecture.cost_kinds` names what a search can weigh or bound.
+
 A new cost is a field of :class:`Cost` with the unit in its name, computed in :func:`architecture_cost`.
 """
 
@@ -14,7 +17,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -22,9 +26,21 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, CostKind
+from easrec_nni.architecture.history_lengths import HistoryLengths
 from search_spaces import Choice, EASRecNetwork, SpaceConfig
+from search_spaces.attention import CHUNK
 
-__all__ = ["NEGLIGIBLE", "Cost", "UncountedOperatorError", "architecture_cost", "cost_table"]
+__all__ = [
+    "NEGLIGIBLE",
+    "Cost",
+    "UncountedOperatorError",
+    "architecture_cost",
+    "cost_table",
+    "executed_madds",
+    "executed_on",
+    "normalised_table",
+]
 
 NEGLIGIBLE = frozenset(
     f"aten::{name}"
@@ -87,7 +103,7 @@ def _count(network: EASRecNetwork, ids: Tensor, function: Callable[[EASRecNetwor
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one architecture for one user with a full history of ``max_length`` interactions.
+    """Cost of one architecture for one user, with a full history of ``max_length`` interactions unless named otherwise.
 
     Attributes
     ----------
@@ -98,13 +114,18 @@ class Cost:
     scoring_madds_per_user
         Multiply-adds of scoring all items from the newest position, and of CORE's position weights.
     madds_per_user
-        Sum of the four above: the nominal figure, used by the constraint.
+        Sum of the four above: the nominal figure.
     executed_madds_per_user
         Multiply-adds executed in inference, where the last layer computes only the newest position.
     parameters
         Number of weights.
     embedding_bytes
         Bytes of item, position and feature embeddings in float32.
+    executed_madds_per_user_on_histories
+        Mean over a dataset's evaluated users of the multiply-adds executed on their histories at their own lengths;
+        None without a dataset. Padding is not counted: inference sorts users by length and pads little.
+    latency_ms_per_user
+        Milliseconds that a device's latency file predicts (:meth:`.LatencyFile.predict`); None without a file.
     """
 
     block_madds_per_user: int
@@ -115,10 +136,12 @@ class Cost:
     executed_madds_per_user: int
     parameters: int
     embedding_bytes: int
+    executed_madds_per_user_on_histories: float | None = None
+    latency_ms_per_user: float | None = None
 
     def as_dict(self) -> dict[str, float]:
-        """All figures by name."""
-        return {name: float(value) for name, value in asdict(self).items()}
+        """All figures by name, without those that are None."""
+        return {name: float(value) for name, value in asdict(self).items() if value is not None}
 
 
 def _nominal(network: EASRecNetwork, ids: Tensor) -> Tensor:
@@ -129,8 +152,18 @@ def _executed(network: EASRecNetwork, ids: Tensor) -> Tensor:
     return network.score(network.newest_state(ids))
 
 
+def _ids(length: int) -> Tensor:
+    """History of a length: its items do not matter, and memory is not needed."""
+    return torch.ones(1, length, dtype=torch.long, device="meta")
+
+
+def _network(config: SpaceConfig, choice: Choice) -> EASRecNetwork:
+    with torch.device("meta"):  # counting needs only shapes, so that a large catalogue takes no memory
+        return EASRecNetwork(config.compact(choice))
+
+
 @lru_cache(maxsize=4096)
-def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
+def architecture_cost(config: SpaceConfig, choice: Choice, histories: HistoryLengths | None = None) -> Cost:
     """Cost of one architecture of a space.
 
     Parameters
@@ -139,15 +172,18 @@ def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
         Search space; costs are counted at its ``max_length`` and ``n_items``.
     choice
         Architecture of the space.
+    histories
+        Lengths of a dataset's histories, for the figure on them.
 
     Raises
     ------
     UncountedOperatorError
         The network uses an operator of unknown cost.
     """
-    with torch.device("meta"):  # counting needs only shapes, so that a large catalogue takes no memory
-        network = EASRecNetwork(config.compact(choice))
-        ids = torch.ones(1, config.max_length, dtype=torch.long)
+    if histories is not None:
+        mean = executed_on(config, choice, histories)
+        return replace(architecture_cost(config, choice), executed_madds_per_user_on_histories=mean)
+    network, ids = _network(config, choice), _ids(config.max_length)
     counts = _count(network, ids, _nominal)
     gates = sum(count for name, count in counts.items() if name.endswith(("hidden_gate", "inner_gate")))
     layers = sum(count for name, count in counts.items() if name.rpartition(".")[0] in STACKS)
@@ -160,14 +196,70 @@ def architecture_cost(config: SpaceConfig, choice: Choice) -> Cost:
         feature_madds_per_user=features,
         scoring_madds_per_user=counts[""] - layers - features,
         madds_per_user=counts[""],
-        executed_madds_per_user=_count(network, ids, _executed)[""],
+        executed_madds_per_user=_counted_at(config, choice, config.max_length),
         parameters=sum(weight.numel() for weight in network.parameters()),
         embedding_bytes=embeddings,
     )
 
 
+@lru_cache(maxsize=1 << 16)
+def _counted_at(config: SpaceConfig, choice: Choice, length: int) -> int:
+    """Multiply-adds executed on a history of a length, counted with fvcore."""
+    return _count(_network(config, choice), _ids(length), _executed)[""]
+
+
+def executed_madds(config: SpaceConfig, choice: Choice, length: int) -> int:
+    """Multiply-adds that inference executes on one history.
+
+    Within a piece of lengths the figure is a polynomial of at most second degree: projections, gates and linear
+    attention are linear in the length, softmax attention and the inside of a chunk of causal linear attention
+    (:data:`~search_spaces.attention.CHUNK`) are quadratic. Three lengths of a piece are therefore counted, and give the
+    others exactly by Newton's divided differences. A single interaction is a piece of its own: its only query sees its
+    only key, which linear attention computes in the other order.
+
+    Parameters
+    ----------
+    config
+        Search space.
+    choice
+        Architecture of the space.
+    length
+        Interactions in the history, from 1 to ``max_length``.
+
+    Examples
+    --------
+    >>> config = SpaceConfig(n_items=9, max_length=50, hidden=8, inner=16, heads=2, layers=2)
+    >>> executed_madds(config, config.largest, 50) == architecture_cost(config, config.largest).executed_madds_per_user
+    True
+    """
+    if not 1 <= length <= config.max_length:
+        raise ValueError(f"a history has 1 to {config.max_length} interactions, not {length}")
+    # Chunks hold positions, of which a masked network has one more; only causal attention is cut into them.
+    size = CHUNK if config.direction == "causal" else config.max_length
+    begin = (length - 1) // size * size  # lengths begin + 1 to begin + size
+    first, last = max(2, begin + 1), min(begin + size, config.max_length)
+    if length == 1 or last - first < 3:
+        return _counted_at(config, choice, length)
+    nodes = (first, (first + last) // 2, last)
+    low, middle, high = (_counted_at(config, choice, node) for node in nodes)
+    slope = Fraction(middle - low, nodes[1] - nodes[0])
+    bend = (Fraction(high - middle, nodes[2] - nodes[1]) - slope) / (nodes[2] - nodes[0])
+    value = low + slope * (length - nodes[0]) + bend * (length - nodes[0]) * (length - nodes[1])
+    assert value.denominator == 1, f"{value} multiply-adds at length {length}: not a polynomial of second degree"
+    return int(value)
+
+
+def executed_on(config: SpaceConfig, choice: Choice, histories: HistoryLengths) -> float:
+    """Mean over the users of histories of the multiply-adds executed on them."""
+    lengths = histories.users_by_length
+    return sum(users * executed_madds(config, choice, length) for length, users in lengths) / histories.users
+
+
 def cost_table(
-    config: SpaceConfig, form: Literal["cumulative", "printed"] = "cumulative"
+    config: SpaceConfig,
+    form: Literal["cumulative", "printed"] = "cumulative",
+    kind: CostKind = "nominal",
+    histories: HistoryLengths | None = None,
 ) -> dict[str, dict[int, float]]:
     """Cost by candidate label and depth for a strategy's constraint; the largest network is 1.
 
@@ -177,27 +269,45 @@ def cost_table(
         Search space.
     form
         ``cumulative``: cost of the whole network that ends after a layer, with gates and scoring. ``printed``: Eq. 15
-        as printed, the cost of that layer only. The expectation over depths is then constant except for gates, which
-        layers before ``gates_from`` lack: with gates from layer 2 only the first layer is cheaper (MovieLens-100K's
-        unpruned space: .178 against .271 for each other layer).
+        as printed, the nominal cost of that layer only. The expectation over depths is then constant except for gates,
+        which layers before ``gates_from`` lack: with gates from layer 2 only the first layer is cheaper
+        (MovieLens-100K's unpruned space: .178 against .271 for each other layer).
+    kind
+        Cost of the cumulative form, a key of :data:`COST_FIGURES`.
+    histories
+        Lengths of the dataset's histories, which the executed cost needs.
 
     Returns
     -------
     dict
         ``table[candidate_label][depth]``.
     """
+    if form == "cumulative":
+
+        def cost(choice: Choice) -> float:
+            if kind == "executed":
+                assert histories is not None
+                return executed_on(config, choice, histories)
+            return architecture_cost(config, choice).as_dict()[COST_FIGURES[kind]]
+
+        return normalised_table(config, cost)
     largest = architecture_cost(config, config.largest).madds_per_user
     table: dict[str, dict[int, float]] = {}
     for choice in config.architectures():
-        cost = architecture_cost(config, choice)
-        if form == "cumulative":
-            value = cost.madds_per_user
-        else:
-            before = choice.model_copy(update={"depth": choice.depth - 1})
-            shallower = config.model_copy(update={"min_depth": 1})
-            earlier = architecture_cost(shallower, before) if before.depth else None
-            value = _layers(cost) - (_layers(earlier) if earlier else 0)
-        table.setdefault(choice.label, {})[choice.depth] = value / largest
+        before = choice.model_copy(update={"depth": choice.depth - 1})
+        shallower = config.model_copy(update={"min_depth": 1})
+        earlier = architecture_cost(shallower, before) if before.depth else None
+        layer = _layers(architecture_cost(config, choice)) - (_layers(earlier) if earlier else 0)
+        table.setdefault(choice.label, {})[choice.depth] = layer / largest
+    return table
+
+
+def normalised_table(config: SpaceConfig, cost: Callable[[Choice], float]) -> dict[str, dict[int, float]]:
+    """Cost of every architecture of a space by candidate label and depth; the largest network is 1."""
+    largest = cost(config.largest)
+    table: dict[str, dict[int, float]] = {}
+    for choice in config.architectures():
+        table.setdefault(choice.label, {})[choice.depth] = cost(choice) / largest
     return table
 
 

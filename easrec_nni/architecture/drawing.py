@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -39,7 +41,7 @@ def _layer(architecture: ArchitectureSchema, number: int) -> RenderableType:
     space, compact = architecture.space, architecture.network
     form = f"{space.attention}, {space.heads} heads of {compact.hidden // space.heads}, {space.direction}"
     rows = [_width_line("feed-forward", compact.inner, space.inner, "magenta")]
-    if space.gate_layers and number >= space.gates_from:
+    if space.has_gates(number):
         dense = f"{space.gate_layers} dense layer{'s' if space.gate_layers > 1 else ''}"
         rows.append(_note("gates", f"δ1 × {compact.hidden}, δ2 × {compact.inner}, {dense}"))
     rows += [_note("attention", form), _width_line("hidden", compact.hidden, space.hidden)]
@@ -107,12 +109,23 @@ def _heading(architecture: ArchitectureSchema) -> RenderableType:
     about = ["EASRec architecture"]
     about += [architecture.dataset.name] if architecture.dataset else []
     about += [f"λ {architecture.lambda_:g}"] if architecture.lambda_ is not None else []
+    about += [f"budget {architecture.budget:.4g}"] if architecture.budget is not None else []
     about += [f"seed {architecture.seed}"] if architecture.seed is not None else []
     summary = (
         f"hidden pruning {choice.hidden_pruning:.4g} · inner pruning {choice.inner_pruning:.4g} · "
         f"depth {compact.layers} of {space.layers}"
     )
-    return Group(Text(" · ".join(about), style="bold"), Text(summary), Text())
+    return Group(Text(" · ".join(about), style="bold"), Text(summary), *_teacher(architecture), Text())
+
+
+def _teacher(architecture: ArchitectureSchema) -> list[Text]:
+    """Line about the teacher that the network was distilled from."""
+    teacher = None if architecture.training is None else architecture.training.teacher
+    if teacher is None:
+        return []
+    kind = {"run": "a network", "onnx": "an ONNX file", "table": "a table of scores"}[teacher.kind]
+    softened = "" if teacher.temperature == 1 else f" at temperature {teacher.temperature:g}"
+    return [Text(f"distilled with weight {teacher.weight:g}{softened} from {kind} ({teacher.sha256[:12]})")]
 
 
 _COSTS = (
@@ -122,6 +135,8 @@ _COSTS = (
     ("feature_madds_per_user", "item features", 1),
     ("scoring_madds_per_user", "scoring", 1),
     ("executed_madds_per_user", "executed", 1),
+    ("executed_madds_per_user_on_histories", "executed on histories", 1),
+    ("latency_ms_per_user", "predicted ms per user", 0),
     ("parameters", "parameters", 0),
     ("embedding_bytes", "embedding", 0),
 )
@@ -140,13 +155,19 @@ def _costs(cost: dict[str, float], unpruned: dict[str, float] | None) -> Rendera
     rows = [row for row in _COSTS if row[0] in cost and (cost[row[0]] or row[2] == 0)]
     rows += [(name, name, 0) for name in cost if name not in titled]
     for name, title, depth in rows:
-        show = readable_bytes if name.endswith("bytes") else readable_count
+        show = _format_of(name)
         cells: list[RenderableType] = [Text("  " * depth + title), show(cost[name])]
         if unpruned and unpruned.get(name):
             share = cost[name] / unpruned[name]
             cells += [show(unpruned[name]), f"{share:.0%}", _bar(min(share, 1), 1, "green")]
         table.add_row(*cells)
     return table
+
+
+def _format_of(cost: str) -> Callable[[float], str]:
+    if cost.endswith("ms_per_user"):
+        return "{:.3g}".format
+    return readable_bytes if cost.endswith("bytes") else readable_count
 
 
 def _probabilities(architecture: ArchitectureSchema) -> RenderableType:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from easrec_nni.architecture.cost_kinds import CostKind
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.data.split_names import LEAVE_ONE_OUT
@@ -106,6 +107,10 @@ class ArchitectureSchema(_Part):
     dataset: DatasetReference | None = None
     seed: int | None = Field(None, ge=0)
     lambda_: float | None = Field(None, alias="lambda", ge=0, description="trade-off of Eq. 16")
+    budget: float | None = Field(
+        None, gt=0, le=1, description="largest share of the largest architecture's cost that the search allowed"
+    )
+    cost_kind: CostKind | None = Field(None, description="kind of cost that the search weighed or bounded")
     training: TrainingSettings | None = Field(None, description="training settings of its networks")
     cost: dict[str, float] = Field(default_factory=dict, description="figures with the unit in their names")
     unpruned_cost: dict[str, float] | None = Field(None, description="the same figures of the space's largest network")

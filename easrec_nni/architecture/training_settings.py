@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from easrec_nni.data.batches.modes import BatchBy, History, Mode
 
 __all__ = [
+    "EARLIER_DEFAULTS",
     "LARGEST_NUMBER",
     "LARGEST_SEED",
+    "BatchSize",
     "Loss",
     "MaskingSettings",
     "RetrainSettings",
     "SelectBy",
     "SettingsPart",
+    "TeacherKind",
+    "TeacherRecord",
     "TrainingSettings",
 ]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
-SelectBy = Literal["ndcg@10_full", "ndcg@10_unseen"]
+SelectBy = Literal["auto", "ndcg@10_full", "ndcg@10_unseen", "cross_entropy_full"]
+TeacherKind = Literal["run", "onnx", "table"]
 LARGEST_SEED = (1 << 32) - 1
 """Largest seed of NumPy's global generator."""
 
 LARGEST_NUMBER = 1 << 31
 """Upper limit of epochs, batch sizes and negatives, as a hostile file may have huge numbers."""
+
+BatchSize = Literal["auto"] | Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
+"""Sequences per batch; ``auto`` suits the lengths of the dataset's histories."""
+
+EARLIER_DEFAULTS: dict[str, Any] = {
+    "batch_by": "sequences",
+    "select_by": "ndcg@10_full",
+    "search": {"batch_size": 32},
+    "retrain": {"batch_size": 32, "averaging": 0.0},
+}
+"""Defaults of earlier versions, which are the values of keys that their documents lack."""
 
 
 class SettingsPart(BaseModel):
@@ -39,11 +55,16 @@ class RetrainSettings(SettingsPart):
 
     epochs: int = Field(200, ge=1, le=LARGEST_NUMBER, description="maximum number of epochs")
     patience: int = Field(10, ge=1, le=LARGEST_NUMBER, description="epochs without improvement before training stops")
-    batch_size: int = Field(32, ge=1, le=LARGEST_NUMBER, description="sequences per batch")
+    batch_size: BatchSize = Field(
+        "auto", description="sequences per batch; auto: as many as have about 1,024 targets (augmented: samples)"
+    )
     learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or random ones")
     averaging: float = Field(
-        0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
+        0.998,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, which is validated and saved instead",
     )
     weight_decay: float = Field(
         0.0, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
@@ -57,6 +78,21 @@ class RetrainSettings(SettingsPart):
     )
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
+    )
+    teacher: str | None = Field(
+        None,
+        min_length=1,
+        description="network to distil from: folder of a retraining, ONNX file, or table of scores",
+    )
+    distillation: float = Field(
+        0.7, gt=0, le=1, description="teacher: weight of its distribution; the loss of the targets has the rest"
+    )
+    temperature: float = Field(1.0, gt=0, le=1e6, description="teacher: temperature of its and the network's scores")
+    teacher_items: int = Field(
+        100,
+        ge=1,
+        le=LARGEST_NUMBER,
+        description="teacher in an ONNX file or a table: best items of a position that are stored, the rest as one sum",
     )
 
     @model_validator(mode="after")
@@ -78,10 +114,21 @@ class MaskingSettings(SettingsPart):
     )
 
 
+class TeacherRecord(SettingsPart):
+    """Teacher that a network was distilled from."""
+
+    kind: TeacherKind = Field(description="folder of a retraining, ONNX file, or table of scores")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="of its weights, or of its file")
+    weight: float = Field(gt=0, le=1)
+    temperature: float = Field(gt=0)
+    items: int | None = Field(None, ge=1, le=LARGEST_NUMBER, description="stored items of a position, where not all")
+
+
 class TrainingSettings(SettingsPart):
     """Section ``training`` of an architecture; unset keys are unknown.
 
-    Only the recipe: settings that depend on the machine (devices, precision, micro-batches) are left out. Keys are
+    A section ``retrain`` that lacks a key was written by a version without it: see :data:`EARLIER_DEFAULTS`. Only the
+    recipe: settings that depend on the machine (devices, precision, micro-batches) are left out. Keys are
     those of :class:`~easrec_nni.settings.trial.TrialSettings`, which checks the rules between them.
     """
 
@@ -99,9 +146,17 @@ class TrainingSettings(SettingsPart):
     )
     seed: int | None = Field(None, ge=0, le=LARGEST_SEED)
     retrain: RetrainSettings | None = None
+    teacher: TeacherRecord | None = None
     refitted_epochs: int | None = Field(
         None, ge=1, le=LARGEST_NUMBER, description="epochs on training and validation interactions together"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _earlier_retrainings_keep_their_settings(cls, document: Any) -> Any:
+        if isinstance(document, dict) and isinstance(document.get("retrain"), dict):
+            document = {**document, "retrain": {**EARLIER_DEFAULTS["retrain"], **document["retrain"]}}
+        return document
 
     def flat(self) -> dict[str, Any]:
         """Values by dotted name, without unset keys.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors import SafetensorError
@@ -13,9 +14,13 @@ import search_spaces
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write
+from search_spaces.config import SpaceConfig
 from search_spaces.network import EASRecNetwork
 
-__all__ = ["load_network", "read_weights", "save_weights", "supernet_weights"]
+if TYPE_CHECKING:
+    from search_spaces.space import EASRecSpace
+
+__all__ = ["load_network", "load_supernet", "read_weights", "save_weights", "supernet_weights"]
 
 # Prefix of the names of alpha's and beta's logits in a supernet's file.
 LOGITS = "logits."
@@ -64,11 +69,35 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
     if weights is None:
         return compact
     tensors = read_weights(weights)
-    is_supernet = any(name.startswith(LOGITS) for name in tensors)
+    if any(name.startswith(LOGITS) for name in tensors):
+        return _supernet(architecture.space, tensors, weights).freeze(architecture.choices)
+    _load(compact, tensors, weights)
+    return compact
+
+
+def load_supernet(space: SpaceConfig, weights: str | Path) -> EASRecSpace:
+    """Build the supernet of a space and load its weights.
+
+    Raises
+    ------
+    UserError
+        The file holds no supernet, or that of another space.
+    """
+    tensors = read_weights(weights)
+    if not any(name.startswith(LOGITS) for name in tensors):
+        raise UserError(f"{weights} does not hold a supernet: give the supernet.safetensors of a one-shot search")
+    return _supernet(space, tensors, weights)
+
+
+def _supernet(space: SpaceConfig, tensors: dict[str, Tensor], weights: str | Path) -> EASRecSpace:
     # EASRecSpace imports NNI, which a compact network does not need.
-    supernet = search_spaces.EASRecSpace(architecture.space) if is_supernet else None
-    network = compact if supernet is None else supernet
-    tensors = supernet_weights(tensors)
+    supernet = search_spaces.EASRecSpace(space)
+    _load(supernet, supernet_weights(tensors), weights)
+    return supernet
+
+
+def _load(network: EASRecNetwork, tensors: dict[str, Tensor], weights: str | Path) -> None:
+    """Load weights into a network if they fit it; ``weights`` is their file."""
     expected = network.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
         if name not in expected or name not in tensors or expected[name].shape != tensors[name].shape:
@@ -88,7 +117,6 @@ def load_network(architecture: Architecture, weights: str | Path | None = None) 
             network.set_feature_tables(tables)  # raises for values without an embedding
         except ValueError as error:
             raise UserError(f"{weights}: {error}; give weights that easrec wrote") from None
-    return network if supernet is None else supernet.freeze(architecture.choices)
 
 
 def save_weights(weights: dict[str, Tensor], path: Path) -> None:

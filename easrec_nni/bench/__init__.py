@@ -5,4 +5,6 @@ Each measurement is a file that ends with a :class:`~easrec_nni.bench.measuremen
 add one: such a file, and such a line. Alternatives are measured in alternation
 (:func:`~easrec_nni.bench.repeats.in_turns`); a point whose memory is measured separately runs in a further process
 (``Bench.in_own_process``).
+
+``latency.py`` and ``latency_report.py`` are ``easrec profile``: times of a space's parts, which predict latencies.
 """

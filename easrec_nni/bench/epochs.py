@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from nni.nas.oneshot.pytorch.strategy import OneShotStrategy
 
 from easrec_nni.bench.clock import FirstBatches, IterationTimer
+from easrec_nni.searching.elastic import make_elastic
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.one_shot import make_strategy
 from easrec_nni.training.callbacks import EpochOrder
@@ -16,6 +18,7 @@ from easrec_nni.training.context import TrialContext
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecNetwork, EASRecSpace
+from strategies import SUPERNET_STRATEGIES
 
 __all__ = ["EpochTime", "Training", "search_epoch"]
 
@@ -86,7 +89,7 @@ class Training:
         self.network, self.module = network, _Module(context.dataset, options.learning_rate, loss=context.loss())
         self.module.set_model(network)
         self.batches = context.training_batches(options.batch_size)
-        self.epochs = 0
+        self.epochs, self.precision = 0, context.settings.precision
 
     def epoch(self, first: int | None = None) -> EpochTime:
         """Run the next epoch, or its first iterations.
@@ -100,7 +103,7 @@ class Training:
         timer = IterationTimer()
         self.batches.set_epoch(self.epochs)
         self.network.train()
-        trainer = make_trainer(1, [timer], progress=False)
+        trainer = make_trainer(1, [timer], False, self.precision)
         trainer.fit(self.module, self.batches if first is None else FirstBatches(self.batches, first))
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -140,13 +143,20 @@ def search_epoch(context: TrialContext, first: int | None = None) -> EpochTime:
     options = context.settings.search
     seed_everything(context.settings.seed)
     train = context.training_batches(options.batch_size)
-    without_warmup = replace(context, settings=context.settings.with_parameters({"search.warmup_epochs": 0}))
+    changes = {"search.warmup_epochs": 0, "search.elastic.warmup_epochs": 0}
+    without_warmup = replace(context, settings=context.settings.with_parameters(changes))
     timer = IterationTimer()
+    strategy: OneShotStrategy
+    if options.strategy in SUPERNET_STRATEGIES:
+        strategy, module = make_elastic(without_warmup)
+    else:
+        strategy = make_strategy(without_warmup, len(train))
+        module = SequenceModule(context.dataset, options.learning_rate, loss=context.loss())
     run_strategy(
-        make_strategy(without_warmup, len(train)),
+        strategy,
         EASRecSpace(context.space),
-        SequenceModule(context.dataset, options.learning_rate, loss=context.loss()),
-        make_trainer(1, [EpochOrder(), timer], progress=False),
+        module,
+        make_trainer(1, [EpochOrder(), timer], False, context.settings.precision),
         train_batches=FirstBatches(train, len(train) if first is None else first),
         validation_batches={
             "architecture": context.architecture_batches(),

@@ -17,7 +17,7 @@ __all__ = ["MEASUREMENT"]
 def _measure(bench: Bench) -> Figures:
     if bench.space.is_fixed:
         raise UserError("the settings' space has only one architecture: there is no search to measure")
-    batch = bench.settings.search.batch_size
+    batch = bench.context.settings.search.batch_size
     # Both use the same batches: same size, same order.
     settings = bench.settings.with_parameters({"retrain.batch_size": batch, "space.supernet": "shared"})
     context = TrialContext.open(settings, bench.dataset)

@@ -19,9 +19,10 @@ def demo_command(
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Repeat every step.")] = False,
 ) -> None:
-    """Prepare, search under NNI, export, retrain and compare on MovieLens-100K.
+    """Search on MovieLens-100K under NNI, and judge whether a smaller network keeps the accuracy.
 
-    Steps that are complete are skipped. Ctrl-C leaves no process behind.
+    Ends with the verdict and a picture of all candidates. Steps that are complete are skipped. Ctrl-C leaves no process
+    behind.
 
     \b
     Examples:

@@ -1,17 +1,16 @@
-"""Steps of ``easrec demo``: MovieLens-100K from raw interactions to a comparison table.
+"""Steps of ``easrec demo``: from raw interactions to the smallest network that keeps the accuracy.
 
-Steps that are complete are skipped; ``--fresh`` repeats them. However the demo ends, also by Ctrl-C, it leaves no
-process behind.
+Steps that are complete are skipped; ``--fresh`` repeats the experiment. However the demo ends, also by Ctrl-C, it
+leaves no process behind.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -21,171 +20,58 @@ from rich.markup import escape
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.cli.reporter import RichReporter
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import read_json, write_text
+from easrec_nni.common.files import atomic_copy, atomic_write, read_json, write_text
 from easrec_nni.common.readable import readable_seconds
-from easrec_nni.data import load_dataset, prepare
+from easrec_nni.data import PrepareSettings, prepare
+from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluate
-from easrec_nni.experiments.experiment import check_results
-from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE, export_architecture
+from easrec_nni.experiments.experiment import Trial, check_results
+from easrec_nni.experiments.export import ARCHITECTURE_FILE, export_architecture
 from easrec_nni.experiments.manager import DEFAULT_PORT, running_experiment
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import trials_table, watch
 from easrec_nni.report.comparison import ComparisonRow, comparison_csv, comparison_markdown, comparison_table, read_run
+from easrec_nni.report.judgements import JudgedTrial, choice_of, choice_text, judged_trials
+from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.settings.examples import examples_folder
 from easrec_nni.study.systems.popularity import Popularity
 
 __all__ = ["run_demo"]
 
-EXAMPLE, DATASET = "ml100k", "ml-100k"
+EXAMPLE, DATASET, NAME = "demo", "ml-100k", "demo"
+TARGETS = 5
+SPLIT = f"last:{TARGETS}"
+STEPS = 4
 STATE_FILE = "experiment.json"
-TABLE_TITLE = "MovieLens-100K: searched, unpruned, popularity"
+PICTURE = "judgement"
+RUN_FILES = ("architecture.json", "weights.safetensors", "metrics.json", "ranks.npz", "history.csv")
 
 
+@dataclass(frozen=True)
 class Demo:
-    """Steps of the demo in one folder of results.
+    """Place, port and console of a demo.
 
-    Parameters
+    Attributes
     ----------
     out
         Folder for the results.
     port
         Preferred port of the web UI.
-    source
-        Local copy of MovieLens-100K, or None to download it.
     console
         Console that shows the progress.
     """
 
-    def __init__(self, out: Path, port: int, source: Path | None, console: Console) -> None:
-        self.out, self.port, self.source, self.console = out, port, source, console
-        self.config = examples_folder() / f"{EXAMPLE}.yml"
-        self.settings = examples_folder() / "settings" / f"{EXAMPLE}.yml"
-
-    def run(self) -> None:
-        """Run all steps."""
-        begin = time.monotonic()
-        self.step(1, "data")
-        fingerprint = self.prepare()
-        self.step(2, "search: one NNI trial for each λ")
-        experiment_id = self.search(fingerprint)
-        self.step(3, "export an architecture")
-        self.export(experiment_id)
-        self.step(4, "retrain the searched and the unpruned network")
-        rows = self.retrain(fingerprint)
-        self.step(5, "compare on the test set")
-        self.compare([*rows, self.popularity()])
-        self.console.print(f"\nthe demo took {readable_seconds(time.monotonic() - begin)}", highlight=False)
-        # NNI's own command shows any experiment in its records.
-        self.console.print(f"to see the trials again: nnictl view {experiment_id} --port {self.port}", highlight=False)
+    out: Path
+    port: int
+    console: Console
 
     def step(self, number: int, title: str) -> None:
         """Print the heading of a step."""
-        self.console.print(f"\n[bold]{number}/5[/] [bold cyan]{escape(title)}[/]", highlight=False)
+        self.console.print(f"\n[bold]{number}/{STEPS}[/] [bold cyan]{escape(title)}[/]", highlight=False)
 
     def say(self, line: str) -> None:
         """Print a line without markup."""
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-    def prepare(self) -> str:
-        """Prepare the dataset; return its fingerprint."""
-        with RichReporter(self.console) as reporter:
-            dataset = prepare(DATASET, path=self.source, reporter=reporter)
-        counts = dataset.manifest.counts
-        self.say(f"{counts.users} users, {counts.items} items, {counts.interactions} interactions in {dataset.path}")
-        return dataset.fingerprint
-
-    def search(self, fingerprint: str) -> str:
-        """Run the experiment, or reuse that of an earlier run; return its id."""
-        state_file = self.out / STATE_FILE
-        made_from = _digest(self.config.read_bytes(), self.settings.read_bytes(), fingerprint.encode())
-        earlier = self.earlier(state_file, made_from)
-        if earlier is not None:
-            self.say(f"reusing experiment {earlier} of an earlier run (--fresh starts over)")
-            self.console.print(trials_table(list_trials(find_experiment(earlier))))
-            return earlier
-        expected = yaml.safe_load(self.config.read_text(encoding="utf-8")).get("maxTrialNumber")
-        with running_experiment(self.config, self.port, say=self.say) as experiment:
-            self.say(f"nnictl create --config {self.config} → experiment {experiment.id}")
-            self.console.print(f"web UI, while the trials run: [link={experiment.url}]{experiment.url}[/link]")
-            trials = watch(experiment, self.console, expected)
-            check_results(trials, self.say)
-        write_text(state_file, json.dumps({"id": experiment.id, "made_from": made_from}, indent=2) + "\n")
-        return experiment.id
-
-    def earlier(self, state_file: Path, made_from: str) -> str | None:
-        """Id of a finished experiment with the same data and settings, if its files still exist."""
-        try:
-            state = read_json(state_file)
-            if state["made_from"] != made_from:
-                return None
-            trials = list_trials(find_experiment(str(state["id"])))
-        except (OSError, ValueError, KeyError, TypeError, UserError):
-            return None
-        usable = any(trial.score is not None and (trial.folder / ARCHITECTURE_FILE).is_file() for trial in trials)
-        return str(state["id"]) if usable else None
-
-    def export(self, experiment_id: str) -> None:
-        """Export the selected trial's architecture and supernet, and the unpruned architecture.
-
-        With few validation users the best of four trials is best by chance, so the cheapest within one standard error
-        is taken.
-        """
-        exported = export_architecture(experiment_id, self.out / ARCHITECTURE_FILE, weights=True, smallest=True)
-        self.say(f"trial {exported.trial.number}: the cheapest of those within one standard error of the best")
-        unpruned = exported.architecture.unpruned()
-        unpruned.write(self.out / "unpruned.json")
-        self.console.print(exported.architecture.draw(architecture_cost(unpruned.space, unpruned.choices).as_dict()))
-
-    def retrain(self, fingerprint: str) -> list[ComparisonRow]:
-        """Retrain both networks with the same budget, using the standalone script."""
-        runs = (
-            ("searched", ARCHITECTURE_FILE, ["--weights", str(self.out / WEIGHTS_FILE)]),
-            ("unpruned", "unpruned.json", ["--scratch"]),
-        )
-        rows = []
-        for name, file, weights in runs:
-            architecture, folder = self.out / file, self.out / name
-            made_from = _digest(architecture.read_bytes(), self.settings.read_bytes(), fingerprint.encode())
-            stamp = folder / "made_from.txt"
-            unchanged = stamp.is_file() and stamp.read_text(encoding="utf-8") == made_from
-            if unchanged and (folder / "metrics.json").is_file():
-                self.say(f"reusing {folder} of an earlier run")
-            else:  # an unchanged run resumes where it was interrupted
-                write_text(stamp, made_from)
-                options = _retrain_options(architecture, folder, self.settings)
-                self.call("easrec_nni.retrain", *options, *weights, *([] if unchanged else ["--restart"]))
-            rows.append(read_run(name, folder / "metrics.json"))
-        return rows
-
-    def call(self, module: str, *options: str) -> None:
-        """Run a module of the package in a child process."""
-        self.say(f"$ python -m {module} {' '.join(options)}")
-        status = subprocess.run([sys.executable, "-W", "ignore", "-m", module, *options], check=False).returncode
-        if status:
-            raise UserError(f"python -m {module} ended with exit code {status}; its message is above")
-
-    def popularity(self) -> ComparisonRow:
-        """Evaluate the popularity baseline."""
-        dataset = load_dataset(DATASET)
-        return ComparisonRow("popularity", evaluate(Popularity(dataset), dataset, "test"))
-
-    def compare(self, rows: Sequence[ComparisonRow]) -> None:
-        """Print the table and write it as CSV and Markdown."""
-        self.console.print(comparison_table(rows, TABLE_TITLE))
-        costs = [row.figures.get("madds_per_user") for row in rows[:2]]
-        if costs[0] and costs[1]:
-            self.say(f"the searched network has {costs[0] / costs[1]:.0%} of the unpruned network's multiply-adds")
-        write_text(self.out / "comparison.csv", comparison_csv(rows))
-        write_text(self.out / "comparison.md", f"## {TABLE_TITLE}\n\n{comparison_markdown(rows)}\n")
-        self.say(f"written to {self.out}: comparison.csv, comparison.md, architecture.json, searched/, unpruned/")
-
-
-def _retrain_options(architecture: Path, folder: Path, settings: Path) -> list[str]:
-    return ["--arch", str(architecture), "--data", DATASET, "--settings", str(settings), "--out", str(folder)]
-
-
-def _digest(*contents: bytes) -> str:
-    return hashlib.sha256(b"\0".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()
 
 
 def run_demo(out: Path, port: int = DEFAULT_PORT, source: Path | None = None, fresh: bool = False) -> None:
@@ -209,12 +95,116 @@ def run_demo(out: Path, port: int = DEFAULT_PORT, source: Path | None = None, fr
     KeyboardInterrupt
         The demo was interrupted; completed steps are kept, and no process is left.
     """
+    demo, begin = Demo(out, port, Console()), time.monotonic()
     if fresh:
-        _forget_completed_steps(out)
-    Demo(out, port, source, Console()).run()
+        (out / STATE_FILE).unlink(missing_ok=True)
+    demo.step(1, "data")
+    prepared = prepare_data(demo, source)
+    demo.step(2, "search: one NNI trial for each λ, each judged against the unpruned network")
+    experiment_id, trials = search(demo, prepared)
+    demo.step(3, "choose the smallest network that keeps the accuracy")
+    judged = judged_trials(trials)
+    chosen = choose(demo, experiment_id, judged)
+    demo.step(4, "is the accuracy kept?")
+    compare(demo, prepared, chosen)
+    conclude(demo, judged, chosen)
+    demo.say(f"\nthe demo took {readable_seconds(time.monotonic() - begin)}")
+    # NNI's own command shows any experiment in its records.
+    demo.say(f"to see the trials again: nnictl view {experiment_id} --port {port}")
 
 
-def _forget_completed_steps(out: Path) -> None:
-    """Remove the markers of completed steps; results stay."""
-    for mark in (out / STATE_FILE, out / "searched" / "made_from.txt", out / "unpruned" / "made_from.txt"):
-        mark.unlink(missing_ok=True)
+def prepare_data(demo: Demo, source: Path | None) -> Dataset:
+    """Prepare MovieLens-100K with several targets per user: their mean varies less over users than a single one."""
+    with RichReporter(demo.console) as reporter:
+        dataset = prepare(DATASET, path=source, name=NAME, settings=PrepareSettings(split=SPLIT), reporter=reporter)
+    counts = dataset.manifest.counts
+    demo.say(f"{counts.users} users, {counts.items} items, {counts.interactions} interactions in {dataset.path}")
+    demo.say(f"the last {TARGETS} films of every user are test targets, the {TARGETS} before them validation targets")
+    return dataset
+
+
+def search(demo: Demo, dataset: Dataset) -> tuple[str, list[Trial]]:
+    """Run the experiment, or reuse that of an earlier run; return its id and trials."""
+    config = write_experiment(demo.out, dataset)
+    settings = config.parent / "settings" / config.name
+    made_from = _digest(config.read_bytes(), settings.read_bytes(), dataset.fingerprint.encode())
+    reused = earlier(demo.out / STATE_FILE, made_from)
+    if reused is not None:
+        demo.say(f"reusing experiment {reused[0]} of an earlier run (--fresh starts over)")
+        demo.console.print(trials_table(reused[1]))
+        return reused
+    expected = yaml.safe_load(config.read_text(encoding="utf-8")).get("maxTrialNumber")
+    with running_experiment(config, demo.port, say=demo.say) as experiment:
+        demo.say(f"nnictl create --config {config} → experiment {experiment.id}")
+        demo.console.print(f"web UI, while the trials run: [link={experiment.url}]{experiment.url}[/link]")
+        trials = watch(experiment, demo.console, expected)
+        check_results(trials, demo.say)
+    write_text(demo.out / STATE_FILE, json.dumps({"id": experiment.id, "made_from": made_from}, indent=2) + "\n")
+    return experiment.id, trials
+
+
+def write_experiment(out: Path, dataset: Dataset) -> Path:
+    """Copy the example's experiment and settings, which then name the dataset; return the experiment's file."""
+    source, target = examples_folder(), out / "experiment"
+    config = target / f"{EXAMPLE}.yml"
+    atomic_copy(source / config.name, config)
+    settings = (source / "settings" / config.name).read_text(encoding="utf-8")
+    lines = [f"data: {dataset.path.resolve()}" if line.startswith("data:") else line for line in settings.splitlines()]
+    write_text(target / "settings" / config.name, "\n".join(lines) + "\n")
+    return config
+
+
+def earlier(state_file: Path, made_from: str) -> tuple[str, list[Trial]] | None:
+    """Finished experiment with the same data and settings and its trials, if its files still exist."""
+    try:
+        state = read_json(state_file)
+        if state["made_from"] != made_from:
+            return None
+        trials = list_trials(find_experiment(str(state["id"])))
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None
+    usable = [each for each in judged_trials(trials) if (each.trial.folder / ARCHITECTURE_FILE).is_file()]
+    return (str(state["id"]), trials) if usable else None
+
+
+def choose(demo: Demo, experiment_id: str, judged: Sequence[JudgedTrial]) -> JudgedTrial:
+    """Choose a trial by the validation users; export its architecture, supernet, network and the unpruned network."""
+    if not judged:
+        raise UserError("no trial was judged against the unpruned network: see the trials' logs, and run with --fresh")
+    chosen = choice_of(judged)
+    trial = chosen.trial
+    exported = export_architecture(experiment_id, demo.out / ARCHITECTURE_FILE, trial.id, weights=True)
+    unpruned = Path(str((trial.final or {}).get("unpruned_run")))
+    for run, name in ((trial.folder / "retrained", "searched"), (unpruned, "unpruned")):
+        for file in RUN_FILES:
+            atomic_copy(run / file, demo.out / name / file)
+    space = exported.architecture.space
+    demo.console.print(exported.architecture.draw(architecture_cost(space, space.largest).as_dict()))
+    return chosen
+
+
+def compare(demo: Demo, dataset: Dataset, chosen: JudgedTrial) -> None:
+    """Print the table of the networks' test figures and write it as CSV and Markdown."""
+    title = "MovieLens-100K: searched, unpruned, popularity"
+    rows = [read_run(name, demo.out / name / "metrics.json") for name in ("searched", "unpruned")]
+    rows.append(ComparisonRow("popularity", evaluate(Popularity(dataset), dataset, "test")))
+    demo.console.print(comparison_table(rows, title))
+    write_text(demo.out / "comparison.csv", comparison_csv(rows))
+    text = f"## {title}\n\n{comparison_markdown(rows)}\n\n{chosen.test.text}\n"
+    write_text(demo.out / "comparison.md", text)
+
+
+def conclude(demo: Demo, judged: Sequence[JudgedTrial], chosen: JudgedTrial) -> None:
+    """Print the judgement and write its picture."""
+    drawn = judgement_plot(judged, chosen, PICTURE)
+    write_text(demo.out / f"{PICTURE}.svg", drawn.svg)
+    with atomic_write(demo.out / f"{PICTURE}.png") as temporary:
+        temporary.write_bytes(drawn.png)
+    for line in choice_text(judged, chosen):
+        demo.console.print(line, markup=False, highlight=False, soft_wrap=True, style="bold")
+    demo.say(f"picture of all candidates: {demo.out / PICTURE}.png")
+    demo.say(f"also in {demo.out}: comparison.csv, comparison.md, architecture.json, searched/, unpruned/")
+
+
+def _digest(*contents: bytes) -> str:
+    return hashlib.sha256(b"\0".join(hashlib.sha256(content).digest() for content in contents)).hexdigest()

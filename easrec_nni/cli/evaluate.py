@@ -45,6 +45,7 @@ def evaluate_command(
     Examples:
       easrec evaluate retrained
       easrec evaluate retrained --k 5,10,20
+      easrec evaluate retrained/refitted    # of the refitted network: figures end in _refitted
       easrec evaluate retrained --part valid --k 20 --protocol full,uni100 --out figures.json
       easrec evaluate retrained --protocol unseen    # leaves out items the user already had
       easrec evaluate retrained --protocol pop100_recbole    # ranks as RecBole does

@@ -25,7 +25,7 @@ def export_command(
     trial: Annotated[str | None, typer.Option(metavar="ID", help="Trial, by id or by number in the web UI.")] = None,
     best: Annotated[bool, typer.Option("--best", help="The trial with the best final result; the default.")] = False,
     smallest: Annotated[
-        bool, typer.Option("--smallest", help="The cheapest trial within one standard error of the best.")
+        bool, typer.Option("--smallest", help="The cheapest trial that keeps the unpruned accuracy.")
     ] = False,
     weights: Annotated[bool, typer.Option("--weights", help="Also put supernet.safetensors beside FILE.")] = False,
     onnx: Annotated[
@@ -53,6 +53,9 @@ def export_command(
       easrec export --experiment results.json --best
       easrec export retrained --onnx network.onnx
       easrec export retrained --onnx network.onnx --int8    # and network.int8.onnx, network.int8.json
+
+    --smallest needs trials that were judged against the unpruned network (judge.unpruned: true); without any, it takes
+    the cheapest trial within one standard error of the best.
 
     The ONNX file (opset 20; item numbers [batch, length] in, scores [batch, items + 1] out) is checked against torch
     before it is onnx_file. The JSON list network.items.json beside it has the id of each item number. ONNX export needs

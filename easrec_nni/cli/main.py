@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": (
         "easrec_nni.cli.demo:demo_command",
-        "Prepare, search under NNI, export, retrain and compare on MovieLens-100K.",
+        "Search on MovieLens-100K under NNI, and judge whether a smaller network keeps the accuracy.",
     ),
     "init": (
         "easrec_nni.cli.init:init_command",
@@ -42,6 +42,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": (
         "easrec_nni.cli.search:search_command",
         "Search for an architecture and retrain it: the trial that NNI runs, without its server.",
+    ),
+    "pareto": (
+        "easrec_nni.cli.pareto:pareto_command",
+        "List and draw the architectures of an elastic supernet that no other beats in accuracy and cost.",
+    ),
+    "pick": (
+        "easrec_nni.cli.pick:pick_command",
+        "Take one architecture of an elastic supernet by its cost or accuracy, and fine-tune only that one.",
     ),
     "nas": (
         "easrec_nni.cli.nas:nas_command",
@@ -83,33 +91,87 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "easrec_nni.cli.bench:bench_command",
         "Measure preparation, search, training, evaluation and inference times, and how they scale.",
     ),
+    "table build": (
+        "easrec_nni.cli.table_build:table_build_command",
+        "Train every architecture of a space from scratch, with several seeds.",
+    ),
+    "profile": (
+        "easrec_nni.cli.profile:profile_command",
+        "Measure what each layer of a space costs on this machine, in milliseconds per user.",
+    ),
+    "table collect": (
+        "easrec_nni.cli.table_collect:table_collect_command",
+        "Write the table of a build's complete runs.",
+    ),
+    "table query": (
+        "easrec_nni.cli.table_query:table_query_command",
+        "Print figures and costs of a table's architectures, best first.",
+    ),
+    "table study": (
+        "easrec_nni.cli.table_study:table_study_command",
+        "Study multi-trial strategies on a table: regret over trials, without training.",
+    ),
+    "table regret": (
+        "easrec_nni.cli.table_regret:table_regret_command",
+        "Measure the regret of exported architectures: their distance to the table's front at their own cost.",
+    ),
 }
 """Function of each command as ``module:function``, and its help line, the first of the function's docstring.
 
-A new command is one file in this folder and one entry here. Its module is imported when the command is used, so that
-`easrec --help` imports none of them.
+A new command is one file in this folder and one entry here. A name of two words belongs to a group, which is named in
+:data:`GROUPS`. Its module is imported when the command is used, so that `easrec --help` imports none of them.
 """
+
+GROUPS: dict[str, str] = {
+    "table": "Train every architecture of a space, and study search strategies on the table of their figures.",
+}
+"""Help line of each group of commands."""
 
 
 class LazyGroup(TyperGroup):
-    """Command group that imports each of :data:`COMMANDS` on first use."""
+    """Command group that imports each of :data:`COMMANDS` on first use.
 
-    def __init__(self, **options: Any) -> None:
+    Parameters
+    ----------
+    prefix
+        First word of the group's commands, with a space; empty for the application itself.
+    options
+        Options of typer's group.
+    """
+
+    def __init__(self, *, prefix: str = "", **options: Any) -> None:
         super().__init__(**options)
-        self.commands = cast(Any, dict.fromkeys(COMMANDS))  # typer only reads the names, to suggest a similar one
+        self.prefix = prefix
+        self.help_lines = self._help_lines()
+        self.commands = cast(Any, dict.fromkeys(self.help_lines))  # typer only reads the names, to suggest similar ones
+
+    def _help_lines(self) -> dict[str, str]:
+        lines = {}
+        for name, (_, line) in COMMANDS.items():
+            if name.startswith(self.prefix):
+                word, _, rest = name.removeprefix(self.prefix).partition(" ")
+                lines[word] = GROUPS[word] if rest else line
+        return lines
 
     def list_commands(self, ctx: Any) -> list[str]:
         """List names in the order of :data:`COMMANDS`."""
-        return list(COMMANDS)
+        return list(self.help_lines)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import a command; None for an unknown name."""
-        return build_command(cmd_name, command_function(cmd_name)) if cmd_name in COMMANDS else None
+        """Import a command, or make a group; None for an unknown name."""
+        if cmd_name not in self.help_lines:
+            return None
+        name = self.prefix + cmd_name
+        if name in COMMANDS:
+            return build_command(cmd_name, command_function(name))
+        return LazyGroup(
+            prefix=f"{name} ", name=cmd_name, help=GROUPS[cmd_name], no_args_is_help=True, rich_markup_mode=None
+        )
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write names and help lines without importing the commands."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(self.help_lines.items()))
 
 
 def command_function(name: str) -> Callable[..., None]:

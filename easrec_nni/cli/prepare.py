@@ -140,7 +140,6 @@ def prepare_command(
       easrec prepare ratings.csv --no-header --user-column 1 --item-column 2 --time-column 4
       easrec prepare Toys.txt --order-is-time            (lines of a user and an item, or all its items)
       zcat log.csv.gz | easrec prepare - --name log
-      easrec prepare log.csv --split time:90% --evaluate-users 100000
     """  # noqa: D301 (the command line's formatter asks for this character)
     if min_rating is not None and not math.isfinite(min_rating):
         raise UserError("--min-rating must be a finite number")

@@ -53,6 +53,7 @@ def reproduce_command(
       easrec reproduce table3 --dataset ml-100k --seeds 5 --budget small
       easrec reproduce table3 table5 fig4 --dataset ml-100k --budget small --out studies/ml-100k
       easrec reproduce table3 --dataset shop --settings shop.yml --systems easrec,sasrec,popularity
+      easrec reproduce table3 --dataset ml-100k --set retrain.refit=true    # can be added to complete cells
     """  # noqa: D301 (the command line's formatter asks for this character)
     names = [name.strip() for name in (systems or "").split(",") if name.strip()]
     request = toolkit.Request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -39,6 +40,12 @@ def retrain_command(
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.", min=0)] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs (or CPU processes) that share the work.", min=1)] = None,
     precision: Annotated[str | None, typer.Option(help="float32 or bf16.")] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH", help="Network to distil from: folder of a retraining, ONNX file, or table of scores."
+        ),
+    ] = None,
     refit: Annotated[
         bool,
         typer.Option("--refit", help="Then train once more, as long, on training and validation interactions."),
@@ -53,6 +60,14 @@ def retrain_command(
             metavar="FOLDER",
             help="With --all-data: run that sets the number of epochs; by default the folder of --arch.",
         ),
+    ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Run of the unpruned network, to judge whether its accuracy is kept."),
+    ] = None,
+    margin: Annotated[
+        str | None,
+        typer.Option(help="With --compare: largest loss of NDCG@10 that counts as kept; 2% by default."),
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads; all cores by default.", min=1)] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Start over if --out holds a run.")] = False,
@@ -69,6 +84,12 @@ def retrain_command(
     With --all-data every interaction trains, the validation and test targets too, for the best number of epochs of the
     validated run, or exactly --epochs. Such a network is for `easrec recommend`; `easrec evaluate` refuses it.
 
+    --compare judges the network against a run of the unpruned one: "kept", "lost" or "cannot tell" with this many
+    users, with the interval of the difference; OUT/judgement.json holds it. It can be added to a completed run.
+
+    With --teacher the network learns from the distributions of another one too, which are computed once:
+    --set retrain.distillation=0.7 is their weight. See docs/distillation.md.
+
     An interrupted run resumes after its last epoch. Needs no NNI experiment.
 
     \b
@@ -76,7 +97,9 @@ def retrain_command(
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
+      easrec retrain --arch small.json --data ml-100k --scratch --teacher run1 --out small
       easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
+      easrec retrain --arch small.json --data ml-100k --scratch --compare unpruned --margin 5%
     """  # noqa: D301 (the command line's formatter asks for this character)
     if (weights is None) == (not scratch):
         raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
@@ -84,6 +107,10 @@ def retrain_command(
         raise UserError("--refit trains on validation too, --all-data on everything: give one of them")
     if validated is not None and not all_data:
         raise UserError("--validated belongs to --all-data")
+    if compare is not None and all_data:
+        raise UserError("--compare needs validation and test figures, which --all-data leaves none for")
+    if margin is not None and compare is None:
+        raise UserError("--margin belongs to --compare")
     progress = begin_training_command(threads)
 
     overrides = {
@@ -96,9 +123,13 @@ def retrain_command(
         "devices": devices,
         "precision": precision,
         "retrain.refit": refit or None,
+        "judge.margin": None if margin is None else read_share(margin),
+        "retrain.teacher": teacher,
     }
     overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
     trial_settings = read_settings(arch, settings, data, overrides)
+    if compare is not None:
+        toolkit.read_metrics(compare)  # a wrong folder shows before the training, not after it
     options: dict[str, Any] = {
         "weights": weights,
         "settings": trial_settings,
@@ -111,6 +142,10 @@ def retrain_command(
     else:
         result = toolkit.retrain(arch, data, out, **options)
         show_metrics(result.metrics)
+        if compare is not None:
+            dataset = toolkit.load_dataset(data)
+            judgement = toolkit.judge_run(result.folder, compare, dataset, trial_settings.judge.margin)
+            print(*judgement.lines, sep="\n")
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
@@ -118,6 +153,29 @@ def read_settings(arch: Path, file: Path | None, data: str, overrides: dict[str,
     """Training settings of an architecture, overridden by a file's and then by single keys."""
     base = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
     return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(overrides)
+
+
+def read_share(text: str) -> float:
+    """Share from text such as ``2%`` or ``0.02``.
+
+    Raises
+    ------
+    UserError
+        The text is neither.
+
+    Examples
+    --------
+    >>> read_share("2%"), read_share("0.05")
+    (0.02, 0.05)
+    """
+    number, percent, rest = text.strip().partition("%")
+    try:
+        value = float(number) / 100 if percent else float(number)
+    except ValueError:
+        value = math.nan
+    if rest or not 0 < value < 1:
+        raise UserError(f"--margin {text}: write a share such as 2% or 0.02, between 0 and 1")
+    return value
 
 
 def show_metrics(metrics: dict[str, Any]) -> None:

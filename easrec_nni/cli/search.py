@@ -38,5 +38,8 @@ def search_command(
     trial_settings = toolkit.TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
     result = toolkit.run_trial(trial_settings, out, progress=progress, restart=restart)
-    show_metrics(toolkit.read_metrics(result.folder / "retrained").as_json())
+    retrained = result.folder / "retrained"
+    show_metrics(toolkit.read_metrics(retrained).as_json())
+    if trial_settings.judge.unpruned:
+        print(*toolkit.read_judgement(retrained).lines, sep="\n")
     print(f"architecture.json, supernet.safetensors and retrained/ are in {result.folder}")

@@ -17,8 +17,12 @@ def show_command(
     source: Annotated[str, typer.Argument(metavar="FILE|ID", help="Architecture file, experiment id or results file.")],
     trial: Annotated[str | None, typer.Option(metavar="ID", help="Trial, by id or by number in the web UI.")] = None,
     smallest: Annotated[
-        bool, typer.Option("--smallest", help="The cheapest trial within one standard error of the best.")
+        bool, typer.Option("--smallest", help="The cheapest trial that keeps the unpruned accuracy.")
     ] = False,
+    latency: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Latency file of a device (`easrec profile`): predicts the latency there."),
+    ] = None,
 ) -> None:
     """Draw an architecture, with its cost relative to the unpruned network.
 
@@ -31,6 +35,7 @@ def show_command(
       easrec show hx3kq8ay
       easrec show hx3kq8ay --trial 2
       easrec show results.csv --smallest
+      easrec show architecture.json --latency latency.json
     """  # noqa: D301 (the command line's formatter asks for this character)
     if trial is not None and smallest:
         raise UserError("--trial and --smallest each name a trial; give one of them")
@@ -41,6 +46,11 @@ def show_command(
         architecture = architecture.model_copy(update={"cost": cost})
     # Files written by hand or by earlier versions lack the field; counting needs torch.
     unpruned = architecture.unpruned_cost or toolkit.architecture_cost(space, space.largest).as_dict()
+    if latency is not None:
+        device = toolkit.LatencyFile.read(latency, space)
+        predicted = {"latency_ms_per_user": device.predict(architecture.choices, space)}
+        architecture = architecture.model_copy(update={"cost": architecture.cost | predicted})
+        unpruned = unpruned | {"latency_ms_per_user": device.predict(space.largest, space)}
     Console(highlight=False).print(architecture.draw(unpruned))
 
 

@@ -16,15 +16,18 @@ if TYPE_CHECKING:
     from easrec_nni.architecture.compiling import compile_scoring
     from easrec_nni.architecture.cost import architecture_cost
     from easrec_nni.architecture.document import Architecture
+    from easrec_nni.architecture.latency import LatencyFile
     from easrec_nni.architecture.run_folder import check_evaluated, open_run
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.bench.document import write_documents
+    from easrec_nni.bench.latency import measure_latency
+    from easrec_nni.bench.latency_report import latency_report
     from easrec_nni.bench.measurement import Bench, BenchRequest
     from easrec_nni.bench.measurements import ALL, select_measurements
     from easrec_nni.bench.running import all_documents, run_measurements
     from easrec_nni.cli.demo_steps import run_demo
     from easrec_nni.cli.stream import EventStream
-    from easrec_nni.data import PrepareSettings, load_dataset, prepare, preview
+    from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare, preview
     from easrec_nni.data.split_record import split_lines
     from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
     from easrec_nni.evaluation.ranking import KNOWN_PROTOCOLS
@@ -43,8 +46,11 @@ if TYPE_CHECKING:
     from easrec_nni.experiments.result_files import is_exported
     from easrec_nni.experiments.watching import trials_table
     from easrec_nni.report import write_report
+    from easrec_nni.report.front import front_records, write_front_files
+    from easrec_nni.retraining.judgement import judge_run, read_judgement
     from easrec_nni.retraining.metrics import read_metrics
     from easrec_nni.retraining.stage import retrain, retrain_on_all_data
+    from easrec_nni.searching.elastic import evaluate_again
     from easrec_nni.serving import StreamingRecommender
     from easrec_nni.serving.autosave import AutosavedStates
     from easrec_nni.serving.history import recommend_after
@@ -52,6 +58,17 @@ if TYPE_CHECKING:
     from easrec_nni.serving.onnx_int8 import quantise_onnx
     from easrec_nni.settings.trial import TrialSettings
     from easrec_nni.study.reproduce import Request, reproduce
+    from easrec_nni.tabular.agreement import agreement
+    from easrec_nni.tabular.build_folder import BuildFolder
+    from easrec_nni.tabular.building import Build
+    from easrec_nni.tabular.collecting import collect
+    from easrec_nni.tabular.experiment import run_as_experiment
+    from easrec_nni.tabular.results import write_regret, write_study
+    from easrec_nni.tabular.searches import read_search
+    from easrec_nni.tabular.simulation import TabularEvaluator, check_strategies
+    from easrec_nni.tabular.studying import study_strategies
+    from easrec_nni.tabular.table import ArchitectureTable
+    from easrec_nni.training.context import TrialContext
     from easrec_nni.training.recorded import with_recorded
     from easrec_nni.training.threads import use_threads
     from easrec_nni.trial.run import run_trial

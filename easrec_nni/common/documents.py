@@ -7,6 +7,7 @@ document that was read is written back with the keys that it had.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -16,7 +17,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
 from easrec_nni.common.validation import first_problem
 
-__all__ = ["Document", "Number", "ResultDocument", "Value", "read_document"]
+__all__ = ["Document", "Number", "ResultDocument", "Value", "deep_merge", "parse_document", "read_document"]
 
 Number = int | float
 Value = int | float | str | bool | None
@@ -51,6 +52,21 @@ class ResultDocument(Document):
         return document | provenance
 
 
+def deep_merge(base: Mapping[str, Any], override: Mapping[str, Any]) -> dict[str, Any]:
+    """Dictionary with the keys of both; ``override`` wins, and sections are merged key by key.
+
+    Examples
+    --------
+    >>> deep_merge({"a": 1, "b": {"c": 2, "d": 3}}, {"b": {"d": 4}})
+    {'a': 1, 'b': {'c': 2, 'd': 4}}
+    """
+    result = {**base, **override}
+    for key in base.keys() & override.keys():
+        if isinstance(base[key], dict) and isinstance(override[key], dict):
+            result[key] = deep_merge(base[key], override[key])
+    return result
+
+
 Model = TypeVar("Model", bound=Document)
 
 
@@ -71,7 +87,11 @@ def read_document(path: Path, model: type[Model], remedy: str) -> Model:
     UserError
         The file cannot be read, is not JSON, is of another version, or lacks a required field.
     """
-    content = read_bounded(path, LARGEST_FILE_BYTES, f"; {remedy}", f"; {remedy}")
+    return parse_document(read_bounded(path, LARGEST_FILE_BYTES, f"; {remedy}", f"; {remedy}"), path, model, remedy)
+
+
+def parse_document(content: bytes, path: Path, model: type[Model], remedy: str) -> Model:
+    """:func:`read_document` of content that was already read from ``path``."""
     try:
         document = json.loads(content.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError) as error:

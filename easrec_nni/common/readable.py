@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["counted", "printable", "readable_bytes", "readable_count", "readable_seconds"]
+__all__ = ["counted", "printable", "readable_bytes", "readable_change", "readable_count", "readable_seconds"]
 
 
 def printable(text: str) -> str:
@@ -39,6 +39,17 @@ def readable_count(value: float) -> str:
         if abs(value) >= limit:
             return f"{value / (1e3 if unit == 'k' else limit):.{digits}f} {unit}"
     return f"{value:,.0f}"
+
+
+def readable_change(share: float) -> str:
+    """Relative change in percent, with its sign.
+
+    Examples
+    --------
+    >>> readable_change(-0.0123), readable_change(0.2), readable_change(-0.0001)
+    ('−1.2 %', '+20.0 %', '+0.0 %')
+    """
+    return f"{round(100 * share, 1) + 0.0:+.1f} %".replace("-", "−")
 
 
 def readable_bytes(value: float) -> str:

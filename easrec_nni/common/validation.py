@@ -13,6 +13,7 @@ __all__ = ["first_problem"]
 
 LONGEST_QUOTE = 300  # characters of file content quoted in a message
 # YAML's aliases let a file of a kilobyte stand for gigabytes: quotes are cut at every level.
+_WORDS = "literal["  # beginning of pydantic's name for a list of words, in the location of an error
 _QUOTE = reprlib.Repr()
 _QUOTE.maxlevel, _QUOTE.maxdict, _QUOTE.maxlist, _QUOTE.maxother = 2, 3, 4, 80
 
@@ -49,6 +50,10 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"the key {key!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")[:LONGEST_QUOTE]
+    if key.rpartition(".")[2].startswith(_WORDS):  # a word or another type: pydantic reports both, under the same key
+        others = [other["msg"] for other in error.errors()[1:] if other["loc"][:-1] == location[:-1]]
+        key = key.removesuffix(f".{location[-1]}")
+        message = ", or ".join([message, *(other.removeprefix("Input should be ") for other in others)])
     return f"{key}: {message} (got {_QUOTE.repr(problem['input'])})" if key else message
 
 

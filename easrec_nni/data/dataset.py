@@ -15,8 +15,12 @@ from easrec_nni.data.arrays import counts
 from easrec_nni.data.ids import IdTable
 from easrec_nni.data.manifest import Manifest
 from easrec_nni.data.negatives import training_items, used_negatives
+from easrec_nni.data.repeats import Ranking, count_repeats, suited_ranking
 from easrec_nni.data.splits import Interactions, Split, make_split
 from easrec_nni.data.splits.checks import check_targets, check_trainable
+
+LARGEST_PART = 1 << 24
+"""Interactions that are looked at together: 128 MiB of sorted numbers."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,19 @@ class Dataset:
         view = replace(self)
         vars(view)["split"] = self.split.trained_through(through)  # where the cached property looks first
         return view
+
+    @cached_property
+    def suited_ranking(self) -> Ranking:
+        """Ranking that suits the log by its share of repeated interactions, as ``prepare`` says."""
+        repeats, begin = 0, 0
+        while begin < self.n_users:  # whole histories, of a bounded number of interactions together
+            end = int(np.searchsorted(self.offsets, self.offsets[begin] + LARGEST_PART, side="right")) - 1
+            end = min(max(end, begin + 1), self.n_users)
+            lengths = np.diff(self.offsets[begin : end + 1])
+            items = self.items[self.offsets[begin] : self.offsets[end]]
+            repeats += count_repeats(np.repeat(np.arange(len(lengths)), lengths), items)
+            begin = end
+        return suited_ranking(repeats, len(self.items))
 
     @cached_property
     def training_counts(self) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from easrec_nni.data.times import TimeColumn, clock_seconds, number_sql, present
 from easrec_nni.data.units import TimeUnit, time_unit
 from easrec_nni.data.where import check_expression
 
-__all__ = ["CheckedLog", "read_log"]
+__all__ = ["CheckedLog", "id_sql", "read_log"]
 
 MISSING_WORDS = ("NULL", "null", "\\N", "nan", "NaN", "None", "<NA>")
 """Spellings of a missing value in databases, pandas and Python. NA is not one: it is also a name."""
@@ -93,7 +93,7 @@ def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: R
         raise UserError(f"{label} has no interactions below its header: give a complete file")
     kinds = engine.columns(table)
     _refuse_header_as_value(engine, raw, settings, kinds)
-    ids = {role: _id(engine, table, f"${role}", kinds, label, settings) for role in _IDS}
+    ids = {role: id_sql(engine, table, f"${role}", kinds, label, settings) for role in _IDS}
     time, names = _time(engine, table, raw, settings, kinds)
     unit = time_unit(engine, table, time, settings, label)
     reasons = {f"{_WITHOUT}{role} id": f"{sql} IS NULL" for role, sql in ids.items()}
@@ -173,7 +173,9 @@ def _refuse_header_as_value(engine: Engine, raw: RawLog, settings: PrepareSettin
             )
 
 
-def _id(engine: Engine, table: str, role: str, kinds: Mapping[str, str], label: str, settings: PrepareSettings) -> str:
+def id_sql(
+    engine: Engine, table: str, role: str, kinds: Mapping[str, str], label: str, settings: PrepareSettings
+) -> str:
     """SQL of an id, NULL where it is missing; text and whole numbers stay unchanged."""
     column, kind = f'"{role}"', kinds[role]
     if kind == "VARCHAR":

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine
 from easrec_nni.data.reading import CheckedLog
+from easrec_nni.data.repeats import MANY_REPEATS, count_repeats, suited_ranking
 from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
 
 __all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
 
-_MANY_TIES, _MANY_REPEATS = 0.01, 0.05
+_MANY_TIES = 0.01
 
 
 @dataclass
@@ -53,13 +54,11 @@ class Order:
         tied[1:] |= tie
         tied[:-1] |= tie
         apart, behind = one_user & ~tie, rows[1:] > rows[:-1]
-        pairs = users.astype(np.int64) << 32 | items  # user and item in one number
-        pairs.sort()
         self.interactions += len(users)
         self.tied += int(np.count_nonzero(tied))
         self.forward += int(np.count_nonzero(apart & behind))
         self.backward += int(np.count_nonzero(apart & ~behind))
-        self.repeats += int(np.count_nonzero(pairs[1:] == pairs[:-1]))
+        self.repeats += count_repeats(users, items)
         self.immediate += int(np.count_nonzero(one_user & (items[1:] == items[:-1])))
 
     @property
@@ -132,7 +131,7 @@ def summarize(
     first, last = (unit.shown(bound.item()) for bound in (times.min(), times.max()))
     few = int(np.count_nonzero(lengths < MIN_EVALUATED_LENGTH))
     reasons = ": " * bool(dropped_rows) + ", ".join(f"{count} {reason}" for reason, count in dropped_rows.items())
-    ranking = "all items (full)" if order.repeats > _MANY_REPEATS * shares else "unseen items (unseen)"
+    ranking = {"full": "all items (full)", "unseen": "unseen items (unseen)"}[suited_ranking(order.repeats, shares)]
     lines = {
         **log.columns,
         "times": f"{log.time}{f', in {unit.name}' if log.time == 'numbers' else ''}, from {first} to {last}",
@@ -167,7 +166,7 @@ def _order_notes(order: Order, newest_first: bool) -> list[str]:
             )
         elif not newest_first:
             notes.append(f"{share}: these keep the order of the file; --newest-first turns them round")
-    if order.immediate > _MANY_REPEATS * order.interactions:
+    if order.immediate > MANY_REPEATS * order.interactions:
         notes.append(
             f"{order.immediate / order.interactions:.0%} of the interactions repeat the item right before: pass "
             "--collapse-repeats to keep one of them, or --where to choose one kind of event"

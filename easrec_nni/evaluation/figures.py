@@ -6,7 +6,15 @@ from collections.abc import Mapping
 
 from easrec_nni.evaluation.metrics import METRICS
 
-__all__ = ["LATER_PROTOCOLS", "PROTOCOLS", "REFITTED", "TEST_USERS", "check_accuracy", "protocols_of"]
+__all__ = [
+    "LATER_PROTOCOLS",
+    "PROTOCOLS",
+    "REFITTED",
+    "TEST_USERS",
+    "check_accuracy",
+    "check_kind",
+    "protocols_of",
+]
 
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 """Ranking protocols of a final evaluation."""
@@ -45,4 +53,18 @@ def check_accuracy(figures: dict[str, float]) -> dict[str, float]:
                 raise ValueError(f"{key} is missing")
             if not 0 <= figures[key] <= 1:
                 raise ValueError(f"{key}={figures[key]} is not between 0 and 1")
+    return figures
+
+
+def check_kind(figures: dict[str, float], refitted: bool) -> dict[str, float]:
+    """Validate that the metrics of one part are all of a refitted network, or none of them.
+
+    Raises
+    ------
+    ValueError
+        A name has the suffix :data:`REFITTED` and should not, or lacks it; the message names the first one.
+    """
+    for key in figures:
+        if key.endswith(REFITTED) != refitted:
+            raise ValueError(f"{key} is {'not ' if refitted else ''}of a refitted network")
     return figures

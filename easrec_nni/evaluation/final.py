@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.common.files import atomic_write
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.negatives import NEGATIVES_VERSION
 from easrec_nni.evaluation.figures import PROTOCOLS, TEST_USERS
 from easrec_nni.evaluation.metrics import figure_standard_error
 from easrec_nni.evaluation.scoring import evaluate_fully, metrics_of
-from easrec_nni.evaluation.selection import MONITOR, protocol_of, validation_rows
+from easrec_nni.evaluation.selection import MONITOR, compared_figure, protocol_of, validation_rows
 
-__all__ = ["RANKS_FILE", "final_evaluation", "rank_arrays", "write_ranks"]
-
-RANKS_FILE = "ranks.npz"
+__all__ = ["final_evaluation", "rank_arrays"]
 
 
 def final_evaluation(
@@ -35,14 +31,14 @@ def final_evaluation(
     arch_share
         Share of users whose validation targets train architecture parameters.
     select_by
-        Metric that selected the epoch.
+        Metric that selected the epoch; its figures are those of :func:`~.selection.compared_figure`.
 
     Returns
     -------
     tuple
         Metrics of ``test``, ``valid`` and ``valid_selection_users`` (the selection users, with the standard error of
-        the selecting metric) and ``negatives_version`` (version of the sampled negatives); and ranks in the order of
-        the split's rows: of the test targets (:func:`rank_arrays`), and of the validation targets under the selecting
+        the compared metric) and ``negatives_version`` (version of the sampled negatives); and ranks in the order of
+        the split's rows: of the test targets (:func:`rank_arrays`), and of the validation targets under the compared
         protocol (such as ``valid_full``).
     """
     test, test_ranks = evaluate_fully(network, dataset, "test", protocols=PROTOCOLS)
@@ -51,14 +47,15 @@ def final_evaluation(
     selection = {name: ranks[rows] for name, ranks in valid_ranks.items()}
     users = dataset.split.valid.row_users
     users = None if users is None else users[rows]
-    error = {f"{select_by}_standard_error": figure_standard_error(selection, select_by, users)}
+    figure = compared_figure(select_by, dataset)
+    error = {f"{figure}_standard_error": figure_standard_error(selection, figure, users)}
     figures = {
         "test": test,
         "valid": valid,
         "valid_selection_users": metrics_of(selection, users=users) | error,
         "negatives_version": NEGATIVES_VERSION,
     }
-    protocol = protocol_of(select_by)
+    protocol = protocol_of(figure)
     return figures, rank_arrays(test_ranks, dataset) | {f"valid_{protocol}": valid_ranks[protocol]}
 
 
@@ -79,9 +76,3 @@ def rank_arrays(
     users = dataset.split.test.row_users
     arrays = {f"test_{name}{ending}": values for name, values in ranks.items()}
     return arrays if users is None else arrays | {TEST_USERS: users}
-
-
-def write_ranks(ranks: dict[str, NDArray[np.int64]], path: Path) -> None:
-    """Write ranks atomically as one compressed file."""
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{name: array.astype(np.int64) for name, array in ranks.items()})

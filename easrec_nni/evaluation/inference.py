@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,15 @@ class ScoringTimer:
         Number of users to score one by one (all if there are fewer), spread evenly over short and long histories.
     batch_size
         Users per throughput batch; evaluation's batch size by default.
+    most_batches
+        Number of throughput batches to time, spread evenly over short and long histories; all by default.
+    clock
+        Clock in seconds; the wall clock by default.
 
     Attributes
     ----------
     users
-        Number of evaluated users.
+        Number of users in the throughput batches.
     batch_size
         Users per throughput batch.
     singles
@@ -52,20 +57,25 @@ class ScoringTimer:
         device: torch.device | None = None,
         single_users: int = 200,
         batch_size: int | None = None,
+        most_batches: int | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.device = device or torch.device("cpu")
+        self.clock = clock or time.perf_counter
         rows = dataset.split.test.first_rows
-        self.users = len(rows)
         self.batch_size = batch_size or evaluation_batch_size(dataset.n_items)
         everyone = EvaluationBatches(dataset, "test", max_length, self.batch_size, rows)
-        self.batches = [batch.ids.to(self.device) for batch in everyone]
+        count = min(most_batches or len(everyone), len(everyone))
+        timed = {int((place + 0.5) * len(everyone) / count) for place in range(count)}
+        self.batches = [batch.ids.to(self.device) for number, batch in enumerate(everyone) if number in timed]
+        self.users = sum(map(len, self.batches))
         by_length = np.argsort(everyone.ends - everyone.starts, kind="stable")
-        sample = by_length[np.linspace(0, self.users - 1, min(single_users, self.users)).round().astype(np.int64)]
+        sample = by_length[np.linspace(0, len(rows) - 1, min(single_users, len(rows))).round().astype(np.int64)]
         one_by_one = EvaluationBatches(dataset, "test", max_length, 1, rows[np.sort(sample)])
         self.singles = [batch.ids.to(self.device) for batch in one_by_one]
 
     def pass_seconds(self, network: Any) -> float:
-        """Seconds to score all users in throughput batches; sets the network to evaluation mode."""
+        """Seconds to score the users in throughput batches; sets the network to evaluation mode."""
         return self._timed(network, self.batches)
 
     def latencies_ms(self, network: Any) -> list[float]:
@@ -75,12 +85,12 @@ class ScoringTimer:
     @torch.no_grad()
     def _timed(self, network: Any, batches: list[Tensor]) -> float:
         network.eval()
-        begin = time.perf_counter()
+        begin = self.clock()
         for ids in batches:
             network(ids)
         if self.device.type == "cuda":  # kernels run asynchronously
             torch.cuda.synchronize(self.device)
-        return time.perf_counter() - begin
+        return self.clock() - begin
 
 
 def measure_inference(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.common.errors import UserError
 from easrec_nni.experiments.drawn_settings import check_drawn_settings
 from easrec_nni.experiments.file import ExperimentFile
@@ -43,6 +44,14 @@ def check_settings_and_data(experiment: ExperimentFile) -> str:
         check_drawn_settings(experiment, settings)  # report problems of the file before those of the dataset
         raise
     left_out = check_drawn_settings(experiment, settings, dataset)
+    if settings.search.latency_file is not None:
+        LatencyFile.read(experiment.code_directory / settings.search.latency_file, settings.space_for(dataset))
+    teacher = settings.retrain.teacher
+    if teacher is not None and not (experiment.code_directory / Path(teacher).expanduser()).exists():
+        raise UserError(
+            f"{file}: retrain.teacher: there is no {teacher} in {experiment.code_directory}, where the trials run: "
+            "give the path of a run folder, an ONNX file or a table of scores"
+        )
     return f"{dataset.name}: {dataset.n_users} users, {dataset.n_items} items, in {dataset.path}{left_out}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy
+from easrec_nni.evaluation.judgement import KEPT, VERDICT_NUMBERS
 from easrec_nni.evaluation.selection import SELECTED, name_in
 from easrec_nni.experiments.experiment import Trial, best_trial
 from easrec_nni.experiments.records import find_experiment, list_trials
@@ -17,6 +18,7 @@ from easrec_nni.experiments.result_files import read_exported
 
 __all__ = [
     "ARCHITECTURE_FILE",
+    "KEPT_BY_SELECTION",
     "WEIGHTS_FILE",
     "Exported",
     "choose_trial",
@@ -28,6 +30,8 @@ __all__ = [
 
 ARCHITECTURE_FILE = "architecture.json"
 WEIGHTS_FILE = "supernet.safetensors"
+KEPT_BY_SELECTION = f"{SELECTED}{KEPT}"
+"""Verdict of a trial by the validation users, by which networks are chosen."""
 
 
 @dataclass(frozen=True)
@@ -79,20 +83,21 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
     trial_id
         Id or number; None for the best trial.
     smallest
-        Whether to take the trial with the fewest multiply-adds among those within one standard error of the best final
-        result: smaller differences are noise (the one-standard-error rule, Breiman et al., "Classification and
-        Regression Trees", 1984).
+        Whether to take the trial with the fewest multiply-adds among those that keep the unpruned network's accuracy
+        on the validation users (``judge.unpruned``; :mod:`easrec_nni.evaluation.judgement`). Where no trial was
+        judged: among those within one standard error of the best final result (the one-standard-error rule, Breiman
+        et al., "Classification and Regression Trees", 1984).
 
     Raises
     ------
     UserError
-        There is no such trial, or none has a final result yet.
+        There is no such trial, none has a final result yet, or none of the judged ones keeps the accuracy.
     """
     if trial_id is None:
         best = best_trial([trial for trial in trials if not _is_baseline(trial)]) or best_trial(trials)
         if best is None:
             raise UserError(f"no trial has a final result yet: {_summary(trials)}")
-        return _smallest_as_good(trials, best) if smallest else best
+        return _smallest(trials, best) if smallest else best
     named = [trial for trial in trials if trial_id in (trial.id, str(trial.number))]
     if len(named) > 1:  # NNI may restart the numbers when an experiment is resumed
         raise UserError(f"{len(named)} trials have the number {trial_id}; give the id of one: {_summary(named)}")
@@ -106,18 +111,36 @@ def _is_baseline(trial: Trial) -> bool:
     return bool((trial.final or {}).get("system")) and trial.figure("madds_per_user") is None
 
 
-def _smallest_as_good(trials: Sequence[Trial], best: Trial) -> Trial:
+def _smallest(trials: Sequence[Trial], best: Trial) -> Trial:
+    """Cheapest trial that keeps the unpruned network's accuracy; by one standard error where none was judged."""
+    comparable = [trial for trial in trials if trial.figure("feasible") == best.figure("feasible")]  # never trade it
+    judged = [trial for trial in comparable if trial.figure(KEPT_BY_SELECTION) is not None]
+    if judged:
+        return _smallest_kept(judged)
     assert best.score is not None
     least = best.score - (best.figure("default_standard_error") or 0.0)
-    as_good = [
-        (cost, trial.number, trial)
-        for trial in trials
-        if trial.score is not None
-        and trial.score >= least
-        and trial.figure("feasible") == best.figure("feasible")  # never trade feasibility for a standard error
-        and (cost := trial.figure("madds_per_user")) is not None
-    ]
-    return min(as_good, key=lambda entry: entry[:2])[2] if as_good else best
+    return _cheapest([trial for trial in comparable if trial.score is not None and trial.score >= least]) or best
+
+
+def _smallest_kept(judged: Sequence[Trial]) -> Trial:
+    kept = VERDICT_NUMBERS["kept"]
+    cheapest = _cheapest([trial for trial in judged if trial.figure(KEPT_BY_SELECTION) == kept])
+    if cheapest is not None:
+        return cheapest
+    lost = sum(trial.figure(KEPT_BY_SELECTION) == VERDICT_NUMBERS["lost"] for trial in judged)
+    margin = max(trial.figure(f"{SELECTED}margin") or 0.0 for trial in judged)
+    needed = [number for trial in judged if (number := trial.figure(f"{SELECTED}users_needed")) is not None]
+    users = f" (about {min(needed):,.0f} validation users would tell)" if needed else ""
+    raise UserError(
+        f"no trial's network was shown to keep the unpruned network's accuracy within {margin:.1%}: {lost} of "
+        f"{len(judged)} lose more, of {len(judged) - lost} the validation users cannot tell{users}; --best takes the "
+        "most accurate, and judge.margin sets the loss that you accept"
+    )
+
+
+def _cheapest(trials: Sequence[Trial]) -> Trial | None:
+    costs = [(cost, trial.number, trial) for trial in trials if (cost := trial.figure("madds_per_user")) is not None]
+    return min(costs, key=lambda entry: entry[:2])[2] if costs else None
 
 
 def _summary(trials: Sequence[Trial]) -> str:
@@ -208,7 +231,7 @@ def export_architecture(
     weights
         Whether to copy the supernet's weights beside `out`, with ``scp`` from a worker of the remote service.
     smallest
-        Whether to prefer the smallest of equally good trials; see :func:`choose_trial`.
+        Whether to take the smallest trial that keeps the accuracy; see :func:`choose_trial`.
 
     Raises
     ------

@@ -55,7 +55,8 @@ def _score(trial: Trial) -> str:
         ndcg = trial.figure(name_in(trial.final or {}, SELECTED))
         return f"{trial.score if ndcg is None else ndcg:.4f}"
     newest = trial.intermediate[-1] if trial.intermediate else {}
-    value = newest.get(name_in(newest, COMPARED), newest.get(MONITOR, newest.get("default")))
+    phase = newest.get(str(newest.get("phase")), newest.get(MONITOR, newest.get("default")))  # by its curve
+    value = newest.get(name_in(newest, COMPARED), phase)
     return f"({value:.4f})" if isinstance(value, int | float) else ""
 
 

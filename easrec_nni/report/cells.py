@@ -37,6 +37,7 @@ def cell_records(section: Section) -> list[Record]:
         for part in ("test", "valid", "valid_selection_users", "cost", "choices", "budget", "training"):
             prefix = "" if part in ("cost", "choices") else f"{part}_"
             record |= {f"{prefix}{key}": value for key, value in (getattr(result, part) or {}).items()}
+        record |= {f"test_{key}": value for key, value in result.test_refitted.items()}  # keys end in _refitted
         record["bytes_on_disk"] = result.bytes_on_disk
         row = measured.get((result.system, result.seed, json.dumps(result.parameters, sort_keys=True)))
         for key in MEASURED:

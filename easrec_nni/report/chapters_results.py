@@ -23,6 +23,7 @@ from easrec_nni.report.pareto import tradeoff_records
 from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.published import NOT_COMPARABLE, NOT_SHOWN, published_for
+from easrec_nni.report.refitted import refitted_records, refitted_table
 from easrec_nni.report.sections import Section, SystemCells
 from easrec_nni.report.sweep import sweep_records, sweep_table
 
@@ -33,6 +34,7 @@ __all__ = [
     "differences_chapter",
     "fixed_gates_chapter",
     "gates_chapter",
+    "refitted_chapter",
     "sweep_chapter",
 ]
 
@@ -59,6 +61,20 @@ def accuracy_chapter(section: Section, records: Sequence[Record], noise: Noise |
     if recommended:
         blocks.append(recommended)
     return Chapter("accuracy", "Table III: accuracy", blocks)
+
+
+def refitted_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
+    """Chapter of the refitted networks, and its records."""
+    records = refitted_records(section)
+    if not records:
+        return None
+    explained = (
+        "Each network of Table III was trained once more, from the same initial weights, on training and validation "
+        "interactions together, for the number of epochs that was best without them. It has seen one interaction more "
+        "of every user, the one right before the hidden item: these figures compare with each other, and with those of "
+        "no other table."
+    )
+    return Chapter("refitted", "Refitted networks", [Paragraph(explained), refitted_table(records)]), records
 
 
 def _beside_published(section: Section, table: Table | None) -> list[Block]:

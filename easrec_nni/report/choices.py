@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY, Architecture, is_decided
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS
 from easrec_nni.report.content import Column, Entry, Row, Table
 from easrec_nni.report.histories import searched_architectures
 from easrec_nni.report.reading import CellRecord
@@ -120,9 +121,13 @@ def budget_table(section: Section) -> Table:
             measure = system.measure("training", name)
             entries[key] = Entry(f"{measure.mean:.1f}", measure.mean) if measure else Entry("–")
         rows.append(Row(system.label, entries, system.first.group, system.name))
+    metrics = sorted(
+        {str(cell.result.settings.get("select_by", EARLIER_DEFAULTS["select_by"])) for cell in section.cells}
+    )
     note = (
         "A network without a search is allowed the epochs of search and training together. A training ends early when "
-        "the validation NDCG@10 has not risen for as many epochs as the patience says; the best epoch (counted from 0; "
+        f"its validation metric ({', '.join(metrics)}) has not improved for as many epochs as the patience says; the "
+        "best epoch (counted from 0; "
         "−1 is the network before its training) is evaluated. Of a search by trials (random, evolution, TPE) “search "
         "epochs used” are the candidates that were trained, at the same total cost in multiply-adds."
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from easrec_nni.evaluation.bootstrap import RESAMPLES
 from easrec_nni.report.sections import SystemCells
 from easrec_nni.report.significance import Comparison, Interval, compare_systems
-from easrec_nni.report.significance.users import RESAMPLES
 
 __all__ = ["METHOD", "Comparison", "Interval", "compare", "is_better", "is_tested", "is_significant"]
 

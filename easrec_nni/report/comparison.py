@@ -17,6 +17,7 @@ from easrec_nni.common.files import read_json
 from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
 from easrec_nni.data.split_names import LEAVE_ONE_OUT
+from easrec_nni.evaluation.figures import REFITTED
 
 __all__ = [
     "COLUMNS",
@@ -27,6 +28,9 @@ __all__ = [
     "comparison_table",
     "read_run",
 ]
+
+
+SECTIONS = ("cost", "inference", "test", "test_refitted")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ def _milliseconds(value: float) -> str:
 
 COLUMNS = (
     *(
-        Column(f"{key}@10_{protocol}", f"{title}@10 {protocol}", _accuracy, True)
+        Column(f"{key}@10_{protocol}{suffix}", f"{title}@10 {protocol}{suffix.replace('_', ', ')}", _accuracy, True)
+        for suffix in ("", REFITTED)
         for protocol in ("full", "pop100")
         for key, title in (("recall", "Recall"), ("mrr", "MRR"), ("ndcg", "NDCG"))
     ),
@@ -74,7 +79,9 @@ class ComparisonRow:
 
 
 def read_run(name: str, file: str | Path) -> ComparisonRow:
-    """Read a row from a run's ``metrics.json``: sections ``test``, ``cost`` and ``inference``.
+    """Read a row from a run's ``metrics.json``: sections ``test``, ``test_refitted``, ``cost`` and ``inference``.
+
+    Figures of a refitted network have names, and thus columns, of their own.
 
     Raises
     ------
@@ -89,10 +96,10 @@ def read_run(name: str, file: str | Path) -> ComparisonRow:
     figures: dict[str, float] = {}
     keys = {column.key for column in COLUMNS}
     if isinstance(document, dict):
-        for section in (document, *(document.get(part) for part in ("cost", "inference", "test"))):
+        for section in (document, *(document.get(part) for part in SECTIONS)):
             if isinstance(section, dict):
                 figures |= {key: float(value) for key, value in section.items() if key in keys and _is_finite(value)}
-    if "ndcg@10_full" not in figures:
+    if not figures.keys() & {"ndcg@10_full", f"ndcg@10_full{REFITTED}"}:
         raise UserError(f"{path} holds no test figures; run `python -m easrec_nni.retrain` again")
     dataset = document.get("dataset")
     about = dataset if isinstance(dataset, dict) else document  # a run's, or what `easrec evaluate --out` wrote
@@ -126,6 +133,11 @@ def _best(rows: Sequence[ComparisonRow], column: Column) -> str | None:
     return column.show(max(values) if column.more_is_better else min(values)) if len(values) > 1 else None
 
 
+def _ranking(column: Column) -> str:
+    """Ranking of a column's figure, with whether the network was refitted."""
+    return column.key.partition("_")[2]
+
+
 def comparison_table(rows: Sequence[ComparisonRow], title: str | None = None) -> Table:
     """Table for an 80-character terminal, one network per column, the best figures bold.
 
@@ -144,7 +156,7 @@ def comparison_table(rows: Sequence[ComparisonRow], title: str | None = None) ->
     for index, column in enumerate(columns):
         best = _best(rows, column)
         cells = [Text(row.text(column), style="bold" if row.text(column) == best else "") for row in rows]
-        ends = index + 1 < len(columns) and column.title.split()[-1] != columns[index + 1].title.split()[-1]
+        ends = index + 1 < len(columns) and _ranking(column) != _ranking(columns[index + 1])
         table.add_row(column.title, *cells, end_section=ends and column.more_is_better)
     return table
 

@@ -15,6 +15,7 @@ from easrec_nni.report.chapters_results import (
     differences_chapter,
     fixed_gates_chapter,
     gates_chapter,
+    refitted_chapter,
     sweep_chapter,
 )
 from easrec_nni.report.chapters_runs import provenance_chapter, search_chapter, training_chapter
@@ -30,6 +31,7 @@ __all__ = ["DATA_FILES", "SectionContent", "compose", "warnings_of"]
 DATA_FILES = (
     "results",
     "table3",
+    "refitted",
     "differences",
     "table4",
     "accuracy-cost",
@@ -97,6 +99,7 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     chapter, data["accuracy-cost"] = costs_chapter(section, accuracy, costs, prefix)
     chapters.append(chapter)
     for name, optional in (
+        ("refitted", refitted_chapter(section)),
         ("table5", gates_chapter(section)),
         ("gates", fixed_gates_chapter(section)),
         ("ablations", ablations_chapter(section)),

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
-from easrec_nni.common.readable import printable, readable_count, readable_seconds
+from easrec_nni.common.readable import printable, readable_change, readable_count, readable_seconds
+from easrec_nni.evaluation.figures import REFITTED
+from easrec_nni.evaluation.judgement import Judgement
 from easrec_nni.experiments.experiment import Trial, best_trial, is_experiment_id
 from easrec_nni.experiments.export import trials_of
 from easrec_nni.report.composing import SectionContent
@@ -24,7 +26,9 @@ from easrec_nni.report.content import (
     number_entry,
 )
 from easrec_nni.report.histories import Curves
+from easrec_nni.report.judgements import choice_of, choice_text, judged_trials
 from easrec_nni.report.pareto import ACCURACY, COST, pareto_front
+from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.plots.training import training_plot
 
@@ -33,25 +37,34 @@ __all__ = ["experiment_content", "is_experiment", "trial_records"]
 MOST_CURVES = 24  # maximum number of trials with curves
 LONGEST_TEXT = 200  # maximum length of a reason or a parameter
 GROUP = "search strategy"  # decides the style of points in plots
-_LEFT_OUT = ("architecture", "files_at")
+_LEFT_OUT = ("architecture", "files_at", "unpruned_run")
 _COLUMNS = (
     Column("default", "objective", "validation", True),
     Column("valid_ndcg@10_full", "NDCG@10 full", "validation", True),
+    Column("valid_ndcg@10_unseen", "NDCG@10 unseen", "validation", True),
     Column("test_ndcg@10_full", "NDCG@10 full", "test", True),
+    Column("test_ndcg@10_unseen", "NDCG@10 unseen", "test", True),
     Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test", True),
     Column("test_ndcg@10_pop100_recbole", "NDCG@10 pop100_recbole", "test", True),
     Column("test_recall@10_full", "Recall@10 full", "test", True),
     Column("test_mrr@10_full", "MRR@10 full", "test", True),
+    *(
+        Column(f"test_{metric}@10_{ranking}{REFITTED}", f"{title}@10 {ranking}", "test, refitted", True)
+        for ranking in ("full", "unseen")
+        for metric, title in (("ndcg", "NDCG"), ("recall", "Recall"))
+    ),
     Column("madds_per_user", "multiply-adds per user", "cost", False),
+    Column("executed_madds_per_user_on_histories", "executed on histories", "cost", False),
     Column("parameters", "parameters", "cost", False),
     Column("inference_ms_per_user", "ms per user", "cost", False),
+    Column("latency_ms_per_user", "predicted ms per user", "cost", False),
     Column("hidden_pruning", "hidden pruning", "network"),
     Column("inner_pruning", "inner pruning", "network"),
     Column("depth", "depth", "network"),
     Column("entropy_pruning", "entropy of α, nats", "network"),
     Column("entropy_depth", "entropy of β, nats", "network"),
 )
-_COUNTS = ("madds_per_user", "parameters")
+_COUNTS = ("madds_per_user", "executed_madds_per_user_on_histories", "parameters")
 
 
 def is_experiment(source: str | Path) -> bool:
@@ -102,6 +115,7 @@ def experiment_content(source: str | Path, key: str = "", prefix: str = "") -> S
     records = trial_records(name, trials)
     chapters = [
         Chapter(f"{key}trials", "Trials", [_trials_table(trials, records), *_tradeoff(trials, prefix)]),
+        *_judgement(trials, key, prefix),
         *_curves(trials, key, prefix),
         *_without_result(trials, key),
     ]
@@ -122,7 +136,13 @@ def _verdict(trials: Sequence[Trial]) -> str:
         return count
     cost = best.figure(COST)
     about = f" at {readable_count(cost)} multiply-adds per user" if cost is not None else ""
-    return f"{count} The best by what was maximised is {_label(best)}: {best.score:.4f}{about}."
+    judged = judged_trials(trials)
+    kept = f" {' '.join(f'{_sentence(line)}.' for line in choice_text(judged, choice_of(judged)))}" if judged else ""
+    return f"{count} The best by what was maximised is {_label(best)}: {best.score:.4f}{about}.{kept}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _warnings(trials: Sequence[Trial]) -> list[str]:
@@ -188,6 +208,52 @@ def _tradeoff(trials: Sequence[Trial], prefix: str) -> list[Block]:
     records = [{**point, "pareto": index in front} for index, point in enumerate(points)]
     caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front."
     return [replace(tradeoff_plot(records, f"{prefix}accuracy-cost"), caption=caption)]
+
+
+def _judgement(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
+    """Chapter on the judgements against the unpruned network; none where no trial was judged."""
+    judged = judged_trials(trials)
+    if not judged:
+        return []
+    columns = [
+        Column("cost", "multiply-adds, of unpruned", "cost", False),
+        *(
+            Column(f"{part}_{name}", title, users)
+            for part, users in (("valid", "validation users: the choice"), ("test", "test users: the check"))
+            for name, title in (("verdict", "accuracy"), ("difference", "difference"), ("interval", "90 % interval"))
+        ),
+    ]
+    rows = [
+        Row(
+            _label(each.trial),
+            {
+                "cost": Entry(f"{each.cost_share:.0%}", each.cost_share),
+                **_judgement_entries("valid", each.valid),
+                **_judgement_entries("test", each.test),
+            },
+            hint=each.trial.id,
+        )
+        for each in judged
+    ]
+    first = judged[0].valid
+    note = (
+        f"{first.figure} relative to the unpruned network's. Kept: the whole interval is above "
+        f"{readable_change(-first.margin)}; lost: the whole interval is below it; cannot tell: it is inside. Users are "
+        "resampled in pairs; the networks are fixed, so another training may differ."
+    )
+    table = Table("Judgement against the unpruned network", columns, rows, first="trial", notes=[note])
+    drawn = judgement_plot(judged, choice_of(judged), f"{prefix}judgement")
+    return [Chapter(f"{key}judgement", "Is the accuracy kept?", [table, drawn])]
+
+
+def _judgement_entries(part: str, judged: Judgement) -> dict[str, Entry]:
+    difference, low, high = judged.difference, judged.low, judged.high
+    interval = "–" if low is None or high is None else f"{readable_change(low)} to {readable_change(high)}"
+    return {
+        f"{part}_verdict": Entry(judged.verdict),
+        f"{part}_difference": Entry("–" if difference is None else readable_change(difference), difference),
+        f"{part}_interval": Entry(interval),
+    }
 
 
 def _curves(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:

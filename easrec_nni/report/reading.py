@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.figures import TEST_USERS, protocols_of
 from easrec_nni.evaluation.metrics import mean_by_user, user_gains
+from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks
 from easrec_nni.study.cells import Cell
 from easrec_nni.study.documents import (
     EFFICIENCY_FILE,
@@ -30,7 +29,6 @@ from easrec_nni.training import history
 
 __all__ = ["CellRecord", "StudyRecord", "read_history", "read_study"]
 
-RANKS_FILE = "ranks.npz"
 AGREEMENT = 1e-6  # tolerance between a figure in result.json and the same figure from ranks.npz
 
 
@@ -152,19 +150,8 @@ def _read_cell(folder: Path, study: StudyDocument) -> CellRecord:
 def _read_ranks(file: Path, protocols: Sequence[str], remedy: str) -> dict[str, NDArray[np.int64]]:
     if not file.is_file():
         return {}
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            ranks = {name: np.asarray(arrays[f"test_{name}"]) for name in protocols}
-            users = np.asarray(arrays[TEST_USERS]) if TEST_USERS in arrays.files else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{file} is damaged ({error}); {remedy}") from None
-    if any(array.ndim != 1 or array.dtype.kind != "i" or not array.size or array.min() < 1 for array in ranks.values()):
-        raise UserError(f"{file} is damaged (ranks are whole numbers from 1, in one row); {remedy}")
-    if users is None:
-        return ranks
-    if users.dtype.kind != "i" or any(array.shape != users.shape for array in ranks.values()):
-        raise UserError(f"{file} is damaged (there is one user for each target); {remedy}")
-    return ranks | {TEST_USERS: users}
+    ranks = read_ranks(file, [f"test_{name}" for name in protocols], remedy)
+    return {name if name == TEST_USERS else name.removeprefix("test_"): array for name, array in ranks.items()}
 
 
 def _check_ranks(cell: CellRecord, file: Path, remedy: str) -> None:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from easrec_nni.common.readable import readable_change
+from easrec_nni.evaluation.judgement import CONFIDENCE, judge
 from easrec_nni.report.accuracy import best_of
 from easrec_nni.report.comparing import Comparison, compare, is_better, is_significant, is_tested
 from easrec_nni.report.content import signed
 from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.settings.trial import JudgeSettings
 
 __all__ = ["verdict"]
 
@@ -98,7 +103,7 @@ def _place(systems: Sequence[SystemCells]) -> str:
 
 
 def _cost(systems: Sequence[SystemCells]) -> str:
-    """Sentence on EASRec's cost and accuracy relative to SASRec; empty if either is missing."""
+    """Sentence on EASRec's cost and accuracy relative to SASRec, and its judgement; empty if either is missing."""
     by_name = {system.name: system for system in systems}
     subject, baseline = by_name.get(SUBJECT), by_name.get(BASELINE)
     if subject is None or baseline is None:
@@ -111,7 +116,29 @@ def _cost(systems: Sequence[SystemCells]) -> str:
         cost = f"{ratio:.2f} times the multiply-adds of {baseline.label}, more and not fewer"
     else:
         cost = f"{ratio:.0%} of the multiply-adds of {baseline.label}"
-    return f" {subject.label} takes {cost}; {_accuracy_difference(subject, baseline, systems)}."
+    difference = _accuracy_difference(subject, baseline, systems)
+    return f" {subject.label} takes {cost}; {difference}.{_kept(subject, baseline)}"
+
+
+def _kept(subject: SystemCells, baseline: SystemCells) -> str:
+    """Sentence on whether the subject keeps the baseline's accuracy; empty without ranks of a common seed."""
+    gains, others = subject.gains("ndcg", "full"), baseline.gains("ndcg", "full")
+    common = sorted(gains.keys() & others.keys())
+    if not common:
+        return ""
+    means = [np.mean([part[seed] for seed in common], axis=0) for part in (gains, others)]
+    margin = JudgeSettings().margin
+    judged = judge(means[0], means[1], margin, figure=KEY)
+    words = {
+        "kept": f"The accuracy of {baseline.label} is kept within {margin:.0%}",
+        "lost": f"More than {margin:.0%} of the accuracy of {baseline.label} is lost",
+        "cannot tell": f"Whether it keeps the accuracy of {baseline.label} within {margin:.0%}, {judged.users:,} users "
+        "cannot tell",
+    }[judged.verdict]
+    if judged.low is None or judged.high is None:
+        return f" {words}."
+    interval = f"{readable_change(judged.low)} to {readable_change(judged.high)}"
+    return f" {words} ({CONFIDENCE:.0%} interval of the relative difference over users {interval})."
 
 
 def _accuracy_difference(subject: SystemCells, baseline: SystemCells, systems: Sequence[SystemCells]) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator
 
-from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.schema import DatasetIdentity
+from easrec_nni.architecture.training_settings import TeacherRecord
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
+from easrec_nni.evaluation.figures import check_kind
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
 from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord
@@ -39,6 +42,10 @@ METRICS_FILE = "metrics.json"
 WEIGHTS_FILE = "weights.safetensors"
 
 
+ValidatedFigures = Annotated[dict[str, float], AfterValidator(partial(check_kind, refitted=False))]
+RefittedFigures = Annotated[dict[str, float], AfterValidator(partial(check_kind, refitted=True))]
+
+
 class RunTraining(Document):
     """``training`` section of ``metrics.json``."""
 
@@ -51,6 +58,7 @@ class RunTraining(Document):
     micro_batch: dict[str, Number | str | dict[str, float]] = {}
     selected_by: str | None = None
     trained_on: str | None = None
+    teacher: TeacherRecord | None = None
 
     @classmethod
     def of(cls, record: EpochRecord, *, inherited: bool, micro_batch: dict[str, Any], selected_by: str) -> RunTraining:
@@ -111,15 +119,15 @@ class RefitTraining(Document):
 class RefitMetrics(Document):
     """``metrics.json`` of a refit; the validated run's ``metrics.json`` has the same keys."""
 
-    test_refitted: dict[str, float]
+    test_refitted: RefittedFigures
     refit: RefitTraining
 
 
 class RunMetrics(ResultDocument):
     """Contents of ``metrics.json``."""
 
-    test: dict[str, float]
-    valid: dict[str, float]
+    test: ValidatedFigures
+    valid: ValidatedFigures
     valid_selection_users: dict[str, float]
     negatives_version: int = 1
     cost: dict[str, float]
@@ -128,7 +136,7 @@ class RunMetrics(ResultDocument):
     choices: dict[str, Number]
     dataset: DatasetIdentity | None = None
     settings: dict[str, Any] = {}
-    test_refitted: dict[str, float] = {}
+    test_refitted: RefittedFigures = {}
     refit: RefitTraining | None = None
 
 
@@ -151,7 +159,7 @@ def run_metrics(
     figures, ranks = final_evaluation(network, dataset, settings.search.arch_share, settings.select_by)
     metrics = RunMetrics(
         **figures,
-        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        cost=context.cost(architecture.choices).as_dict(),
         inference=measure_inference(network, dataset),
         training=training,
         choices=architecture.choices.model_dump(mode="json"),
@@ -168,7 +176,7 @@ def metrics_without_figures(context: TrialContext, architecture: Architecture, t
         test={},
         valid={},
         valid_selection_users={},
-        cost=architecture_cost(architecture.space, architecture.choices).as_dict(),
+        cost=context.cost(architecture.choices).as_dict(),
         training=training,
         choices=architecture.choices.model_dump(mode="json"),
         dataset=DatasetIdentity.of(context.dataset),

@@ -18,13 +18,15 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
-from easrec_nni.evaluation.final import RANKS_FILE, rank_arrays, write_ranks
+from easrec_nni.evaluation.final import rank_arrays
+from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
 from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
 from easrec_nni.training.history import write_history
+from easrec_nni.training.losses import ItemLoss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import is_first, seed_rank
@@ -67,6 +69,7 @@ def fit_again(
     progress: bool,
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     through: Literal["valid", "test"] = "valid",
+    loss: ItemLoss | None = None,
 ) -> list[dict[str, float]]:
     """Train a network on training and validation interactions, or on all; return its epochs' rows.
 
@@ -84,6 +87,8 @@ def fit_again(
         Options of :func:`~easrec_nni.retraining.stage.retrain`.
     through
         Last part that trains; see :meth:`~easrec_nni.data.splits.base.Split.training_end`.
+    loss
+        Training loss; that of the settings by default.
     """
     settings, options = context.settings, context.settings.retrain
     # The best epoch stays -1, so that a patience of `epochs` ends the run after that many epochs.
@@ -92,7 +97,11 @@ def fit_again(
     record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)
     size = MicroBatchSize(settings.micro_batch)
     module = SequenceModule(
-        context.dataset, options.learning_rate, loss=context.loss(), micro_batch=size, options=options
+        context.dataset,
+        options.learning_rate,
+        loss=loss or context.loss(),
+        micro_batch=size,
+        options=options,
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")

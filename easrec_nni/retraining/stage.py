@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.splits.checks import check_trainable
-from easrec_nni.evaluation.final import RANKS_FILE, write_ranks
+from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
 from easrec_nni.retraining.metrics import (
     METRICS_FILE,
     WEIGHTS_FILE,
@@ -34,10 +36,14 @@ from easrec_nni.retraining.metrics import (
     validated_epochs,
 )
 from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
+from easrec_nni.retraining.teacher.opening import open_teacher
+from easrec_nni.retraining.teacher.source import TeacherSource
+from easrec_nni.retraining.teacher.store import open_store, remove_store
 from easrec_nni.settings.trial import SearchSettings, TrialSettings
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
+from easrec_nni.training.losses import Distilled, ItemLoss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, data_parallel, seed_rank
@@ -138,7 +144,7 @@ def retrain(
     run = _Retraining(TrialContext(settings, dataset, architecture.space), architecture, weights)
     run.check()
     network, folder = run.network(), run.folder(out, restart)
-    _logger.info("%s", describe_training(architecture, settings, origin))
+    _logger.info("%s", describe_training(architecture, run.context.settings, origin))
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s: already complete, reusing it", folder.path)
         network, metrics = load_network(architecture, folder.path / WEIGHTS_FILE).eval(), read_metrics(folder.path)
@@ -195,7 +201,9 @@ def retrain_on_all_data(
         epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
     network, folder = run.network(), run.served_folder(out, epochs, restart)
     origin = "the architecture" if file is None else str(file)
-    _logger.info("all interactions train, %d epochs; %s", epochs, describe_training(architecture, settings, origin))
+    _logger.info(
+        "all interactions train, %d epochs; %s", epochs, describe_training(architecture, run.context.settings, origin)
+    )
     if (folder.path / METRICS_FILE).is_file():
         _logger.info("%s: already complete, reusing it", folder.path)
         network = load_network(architecture, folder.path / WEIGHTS_FILE).eval()
@@ -213,11 +221,13 @@ def retraining_worker(job: Job) -> None:
     run = _Retraining(context, architecture, job["weights"])
     if "all_data_epochs" in job:
         epochs = job["all_data_epochs"]
-        fit_again(run.network(), context, run.served_folder(job["out"], epochs), epochs, False, through="test")
+        folder = run.served_folder(job["out"], epochs)
+        fit_again(run.network(), context, folder, epochs, False, through="test", loss=run.loss(folder))
         return
     if "refit_epochs" in job:
         refit, epochs = Path(job["out"]), job["refit_epochs"]
-        fit_again(run.network(), context, run.refit_folder(run.folder(refit.parent), epochs), epochs, progress=False)
+        folder = run.refit_folder(run.folder(refit.parent), epochs)
+        fit_again(run.network(), context, folder, epochs, progress=False, loss=run.loss(folder))
         return
     run.fit(run.network(), run.folder(job["out"]), progress=False, on_epoch=None)
 
@@ -230,12 +240,25 @@ class _Retraining:
     architecture: Architecture
     weights: str | Path | None
 
+    @cached_property
+    def teacher(self) -> TeacherSource | None:
+        """Teacher that the settings name."""
+        path = self.context.settings.retrain.teacher
+        return None if path is None else open_teacher(path)
+
+    @cached_property
+    def teacher_of_refit(self) -> TeacherSource | None:
+        """Teacher of the training on validation interactions too."""
+        return None if self.teacher is None else self.teacher.for_refit()
+
     def check(self) -> None:
         """Refuse settings that cannot be trained, or whose figures would be wrong."""
         self.context.dataset.check_trainable()
         check_dataset(self.architecture, self.context.dataset)
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
+        if self.teacher is not None:
+            self.teacher.check(self.context.dataset, served=False)
 
     def check_served(self) -> None:
         """Refuse settings that cannot be trained on all interactions."""
@@ -244,6 +267,8 @@ class _Retraining:
         check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
         check_dataset(self.architecture, dataset)
         check_mode(self.context.settings.mode, self.architecture.space)
+        if self.teacher is not None:
+            self.teacher.check(dataset, served=True)
 
     def network(self) -> EASRecNetwork:
         """Network before the training, the same in all processes."""
@@ -269,7 +294,40 @@ class _Retraining:
             # Runs of earlier versions have no such key; they used the default share.
             **({"arch_share": share} if share != SearchSettings().arch_share else {}),
             "selection": SELECTION,
+            **({} if self.teacher is None else self.teacher.identity(self.context)),
         }
+
+    def store_teacher(
+        self, teacher: TeacherSource | None, folder: RunFolder, progress: bool, through: Literal["valid", "test"] | None
+    ) -> None:
+        """Compute what the teacher says at every training position, unless a killed run has stored it.
+
+        Parameters
+        ----------
+        teacher
+            Teacher of this training, if there is one.
+        folder
+            Folder of the training.
+        progress
+            Whether to show a progress bar.
+        through
+            Last part that trains beside the training part.
+        """
+        if teacher is None or open_store(folder.state, self.context.settings.retrain.temperature) is not None:
+            return
+        dataset = self.context.dataset if through is None else self.context.dataset.trained_through(through)
+        begin = time.perf_counter()
+        teacher.write(self.context, dataset, folder.state, progress)
+        _logger.info("the teacher %s took %.1f s", teacher.path, time.perf_counter() - begin)
+
+    def loss(self, folder: RunFolder) -> ItemLoss:
+        """Training loss, with the stored teacher if there is one."""
+        loss, options = self.context.loss(), self.context.settings.retrain
+        if self.teacher is None:
+            return loss
+        stored = open_store(folder.state, options.temperature)
+        assert stored is not None
+        return Distilled(loss, stored, options.distillation, options.temperature)
 
     def fit(
         self,
@@ -288,7 +346,7 @@ class _Retraining:
         module = SequenceModule(
             self.context.dataset,
             options.learning_rate,
-            loss=self.context.loss(),
+            loss=self.loss(folder),
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
             select_by=settings.select_by,
@@ -325,6 +383,7 @@ class _Retraining:
     ) -> RunMetrics:
         """Train on all devices, evaluate, and write the results."""
         job = self.context.job(folder.path, self.architecture, self.weights)
+        self.store_teacher(self.teacher, folder, progress, None)
         with data_parallel(self.context.settings.devices, job, WORKER):
             record, micro_batch = self.fit(network, folder, progress, on_epoch)
         network.load_state_dict(read_weights(folder.state / "best.safetensors"))
@@ -333,11 +392,12 @@ class _Retraining:
         training = RunTraining.of(
             record, inherited=inherited, micro_batch=micro_batch.as_dict(), selected_by=selected_by
         )
+        training = self.with_teacher(training)
         if training.kept != "trained":
             _logger.info(
-                "no epoch raised %s above %.4f: the network from %s weights is kept unchanged",
+                "no epoch improved on a %s of %.4f: the network from %s weights is kept unchanged",
                 self.context.settings.select_by,
-                record.best_score,
+                record.best_figure,
                 training.weights,
             )
         metrics, ranks = run_metrics(self.context, self.architecture, network.eval(), training)
@@ -352,9 +412,14 @@ class _Retraining:
             return metrics
         network, again = self.network(), self.refit_folder(folder, epochs)
         job: Job = {**self.context.job(again.path, self.architecture, self.weights), "refit_epochs": epochs}
+        self.store_teacher(self.teacher_of_refit, again, progress, "valid")
         with data_parallel(self.context.settings.devices, job, WORKER):
-            history = fit_again(network, self.context, again, epochs, progress)
-        recorded = self._training_settings().model_copy(update={"refitted_epochs": epochs})
+            history = fit_again(network, self.context, again, epochs, progress, loss=self.loss(again))
+        remove_store(again.state)
+        update: dict[str, Any] = {"refitted_epochs": epochs}
+        if self.teacher_of_refit is not None:
+            update["teacher"] = self.teacher_of_refit.record(self.context)
+        recorded = self._training_settings().model_copy(update=update)
         described = self.architecture.model_copy(update={"training": recorded, "dataset": self._trained_dataset()})
         refitted = finish_refit(network, described, self.context, again, history)
         metrics = RunMetrics.model_validate({**metrics.as_json(), **refitted.as_json()})
@@ -363,7 +428,10 @@ class _Retraining:
 
     def refit_folder(self, folder: RunFolder, epochs: int) -> RunFolder:
         """Folder of the refit inside the run's folder."""
-        return RunFolder.open(folder.path / REFIT_FOLDER, {**folder.identity, "refit_epochs": epochs})
+        identity = {**folder.identity, "refit_epochs": epochs}
+        if self.teacher_of_refit is not None:
+            identity |= self.teacher_of_refit.identity(self.context)
+        return RunFolder.open(folder.path / REFIT_FOLDER, identity)
 
     def train_to_serve(
         self,
@@ -375,11 +443,12 @@ class _Retraining:
     ) -> RunMetrics:
         """Train on all interactions and write the results, without figures."""
         job: Job = {**self.context.job(folder.path, self.architecture, self.weights), "all_data_epochs": epochs}
+        self.store_teacher(self.teacher, folder, progress, "test")
         with data_parallel(self.context.settings.devices, job, WORKER):
-            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test")
+            history = fit_again(network, self.context, folder, epochs, progress, on_epoch, "test", self.loss(folder))
         network.load_state_dict(read_weights(folder.state / "best.safetensors"))
         served = self.context.trained_through("test")
-        training = RunTraining.of_all_data(history, inherited=self.weights is not None)
+        training = self.with_teacher(RunTraining.of_all_data(history, inherited=self.weights is not None))
         metrics = metrics_without_figures(served, self.architecture, training)
         figures = self.architecture.metrics.items()
         searched = {name: value for name, value in figures if not name.startswith("retrained_")}
@@ -406,6 +475,13 @@ class _Retraining:
         ).write(folder.path / "architecture.json")
         atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
         write_json(folder.path / METRICS_FILE, metrics.as_json())
+        remove_store(folder.state)
+
+    def with_teacher(self, training: RunTraining) -> RunTraining:
+        """Section of ``metrics.json`` with the teacher, if there is one."""
+        if self.teacher is None:
+            return training
+        return training.model_copy(update={"teacher": self.teacher.record(self.context)})
 
     def _trained_dataset(self) -> DatasetReference:
         """Dataset of the search, or of the training if its split is another."""
@@ -416,6 +492,8 @@ class _Retraining:
     def _training_settings(self) -> TrainingSettings:
         """Training settings for the architecture file; the share stays that of the search."""
         training, searched = recorded_training(self.context.settings), self.architecture.training
+        if self.teacher is not None:
+            training = training.model_copy(update={"teacher": self.teacher.record(self.context)})
         if searched is None or searched.arch_share is None:
             return training
         return training.model_copy(update={"arch_share": searched.arch_share})

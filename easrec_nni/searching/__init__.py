@@ -4,6 +4,8 @@
 * ``one_shot.py``: one-shot strategies, which train one supernet; ``option_losses.py``: their losses by option
 * ``nni_engine.py``: execution engine for NNI's strategies inside a trial
 * ``by_trials.py``, ``candidates.py``: multi-trial strategies, which train one candidate after another
+* ``elastic.py``: elastic strategy, which trains a supernet of working slices; ``paths_module.py``: its training step
+* ``inherited.py``: accuracy of slices; ``front.py``: their file; ``picking.py``: choice of one by cost or accuracy
 * ``record.py``: best epochs of a one-shot search; ``schedule.py``: learning rate of alpha and beta
 
 To add a one-shot strategy: one file in ``strategies/`` and its name in ``STRATEGIES`` of that package. To add a

@@ -10,7 +10,11 @@ Budget
     one-shot search.
 Reward
     :func:`~easrec_nni.searching.candidates.log_linear_reward` of the NDCG@10 over the selection users after the last
-    epoch, and of the normalised cost that EASRec's constraint uses (its cumulative form).
+    epoch, and of the normalised cost that EASRec's constraint uses (its cumulative form), in the kind ``search.cost``.
+Cost budget
+    With ``search.budget`` the reward is that of the NDCG alone, and an architecture over the budget is not trained: its
+    reward is its negative excess, so that any architecture within beats any above it, and above it the cheaper one wins
+    (Deb, "An efficient constraint handling method for genetic algorithms", 2000). It costs the search nothing.
 Determinism
     A candidate's weights are a function of its architecture, the settings and the seed: nothing is inherited, and every
     candidate starts from the same seed and sees the same batches. An interrupted search replays the record of its
@@ -32,9 +36,11 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from easrec_nni.architecture.cost import cost_table
 from easrec_nni.architecture.feature_tables import set_features
+from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.selection import compared_figure
 from easrec_nni.searching.candidates import CandidateRecord, epoch_cost, log_linear_reward
+from easrec_nni.searching.costs import cost_table
 from easrec_nni.searching.nni_engine import BudgetSpent, run_multi_trial
 from easrec_nni.searching.record import Decision
 from easrec_nni.training.callbacks import EpochOrder
@@ -90,6 +96,11 @@ def search_by_trials(
     with torch.device("meta"):  # only the choices are needed, no weights
         space = EASRecSpace(context.space)
     run_multi_trial(MULTI_TRIAL_STRATEGIES[settings.search.strategy](settings.seed), space, search.reward)
+    if not search.record.rows:
+        raise UserError(
+            f"{settings.search.strategy} drew {len(search.refused)} architectures, all of which cost more than "
+            f"search.budget: {settings.search.budget:g}: raise it, or choose another strategy or seed"
+        )
     search.log_summary()
     best = search.record.best_row
     return Decision(search.record.choice_of(best), best, folder.state / "best.safetensors", probabilities={})
@@ -109,15 +120,25 @@ class _Search:
         self.budget = self.options.epochs * SUPERNET_EPOCHS_OF_LARGEST[self.config.supernet]
         # At most the one-shot search's epochs, so that the budget pays for at least one candidate of any size.
         self.epochs = min(self.options.candidate_epochs, self.options.epochs)
-        self.costs = cost_table(self.config)
-        self.figure = self.context.settings.select_by
+        self.costs = cost_table(self.context, self.options.cost_kind)
+        limit = 1.0 if self.options.budget is None else self.options.budget
+        self.over_budget = {
+            choice: excess
+            for choice in self.config.architectures()
+            if (excess := self.costs[choice.label][choice.depth] - limit) > 0
+        }
+        self.refused: set[Choice] = set()
+        self.figure = compared_figure(self.context.settings.select_by, self.context.dataset)
         self.scored = _scored_positions(self.context)
 
     def reward(self, sample: dict[str, Any]) -> float:
         """Reward of an architecture, which is trained unless the record has it."""
-        if len(self.record.rows) == len(self.config.architectures()):
+        if self._is_exhausted:
             raise BudgetSpent
         choice = self.config.choice(sample)
+        if choice in self.over_budget:
+            self.refused.add(choice)
+            return -self.over_budget[choice]
         row = self.record.find(choice)
         if row is None:
             price = self.epochs * epoch_cost(self.config, choice, self.scored)
@@ -125,6 +146,11 @@ class _Search:
                 raise BudgetSpent
             row = self._evaluate(choice, price)
         return row["reward"]
+
+    @property
+    def _is_exhausted(self) -> bool:
+        """Whether every architecture within the cost budget was trained."""
+        return len(self.record.rows) == len(self.config.architectures()) - len(self.over_budget)
 
     def _evaluate(self, choice: Choice, price: float) -> dict[str, float]:
         start = time.perf_counter()
@@ -138,7 +164,7 @@ class _Search:
             **choice.model_dump(),
             "expected_cost": cost,
             "argmax_cost": cost,
-            "reward": log_linear_reward(metrics[self.figure], cost, self.options.lambda_, self.config.n_items),
+            "reward": log_linear_reward(metrics[self.figure], cost, self.options.lambda_ or 0.0, self.config.n_items),
             "price": price,
         }
         self.record.add(row, weights)
@@ -160,7 +186,7 @@ class _Search:
             settings.search.learning_rate,
             loss=criterion,
             micro_batch=size,
-            select_by=self.figure,
+            select_by=settings.select_by,
         )
         module.set_model(network)
         rates = {"search.learning_rate": settings.search.learning_rate}
@@ -199,8 +225,10 @@ class _Search:
         """Log candidates and cost; warn if the space was exhausted before the budget."""
         rows, spent = self.record.rows, self.record.spent
         _logger.info("%d candidates cost %.1f of %.1f epochs of the largest network", len(rows), spent, self.budget)
+        if self.refused:
+            _logger.info("%d drawn architectures cost more than search.budget and were not trained", len(self.refused))
         longer = min(int(self.epochs * self.budget / spent), self.options.epochs)
-        if len(rows) == len(self.config.architectures()) and longer > self.epochs:
+        if self._is_exhausted and longer > self.epochs:
             _logger.warning(
                 "every architecture was trained before the budget was spent; search.candidate_epochs: %d would use it",
                 longer,

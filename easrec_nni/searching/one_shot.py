@@ -7,14 +7,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from easrec_nni.architecture.cost import architecture_cost, cost_table
+from easrec_nni.architecture import cost
 from easrec_nni.architecture.document import is_decided
 from easrec_nni.architecture.weights import LOGITS
 from easrec_nni.common.errors import UserError
+from easrec_nni.searching.costs import CostTable, cost_table
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.option_losses import OptionLosses
 from easrec_nni.searching.record import Decision, SearchRecord
-from easrec_nni.searching.schedule import architecture_learning_rate
+from easrec_nni.searching.schedule import architecture_learning_rate, architecture_steps
 from easrec_nni.training.callbacks import EpochOrder, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
@@ -24,7 +25,15 @@ from easrec_nni.training.parallel import average, processes_of, seed_rank
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
 from search_spaces import EASRecSpace, SpaceConfig, candidate_label
-from strategies import MULTI_TRIAL_STRATEGIES, STRATEGIES, DifferentiableStrategy, Selection, TemperatureSchedule
+from strategies import (
+    MULTI_TRIAL_STRATEGIES,
+    STRATEGIES,
+    SUPERNET_STRATEGIES,
+    BudgetMultiplier,
+    DifferentiableStrategy,
+    Selection,
+    TemperatureSchedule,
+)
 
 __all__ = ["make_strategy", "option_names", "search_one_shot"]
 
@@ -48,13 +57,16 @@ def make_strategy(context: TrialContext, iterations: int) -> DifferentiableStrat
     if options.strategy not in STRATEGIES:
         raise UserError(
             f"settings, search.strategy: {options.strategy!r} is unknown; choose from "
-            + ", ".join([*STRATEGIES, *MULTI_TRIAL_STRATEGIES])
+            + ", ".join([*STRATEGIES, *SUPERNET_STRATEGIES, *MULTI_TRIAL_STRATEGIES])
         )
     # Only EASRec has the dynamic constraint, and noise that can be switched off.
     extra = {"dynamic": options.dynamic, "noise": options.noise} if options.strategy == "easrec" else {}
+    steps = architecture_steps(options, iterations)
+    multiplier = None if options.budget is None else BudgetMultiplier(options.budget, steps)
     return STRATEGIES[options.strategy](
-        cost_table(context.space, options.constraint),
-        lambda_=options.lambda_,
+        _constraint_table(context),
+        lambda_=options.lambda_ or 0.0,
+        multiplier=multiplier,
         arch_learning_rate=architecture_learning_rate(options, iterations),
         arch_every=options.arch_every,
         temperature=TemperatureSchedule(**options.temperature.model_dump()),
@@ -62,6 +74,14 @@ def make_strategy(context: TrialContext, iterations: int) -> DifferentiableStrat
         processes=processes_of(),
         **extra,
     )
+
+
+def _constraint_table(context: TrialContext) -> CostTable:
+    """Costs of the constraint: whole networks in the kind of the settings, or as printed single layers."""
+    options = context.settings.search
+    if options.constraint == "printed":
+        return cost.cost_table(context.space, "printed")
+    return cost_table(context, options.cost_kind)
 
 
 def search_one_shot(
@@ -76,13 +96,13 @@ def search_one_shot(
     space = EASRecSpace(config)
     train_batches = context.training_batches(options.batch_size)
     strategy = make_strategy(context, len(train_batches))
-    option_losses = OptionLosses(context)
+    option_losses, costs = OptionLosses(context), cost_table(context, options.cost_kind)
     record = SearchRecord(
         folder.state,
         settings.select_by,
         options.patience,
         weights=lambda: {**space.weights(), **_logits(_selection(strategy))},
-        extra=lambda: _epoch_columns(strategy, config, option_losses(space, _selection(strategy))),
+        extra=lambda: _epoch_columns(strategy, config, costs, option_losses(space, _selection(strategy))),
         on_epoch=on_epoch,
         strongest=lambda: config.choice(_selection(strategy).sample()),
         warmup_epochs=options.warmup,
@@ -122,21 +142,20 @@ def _logits(selection: Selection) -> dict[str, Tensor]:
 
 
 def _epoch_columns(
-    strategy: DifferentiableStrategy, config: SpaceConfig, option_losses: dict[str, list[float]]
+    strategy: DifferentiableStrategy, config: SpaceConfig, costs: CostTable, option_losses: dict[str, list[float]]
 ) -> dict[str, float]:
     """Columns of an epoch's row: architecture, cost, entropies, losses, figures by option."""
     selection, module = _selection(strategy), strategy.oneshot_module
-    probabilities = selection.probabilities()
     choice = config.choice(selection.sample())
-    constraint, losses = module.constraint, module.epoch_losses()
+    losses = module.epoch_losses()
     return {
         "warmup": float(module.is_warming_up),
         "hidden_pruning": choice.hidden_pruning,
         "inner_pruning": choice.inner_pruning,
         "depth": choice.depth,
-        "expected_cost": float(constraint.expected(probabilities)),
-        "argmax_cost": architecture_cost(config, choice).madds_per_user
-        / architecture_cost(config, config.largest).madds_per_user,
+        "expected_cost": module.expected_cost(),
+        "argmax_cost": costs[choice.label][choice.depth],
+        **({} if strategy.multiplier is None else {"multiplier": module.trade_off()}),
         "temperature": selection.temperature,
         **{f"entropy_{label}": entropy for label, entropy in selection.entropies().items()},
         **{name: float(average(torch.tensor(value))) for name, value in losses.items()},

@@ -89,12 +89,12 @@ class SearchRecord(EpochRecord):
         if row["epoch"] < self.warmup_epochs:
             return
         choice = self.strongest()
-        if choice not in self.best or row[self.monitor] > self.row_of(self.best[choice])[self.monitor]:
+        if choice not in self.best or self.score(row) > self.score(self.row_of(self.best[choice])):
             self.best[choice] = int(row["epoch"])
             if is_first():
                 save_weights(self.weights(), self.weights_file(choice))
-        if row[self.monitor] > self.best_score:
-            self.best_score, self.best_epoch = row[self.monitor], int(row["epoch"])
+        if self.score(row) > self.best_score:
+            self.best_score, self.best_epoch = self.score(row), int(row["epoch"])
 
     def row_of(self, epoch: int) -> dict[str, float]:
         """Row of an epoch."""
@@ -112,7 +112,7 @@ class SearchRecord(EpochRecord):
         ----------
         rule
             Rule of export: ``last`` takes the final alpha and beta (Eq. 18), ``best_epoch`` those of the epoch with the
-            highest monitored figure.
+            best monitored figure.
         probabilities
             Final alpha and beta by label.
         """

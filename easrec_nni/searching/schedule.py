@@ -7,12 +7,17 @@ import math
 
 from easrec_nni.settings.trial import SearchSettings
 
-__all__ = ["LARGEST_MOVEMENT_PER_EPOCH", "architecture_learning_rate"]
+__all__ = ["LARGEST_MOVEMENT_PER_EPOCH", "architecture_learning_rate", "architecture_steps"]
 
 _logger = logging.getLogger(__name__)
 
 LARGEST_MOVEMENT_PER_EPOCH = 1.0
 """Nats; two logits that move apart by one nat each change the odds of their options by e² ≈ 7.4."""
+
+
+def architecture_steps(settings: SearchSettings, iterations: int) -> int:
+    """Number of steps of alpha and beta in a search that does not stop early, with ``iterations`` batches an epoch."""
+    return max(1, math.ceil((settings.epochs - settings.warmup) * iterations / settings.arch_every))
 
 
 def architecture_learning_rate(settings: SearchSettings, iterations: int) -> float:
@@ -30,7 +35,7 @@ def architecture_learning_rate(settings: SearchSettings, iterations: int) -> flo
     iterations
         Number of training batches in an epoch.
     """
-    steps = max(1, math.ceil((settings.epochs - settings.warmup) * iterations / settings.arch_every))
+    steps = architecture_steps(settings, iterations)
     rate = settings.arch_movement / steps if settings.arch_learning_rate is None else settings.arch_learning_rate
     movement_per_epoch = min(steps, math.ceil(iterations / settings.arch_every)) * rate
     if movement_per_epoch > LARGEST_MOVEMENT_PER_EPOCH:

@@ -12,7 +12,10 @@ from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
+from easrec_nni.evaluation.selection import CROSS_ENTROPY
 from easrec_nni.searching.by_trials import search_by_trials
+from easrec_nni.searching.costs import check_budget, check_within_budget
+from easrec_nni.searching.elastic import search_elastic, train_elastic
 from easrec_nni.searching.one_shot import option_names, search_one_shot
 from easrec_nni.searching.record import Decision
 from easrec_nni.settings.trial import TrialSettings
@@ -20,11 +23,14 @@ from easrec_nni.training.context import TrialContext
 from easrec_nni.training.history import read_history
 from easrec_nni.training.parallel import Job, data_parallel
 from easrec_nni.training.run_folder import RunFolder
-from strategies import MULTI_TRIAL_STRATEGIES
+from strategies import MULTI_TRIAL_STRATEGIES, SUPERNET_STRATEGIES
 
 __all__ = ["SearchResult", "run_search", "search", "search_worker"]
 
 _logger = logging.getLogger(__name__)
+
+_SEARCHES = dict.fromkeys(MULTI_TRIAL_STRATEGIES, search_by_trials) | dict.fromkeys(SUPERNET_STRATEGIES, search_elastic)
+"""Functions that run the strategies other than the differentiable ones."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +40,8 @@ class SearchResult:
     Attributes
     ----------
     architecture
-        The argmax architecture of the final alpha and beta (Eq. 18; ``search.export``), or the best candidate.
+        The argmax architecture of the final alpha and beta (Eq. 18; ``search.export``), or the best candidate, or the
+        best slice of an elastic supernet.
     supernet
         File with weights, alpha and beta of the best epoch among those with this argmax architecture. After a
         multi-trial search (:mod:`easrec_nni.searching.by_trials`): weights of the best candidate's compact network,
@@ -114,13 +121,20 @@ def run_search(
             f"settings, devices: {settings.search.strategy} searches by trials, which train one small network after "
             f"another and do not use {settings.devices} devices: set devices: 1"
         )
-    folder = RunFolder.open(out, context.identity("search"), restart)
+    check_budget(context)
+    folder = RunFolder.open(out, context.identity("search"), restart, later=("cost",))
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
-        run = search_by_trials if by_trials else search_one_shot
+        if "cost" not in folder.identity and settings.search.cost_kind != "nominal":
+            raise UserError(
+                f"{folder.path} holds an unfinished search of an earlier version, which weighed nominal cost: set "
+                "search.cost: nominal, choose another --out, or pass --restart to start over"
+            )
+        run = _SEARCHES.get(settings.search.strategy, search_one_shot)
         with data_parallel(settings.devices, context.job(folder.path), "easrec_nni.searching.worker"):
             decision = run(context, folder, progress, on_epoch)
         architecture = _architecture(context, decision)
+        check_within_budget(context, architecture.choices)
         if not is_decided(architecture.entropies):
             _logger.warning(
                 "undecided: %s at the end of the search, in nats; another seed may choose another network. More "
@@ -131,6 +145,7 @@ def run_search(
         architecture.write(architecture_file)  # last: its presence marks the search as complete
     else:
         _logger.info("%s: already complete, reusing it", folder.path)
+        check_within_budget(context, Architecture.read(architecture_file).choices)
     history = read_history(folder.state / "history.csv")
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
@@ -138,8 +153,9 @@ def run_search(
 def search_worker(job: Job) -> None:
     """Data-parallel worker of :func:`run_search`; writes nothing."""
     context = TrialContext.open(TrialSettings.parse(job["settings"], "job"), load_dataset(job["data"]))
-    folder = RunFolder.open(job["out"], context.identity("search"))
-    search_one_shot(context, folder, progress=False, on_epoch=None)
+    folder = RunFolder.open(job["out"], context.identity("search"), later=("cost",))
+    run = train_elastic if context.settings.search.strategy in SUPERNET_STRATEGIES else search_one_shot
+    run(context, folder, progress=False, on_epoch=None)
 
 
 def _architecture(context: TrialContext, decision: Decision) -> Architecture:
@@ -150,6 +166,12 @@ def _architecture(context: TrialContext, decision: Decision) -> Architecture:
     return context.architecture(
         context.space.choice(decision.choice),
         probabilities=probabilities,
-        metrics={f"search_valid_{name}": value for name, value in decision.row.items() if "@" in name},
+        metrics={
+            f"search_valid_{name}": value
+            for name, value in decision.row.items()
+            if "@" in name or name == CROSS_ENTROPY
+        },
         **{"lambda": context.settings.search.lambda_},
+        budget=context.settings.search.budget,
+        cost_kind=context.settings.search.cost_kind,
     )

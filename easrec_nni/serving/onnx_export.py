@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import logging
 import warnings
@@ -16,8 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from easrec_nni.architecture.onnx_network import OnnxNetwork, need_packages
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write, write_text
 from easrec_nni.data.batches.evaluation import EvaluationBatches
@@ -93,47 +93,7 @@ def need_onnx() -> None:
     UserError
         A package is missing; the message says how to install it.
     """
-    for name in PACKAGES:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            raise UserError(f"ONNX export needs the package {name}: pip install 'easrec-nni[onnx]'") from None
-
-
-class OnnxNetwork(nn.Module):
-    """ONNX file as a network module, for the evaluation functions.
-
-    Parameters
-    ----------
-    file
-        File written by :func:`export_onnx`.
-    max_length
-        Number of newest interactions that the network uses.
-    threads
-        Number of onnxruntime's threads.
-
-    Raises
-    ------
-    UserError
-        onnxruntime is not installed or cannot load the file.
-    """
-
-    def __init__(self, file: str | Path, max_length: int, threads: int = 1) -> None:
-        super().__init__()
-        need_onnx()
-        import onnxruntime  # optional dependency
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
-        self.max_length = max_length
-        try:
-            self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises many classes
-            raise UserError(f"onnxruntime cannot load {file}: {error}") from None
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Scores ``[B, n_items + 1]`` of item numbers ``[B, N]``."""
-        return torch.from_numpy(self.session.run(None, {"ids": ids.cpu().numpy()})[0])
+    need_packages(PACKAGES)
 
 
 def export_onnx(network: EASRecNetwork, path: str | Path, dataset: Dataset | None = None) -> ExportedOnnx:

@@ -6,18 +6,22 @@ import socket
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from easrec_nni.architecture.cost_kinds import CostKind
 from easrec_nni.architecture.features import feature_space_fields
 from easrec_nni.architecture.training_settings import (
+    EARLIER_DEFAULTS,
     LARGEST_NUMBER,
     LARGEST_SEED,
+    BatchSize,
     Loss,
     MaskingSettings,
     RetrainSettings,
     SelectBy,
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
+from easrec_nni.common.documents import deep_merge
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.validation import first_problem
@@ -28,6 +32,8 @@ from easrec_nni.data.loading import load_dataset
 from search_spaces import SpaceConfig
 
 __all__ = [
+    "ElasticSettings",
+    "JudgeSettings",
     "MaskingSettings",
     "ObjectiveSettings",
     "RetrainSettings",
@@ -35,6 +41,12 @@ __all__ = [
     "TemperatureSettings",
     "TrialSettings",
 ]
+
+
+DEFAULT_LAMBDA = 0.1
+
+SHORT_NAMES = {"lambda": "search.lambda", "budget": "search.budget"}
+"""Hyper-parameters with a short name. Each replaces the other, as they exclude each other."""
 
 
 class TemperatureSettings(_Settings):
@@ -45,12 +57,43 @@ class TemperatureSettings(_Settings):
     decay: float = Field(0.00005, ge=0, description="per iteration; the paper's value suits 1,000 iterations per epoch")
 
 
+class ElasticSettings(_Settings):
+    """Settings of ``strategy: elastic``; see :class:`strategies.elastic.Elastic`."""
+
+    sandwich: bool = Field(True, description="train the largest and the smallest network in every step")
+    random_paths: int = Field(1, ge=0, le=64, description="random architectures trained in every step")
+    fair: bool = Field(True, description="random architectures take all options of a choice equally often")
+    distillation: float = Field(
+        0.7, ge=0, le=1, description="weight of the largest network's scores beside the targets, in smaller networks"
+    )
+    share: float = Field(
+        0.5, gt=0, le=1, description="share of a batch's sequences that each smaller network is trained on"
+    )
+    warmup_epochs: int = Field(0, ge=0, description="first epochs, which only train the largest network")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
+    )
+    evaluated: int = Field(
+        256, ge=2, le=1 << 16, description="largest number of architectures evaluated after the training"
+    )
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> ElasticSettings:
+        if not self.sandwich and self.distillation:
+            raise ValueError(
+                "sandwich: false trains no largest network in a step to distil from: set distillation: 0 too"
+            )
+        if not self.sandwich and not self.random_paths:
+            raise ValueError("sandwich: false with random_paths: 0 trains nothing: set random_paths: 1 or more")
+        return self
+
+
 class SearchSettings(_Settings):
     """Settings of the search stage."""
 
     strategy: str = Field(
         "easrec",
-        description="search strategy, a name in STRATEGIES or MULTI_TRIAL_STRATEGIES of strategies",
+        description="search strategy: a name in STRATEGIES, SUPERNET_STRATEGIES or MULTI_TRIAL_STRATEGIES",
     )
     epochs: int = Field(100, ge=1, description="maximum number of epochs, including the warm-up")
     warmup_epochs: int | None = Field(
@@ -63,7 +106,9 @@ class SearchSettings(_Settings):
         ge=1,
         description="epochs without improvement of the argmax network until a decided search stops",
     )
-    batch_size: int = Field(32, ge=1, description="sequences per training batch")
+    batch_size: BatchSize = Field(
+        "auto", description="sequences per training batch; auto: as many as have about 1,024 targets"
+    )
     arch_batch_size: int = Field(64, ge=1, description="users per batch that trains alpha and beta")
     learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam for network weights")
     arch_movement: float = Field(
@@ -76,7 +121,27 @@ class SearchSettings(_Settings):
     )
     arch_every: int = Field(1, ge=1, description="f, number of iterations per step of alpha and beta")
     arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
-    lambda_: float = Field(0.1, ge=0, alias="lambda", description="trade-off weight in Eq. 16")
+    lambda_: float | None = Field(
+        None, ge=0, alias="lambda", description="trade-off weight in Eq. 16; 0.1 by default, none with a budget"
+    )
+    budget: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="largest cost of the exported architecture, as a share of the largest architecture's (0.4 or 40%), "
+        "instead of lambda: a multiplier in lambda's place is adapted to it during the search",
+    )
+    cost: CostKind | None = Field(
+        None,
+        description="cost of the constraint and the budget: multiply-adds of a full window; those that inference "
+        "executes on the dataset's histories; milliseconds that latency_file predicts; weights. By default executed; "
+        "nominal with constraint: printed",
+    )
+    latency_file: str | None = Field(
+        None,
+        description="path of a device's latency file (`easrec profile`), for cost: latency; the costs of architectures "
+        "then have latency_ms_per_user",
+    )
     constraint: Literal["cumulative", "printed"] = Field("cumulative", description="form of Eq. 15")
     dynamic: bool = Field(True, description="whether the constraint carries L_t / L")
     noise: bool = Field(True, description="whether draws have Gumbel noise")
@@ -87,6 +152,42 @@ class SearchSettings(_Settings):
     )
     temperature: TemperatureSettings = TemperatureSettings()
     candidate_epochs: int = Field(2, ge=1, description="epochs per candidate, for strategies that train candidates")
+    elastic: ElasticSettings = ElasticSettings()
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _percentage_is_a_share(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.strip().endswith("%"):
+            try:
+                return float(value.strip().removesuffix("%")) / 100
+            except ValueError:
+                pass  # refused as a number, with the text as it was given
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lambda_has_a_default_without_budget(cls, value: Any) -> Any:
+        if isinstance(value, dict) and all(value.get(name) is None for name in ("budget", "lambda", "lambda_")):
+            return {name: entry for name, entry in value.items() if name != "lambda_"} | {"lambda": DEFAULT_LAMBDA}
+        return value
+
+    @model_validator(mode="after")
+    def _constraint_is_of_one_kind(self) -> SearchSettings:
+        if self.budget is not None and self.lambda_ is not None:
+            raise ValueError(
+                "budget and lambda exclude each other, as a budget's multiplier takes lambda's place: remove one"
+            )
+        if self.constraint == "printed":
+            if self.budget is not None:
+                raise ValueError(
+                    "constraint: printed adds the cost of single layers, which a budget of the whole network does not "
+                    "bound: leave constraint out"
+                )
+            if self.cost not in (None, "nominal"):
+                raise ValueError(f"constraint: printed counts nominal cost, and cost is {self.cost}: remove cost")
+        if self.cost == "latency" and self.latency_file is None:
+            raise ValueError("cost: latency needs latency_file: `easrec profile DATASET --settings FILE` writes one")
+        return self
 
     @model_validator(mode="after")
     def _epochs_remain_after_the_warmup(self) -> SearchSettings:
@@ -95,12 +196,22 @@ class SearchSettings(_Settings):
                 f"warmup_epochs: {self.warmup_epochs} leaves none of {self.epochs} epochs for alpha and beta: "
                 "set fewer warm-up epochs or more epochs"
             )
+        if self.strategy == "elastic" and self.elastic.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"elastic.warmup_epochs: {self.elastic.warmup_epochs} leaves none of {self.epochs} epochs for the "
+                "smaller networks: set fewer warm-up epochs or more epochs"
+            )
         return self
 
     @property
     def warmup(self) -> int:
         """Number of warm-up epochs, with the default resolved."""
         return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def cost_kind(self) -> CostKind:
+        """Kind of cost, with the default resolved."""
+        return self.cost or ("nominal" if self.constraint == "printed" else "executed")
 
 
 class ObjectiveSettings(_Settings):
@@ -113,9 +224,14 @@ class ObjectiveSettings(_Settings):
     kind: Literal["ndcg", "ceiling", "weighted"] = Field(
         "ndcg", description="validation NDCG@10; NDCG@10 of networks within a cost ceiling; NDCG@10 minus weighted cost"
     )
-    cost: Literal["madds_per_user", "executed_madds_per_user", "parameters", "inference_ms_per_user"] = Field(
-        "madds_per_user", description="ceiling, weighted: cost, by its name in the final result"
-    )
+    cost: Literal[
+        "madds_per_user",
+        "executed_madds_per_user",
+        "executed_madds_per_user_on_histories",
+        "latency_ms_per_user",
+        "parameters",
+        "inference_ms_per_user",
+    ] = Field("madds_per_user", description="ceiling, weighted: cost, by its name in the final result")
     ceiling: float | None = Field(None, gt=0, description="ceiling: maximum cost of the network, in the cost's unit")
     weight: float | None = Field(
         None, ge=0, description="weighted: penalty, in NDCG, for the full cost of the unpruned network"
@@ -139,11 +255,25 @@ class ObjectiveSettings(_Settings):
         return self
 
 
-class TrialSettings(_Settings):
-    """Settings of a trial: dataset, space, training, search, retraining, objective.
+class JudgeSettings(_Settings):
+    """Judgement of a trial's network against the unpruned one; a study compares its systems without it."""
 
-    A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` (short for ``search.lambda``), ``seed``,
-    ``search.arch_every``, ``space.dropout`` …
+    unpruned: bool = Field(
+        False,
+        description="whether to train the unpruned network too, once per experiment, and judge each trial's network "
+        "against it; see docs/judgement.md",
+    )
+    margin: float = Field(
+        0.02, gt=0, lt=1, description="largest loss that counts as kept, as a share of the unpruned network's NDCG@10"
+    )
+
+
+class TrialSettings(_Settings):
+    """Settings of a trial: dataset, space, training, search, retraining, objective, judgement.
+
+    A sampled hyper-parameter replaces the key of its dotted name: ``lambda`` and ``budget`` (short for
+    ``search.lambda`` and ``search.budget``, of which one replaces the other), ``seed``, ``search.arch_every``,
+    ``space.dropout`` …
     """
 
     data: str = Field(description="name of a prepared dataset, or path of its folder")
@@ -165,7 +295,7 @@ class TrialSettings(_Settings):
         "causal: pieces that overlap by half, so that every target has enough context (twice the time); augmented: all",
     )
     batch_by: BatchBy = Field(
-        "sequences",
+        "targets",
         description="unit of equal-sized training batches: sequences, or targets, so that those of short histories do "
         "not weigh more than those of long ones; batch_size is then the mean number of sequences",
     )
@@ -184,9 +314,10 @@ class TrialSettings(_Settings):
         0.0, ge=0, lt=1, description="softmax: share of the target's probability that is spread over all items"
     )
     select_by: SelectBy = Field(
-        "ndcg@10_full",
-        description="validation metric that selects the epoch and is reported to the tuner; unseen excludes the user's "
-        "history from the ranking, for logs with few repeated items",
+        "auto",
+        description="validation metric that selects the epoch; unseen excludes the user's history from the ranking; "
+        "auto: ndcg@10_unseen if the log has almost no repeated items, else ndcg@10_full; cross_entropy_full, which is "
+        "minimised: the tuner gets the NDCG of auto",
     )
     devices: int = Field(1, ge=1, description="number of GPUs (or processes, without a GPU) that share every batch")
     precision: Literal["float32", "bf16"] = Field(
@@ -201,6 +332,17 @@ class TrialSettings(_Settings):
     search: SearchSettings = SearchSettings()
     retrain: RetrainSettings = RetrainSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+    judge: JudgeSettings = JudgeSettings()
+
+    @model_validator(mode="after")
+    def _latency_has_a_file(self) -> TrialSettings:
+        objective = self.objective
+        if objective.kind != "ndcg" and objective.cost == "latency_ms_per_user" and self.search.latency_file is None:
+            raise ValueError(
+                "objective.cost: latency_ms_per_user needs search.latency_file: `easrec profile DATASET --settings "
+                "FILE` writes one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _smoothing_fits_the_loss(self) -> TrialSettings:
@@ -211,6 +353,15 @@ class TrialSettings(_Settings):
     @model_validator(mode="after")
     def _history_fits_the_mode(self) -> TrialSettings:
         check_history(self.mode, self.history)
+        return self
+
+    @model_validator(mode="after")
+    def _teacher_fits_the_mode(self) -> TrialSettings:
+        if self.mode == "masked" and self.retrain.teacher is not None:
+            raise ValueError(
+                "retrain.teacher: mode: masked hides other items in every epoch, so that what a teacher says there "
+                "cannot be stored: set mode: causal or augmented, or leave the teacher out"
+            )
         return self
 
     def dataset(self, beside: Path | None = None) -> Dataset:
@@ -273,8 +424,11 @@ class TrialSettings(_Settings):
     def with_parameters(self, parameters: dict[str, Any]) -> TrialSettings:
         """Copy with sampled hyper-parameters applied, validated like a file."""
         document = self.model_dump(by_alias=True)
+        drawn = {SHORT_NAMES.get(name, name) for name in parameters}
+        if drawn & (exclusive := set(SHORT_NAMES.values())):
+            document["search"] |= dict.fromkeys(name.removeprefix("search.") for name in exclusive - drawn)
         for name, value in parameters.items():
-            path = (f"search.{name}" if name == "lambda" else name).split(".")
+            path = SHORT_NAMES.get(name, name).split(".")
             target = document
             for part in path[:-1]:
                 if not isinstance(target.get(part), dict):
@@ -282,7 +436,7 @@ class TrialSettings(_Settings):
                 target = target[part]
             is_key = path[-1] in target or target is document["space"]
             if not is_key:
-                keys = [*target, "lambda"] if target is document else list(target)
+                keys = [*target, *SHORT_NAMES] if target is document else list(target)
                 raise UserError(
                     f"hyper-parameter {name!r} is not a key of the settings; {did_you_mean(path[-1], sorted(keys))}"
                 )
@@ -314,8 +468,13 @@ class TrialSettings(_Settings):
     def reopen(cls, document: dict[str, Any], origin: str) -> TrialSettings:
         """Validate settings written by a run, of this or an earlier version.
 
-        Earlier versions accepted and ignored ``history: newest`` in augmented mode.
+        Missing keys have the defaults of earlier versions
+        (:data:`~easrec_nni.architecture.training_settings.EARLIER_DEFAULTS`), which accepted and ignored
+        ``history: newest`` in augmented mode, and weighed nominal cost.
         """
+        document = deep_merge(EARLIER_DEFAULTS, document)
         if document.get("mode") == "augmented" and document.get("history") == "newest":
             document = {**document, "history": "all"}
+        if isinstance(search := document.get("search", {}), dict) and "cost" not in search:
+            document = {**document, "search": {**search, "cost": "nominal"}}
         return cls.parse(document, origin)

@@ -18,12 +18,14 @@ from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.evaluation.final import RANKS_FILE, final_evaluation, write_ranks
+from easrec_nni.evaluation.final import final_evaluation
+from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
 from easrec_nni.retraining.metrics import WEIGHTS_FILE
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cells import Cell, cell_settings, read_result
+from easrec_nni.study.cells import Cell, cell_settings, lacks_refit, read_result
 from easrec_nni.study.documents import RESULT_FILE, SCHEMA_VERSION, CellResult
+from easrec_nni.study.folder import without_refit
 from easrec_nni.study.systems import SYSTEMS, System
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.stages import EpochReport, run_stages
@@ -81,7 +83,8 @@ def run_cell_in(
         result = read_result(folder)
         if result is not None:
             _check_same(result, context, folder)
-            return result
+            if not lacks_refit(result, context.settings):
+                return result
         system = SYSTEMS[cell.system]
         if system.baseline is not None:
             figures = _measure_baseline(system.baseline, context, folder)
@@ -95,7 +98,8 @@ def run_cell_in(
 def _check_same(result: CellResult, context: TrialContext, folder: Path) -> None:
     same_data = result.dataset.fingerprint == context.dataset.fingerprint
     # Parsed again, so that settings added by a later version have their defaults.
-    if TrialSettings.reopen(result.settings, str(folder / RESULT_FILE)) != context.settings or not same_data:
+    recorded = TrialSettings.reopen(result.settings, str(folder / RESULT_FILE))
+    if without_refit(recorded) != without_refit(context.settings) or not same_data:
         what = "settings" if same_data else "data"
         raise UserError(f"{folder} holds a result with other {what}: choose another --out, or remove that folder")
 
@@ -119,7 +123,8 @@ def _run_stages(
         progress=progress,
     )
     atomic_copy(results.retrained.folder / RANKS_FILE, folder / RANKS_FILE)
-    figures, training = results.retrained.figures, results.retrained.figures.training
+    figures = results.retrained.figures
+    training, refit = figures.training, figures.refit
     return {
         **figures.model_dump(include=SHARED, exclude_unset=True),
         "bytes_on_disk": (results.retrained.folder / WEIGHTS_FILE).stat().st_size,
@@ -130,6 +135,7 @@ def _run_stages(
             "retrain_seconds": training.seconds,
             "retrain_epochs_run": training.epochs,
             "best_epoch": training.best_epoch,
+            **({"refit_epochs": refit.epochs, "refit_seconds": refit.seconds} if refit is not None else {}),
             "threads": training.threads,
             "peak_memory_bytes": peak_memory_bytes(),
         },

@@ -16,7 +16,7 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.documents import RESULT_FILE, CellResult
 from easrec_nni.study.systems import SYSTEMS, find_systems
 
-__all__ = ["RETRAINED", "WEIGHTS", "Cell", "cell_settings", "read_result"]
+__all__ = ["RETRAINED", "WEIGHTS", "Cell", "cell_settings", "complete_result", "lacks_refit", "read_result"]
 
 RETRAINED = "retrained"
 """Folder of a cell's trained network."""
@@ -93,3 +93,18 @@ def read_result(folder: Path) -> CellResult | None:
         return read_document(folder / RESULT_FILE, CellResult, "run the cell again")
     except UserError:
         return None
+
+
+def lacks_refit(result: CellResult, settings: TrialSettings) -> bool:
+    """Whether a cell is still to be refitted: asked for, and not done.
+
+    A baseline is not trained, and a training that improved on no initial network gives no number of epochs: neither can
+    be refitted.
+    """
+    return settings.retrain.refit and not result.test_refitted and result.training.get("best_epoch", -1) >= 0
+
+
+def complete_result(folder: Path, settings: TrialSettings) -> CellResult | None:
+    """Result of a cell, or None while it is not complete or not refitted as the settings say."""
+    result = read_result(folder)
+    return None if result is None or lacks_refit(result, settings) else result

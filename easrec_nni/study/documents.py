@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.documents import Document, Number, ResultDocument, Value
-from easrec_nni.evaluation.figures import check_accuracy
+from easrec_nni.evaluation.figures import check_accuracy, check_kind
 
 __all__ = [
     "EFFICIENCY_FILE",
@@ -67,7 +67,12 @@ class CellResult(ResultDocument):
     @field_validator("test", "valid")
     @classmethod
     def _accuracy_is_there(cls, figures: dict[str, float]) -> dict[str, float]:
-        return check_accuracy(figures)
+        return check_kind(check_accuracy(figures), refitted=False)
+
+    @field_validator("test_refitted")
+    @classmethod
+    def _refitted_figures_have_names_of_their_own(cls, figures: dict[str, float]) -> dict[str, float]:
+        return check_kind(figures, refitted=True)
 
     @field_validator("cost")
     @classmethod

@@ -14,11 +14,11 @@ from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.trial import TrialSettings
-from easrec_nni.study.cells import Cell, read_result
+from easrec_nni.study.cells import Cell, complete_result
 from easrec_nni.study.documents import SCHEMA_VERSION, STUDY_FILE, StudyDocument
 from easrec_nni.study.tables import Grid
 
-__all__ = ["STUDY_FILE", "Study", "open_study", "read_settings"]
+__all__ = ["STUDY_FILE", "Study", "open_study", "read_settings", "without_refit"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,12 @@ class Study:
 
     def missing(self, cells: Sequence[Cell]) -> list[Cell]:
         """Cells without a result."""
-        return [cell for cell in cells if read_result(self.cell_folder(cell)) is None]
+        return [cell for cell in cells if complete_result(self.cell_folder(cell), self.settings) is None]
+
+
+def without_refit(settings: TrialSettings) -> TrialSettings:
+    """Settings without the refit, which follows a run and does not change it."""
+    return settings.model_copy(update={"retrain": settings.retrain.model_copy(update={"refit": False})})
 
 
 def read_settings(path: Path) -> TrialSettings:
@@ -56,7 +61,7 @@ def _read(path: Path) -> StudyDocument:
 
 
 def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: str, table: str, grid: Grid) -> Study:
-    """Create a study's folder, or add a table to an existing one.
+    """Create a study's folder, or add a table, or a refit of all cells, to an existing one.
 
     Raises
     ------
@@ -65,7 +70,9 @@ def open_study(path: Path, dataset: Dataset, settings: TrialSettings, budget: st
     """
     existing = _read(path) if (path / STUDY_FILE).is_file() else None
     if existing is not None:
-        same = read_settings(path) == settings
+        recorded = read_settings(path)
+        same = without_refit(recorded) == without_refit(settings)
+        settings = recorded if recorded.retrain.refit else settings  # refitted cells stay so
         if not same or existing.dataset.fingerprint != dataset.fingerprint:
             raise UserError(f"{path} holds a study with other {'data' if same else 'settings'}: choose another --out")
     if existing is None and path.exists() and any(path.iterdir()):

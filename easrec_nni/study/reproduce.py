@@ -90,8 +90,8 @@ def settings_for(dataset: Dataset, file: Path | None) -> TrialSettings:
             return settings
     names_with_example = ", ".join(settings.data for settings in examples)
     raise UserError(
-        f"there are no example settings for {dataset.name!r} (only for {names_with_example}): copy one with "
-        "`easrec init` and pass it with --settings"
+        f"there are no example settings for {dataset.name!r} (only for {names_with_example}): copy one, such "
+        "as settings/my-log.yml, with `easrec init` and pass it with --settings"
     )
 
 

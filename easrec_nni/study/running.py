@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,24 +20,76 @@ from easrec_nni.study.cells import Cell
 from easrec_nni.study.folder import Study
 from easrec_nni.study.tables import Grid
 
-__all__ = ["experiment_document", "run_grid"]
+__all__ = ["experiment_document", "grid_search", "run_experiment", "run_grid"]
+
+
+def grid_search(
+    name: str, parameters: dict[str, list[Any]], program: str, folder: Path, option: str, jobs: int
+) -> dict[str, Any]:
+    """Configuration of an NNI experiment: GridSearch over parameters, with a trial for each combination.
+
+    Parameters
+    ----------
+    name
+        Name of the experiment after ``easrec-``.
+    parameters
+        Values by parameter.
+    program
+        Module that runs a trial.
+    folder, option
+        Folder of the results, and the program's option for it.
+    jobs
+        Number of concurrent trials.
+    """
+    return {
+        "experimentName": f"easrec-{name}",
+        "searchSpace": {name: {"_type": "choice", "_value": values} for name, values in parameters.items()},
+        "trialCommand": f"python3 -m {program} {option} {shlex.quote(str(folder.resolve()))}",
+        "trialCodeDirectory": ".",
+        "trialConcurrency": jobs,
+        "maxTrialNumber": math.prod(len(values) for values in parameters.values()),
+        "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
+        "trainingService": {"platform": "local"},
+    }
+
+
+def run_experiment(
+    document: dict[str, Any],
+    config: Path,
+    *,
+    port: int,
+    console: Console,
+    say: Callable[[str], None],
+    describe: Callable[[dict[str, Any]], str],
+) -> None:
+    """Run an experiment until all trials have ended, and say which of them failed.
+
+    Parameters
+    ----------
+    document
+        Configuration of the experiment.
+    config
+        File to write it to.
+    port
+        Preferred port of NNI's web UI.
+    console, say
+        Console that shows the trials, and function that prints a line.
+    describe
+        Function that names a trial by its parameters.
+    """
+    write_text(config, yaml.safe_dump(document, sort_keys=False))
+    with running_experiment(config, port, say=say) as experiment:
+        say(f"experiment {experiment.id}, web UI while it runs: {experiment.url}")
+        trials = watch(experiment, console, document["maxTrialNumber"])
+    check_results(trials, say, lambda trial: describe(trial.parameters))
 
 
 def experiment_document(study: Study, grid: Grid, jobs: int) -> dict[str, Any]:
     """Configuration of the NNI experiment: GridSearch over system, seed and swept settings."""
-    space: dict[str, Any] = {"system": list(grid.systems), "seed": list(grid.seeds)}
-    space |= {name: list(values) for name, values in grid.parameters.items()}
-    folder = shlex.quote(str(study.path.resolve()))
-    return {
-        "experimentName": f"easrec-{study.settings.data.rpartition('/')[2]}",
-        "searchSpace": {name: {"_type": "choice", "_value": values} for name, values in space.items()},
-        "trialCommand": f"python3 -m easrec_nni.study.trial --study {folder}",
-        "trialCodeDirectory": ".",
-        "trialConcurrency": jobs,
-        "maxTrialNumber": len(grid.cells()),
-        "tuner": {"name": "GridSearch", "classArgs": {"optimize_mode": "maximize"}},
-        "trainingService": {"platform": "local"},
-    }
+    parameters: dict[str, list[Any]] = {"system": list(grid.systems), "seed": list(grid.seeds)}
+    parameters |= {name: list(values) for name, values in grid.parameters.items()}
+    name = study.settings.data.rpartition("/")[2]
+    return grid_search(name, parameters, "easrec_nni.study.trial", study.path, "--study", jobs)
 
 
 def run_grid(
@@ -68,10 +122,12 @@ def run_grid(
     )
     say(f"running {len(missing)} of {len(grid.cells())} cells")
     concurrency = min(jobs or available_cores(), len(remaining.cells()))
-    config = study.path / "nni" / "experiment.yml"
-    write_text(config, yaml.safe_dump(experiment_document(study, remaining, concurrency), sort_keys=False))
-    with running_experiment(config, port, say=say) as experiment:
-        say(f"experiment {experiment.id}, web UI while it runs: {experiment.url}")
-        trials = watch(experiment, console, len(remaining.cells()))
-    check_results(trials, say, lambda trial: f"{Cell.sampled(trial.parameters).path}")
+    run_experiment(
+        experiment_document(study, remaining, concurrency),
+        study.path / "nni" / "experiment.yml",
+        port=port,
+        console=console,
+        say=say,
+        describe=lambda parameters: f"{Cell.sampled(parameters).path}",
+    )
     return study.missing(grid.cells())

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from easrec_nni.architecture.weights import save_weights
 from easrec_nni.common.files import atomic_write
+from easrec_nni.evaluation.selection import score_of
 from easrec_nni.training.history import write_history
 from easrec_nni.training.parallel import all_gather, average, is_first, rank
 from easrec_nni.training.random_states import random_state, set_random_state
@@ -50,7 +51,7 @@ class EpochRecord(Callback):
     folder
         Folder for ``best.safetensors`` and ``history.csv``.
     monitor
-        Metric to maximise.
+        Metric that selects the best epoch (``select_by``).
     patience
         Number of epochs without improvement after which the run stops.
     weights
@@ -73,7 +74,7 @@ class EpochRecord(Callback):
         self.folder, self.monitor, self.patience = folder, monitor, patience
         self.weights, self.extra, self.on_epoch = weights, extra, on_epoch
         self.history: list[dict[str, float]] = []
-        self.best_epoch, self.best_score = -1, -1.0
+        self.best_epoch, self.best_score = -1, -math.inf
         self._losses: list[Tensor] = []
         self._began = time.perf_counter()
 
@@ -104,7 +105,7 @@ class EpochRecord(Callback):
         if is_first():
             write_history(self.history, self.folder / "history.csv")
         if epoch == BEFORE_TRAINING:
-            _logger.info("before training: %s %.4f, %.1f s", self.monitor, self.best_score, row["seconds"])
+            _logger.info("before training: %s %.4f, %.1f s", self.monitor, row[self.monitor], row["seconds"])
         else:
             self._log(row)
         if self.on_epoch:
@@ -121,7 +122,7 @@ class EpochRecord(Callback):
         }
 
     def _log(self, row: dict[str, float]) -> None:
-        best = f"best {self.best_score:.4f} " + (
+        best = f"best {self.best_figure:.4f} " + (
             "before training" if self.best_epoch == BEFORE_TRAINING else f"in epoch {self.best_epoch}"
         )
         _logger.info(
@@ -130,14 +131,23 @@ class EpochRecord(Callback):
             row["train_loss"],
             self.monitor,
             row[self.monitor],
-            best if self.best_score >= 0 else "warm-up",
+            best if math.isfinite(self.best_score) else "warm-up",
             row["seconds"],
         )
 
+    def score(self, row: dict[str, float]) -> float:
+        """Monitored metric of an epoch, as a score to maximise."""
+        return score_of(self.monitor, row[self.monitor])
+
+    @property
+    def best_figure(self) -> float:
+        """Monitored metric of the best epoch."""
+        return score_of(self.monitor, self.best_score)
+
     def keep_best(self, row: dict[str, float]) -> None:
         """Save the weights if they are the best so far."""
-        if row[self.monitor] > self.best_score:
-            self.best_score, self.best_epoch = row[self.monitor], int(row["epoch"])
+        if self.score(row) > self.best_score:
+            self.best_score, self.best_epoch = self.score(row), int(row["epoch"])
             if is_first():
                 save_weights(self.weights(), self.folder / "best.safetensors")
 
@@ -171,8 +181,12 @@ class AveragedWeights(Callback):
 
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.network, self.decay, self.steps = network, decay, 0
-        self.average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+        self.average: dict[str, Tensor] = {}
         self._trained: dict[str, Tensor] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Start from the network's weights, before a checkpoint replaces both; a search has wrapped them by now."""
+        self.average = {name: weight.detach().clone() for name, weight in self.network.named_parameters()}
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:

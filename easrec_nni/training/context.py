@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
+from easrec_nni.architecture.history_lengths import HistoryLengths
+from easrec_nni.architecture.latency import LatencyFile, latency_table
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, BatchSize, SettingsPart
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
@@ -18,8 +23,9 @@ from easrec_nni.data.batches.masked import MaskedBatches
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
-from easrec_nni.evaluation.selection import MONITOR, validation_rows
-from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.evaluation.selection import compared_figure, validation_rows
+from easrec_nni.settings.resolution import resolved
+from easrec_nni.settings.trial import DEFAULT_LAMBDA, TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import Job, ShareOfBatches, count, rank
 from easrec_nni.training.recorded import recorded_training
@@ -28,6 +34,14 @@ from search_spaces import Choice, SpaceConfig
 __all__ = ["Stage", "TrialContext"]
 
 Stage = Literal["search", "retrain"]
+
+
+# A refit follows the run and does not change it; the kind of cost is a key of its own; what a latency file predicts and
+# what a teacher says count, and not their names.
+OUTSIDE_IDENTITY: dict[Stage, set[str]] = {
+    "search": {"cost", "latency_file"},
+    "retrain": {"refit", "teacher", "distillation", "temperature", "teacher_items"},
+}
 
 
 @dataclass(frozen=True, eq=False)  # a dataset has arrays: contexts compare by identity
@@ -40,7 +54,7 @@ class TrialContext:
     Attributes
     ----------
     settings
-        Settings of the trial.
+        Settings of the trial; ``auto`` is replaced by its value for the dataset.
     dataset
         Prepared interactions.
     space
@@ -50,6 +64,9 @@ class TrialContext:
     settings: TrialSettings
     dataset: Dataset
     space: SpaceConfig
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", resolved(self.settings, self.dataset, self.space.max_length))
 
     @classmethod
     def open(cls, settings: TrialSettings, dataset: Dataset | None = None) -> TrialContext:
@@ -71,9 +88,16 @@ class TrialContext:
         dataset.check_trainable()
         return cls(settings, dataset, settings.space_for(dataset))
 
-    def training_batches(self, batch_size: int) -> TrainingBatches | WithNegatives | ShareOfBatches:
-        """Training batches, this process' share of them, with negatives if the loss needs them."""
+    def training_batches(self, batch_size: BatchSize) -> TrainingBatches | WithNegatives | ShareOfBatches:
+        """Training batches, this process' share of them, with negatives if the loss needs them.
+
+        Parameters
+        ----------
+        batch_size
+            Number of sequences per batch, from this context's settings, which hold no ``auto``.
+        """
         settings, length = self.settings, self.space.max_length
+        assert batch_size != "auto"
         if settings.mode == "masked":
             assert settings.history != "overlapping"
             masking = settings.masking.model_dump()
@@ -123,6 +147,30 @@ class TrialContext:
         """Rows of the validation targets of users who train no alpha or beta."""
         return validation_rows(self.dataset, self.settings.search.arch_share)[1]
 
+    @cached_property
+    def history_lengths(self) -> HistoryLengths | None:
+        """Lengths of the histories that inference sees, those before the test targets; None without such targets."""
+        return HistoryLengths.of(self.dataset, self.space.max_length)
+
+    @cached_property
+    def latency(self) -> LatencyFile | None:
+        """Latency file that the settings name; None without one.
+
+        Raises
+        ------
+        UserError
+            The file cannot be read, or is of another space.
+        """
+        file = self.settings.search.latency_file
+        return None if file is None else LatencyFile.read(file, self.space)
+
+    def cost(self, choice: Choice) -> Cost:
+        """Cost of an architecture of the space, also on the dataset's histories and by the latency file."""
+        cost = architecture_cost(self.space, choice, self.history_lengths)
+        if self.latency is None:
+            return cost
+        return replace(cost, latency_ms_per_user=self.latency.predict(choice, self.space))
+
     def loss(self) -> ItemLoss:
         """Loss from the settings, for the dataset's catalogue."""
         return make_loss(self.settings.loss, self.dataset.n_items, self.settings.gbce_t, self.settings.label_smoothing)
@@ -131,25 +179,31 @@ class TrialContext:
         """Identity of a stage's run: everything that determines its result.
 
         It is stored in the run's folder. Settings without effect on the run are left out, and so are newer settings at
-        their defaults: a run keeps its identity when a later version adds settings.
+        their first defaults: a run keeps its identity when a later version adds settings or changes defaults.
         """
         settings = self.settings
         part = settings.search if stage == "search" else settings.retrain
+        later = OUTSIDE_IDENTITY[stage] | EARLIER_DEFAULTS[stage].keys()
+        options = part.model_dump(mode="json", exclude_defaults=True, exclude=later)
         identity: dict[str, Any] = {
             "dataset": self.dataset.fingerprint,
             "space": self.space.model_dump(mode="json", exclude_defaults=True),
-            # A refit follows the run and does not change it.
-            stage: part.model_dump(mode="json", exclude_defaults=True, exclude={"refit"}),
+            stage: options | _changed(part, EARLIER_DEFAULTS[stage]),
             "mode": settings.mode,
             "history": settings.history,
             "seed": settings.seed,
         }
+        if stage == "search":
+            # A default of today is left out under the rules of the versions in which it was one.
+            if settings.search.lambda_ == DEFAULT_LAMBDA:
+                del identity["search"]["lambda_"]
+            identity["cost"] = settings.search.cost_kind
+            if settings.search.cost_kind == "latency" and self.latency is not None:
+                identity["latency"] = latency_table(self.latency, self.space)
         if settings.mode == "masked":
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":
             identity |= {"loss": settings.loss, "negatives": settings.negatives}
-        if settings.label_smoothing:
-            identity["label_smoothing"] = settings.label_smoothing
         if settings.devices > 1:  # each process draws its own dropout
             identity["devices"] = settings.devices
         if settings.precision != "float32":
@@ -158,8 +212,13 @@ class TrialContext:
             identity["micro_batch"] = settings.micro_batch
         if settings.loss == "gbce":
             identity["gbce_t"] = settings.gbce_t
-        later = {"batch_by": "sequences", "select_by": MONITOR}
-        return identity | {key: value for key, default in later.items() if (value := getattr(settings, key)) != default}
+        defaults = {key: EARLIER_DEFAULTS[key] for key in ("batch_by", "select_by")}
+        return identity | _changed(settings, {**defaults, "label_smoothing": 0.0})
+
+    @property
+    def figure(self) -> str:
+        """Validation NDCG@10 by which trials are compared: see :func:`.selection.compared_figure`."""
+        return compared_figure(self.settings.select_by, self.dataset)
 
     def trained_through(self, through: Literal["valid", "test"]) -> TrialContext:
         """Copy of the context that also trains on later parts: see :meth:`.Dataset.trained_through`."""
@@ -190,8 +249,8 @@ class TrialContext:
             space=self.space,
             dataset=DatasetReference.of(self.dataset),
             training=recorded_training(self.settings),
-            cost=architecture_cost(self.space, choice).as_dict(),
-            unpruned_cost=architecture_cost(self.space, self.space.largest).as_dict(),
+            cost=self.cost(choice).as_dict(),
+            unpruned_cost=self.cost(self.space.largest).as_dict(),
             versions=package_versions(),
             seed=self.settings.seed,
             **fields,
@@ -221,3 +280,8 @@ class TrialContext:
                 f"the search had arch_share {recorded:g}: leave search.arch_share out, or set it to {recorded:g} or "
                 "more"
             )
+
+
+def _changed(settings: SettingsPart, defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with other values than these defaults."""
+    return {key: value for key, default in defaults.items() if (value := getattr(settings, key)) != default}

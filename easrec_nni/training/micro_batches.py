@@ -55,18 +55,13 @@ def parts_of(batch: TrainingBatch, width: int, positions: int | None = None) -> 
     if len(lengths) * batch.ids.shape[1] <= most or total == 0:
         return [BatchPart(batch, 1.0)]
     return [
-        BatchPart(_rows(batch, begin, end, max(lengths[begin:end])), sum(counts[begin:end]) / total)
+        BatchPart(
+            batch.of_rows(slice(begin, end), batch.ids.shape[1] - max(1, *lengths[begin:end])),
+            sum(counts[begin:end]) / total,
+        )
         for begin, end in split_by_positions(lengths, most)
         if sum(counts[begin:end])
     ]
-
-
-def _rows(batch: TrainingBatch, begin: int, end: int, longest: int) -> TrainingBatch:
-    """Rows ``begin`` to ``end`` of a batch, without the columns where all of them are padding."""
-    first = batch.ids.shape[1] - max(longest, 1)
-    targets = batch.targets[begin:end]
-    targets = targets[:, first:] if targets.dim() == 2 else targets
-    return batch._replace(ids=batch.ids[begin:end, first:], targets=targets)
 
 
 def loss_in_parts(loss_of: Callable[[TrainingBatch], Tensor], parts: Sequence[BatchPart]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -14,9 +14,11 @@ from easrec_nni.architecture.training_settings import RetrainSettings
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.cross_entropy import target_cross_entropy
+from easrec_nni.evaluation.metrics import mean_by_user
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
-from easrec_nni.evaluation.selection import COMPARED, MONITOR, protocol_of
+from easrec_nni.evaluation.selection import COMPARED, CROSS_ENTROPY, MONITOR, compared_figure, protocol_of
 from easrec_nni.training.losses import ItemLoss, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
@@ -44,7 +46,7 @@ class SequenceModule(LightningModule):
         Rows of the validation targets by which trials are compared, if others are validated too; their metric gets its
         own column.
     select_by
-        Metric that selects the epoch.
+        Metric that selects the epoch, from resolved settings.
     options
         Settings of Adam besides the rate; torch's defaults without.
 
@@ -68,18 +70,24 @@ class SequenceModule(LightningModule):
         super().__init__()
         self.options = options or RetrainSettings()
         self.compared, self.select_by = compared, select_by
+        self.figure = compared_figure(select_by, dataset)
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
         self.dataset, self.learning_rate = dataset, learning_rate
-        self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(select_by)]))
+        self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(self.figure)]))
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
         self._rows: list[Tensor] = []
+        self._cross_entropies: list[Tensor] = []
 
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of a batch, computed in micro-batches."""
+        return self.in_micro_batches(self._loss_of, batch)
+
+    def in_micro_batches(self, loss_of: Callable[[TrainingBatch], Tensor], batch: TrainingBatch) -> Tensor:
+        """Loss of a batch from a function that returns the mean loss of a part over its targets."""
         width = max(self.model.config.hidden, self.model.config.inner)
-        positions = self.micro_batch.positions(self._loss_of, batch, width)
-        return loss_in_parts(self._loss_of, parts_of(batch, width, positions))
+        positions = self.micro_batch.positions(loss_of, batch, width)
+        return loss_in_parts(loss_of, parts_of(batch, width, positions))
 
     def _loss_of(self, part: TrainingBatch) -> Tensor:
         return next_item_loss(self.model, part, self.loss)
@@ -90,13 +98,17 @@ class SequenceModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Reset the collected ranks."""
-        self._ranker, self._rows = Ranker(self.dataset, "valid", self.protocols), []
+        self._ranker, self._rows, self._cross_entropies = Ranker(self.dataset, "valid", self.protocols), [], []
 
     def validation_step(self, batch: EvaluationBatch, batch_idx: int) -> None:
         """Collect the ranks of a batch."""
         assert self._ranker is not None
         with torch.autocast(self.device.type, enabled=False):  # in bfloat16 many scores would tie
-            self._ranker.add(self.model(batch.ids), batch)
+            scores = self.model(batch.ids)
+            self._ranker.add(scores, batch)
+            if self.select_by == CROSS_ENTROPY:
+                unknown = None if self._ranker.unknown is None else self._ranker.unknown.to(scores.device)
+                self._cross_entropies.append(target_cross_entropy(scores, batch.targets, unknown).cpu())
         self._rows.append(batch.rows)
 
     def on_validation_epoch_end(self) -> None:
@@ -106,11 +118,14 @@ class SequenceModule(LightningModule):
         ranks = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
         rows = np.concatenate([rows for _, rows in parts])
         self.metrics = metrics_of(ranks, users=self._users_of(rows))
+        if self.select_by == CROSS_ENTROPY:
+            values = np.concatenate(all_gather(torch.cat(self._cross_entropies).double().numpy()))  # [rows]
+            self.metrics[CROSS_ENTROPY] = float(mean_by_user(values, self._users_of(rows)).mean())
         if self.compared is not None:
             mask = np.isin(rows, self.compared)  # [rows]
             compared_ranks = {name: values[mask] for name, values in ranks.items()}
             figures = metrics_of(compared_ranks, users=self._users_of(rows[mask]))
-            self.metrics[f"{COMPARED}{self.select_by}"] = figures[self.select_by]
+            self.metrics[f"{COMPARED}{self.figure}"] = figures[self.figure]
 
     def _users_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Users of validation rows; None where every user has a single target."""

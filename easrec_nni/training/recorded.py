@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.training_settings import TrainingSettings
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, TrainingSettings
+from easrec_nni.common.documents import deep_merge
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
 
 __all__ = ["describe_training", "recorded_training", "with_recorded"]
 
+OF_TEACHERS = ("retrain.distillation", "retrain.temperature", "retrain.teacher_items")
+"""Settings without effect where there is no teacher."""
+
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
     """Section ``training`` of an architecture document, without settings that have no effect.
+
+    The path of a teacher is left out; a retraining adds its :class:`.TeacherRecord`.
 
     Examples
     --------
@@ -32,7 +36,7 @@ def recorded_training(settings: TrialSettings) -> TrainingSettings:
         select_by=settings.select_by,
         arch_share=settings.search.arch_share,
         seed=settings.seed,
-        retrain=settings.retrain,
+        retrain=settings.retrain.model_copy(update={"teacher": None}),
     )
 
 
@@ -52,22 +56,16 @@ def with_recorded(architecture: Architecture, given: TrialSettings) -> TrialSett
         A given key and a recorded key exclude each other.
     """
     recorded = (
-        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs"})
+        architecture.training.model_dump(exclude_none=True, exclude={"refitted_epochs", "teacher"})
         if architecture.training
         else {}
     )
     if "arch_share" in recorded:
         recorded["search"] = {"arch_share": recorded.pop("arch_share")}
-    document = _deep_merge(recorded, given.model_dump(by_alias=True, exclude_unset=True))
+    if "retrain" in recorded:  # written by a run
+        recorded = deep_merge({key: EARLIER_DEFAULTS[key] for key in ("batch_by", "select_by")}, recorded)
+    document = deep_merge(recorded, given.model_dump(by_alias=True, exclude_unset=True))
     return TrialSettings.parse(document, "settings, with those that the architecture records")
-
-
-def _deep_merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    result = {**base, **override}
-    for key in base.keys() & override.keys():
-        if isinstance(base[key], dict) and isinstance(override[key], dict):
-            result[key] = _deep_merge(base[key], override[key])
-    return result
 
 
 def describe_training(architecture: Architecture, settings: TrialSettings, origin: str) -> str:
@@ -82,12 +80,13 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     origin
         File of the architecture, or another name for it.
     """
+    hidden = {"retrain.weights"} if settings.retrain.teacher else {"retrain.weights", *OF_TEACHERS}
     fields = type(settings.retrain).model_fields
     usual = {f"retrain.{name}": fields[name].default for name in ("beta2", "schedule")}
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()
-        if name != "retrain.weights"
+        if name not in hidden
         and (value or not name.startswith("retrain."))  # hide disabled options
         and value != usual.get(name)
     }

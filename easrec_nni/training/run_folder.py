@@ -14,10 +14,11 @@ import torch
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "identity_digest"]
 
 
-RESULTS = ("metrics.json", "architecture.json")  # each says that a run is complete
+# The first two say that a run is complete; front.json and architectures.csv are of an elastic search.
+RESULTS = ("metrics.json", "architecture.json", "judgement.json", "front.json", "architectures.csv")
 CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
 
 
@@ -80,7 +81,7 @@ class RunFolder:
         recorded = _read_note(self.note)
         missing = set(later) - recorded["request"].keys()
         identity = {key: value for key, value in self.identity.items() if key not in missing}
-        if recorded["sha256"] != _digest(identity):
+        if recorded["sha256"] != identity_digest(identity):
             changed = sorted(
                 key
                 for key in recorded["request"].keys() | identity.keys()
@@ -102,7 +103,7 @@ class RunFolder:
 
     def _claim(self) -> None:
         """Record the identity."""
-        document = {"sha256": _digest(self.identity), "request": json.loads(_canonical(self.identity))}
+        document = {"sha256": identity_digest(self.identity), "request": json.loads(_canonical(self.identity))}
         write_json(self.note, document)
 
     @property
@@ -131,7 +132,8 @@ def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
 
 
-def _digest(identity: dict[str, Any]) -> str:
+def identity_digest(identity: dict[str, Any]) -> str:
+    """SHA-256 of a run's identity, as hexadecimal digits."""
     return hashlib.sha256(_canonical(identity).encode()).hexdigest()
 
 

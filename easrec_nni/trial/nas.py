@@ -32,6 +32,7 @@ from easrec_nni.trial.nni_io import output_dir, report_final, trial_threads
 from easrec_nni.trial.reports import EpochReports
 from easrec_nni.trial.run import TrialResult, stage_result
 from easrec_nni.trial.stages import run_stages
+from easrec_nni.trial.unpruned import unpruned_root
 from search_spaces import EASRecSpace, SpaceConfig
 from strategies import MULTI_TRIAL_STRATEGIES
 
@@ -138,7 +139,12 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     architecture.write(out / "architecture.json")
     reports = EpochReports.of(context, out)
     results = run_stages(
-        context, out, reports.epoch, architecture=architecture, on_architecture=reports.begin_retraining
+        context,
+        out,
+        reports.epoch,
+        architecture=architecture,
+        unpruned_root=unpruned_root(out),
+        on_architecture=reports.begin_retraining,
     )
     reports.close()
     report = stage_result(context, results, out)

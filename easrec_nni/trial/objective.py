@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.common.documents import Value
 from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.settings.trial import ObjectiveSettings
@@ -26,17 +26,20 @@ class Objective:
     space
         Space of the network; weighted cost is a share of its largest network's.
     figure
-        Name of the figure that selects the best epoch (``select_by``).
+        Name of the NDCG@10 by which trials are compared.
+    cost_of
+        Function that counts an architecture's cost, by default on a full history alone.
     """
 
     settings: ObjectiveSettings
     space: SpaceConfig
     figure: str = MONITOR
+    cost_of: Callable[[Choice], Cost] | None = None
 
     @classmethod
     def of(cls, context: TrialContext) -> Objective:
         """Objective of a trial over its space."""
-        return cls(context.settings.objective, context.space, context.settings.select_by)
+        return cls(context.settings.objective, context.space, context.figure, context.cost)
 
     def value(self, ndcg: float, cost: Mapping[str, float]) -> float:
         r"""Value to maximise.
@@ -50,7 +53,7 @@ class Objective:
         Parameters
         ----------
         ndcg
-            Validation NDCG@10 over the selection users, in the ranking of ``select_by``.
+            Validation NDCG@10 over the selection users, in the ranking by which trials are compared.
         cost
             Cost figures of the network, among them the objective's.
         """
@@ -91,7 +94,8 @@ class Objective:
         return keys
 
     def _cost(self, choice: Choice) -> dict[str, float]:
-        return architecture_cost(self.space, choice).as_dict()
+        cost = architecture_cost(self.space, choice) if self.cost_of is None else self.cost_of(choice)
+        return cost.as_dict()
 
     def _unpruned(self) -> float:
         return self._cost(self.space.largest)[self.settings.cost]

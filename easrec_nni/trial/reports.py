@@ -8,7 +8,7 @@ from pathlib import Path
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.documents import Value
-from easrec_nni.evaluation.selection import COMPARED, MONITOR
+from easrec_nni.evaluation.selection import COMPARED, CROSS_ENTROPY, MONITOR, score_of
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.nni_io import report_intermediate, tensorboard_dir
@@ -18,7 +18,10 @@ from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["EpochReports"]
 
-SHOWN = ("expected_cost", "argmax_cost", "depth", "temperature", "entropy_pruning", "entropy_depth", "train_loss")
+SHOWN = (
+    *("expected_cost", "argmax_cost", "multiplier", "depth", "temperature"),
+    *("entropy_pruning", "entropy_depth", "train_loss", CROSS_ENTROPY),
+)
 Row = dict[str, float]
 
 
@@ -42,12 +45,21 @@ class EpochReports:
         Objective for ``default``; the NDCG by default.
     epochs
         Largest number of epochs of the search; None for a multi-trial search, whose number of candidates is unknown.
+    select_by
+        Metric that selects the epochs; the objective's by default.
     """
 
-    def __init__(self, board: Path | None, objective: Objective | None = None, epochs: int | None = None) -> None:
+    def __init__(
+        self,
+        board: Path | None,
+        objective: Objective | None = None,
+        epochs: int | None = None,
+        select_by: str | None = None,
+    ) -> None:
         self.board = TensorBoardLog(board) if board is not None else None
         self.objective, self.epochs = objective, epochs
         self.figure = objective.figure if objective else MONITOR
+        self.select_by = select_by or self.figure
         self._latest: dict[str, Value] = {}  # last value of every key
         self._choices: Mapping[str, float] | None = None
         self._is_drawn = False
@@ -57,7 +69,7 @@ class EpochReports:
         """Reports of a trial with its files in `folder`."""
         by_trials = context.settings.search.strategy in MULTI_TRIAL_STRATEGIES
         epochs = None if by_trials else context.settings.search.epochs
-        return cls(tensorboard_dir(folder), Objective.of(context), epochs)
+        return cls(tensorboard_dir(folder), Objective.of(context), epochs, context.settings.select_by)
 
     def epoch(self, phase: str, row: Row) -> None:
         """Report an epoch of ``search`` or ``retrain``, or a candidate of a multi-trial search."""
@@ -71,7 +83,13 @@ class EpochReports:
         curves = {"search": figure, "retrain": 0.0} if phase == "search" else {"retrain": figure}
         self._send({"default": value, **curves, "phase": phase, "epoch": int(row["epoch"]), **shown})
 
-    def end_search(self, history: Sequence[Row], choices: Mapping[str, float], epochs: int | None) -> None:
+    def end_search(
+        self,
+        history: Sequence[Row],
+        choices: Mapping[str, float],
+        epochs: int | None,
+        inherited: float = 0.0,
+    ) -> None:
         """Repeat the exported architecture's report for each epoch skipped by early stopping.
 
         Parameters
@@ -82,9 +100,14 @@ class EpochReports:
             ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the exported architecture.
         epochs
             Largest number of epochs; None for a multi-trial search.
+        inherited
+            Figure of the exported architecture, if the epochs validated only others, as in an elastic search.
         """
         self._choices = choices
-        best = max(row[self.figure] for row in history if all(row[name] == value for name, value in choices.items()))
+        rows = [row for row in history if all(row[name] == value for name, value in choices.items())]
+        best = inherited
+        if rows:
+            best = max(rows, key=lambda row: score_of(self.select_by, row[self.select_by]))[self.figure]
         value = self.objective.epoch_value(best, choices) if self.objective else best
         for epoch in range(len(history), epochs or 0):
             self._send({"default": value, "search": best, "retrain": 0.0, "phase": "search", "epoch": epoch})
@@ -95,7 +118,9 @@ class EpochReports:
         if search is None:
             self._choices = choices
         else:
-            self.end_search(search.history, choices, self.epochs)
+            self.end_search(
+                search.history, choices, self.epochs, architecture.metrics.get(f"search_valid_{self.figure}", 0.0)
+            )
         self.draw(architecture)
 
     def draw(self, architecture: Architecture) -> None:

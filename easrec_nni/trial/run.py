@@ -27,6 +27,7 @@ from easrec_nni.trial.nni_io import (
 from easrec_nni.trial.reports import EpochReports
 from easrec_nni.trial.stages import StageResults, run_stages
 from easrec_nni.trial.tuner_direction import check_direction
+from easrec_nni.trial.unpruned import unpruned_root
 
 __all__ = ["TrialResult", "run_program", "run_trial", "stage_result"]
 
@@ -61,7 +62,13 @@ def run_trial(settings: TrialSettings, out: Path, *, progress: bool = False, res
     with exclusive_lock(out):
         reports = EpochReports.of(context, out)
         results = run_stages(
-            context, out, reports.epoch, on_architecture=reports.begin_retraining, progress=progress, restart=restart
+            context,
+            out,
+            reports.epoch,
+            unpruned_root=unpruned_root(out),
+            on_architecture=reports.begin_retraining,
+            progress=progress,
+            restart=restart,
         )
         reports.close()
         report = stage_result(context, results, out)
@@ -78,6 +85,7 @@ def stage_result(context: TrialContext, results: StageResults, folder: Path) -> 
         folder,
         search_seconds=results.search_seconds,
         retrain_seconds=results.retrain_seconds,
+        judgement=results.judgement,
     )
 
 

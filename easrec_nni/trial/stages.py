@@ -1,4 +1,4 @@
-"""Stages of a trial: search, choice of the weights to inherit, retraining."""
+"""Stages of a trial: search, choice of the weights to inherit, retraining, judgement against the unpruned network."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.retraining.judgement import RunJudgement, judge_run
 from easrec_nni.retraining.stage import Retrained, retrain
 from easrec_nni.searching.stage import SearchResult, run_search
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.history import replay_history
+from easrec_nni.trial.unpruned import train_unpruned
 
 __all__ = ["EpochReport", "StageResults", "run_stages"]
 
@@ -30,11 +32,14 @@ class StageResults:
         Result of the search; None for a given architecture.
     retrained
         Trained network and its figures.
+    judgement
+        Judgement against the unpruned network, if the settings ask for it.
     """
 
     architecture: Architecture
     search: SearchResult | None
     retrained: Retrained
+    judgement: RunJudgement | None = None
 
     @property
     def search_seconds(self) -> float:
@@ -54,11 +59,12 @@ def run_stages(
     *,
     architecture: Architecture | None = None,
     search_folder: Path | None = None,
+    unpruned_root: Path | None = None,
     on_architecture: Callable[[Architecture, SearchResult | None], None] | None = None,
     progress: bool = False,
     restart: bool = False,
 ) -> StageResults:
-    """Search unless an architecture is given, then retrain; interrupted stages are resumed.
+    """Search unless an architecture is given, retrain, judge; interrupted stages are resumed.
 
     Parameters
     ----------
@@ -72,6 +78,8 @@ def run_stages(
         Architecture to retrain without a search.
     search_folder
         Folder of the search, other than ``folder``.
+    unpruned_root
+        Folder of the unpruned networks' runs; None for no judgement, whatever the settings say.
     on_architecture
         Called between the stages with the architecture and the result of its search, if there was one.
     progress
@@ -104,4 +112,8 @@ def run_stages(
         on_epoch=lambda row: report("retrain", row),
         restart=restart,
     )
-    return StageResults(architecture, searched, retrained)
+    judgement = None
+    if context.settings.judge.unpruned and unpruned_root is not None:
+        unpruned = train_unpruned(context, unpruned_root, progress=progress)
+        judgement = judge_run(retrained.folder, unpruned, context.dataset, context.settings.judge.margin)
+    return StageResults(architecture, searched, retrained, judgement)

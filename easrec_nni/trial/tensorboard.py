@@ -33,6 +33,7 @@ _TAGS = {
     "inner_pruning": "search/inner pruning",
     "expected_cost": "cost/expected",
     "argmax_cost": "cost/argmax network",
+    "multiplier": "cost/multiplier of the budget",
     "entropy_pruning": "search/entropy of alpha",
     "entropy_depth": "search/entropy of beta",
     "reward": "search/reward of the candidate",

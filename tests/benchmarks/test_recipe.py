@@ -33,6 +33,7 @@ def study(ordered: Dataset, tmp_path: Path) -> Path:
         "data": str(ordered.path),
         "space": {**space, "inner_pruning": [0]},
         "select_by": "ndcg@10_unseen",
+        "batch_by": "sequences",
         "retrain": {"epochs": 2, "learning_rate": 0.02, "batch_size": 4, "weights": "scratch"},
     }
     file = tmp_path / "study.yml"
@@ -130,3 +131,21 @@ def test_a_gain_without_its_users_is_that_of_the_row_and_several_are_left_out() 
 def test_seeds_without_a_pair_are_told_apart() -> None:
     rows = [row("one", 0, "+0.00100", "0.00050"), row("one", 1)]
     assert "+.0010 ± .0005 (1 of the seeds)" in recipe.changes_table(rows, {}, {})
+
+
+def test_the_study_of_teachers_teaches_with_its_own_base() -> None:
+    file = Path(recipe.__file__).parent / "settings" / "distillation-beauty.yml"
+    settings, changes = recipe.read_study(file)
+    teachers = {
+        change.settings["retrain.teacher"] for change in changes.values() if "retrain.teacher" in change.settings
+    }
+    assert teachers == {str(recipe.folder_of(Path("runs/distillation"), recipe.BASE, 0))}
+    assert "--runs runs/distillation" in file.read_text()
+    assert {
+        change.settings["retrain.distillation"] for change in changes.values() if "retrain.teacher" in change.settings
+    } == {
+        0.5,
+        0.7,
+        0.9,
+    }
+    assert settings.retrain.averaging == 0.998

@@ -39,12 +39,24 @@ class TrainingBatch(NamedTuple):
         ``[k]`` items that a sampled loss compares the targets with (:mod:`easrec_nni.training.losses.negatives`).
     weight
         Factor of the batch's mean loss: not 1 where it is a process' share of a larger batch.
+    places
+        Places of the targets in the interaction log, of the targets' shape; meaningless where no loss is.
     """
 
     ids: Tensor
     targets: Tensor
     negatives: Tensor | None = None
     weight: float = 1.0
+    places: Tensor | None = None
+
+    def of_rows(self, rows: slice, first: int = 0) -> TrainingBatch:
+        """Some sequences of the batch, without the columns before ``first``."""
+
+        def cut(tensor: Tensor) -> Tensor:
+            return tensor[rows, first:] if tensor.dim() == 2 else tensor[rows]
+
+        places = None if self.places is None else cut(self.places)
+        return self._replace(ids=cut(self.ids), targets=cut(self.targets), places=places)
 
 
 class TrainingBatches:
@@ -102,10 +114,16 @@ class TrainingBatches:
         for numbers in self._sample_numbers(np.random.default_rng((self.seed, self.epoch))):
             pieces = self._cut(numbers)  # [B, T + 1]
             targets = pieces[:, 1:] if self.every_position else pieces[:, -1]  # [B, T] or [B]
+            places = self.samples.ends[numbers] - 1  # [B]
             if self.every_position:
                 is_new = np.arange(targets.shape[1], 0, -1) <= self.samples.targets[numbers, None]  # [B, T]
                 targets = np.where(is_new & (pieces[:, :-1] != 0), targets, 0)
-            yield TrainingBatch(torch.from_numpy(pieces[:, :-1].copy()), torch.from_numpy(targets.copy()))
+                places = places[:, None] - np.arange(targets.shape[1] - 1, -1, -1)  # [B, T]
+            yield TrainingBatch(
+                torch.from_numpy(pieces[:, :-1].copy()),
+                torch.from_numpy(targets.copy()),
+                places=torch.from_numpy(places),
+            )
 
     def _cut(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """Samples ``[B]`` with their last target, ``[B, T + 1]``."""

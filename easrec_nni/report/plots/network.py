@@ -73,7 +73,7 @@ def _layer(axes: Axes, level: float, number: int, architecture: Architecture) ->
     """Draw a layer: attention below, feed-forward above."""
     space, small = architecture.space, architecture.network
     is_kept = number <= small.layers
-    gates = ", gates" if is_kept and space.gate_layers and number >= space.gates_from else ""
+    gates = ", gates" if is_kept and space.has_gates(number) else ""
     _line(axes, level, f"layer {number}: attention{gates}", small.hidden if is_kept else 0, space.hidden, HIDDEN)
     _line(axes, level + 1, "feed-forward", small.inner if is_kept else 0, space.inner, INNER)
 

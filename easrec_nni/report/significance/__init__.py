@@ -13,11 +13,11 @@ A figure of a recommender has two independent sources of variance:
 
 from __future__ import annotations
 
+from easrec_nni.evaluation.bootstrap import Interval, UserBootstrap, paired_bootstrap, paired_bootstraps
 from easrec_nni.evaluation.metrics import standard_error, user_gains
 from easrec_nni.report.significance.compare import Comparison, compare_systems
 from easrec_nni.report.significance.multiple import holm
-from easrec_nni.report.significance.seeds import Interval, PairedTest, Summary, paired_test, summarise
-from easrec_nni.report.significance.users import UserBootstrap, paired_bootstrap, paired_bootstraps
+from easrec_nni.report.significance.seeds import PairedTest, Summary, paired_test, summarise
 
 __all__ = [
     "Comparison",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.evaluation.bootstrap import RESAMPLES, Interval, UserBootstrap, paired_bootstraps
 from easrec_nni.report.significance.multiple import holm
-from easrec_nni.report.significance.seeds import Interval, PairedTest, paired_test
-from easrec_nni.report.significance.users import RESAMPLES, UserBootstrap, paired_bootstraps
+from easrec_nni.report.significance.seeds import PairedTest, paired_test
 
 __all__ = ["Comparison", "compare_systems"]
 
@@ -101,7 +101,7 @@ def compare_systems(
         Gains ``[users]`` by system and seed: each user's contribution to the metric's mean
         (:func:`~easrec_nni.evaluation.metrics.user_gains`), users in the same order everywhere.
     resamples, confidence, seed
-        See :func:`~easrec_nni.report.significance.users.paired_bootstraps`.
+        See :func:`~easrec_nni.evaluation.bootstrap.paired_bootstraps`.
 
     Returns
     -------

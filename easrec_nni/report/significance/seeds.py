@@ -9,23 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-__all__ = ["Interval", "PairedTest", "Summary", "paired_test", "summarise"]
+from easrec_nni.evaluation.bootstrap import ROUNDING, Interval
 
-# Relative difference below which figures are equal up to rounding.
-ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Interval:
-    """Interval from ``low`` to ``high``."""
-
-    low: float
-    high: float
-
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether both ends are on the same side of zero."""
-        return self.low > 0 or self.high < 0
+__all__ = ["PairedTest", "Summary", "paired_test", "summarise"]
 
 
 @dataclass(frozen=True)

@@ -5,29 +5,37 @@ To add one: a file in this folder with a subclass of :class:`~easrec_nni.trainin
 fields of the settings, passed to :func:`make_loss`.
 
 The setting ``loss`` selects the loss of a run; all are called through
-:func:`~easrec_nni.training.losses.next_item_loss`.
+:func:`~easrec_nni.training.losses.next_item_loss`. ``distillation.py`` joins any of them with a teacher's
+distributions, which ``soft_targets.py`` defines.
 """
 
 from __future__ import annotations
 
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.distillation import Distilled, distilled_cross_entropy
 from easrec_nni.training.losses.gbce import GeneralisedCrossEntropy
+from easrec_nni.training.losses.in_place_distillation import NetworkOutput, in_place_cross_entropy
 from easrec_nni.training.losses.negatives import WithNegatives, draw_negatives
-from easrec_nni.training.losses.next_item import next_item_loss
+from easrec_nni.training.losses.next_item import next_item_loss, states_with_targets
 from easrec_nni.training.losses.sampled_softmax import SampledSoftmax
 from easrec_nni.training.losses.softmax import Softmax, item_cross_entropy
 
 __all__ = [
     "LOSSES",
+    "Distilled",
     "GeneralisedCrossEntropy",
     "ItemLoss",
+    "NetworkOutput",
     "SampledSoftmax",
     "Softmax",
     "WithNegatives",
+    "distilled_cross_entropy",
+    "in_place_cross_entropy",
     "draw_negatives",
     "item_cross_entropy",
     "make_loss",
     "next_item_loss",
+    "states_with_targets",
 ]
 
 LOSSES: dict[str, type[ItemLoss]] = {

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.distillation import Distilled
 from easrec_nni.training.losses.softmax import Softmax
 
-__all__ = ["next_item_loss"]
+__all__ = ["next_item_loss", "states_with_targets"]
 
 
 def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = None) -> Tensor:
@@ -28,11 +29,27 @@ def next_item_loss(network: Any, batch: TrainingBatch, loss: ItemLoss | None = N
     """
     if loss is None:
         loss = Softmax(network.config.n_items)
-    if batch.targets.dim() == 1:
-        states, targets = network.newest_state(batch.ids), batch.targets
+    states, targets = states_with_targets(network, batch)
+    if isinstance(loss, Distilled):
+        mean = loss(network, states, targets, batch.negatives, places_with_targets(batch))
     else:
-        real = batch.targets != 0
-        states, targets = network.states(batch.ids)[real], batch.targets[real]  # [positions, d]
-    # Padding positions are dropped instead of masked, so nothing is computed for them.
-    mean = loss(network, states, targets, batch.negatives)
+        mean = loss(network, states, targets, batch.negatives)
     return mean if batch.weight == 1 else batch.weight * mean
+
+
+def states_with_targets(network: Any, batch: TrainingBatch) -> tuple[Tensor, Tensor]:
+    """States ``[positions, d]`` of the positions of a batch that have a target, and the targets ``[positions]``.
+
+    Other positions are dropped instead of masked, so nothing is computed for them.
+    """
+    if batch.targets.dim() == 1:
+        return network.newest_state(batch.ids), batch.targets
+    real = batch.targets != 0
+    return network.states(batch.ids)[real], batch.targets[real]
+
+
+def places_with_targets(batch: TrainingBatch) -> Tensor | None:
+    """Places in the log of the targets of :func:`states_with_targets`, ``[positions]``; None without places."""
+    if batch.places is None or batch.targets.dim() == 1:
+        return batch.places
+    return batch.places[batch.targets != 0]

@@ -11,7 +11,7 @@ from torch.nn import LinearCrossEntropyOptions
 
 from easrec_nni.training.losses.base import ItemLoss
 
-__all__ = ["Softmax", "item_cross_entropy"]
+__all__ = ["Softmax", "item_cross_entropy", "states_per_chunk"]
 
 # Largest number of scores computed in one piece: 2^22 float32 are 16 MiB, about the size of a cache.
 LARGEST_SCORES = 1 << 22
@@ -88,10 +88,10 @@ def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor
     if count <= LARGEST_SCORES:
         return F.cross_entropy(states @ items.T, targets)
     # Retaining the graph allows a second backward pass, as in one piece; it costs one more gradient of the items.
-    options = LinearCrossEntropyOptions(batch_chunk_size=_chunk(items.shape[0]), allow_retain_graph=True)
+    options = LinearCrossEntropyOptions(batch_chunk_size=states_per_chunk(items.shape[0]), allow_retain_graph=True)
     return F.linear_cross_entropy(states, items, targets, options=options)
 
 
-def _chunk(n_items: int) -> int:
+def states_per_chunk(n_items: int) -> int:
     """Number of states per chunk, for a catalogue size."""
     return max(1, min(max(SMALLEST_CHUNK, CHUNK_SCORES // n_items), LARGEST_CHUNK_SCORES // n_items))

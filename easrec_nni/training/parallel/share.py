@@ -42,12 +42,11 @@ class ShareOfBatches:
     def __iter__(self) -> Iterator[TrainingBatch]:
         for batch in self.batches:
             if self.rank < len(batch.ids):
-                share = slice(self.rank, None, self.count)
-                ids, targets = batch.ids[share], batch.targets[share]
-                weight = _count_targets(targets) * self.count / _count_targets(batch.targets)
+                share = batch.of_rows(slice(self.rank, None, self.count))
+                weight = _count_targets(share.targets) * self.count / _count_targets(batch.targets)
             else:
-                ids, targets, weight = batch.ids[:1], batch.targets[:1], 0.0
-            yield batch._replace(ids=ids, targets=targets, weight=weight)
+                share, weight = batch.of_rows(slice(0, 1)), 0.0
+            yield share._replace(weight=weight)
 
 
 def _count_targets(targets: Tensor) -> int:

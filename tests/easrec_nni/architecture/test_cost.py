@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from easrec_nni.architecture import cost as cost_module
-from easrec_nni.architecture.cost import UncountedOperatorError, architecture_cost, cost_table
-from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label
+from easrec_nni.architecture.cost import UncountedOperatorError, architecture_cost, cost_table, executed_madds
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
+from easrec_nni.architecture.history_lengths import HistoryLengths
+from search_spaces import Choice, EASRecNetwork, EASRecSpace, SpaceConfig, candidate_label
 from search_spaces import attention as attention_module
 from search_spaces.attention import ATTENTIONS, CHUNK
 from search_spaces.config import BIDIRECTIONAL_ONLY
@@ -293,9 +297,61 @@ def test_printed_form_has_one_layer_for_each_depth(options: dict[str, Any]) -> N
     assert alike == ({2} if not options else {1})
 
 
+LENGTHS = {
+    "causal, one to three chunks": FEW | {"max_length": 2 * CHUNK + 3},
+    "softmax": FEW | {"attention": "softmax"},
+    "softmax, masked": FEW | {"attention": "softmax", "objective": "masked", "direction": "bidirectional"},
+    "linformer": FEW | {"attention": "linformer", "direction": "bidirectional", "linformer_rank": 4},
+    "column, bidirectional": FEW | {"key_norm": "column", "direction": "bidirectional"},
+    "core": FEW | {"head": "core", "gate_layers": 0},
+    "fused features": FIXED | {"features": "fused", "feature_sizes": (19, 5), "feature_values": (6, 1)},
+}
+
+
+@pytest.mark.parametrize("options", LENGTHS.values(), ids=LENGTHS)
+def test_executed_cost_at_every_length_is_what_torch_counts(options: dict[str, Any]) -> None:
+    """torch's counter sees the operators that run, and is not fvcore's, which counts a few lengths."""
+    config = SpaceConfig(**SPACE | options)
+    choice = config.architectures()[-1]
+    with torch.device("meta"):
+        network = EASRecNetwork(config.compact(choice)).eval()
+    for length in range(1, config.max_length + 1):
+        ids = torch.ones(1, length, dtype=torch.long, device="meta")
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(ids)
+        assert executed_madds(config, choice, length) == counter.get_total_flops() / 2, length
+
+
+def test_executed_cost_on_histories_is_the_mean_over_users() -> None:
+    config = SpaceConfig(**SPACE | {"layers": 1})
+    histories = HistoryLengths(((1, 5), (4, 2), (10, 1)))
+    users = [1] * 5 + [4] * 2 + [10]
+    costs = {}
+    for choice in config.architectures():
+        mean = sum(executed_madds(config, choice, length) for length in users) / len(users)
+        cost = costs[choice] = architecture_cost(config, choice, histories)
+        assert cost.executed_madds_per_user_on_histories == pytest.approx(mean, rel=1e-12)
+        assert replace(cost, executed_madds_per_user_on_histories=None) == architecture_cost(config, choice)
+        assert mean < cost.executed_madds_per_user
+    largest = costs[config.largest]
+    for kind, figure in COST_FIGURES.items():
+        table = cost_table(config, kind=kind, histories=histories)
+        for choice, cost in costs.items():
+            share = cost.as_dict()[figure] / largest.as_dict()[figure]
+            assert table[choice.label][choice.depth] == pytest.approx(share, rel=1e-12)
+
+
+@pytest.mark.parametrize("length", [0, 11])
+def test_lengths_that_no_network_sees_are_refused(length: int) -> None:
+    config = SpaceConfig(**SPACE)
+    with pytest.raises(ValueError, match=f"1 to 10 interactions, not {length}"):
+        executed_madds(config, config.largest, length)
+
+
 def test_figures_have_their_units_in_their_names() -> None:
     config = SpaceConfig(**SPACE)
     figures = architecture_cost(config, config.largest).as_dict()
+    assert "executed_madds_per_user_on_histories" not in figures  # of no dataset
     assert all(re.search(r"madds_per_user$|bytes$|^parameters$", name) for name in figures)
     assert all(isinstance(value, float) for value in figures.values())
 

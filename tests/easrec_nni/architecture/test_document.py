@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from easrec_nni.architecture.document import LARGEST_FILE_BYTES, Architecture, DatasetReference
-from easrec_nni.architecture.training_settings import RetrainSettings, TrainingSettings
+from easrec_nni.architecture.training_settings import RetrainSettings, TeacherRecord, TrainingSettings
 from easrec_nni.common.errors import UserError
 from search_spaces.config import Choice, SpaceConfig, candidate_label
 
@@ -293,6 +293,20 @@ def test_the_drawing_says_what_items_are_scored_with(options: dict[str, Any], wo
     space = SpaceConfig(n_items=1682, max_length=50, **options)
     text = render(Architecture(choices=space.largest, space=space))
     assert all(part in text for part in words)
+
+
+@pytest.mark.parametrize(
+    ("kind", "temperature", "words"),
+    [
+        ("run", 1.0, "distilled with weight 0.7 from a network (abababababab)"),
+        ("table", 2.0, "distilled with weight 0.7 at temperature 2 from a table of scores (abababababab)"),
+    ],
+)
+def test_the_drawing_names_the_teacher(kind: Any, temperature: float, words: str) -> None:
+    teacher = TeacherRecord(kind=kind, sha256="ab" * 32, weight=0.7, temperature=temperature)
+    architecture = full_architecture().model_copy(update={"training": TrainingSettings(teacher=teacher)})
+    assert words in " ".join(render(architecture).split())
+    assert "distilled" not in render(full_architecture())
 
 
 def test_a_deep_network_is_abbreviated() -> None:

@@ -44,7 +44,7 @@ def test_two_epochs_are_those_of_one_training(tiny_dataset: Dataset) -> None:
     whole = network(tiny_dataset)
     module = SequenceModule(tiny_dataset, SETTINGS.retrain.learning_rate)
     module.set_model(whole)
-    batches = TrainingBatches(tiny_dataset, 6, 8, SETTINGS.mode, SETTINGS.seed, SETTINGS.history)
+    batches = TrainingBatches(tiny_dataset, 6, 8, SETTINGS.mode, SETTINGS.seed, SETTINGS.history, SETTINGS.batch_by)
     make_trainer(2, [EpochOrder()], progress=False).fit(module, batches)
     for name, weight in whole.state_dict().items():
         torch.testing.assert_close(training.network.state_dict()[name], weight, msg=name)

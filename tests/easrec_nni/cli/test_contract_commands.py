@@ -14,7 +14,7 @@ EVERY_COMMAND = pytest.mark.parametrize("name", COMMANDS)
 
 @EVERY_COMMAND
 def test_help_explains_every_option(name: str) -> None:
-    done = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+    done = CliRunner().invoke(app, [*name.split(), "--help"], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
     for parameter in build_command(name, command_function(name)).params:
         described = getattr(parameter, "help", "")
@@ -31,7 +31,7 @@ def test_unknown_options_and_arguments_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EASREC_HOME", str(tmp_path / "home"))
-    done = CliRunner().invoke(app, [name, *words])
+    done = CliRunner().invoke(app, [*name.split(), *words])
     assert done.exit_code == 2, done.output
     assert "Traceback" not in done.output
     assert list(tmp_path.iterdir()) == [], "nothing is written"
@@ -51,6 +51,6 @@ def test_missing_files_are_one_line(name: str, tmp_path: Path, monkeypatch: pyte
             )
     if not words:
         pytest.skip("needs no file")
-    done = CliRunner().invoke(app, [name, *words])
+    done = CliRunner().invoke(app, [*name.split(), *words])
     assert done.exit_code == 2 and "Traceback" not in done.output, done.output
     assert list(tmp_path.iterdir()) == [], "nothing is written"

@@ -1,4 +1,4 @@
-"""Reuse of completed demo steps. ``make demo`` runs the whole demo."""
+"""The demo: a whole one on a tiny log under a real nnictl, what it takes from an earlier run, and its data."""
 
 from __future__ import annotations
 
@@ -7,65 +7,77 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
+from easrec_nni.architecture.document import Architecture
 from easrec_nni.cli import demo_steps
-from easrec_nni.cli.demo_steps import STATE_FILE, Demo
-from easrec_nni.common.errors import UserError
-from easrec_nni.report.comparison import ComparisonRow
-
-
-class RecordingDemo(Demo):
-    """Demo that records its retrainings and writes their figures without training."""
-
-    calls: list[tuple[str, bool]]
-    killed = False
-
-    def call(self, module: str, *options: str) -> None:
-        folder = Path(options[options.index("--out") + 1])
-        assert module == "easrec_nni.retrain" and ("--scratch" in options) == (folder.name == "unpruned")
-        self.calls.append((folder.name, "--restart" in options))
-        if self.killed:
-            raise KeyboardInterrupt
-        (folder / "metrics.json").write_text("{}")
+from easrec_nni.cli.demo_steps import STATE_FILE, Demo, choose, conclude, earlier, run_demo
+from easrec_nni.data import Dataset
+from easrec_nni.evaluation.judgement import Judgement
+from easrec_nni.experiments.experiment import Trial
+from easrec_nni.experiments.manager import free_port
+from easrec_nni.report.judgements import judged_trials
+from easrec_nni.retraining.metrics import read_metrics
+from tests.experiments import SMALL_SPACE, experiment_document
 
 
 @pytest.fixture
-def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RecordingDemo:
-    monkeypatch.setattr(demo_steps, "read_run", lambda name, file: ComparisonRow(name, {}))
-    for name in ("architecture.json", "unpruned.json"):
-        (tmp_path / name).write_text(name)
-    made = RecordingDemo(tmp_path, 8080, None, Console(file=io.StringIO(), width=200))
-    made.calls = []
-    return made
+def demo(tmp_path: Path) -> Demo:
+    return Demo(tmp_path / "results", 8080, Console(file=io.StringIO(), width=200))
 
 
-def test_a_retraining_is_done_once_for_the_same_architecture_settings_and_data(demo: RecordingDemo) -> None:
-    assert [row.name for row in demo.retrain("data")] == ["searched", "unpruned"]
-    demo.retrain("data")
-    assert demo.calls == [("searched", True), ("unpruned", True)]
-    (demo.out / "architecture.json").write_text("another")
-    demo.retrain("data")
-    assert demo.calls[2:] == [("searched", True)], "the architecture changed"
-    demo.retrain("other data")
-    assert demo.calls[3:] == [("searched", True), ("unpruned", True)]
+def printed(demo: Demo) -> str:
+    file = demo.console.file
+    assert isinstance(file, io.StringIO)
+    return file.getvalue()
 
 
-def test_a_retraining_that_was_interrupted_goes_on_and_a_fresh_demo_does_not(
-    demo: RecordingDemo, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def tiny_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_dataset: Dataset) -> Path:
+    """The demo's example with two small trials, and the tiny log as its data."""
+    folder = tmp_path / "examples"
+    (folder / "settings").mkdir(parents=True)
+    settings = {
+        "space": SMALL_SPACE,
+        "search": {"epochs": 2, "batch_size": 8},
+        "retrain": {"epochs": 2, "batch_size": 8},
+        "judge": {"unpruned": True, "margin": 0.9},
+    }
+    (folder / "settings" / "demo.yml").write_text("data: demo\n" + yaml.safe_dump(settings))
+    searched = {"lambda": {"_type": "choice", "_value": [0.0, 1.0]}}
+    command = "python3 -m easrec_nni.trial --settings settings/demo.yml"
+    document = experiment_document(searchSpace=searched, trialCommand=command, maxTrialNumber=2)
+    (folder / "demo.yml").write_text(yaml.safe_dump(document))
+    monkeypatch.setattr(demo_steps, "examples_folder", lambda: folder)
+    monkeypatch.setattr(demo_steps, "prepare", lambda *_, **options: tiny_dataset)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("nni_home", "tiny_examples")
+def test_a_demo_ends_with_the_judgement_and_takes_it_from_the_earlier_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    demo.killed = True
-    with pytest.raises(KeyboardInterrupt):
-        demo.retrain("data")
-    demo.killed = False
-    demo.retrain("data")
-    assert demo.calls == [("searched", True), ("searched", False), ("unpruned", True)]
-    monkeypatch.setattr(Demo, "run", lambda self: None)
-    (demo.out / STATE_FILE).write_text("{}")
-    demo_steps.run_demo(demo.out, fresh=True)
-    assert not (demo.out / STATE_FILE).exists() and (demo.out / "searched" / "metrics.json").exists()
-    demo.retrain("data")
-    assert demo.calls[3:] == [("searched", True), ("unpruned", True)]
+    out = tmp_path / "results"
+    run_demo(out, free_port(18900))
+    first = capsys.readouterr().out
+    assert "checked on the test users:" in first and "4/4" in first
+    names = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
+    assert {"judgement.png", "judgement.svg", "comparison.csv", "comparison.md", "architecture.json"} <= names
+    assert (out / "judgement.png").read_bytes().startswith(b"\x89PNG")
+    unpruned = Architecture.read(out / "unpruned" / "architecture.json")
+    assert unpruned.choices == unpruned.space.largest
+    assert (
+        Architecture.read(out / "searched" / "architecture.json").choices
+        == Architecture.read(out / "architecture.json").choices
+    )
+    assert read_metrics(out / "unpruned").training.weights == "scratch"
+    (out / "judgement.png").unlink()
+    run_demo(out, free_port(18900))
+    second = capsys.readouterr().out
+    assert "reusing experiment" in second and (out / "judgement.png").is_file()
+    assert first.splitlines()[-6:-3] == second.splitlines()[-6:-3]
 
 
 @pytest.mark.parametrize(
@@ -81,14 +93,47 @@ def test_a_retraining_that_was_interrupted_goes_on_and_a_fresh_demo_does_not(
     ids=["empty", "cut", "list", "no keys", "other data", "no such experiment"],
 )
 def test_an_experiment_that_cannot_be_taken_is_run_again(
-    demo: RecordingDemo, text: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", str(demo.out))
-    assert demo.earlier(demo.out / STATE_FILE, "same") is None
-    (demo.out / STATE_FILE).write_text(text)
-    assert demo.earlier(demo.out / STATE_FILE, "same") is None
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert earlier(tmp_path / STATE_FILE, "same") is None
+    (tmp_path / STATE_FILE).write_text(text)
+    assert earlier(tmp_path / STATE_FILE, "same") is None
 
 
-def test_a_step_that_fails_is_named(demo: RecordingDemo) -> None:
-    with pytest.raises(UserError, match="python -m easrec_nni.retrain ended with exit code 2"):
-        Demo.call(demo, "easrec_nni.retrain", "--no-such-option")
+def trial(number: int, verdict: str, difference: float, cost: float) -> Trial:
+    judged = Judgement(
+        verdict=verdict, figure="ndcg@10_full", users=900, value=0.1 * (1 + difference), unpruned=0.1,
+        difference=difference, low=difference - 0.02, high=difference + 0.02, margin=0.02,
+    )  # fmt: skip
+    final = {**judged.keys("valid_selection_"), **judged.keys("test_"), "default": judged.value}
+    final |= {"madds_per_user": cost, "unpruned_madds_per_user": 10.0}
+    return Trial(f"t{number}", number, "SUCCEEDED", {}, Path("/nowhere"), (), final)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "chosen", "words"),
+    [
+        (("lost", "kept", "kept"), 1, "trial 1 has the smallest network that keeps"),
+        (("lost", "lost", "cannot tell"), 2, "no network of 3 trials was shown to keep"),
+    ],
+)
+def test_the_smallest_that_keeps_the_accuracy_is_chosen_else_the_best_and_it_is_said(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch, verdicts: tuple[str, ...], chosen: int, words: str
+) -> None:
+    trials = [trial(n, verdict, 0.01 * n - 0.03, 2.0 + n) for n, verdict in enumerate(verdicts)]
+    exported: list[str] = []
+
+    def export(experiment: str, out: Path, trial_id: str, weights: bool) -> None:
+        exported.append(trial_id)
+        raise KeyboardInterrupt  # what follows only copies files
+
+    monkeypatch.setattr(demo_steps, "export_architecture", export)
+    judged = judged_trials(trials)
+    with pytest.raises(KeyboardInterrupt):
+        choose(demo, "abcd1234", judged)
+    assert exported == [f"t{chosen}"]
+    conclude(demo, judged, next(each for each in judged if each.trial.number == chosen))
+    assert words in printed(demo) and f"checked on the test users: {verdicts[chosen]}" in printed(demo)
+    picture = (demo.out / "judgement.svg").read_text()
+    assert all(f"trial {n}: {verdict}" in picture for n, verdict in enumerate(verdicts)) and "unpruned" in picture

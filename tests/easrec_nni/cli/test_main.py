@@ -22,3 +22,11 @@ def test_version_and_a_similar_name() -> None:
     assert (done.exit_code, done.stdout) == (0, f"easrec-nni {version('easrec-nni')}\n")
     done = CliRunner().invoke(main.app, ["sistems"])
     assert done.exit_code == 2 and "'systems'" in done.stderr
+
+
+def test_a_group_lists_its_commands_and_suggests_a_similar_name() -> None:
+    done = CliRunner().invoke(main.app, ["table", "--help"])
+    assert done.exit_code == 0 and main.COMMANDS["table build"][1] in " ".join(done.stdout.split())
+    assert {name.partition(" ")[0] for name in main.COMMANDS if " " in name} == set(main.GROUPS)
+    done = CliRunner().invoke(main.app, ["table", "biuld"])
+    assert done.exit_code == 2 and "'build'" in done.stderr

@@ -206,6 +206,7 @@ def test_the_interpreter_is_the_one_that_a_trial_gets(make: Make) -> None:
         ("data: x\nserch: {}", {}, "unknown key 'serch'"),
         (None, {}, "there is no settings file"),
         ("data: {data}\nspace: {heads: 3, hidden: 8}", {}, "heads=3 do not divide"),
+        ("data: {data}\nsearch: {latency_file: gone.json}", {}, "cannot read .*code/gone.json.*`easrec profile"),
         (
             "data: {data}",
             {"searchSpace": {"lamda": {"_type": "choice", "_value": [1]}}},
@@ -236,6 +237,15 @@ def test_a_dataset_beside_the_settings_is_found_as_the_trial_finds_it(
     shutil.copytree(tiny_dataset.path, tmp_path / "code" / "prepared")
     (tmp_path / "code" / "settings.yml").write_text("data: ./prepared")
     assert f"tiny: 40 users, 30 items, in {tmp_path / 'code' / 'prepared'}" in check_settings_and_data(make())
+
+
+def test_a_teacher_is_looked_for_where_the_trials_run(make: Make, tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = {"data": str(tiny_dataset.path), "retrain": {"teacher": "big"}}
+    (tmp_path / "code" / "settings.yml").write_text(yaml.safe_dump(settings))
+    message = refusal(check_settings_and_data, make())
+    assert f"retrain.teacher: there is no big in {tmp_path / 'code'}, where the trials run" in message
+    (tmp_path / "code" / "big").mkdir()
+    assert check_settings_and_data(make()).startswith("tiny: ")
 
 
 def test_data_of_other_machines_and_other_programs_are_not_looked_for(make: Make, tmp_path: Path) -> None:

@@ -326,6 +326,34 @@ def test_the_smallest_trial_that_is_as_good(tmp_path: Path, error: float, expect
     assert choose_trial(trials).number == 0
 
 
+def judged(number: int, verdict: float | None, madds: float, **figures: float) -> Trial:
+    """A trial with the verdict of the validation users: 1 kept, 0 lost, 0.5 cannot tell, None not judged."""
+    final: dict[str, float] = {"default": 0.3, "default_standard_error": 1.0, "madds_per_user": madds, **figures}
+    if verdict is not None:
+        final |= {"valid_selection_kept_accuracy": verdict, "valid_selection_margin": 0.02}
+    return Trial(f"t{number}", number, "SUCCEEDED", {}, Path(), (), final)
+
+
+def test_the_smallest_trial_is_the_cheapest_that_keeps_the_accuracy() -> None:
+    lost, unsure, small, large = judged(0, 0.0, 1e6), judged(1, 0.5, 2e6), judged(2, 1.0, 3e6), judged(3, 1.0, 4e6)
+    assert choose_trial([lost, unsure, small, large], smallest=True) is small
+    assert choose_trial([lost, unsure, large], smallest=True) is large
+    # The test verdict decides nothing.
+    assert choose_trial([judged(0, 0.0, 1e6, test_kept_accuracy=1.0), small], smallest=True) is small
+    # Trials of before the setting was switched on are not candidates, unless all are.
+    assert choose_trial([judged(4, None, 1e5), small], smallest=True) is small
+    assert choose_trial([judged(4, None, 1e5), judged(5, None, 2e5)], smallest=True).number == 4
+    within, above = judged(1, 1.0, 2e6, feasible=1, default=0.4), judged(0, 1.0, 1e6, feasible=0)
+    assert choose_trial([above, within], smallest=True) is within
+
+
+def test_no_trial_that_keeps_the_accuracy_is_said_with_what_to_do() -> None:
+    trials = [judged(0, 0.0, 1e6), judged(1, 0.5, 2e6, valid_selection_users_needed=41_000)]
+    with pytest.raises(UserError, match=r"within 2\.0%: 1 of 2 lose more, of 1 .* cannot tell \(about 41,000 .*--best"):
+        choose_trial(trials, smallest=True)
+    assert choose_trial(trials).number == 0
+
+
 def test_a_number_that_two_trials_have_names_none(tmp_path: Path) -> None:
     """NNI may restart the numbers when it resumes an experiment."""
     trials = [Trial(name, number, "SUCCEEDED", {}, tmp_path) for name, number in (("a", 0), ("b", 1), ("c", 1))]

@@ -57,6 +57,25 @@ def test_a_run_is_read_from_its_metrics(tmp_path: Path) -> None:
     assert read_run("searched", file).figures == {"ndcg@10_full": 0.1, "madds_per_user": 5.0}
 
 
+def test_refitted_figures_are_columns_of_their_own(tmp_path: Path) -> None:
+    documents = {
+        "both": {"test": {"ndcg@10_full": 0.1}, "test_refitted": {"ndcg@10_full_refitted": 0.4}},
+        "validated": {"test": {"ndcg@10_full": 0.2}},
+        "refitted": {"test_refitted": {"ndcg@10_full_refitted": 0.3}},  # as in the folder of a refit
+    }
+    rows = []
+    for name, document in documents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(document))
+        rows.append(read_run(name, tmp_path / f"{name}.json"))
+    lines = comparison_markdown(rows).splitlines()
+    assert lines[0] == "| network | NDCG@10 full | NDCG@10 full, refitted |"
+    assert lines[2:] == [
+        "| both | 0.1000 | **0.4000** |",
+        "| validated | **0.2000** | – |",
+        "| refitted | – | 0.3000 |",
+    ]
+
+
 @pytest.mark.parametrize("content", [None, "{", "{}", "[]"])
 def test_a_run_without_figures_is_a_clear_error(tmp_path: Path, content: str | None) -> None:
     file = tmp_path / "metrics.json"

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
+from easrec_nni.evaluation.judgement import Judgement
 from easrec_nni.experiments.experiment import Trial
 from easrec_nni.report import experiments, write_report
 from easrec_nni.report.experiments import experiment_content, is_experiment, trial_records
@@ -53,6 +54,25 @@ def test_a_file_of_results_becomes_a_page(exported: Path, tmp_path: Path) -> Non
     ]
     assert "architecture" not in rows[0] and rows[0]["pruning"] == "hidden0_inner50"
     assert (tmp_path / "out" / "plots" / "accuracy-cost.svg").is_file()
+
+
+def test_judged_trials_have_a_chapter_with_the_choice_and_a_picture(tmp_path: Path) -> None:
+    entries = []
+    for name, verdict, difference, madds in (("aaaaa", "kept", -0.004, 4e6), ("bbbbb", "lost", -0.12, 1e6)):
+        judged = Judgement(
+            verdict=verdict, figure="ndcg@10_full", users=5000, value=0.1 * (1 + difference), unpruned=0.1,
+            difference=difference, low=difference - 0.01, high=difference + 0.01, margin=0.02,
+        )  # fmt: skip
+        keys = {**judged.keys("valid_selection_"), **judged.keys("test_"), "unpruned_madds_per_user": 8e6}
+        value = json.dumps(final(0.05, madds, unpruned_run="/secret/unpruned", **keys))
+        entries.append({"parameter": {"lambda": 0.1}, "value": value, "trialJobId": name})
+    (tmp_path / "judged.json").write_text(json.dumps(entries))
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "judged.json"), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "Trial 0 has the smallest network that keeps the unpruned network" in page and "/secret" not in page
+    assert "Is the accuracy kept?" in page and "−13.0 % to −11.0 %" in page and "50%" in page
+    assert (tmp_path / "out" / "plots" / "judgement.svg").is_file()
 
 
 def test_a_study_and_an_experiment_stand_on_one_page(

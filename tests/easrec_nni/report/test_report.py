@@ -165,6 +165,7 @@ def test_budgets_are_shown_and_unequal_ones_warned_of(
     path = write_study(tmp_path / "s", {"easrec": 0.1, "sasrec": 0.0, "popularity": 0.0})
     section = _section(path)
     assert budget_warning(section.systems) is None
+    assert "validation metric (ndcg@10_full)" in budget_table(section).notes[0], "as in files of earlier versions"
     rows = {row.hint: row.entries for row in budget_table(section).rows}
     assert [rows["easrec"][key].text for key in ("search", "retrain", "search_run", "best")] == [
         "8",
@@ -175,7 +176,8 @@ def test_budgets_are_shown_and_unequal_ones_warned_of(
     assert [rows["sasrec"][key].text for key in ("search", "retrain", "batch")] == ["0", "24", "32"]
     assert [rows["popularity"][key].text for key in ("search", "retrain", "batch", "best")] == ["–"] * 4
     more = {"search_epochs": 8, "retrain_epochs": 99, "patience": 10, "batch_size": 32, "hyperparameter_trials": 1}
-    write_cell(path, "darts", 0, changes={"budget": more})
+    write_cell(path, "darts", 0, changes={"budget": more, "settings": {"select_by": "ndcg@10_unseen"}})
+    assert "(ndcg@10_full, ndcg@10_unseen)" in budget_table(_section(path)).notes[0]
     warning = budget_warning(_section(path).systems)
     assert warning is not None and "107 epochs, batches of 32, 1 hyper-parameter setting: DARTS + SASRec" in warning
     assert "24 epochs" in warning and "popularity" not in warning

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.evaluation.bootstrap import paired_bootstrap
 from easrec_nni.evaluation.metrics import user_gains
 from easrec_nni.report import write_report
 from easrec_nni.report.comparison import ComparisonRow, comparison_csv, comparison_markdown, comparison_table, read_run
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import Section, merge_studies
-from easrec_nni.report.significance.users import paired_bootstrap
 
 WriteStudy = Callable[..., Path]
 

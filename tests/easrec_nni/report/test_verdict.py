@@ -26,6 +26,7 @@ def test_a_clear_winner_is_named_with_its_runner_up_and_cost(write_study: WriteS
     assert "significantly more than each other one; the next is DARTS + SASRec (0." in text
     assert "tested against, EASRec is significantly better than 2 and worse than 0; 0 cannot be told apart" in text
     assert "EASRec takes 50% of the multiply-adds of SASRec; its NDCG@10 is significantly higher, 0." in text
+    assert "The accuracy of SASRec is kept within 2% (90% interval" in text
 
 
 def test_equal_systems_are_not_ranked(write_study: WriteStudy, tmp_path: Path) -> None:
@@ -34,13 +35,15 @@ def test_equal_systems_are_not_ranked(write_study: WriteStudy, tmp_path: Path) -
     assert "significantly more" not in text and "significantly higher" not in text
     assert "EASRec takes 2.25 times the multiply-adds of SASRec, more and not fewer" in text
     assert "cannot be told apart (95 % interval of the difference over users −0." in text
-    assert text.endswith("which does not show that they are equal.")
+    assert "which does not show that they are equal. Whether it keeps the accuracy of SASRec within 2%, " in text
+    assert text.endswith(" %).") and "users cannot tell (90% interval of the relative difference over users −" in text
 
 
 def test_a_worse_easrec_is_said_to_be_worse(write_study: WriteStudy, tmp_path: Path) -> None:
     text = _verdict(write_study(tmp_path / "s", {"easrec": 0.0, "sasrec": 1.5}, users=400, seeds=range(5)))
     assert "SASRec has the highest mean" in text and "significantly better than 0 and worse than 1" in text
     assert "its NDCG@10 is significantly lower, 0." in text
+    assert "More than 2% of the accuracy of SASRec is lost (90% interval" in text
 
 
 def test_what_was_not_tested_is_not_claimed(write_study: WriteStudy, tmp_path: Path) -> None:

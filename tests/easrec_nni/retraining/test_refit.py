@@ -34,7 +34,14 @@ def settings_for(dataset: Dataset, refit: bool = True, **changes: Any) -> TrialS
         "data": str(dataset.path),
         "space": SPACE,
         "search": {"epochs": 1},
-        "retrain": {"epochs": 3, "learning_rate": RATE, "batch_size": BATCH, "weights": "scratch", "refit": refit},
+        "retrain": {
+            "epochs": 3,
+            "learning_rate": RATE,
+            "batch_size": BATCH,
+            "averaging": 0,
+            "weights": "scratch",
+            "refit": refit,
+        },
         "seed": 3,
     }
     return TrialSettings.parse({**document, **changes}, "test")
@@ -64,7 +71,7 @@ def test_a_refit_is_a_plain_loop_of_as_many_epochs(tiny_dataset: Dataset, tmp_pa
     seed_everything(3)
     network = EASRecNetwork(architecture_for(tiny_dataset).space.compact(CHOICE))
     adam = torch.optim.Adam(network.parameters(), lr=RATE)
-    batches = TrainingBatches(tiny_dataset.trained_through("valid"), 8, BATCH, "causal", 3)
+    batches = TrainingBatches(tiny_dataset.trained_through("valid"), 8, BATCH, "causal", 3, batch_by="targets")
     for epoch in range(epochs):
         batches.set_epoch(epoch)
         for batch in batches:
@@ -104,7 +111,7 @@ def test_a_refit_that_was_killed_goes_on(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = {**SPACE, "dropout": 0.3}
-    settings = settings_for(tiny_dataset, space=document)
+    settings = settings_for(tiny_dataset, space=document, batch_by="sequences")
     architecture = Architecture(choices=CHOICE, space=settings.space_for(tiny_dataset))
     unbroken = retrain(architecture, tiny_dataset, tmp_path / "unbroken", settings=settings)
     assert unbroken.metrics["refit"]["epochs"] > 1

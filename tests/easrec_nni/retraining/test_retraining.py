@@ -31,7 +31,7 @@ RATE, EPOCHS = 0.005, 2
 
 
 def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
-    recipe = {"epochs": 3, "learning_rate": RATE, "batch_size": 64, "weights": "scratch"}
+    recipe = {"epochs": 3, "learning_rate": RATE, "batch_size": 64, "averaging": 0, "weights": "scratch"}
     document = {"data": str(dataset.path), "space": SPACE, "search": {"epochs": 1}, "retrain": recipe, "seed": 3}
     return TrialSettings.parse({**document, **changes}, "test")
 
@@ -82,8 +82,9 @@ def test_masked_items_are_of_all_interactions(tiny_dataset: Dataset, tmp_path: P
 
 
 def test_the_validated_run_tells_how_long(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    recipe = {"epochs": 3, "learning_rate": 0.02, "batch_size": 4, "weights": "scratch"}
-    settings, validated = settings_for(tiny_dataset, retrain=recipe), tmp_path / "validated"
+    recipe = {"epochs": 3, "learning_rate": 0.02, "batch_size": 4, "averaging": 0, "weights": "scratch"}
+    settings = settings_for(tiny_dataset, retrain=recipe, batch_by="sequences")
+    validated = tmp_path / "validated"
     done = retrain(architecture_for(tiny_dataset), tiny_dataset, validated, settings=settings)
     epochs = done.metrics["training"]["best_epoch"] + 1
     assert epochs > 0

@@ -156,9 +156,9 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
 ) -> None:
     arch = searched[0].supernet.with_name("architecture.json")
     taken = (
-        f"training settings from {arch}: mode causal, history newest, batch_by sequences, loss gbce, negatives 6, "
+        f"training settings from {arch}: mode causal, history newest, batch_by targets, loss gbce, negatives 6, "
         "gbce_t 0.5, select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, "
-        "retrain.batch_size 7, retrain.learning_rate 0.002"
+        "retrain.batch_size 7, retrain.learning_rate 0.002, retrain.averaging 0.998"
     )
     assert training_line(arch, tiny_dataset, tmp_path / "a", caplog) == taken
     file = tmp_path / "settings.yml"
@@ -198,7 +198,7 @@ def test_a_file_without_the_section_is_trained_by_the_defaults(
         tmp_path / "by-hand.json", tiny_dataset, tmp_path / "out", caplog, "--epochs", "1", "--seed", "4"
     )
     assert (
-        "by-hand.json records none, so as given or by default: mode causal, history all, batch_by sequences, loss "
+        "by-hand.json records none, so as given or by default: mode causal, history all, batch_by targets, loss "
         "softmax," in line
     )
     assert "seed 4, retrain.epochs 1, retrain.patience 10," in line
@@ -314,7 +314,7 @@ def test_a_training_that_spoils_the_network_gives_it_back_unchanged(
 ) -> None:
     learning = {"epochs": 8, "batch_size": 8, "learning_rate": 0.02}
     result = search(cycles, settings_for(cycles, search=learning, loss="softmax"), tmp_path / "searched")
-    settings = TrialSettings(data="x", retrain={"learning_rate": 30.0, "epochs": 6, "patience": 3})
+    settings = TrialSettings(data="x", retrain={"learning_rate": 30.0, "averaging": 0, "epochs": 6, "patience": 3})
     with caplog.at_level(logging.INFO):
         done = retrain(result.architecture, cycles, tmp_path / "out", weights=result.supernet, settings=settings)
     scores = [row["ndcg@10_full"] for row in read_history(tmp_path / "out" / "history.csv")]

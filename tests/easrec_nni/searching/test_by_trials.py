@@ -25,6 +25,7 @@ from strategies import MULTI_TRIAL_STRATEGIES
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]}
 SPACE |= {"supernet": "shared", "gate_layers": 0}
 SEARCH = {"strategy": "random", "epochs": 3, "candidate_epochs": 2, "batch_size": 16, "lambda": 0.2}
+SEARCH |= {"cost": "nominal"}
 
 
 def settings_for(dataset: Dataset, space: dict[str, Any] | None = None, **search_changes: Any) -> TrialSettings:
@@ -209,6 +210,40 @@ def test_the_price_counts_the_positions_that_have_a_loss(
         search(tiny_dataset, settings, tmp_path, on_epoch=stop)
     (first,) = read_history(tmp_path / "state" / "history.csv")
     assert first["price"] == pytest.approx(epoch_cost(settings.space_for(tiny_dataset), choice_of(first), scored))
+
+
+@pytest.mark.parametrize("strategy", MULTI_TRIAL_STRATEGIES)
+def test_architectures_over_a_cost_budget_are_drawn_and_not_trained(
+    strategy: str, tiny_dataset: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = settings_for(tiny_dataset, strategy=strategy, budget=0.35, **{"lambda": None})
+    config = settings.space_for(tiny_dataset)
+    largest = architecture_cost(config, config.largest).madds_per_user
+    with caplog.at_level(logging.INFO, logger="easrec_nni.searching.by_trials"):
+        result = search(tiny_dataset, settings, tmp_path)
+    shares = [architecture_cost(config, choice_of(row)).madds_per_user / largest for row in result.history]
+    assert shares and max(shares) <= 0.35
+    best = max(result.history, key=lambda row: row["ndcg@10_full"])  # the reward has no lambda
+    assert result.architecture.choices == choice_of(best) and result.architecture.budget == 0.35
+    refused = [message for message in caplog.messages if "cost more than search.budget and were not trained" in message]
+    assert len(refused) == 1 and int(refused[0].split()[0]) > 0
+
+
+def test_an_architecture_over_the_budget_is_worse_than_any_within_and_the_cheaper_one_is_better(
+    tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    from easrec_nni.searching.candidates import CandidateRecord
+
+    settings = settings_for(tiny_dataset, budget=0.35, **{"lambda": None})
+    context = TrialContext.open(settings, tiny_dataset)
+    searching = multi_trial._Search(context, CandidateRecord(tmp_path), False, None)
+    costs = {choice: searching.costs[choice.label][choice.depth] for choice in context.space.architectures()}
+    over = [choice for choice, cost in costs.items() if cost > 0.35]
+    assert set(searching.over_budget) == set(over) and 1 < len(over) < len(costs)
+    for choice in over:
+        sample = {"pruning": choice.label, "depth": choice.depth}
+        assert searching.reward(sample) == pytest.approx(0.35 - costs[choice]) and searching.reward(sample) < 0
+    assert not searching.record.rows and len(searching.refused) == len(over)
 
 
 def test_the_price_of_a_sampled_loss_is_that_of_what_it_scores(tiny_dataset: Dataset) -> None:

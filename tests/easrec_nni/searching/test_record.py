@@ -21,11 +21,11 @@ B = Choice(hidden_pruning=0.5, inner_pruning=0, depth=2)
 class RecordedEpochs:
     """A record fed with epochs of given architectures and figures."""
 
-    def __init__(self, folder: Path, warmup: int = 0) -> None:
-        self.now, self.epoch = A, 0
+    def __init__(self, folder: Path, warmup: int = 0, monitor: str = "ndcg") -> None:
+        self.now, self.epoch, self.monitor = A, 0, monitor
         self.record = SearchRecord(
             folder,
-            "ndcg",
+            monitor,
             3,
             weights=lambda: {"epoch": torch.tensor(float(self.epoch))},
             extra=dict,
@@ -39,7 +39,7 @@ class RecordedEpochs:
         for self.now, figure in epochs:
             self.record._losses = [torch.tensor(1.0)]
             trainer: Any = SimpleNamespace(current_epoch=self.epoch, should_stop=False, sanity_checking=False)
-            self.record.on_validation_end(trainer, SimpleNamespace(metrics={"ndcg": figure}))
+            self.record.on_validation_end(trainer, SimpleNamespace(metrics={self.monitor: figure}))
             self.epoch += 1
         return self.record
 
@@ -55,6 +55,24 @@ def test_the_last_architecture_is_exported_with_the_best_weights_that_it_ever_ha
     assert decision.probabilities == {"depth": [0.75, 0.25]}
     decision = record.decision("best_epoch", {})
     assert decision.choice == B and decision.row["ndcg"] == 0.9 and epoch_of(decision.weights) == 1
+
+
+@pytest.mark.parametrize("rule", ["last", "best_epoch"])
+def test_a_cross_entropy_decides_as_its_negative_would(rule: str, tmp_path: Path) -> None:
+    """Patience, best weights and export: the cross entropy is minimised."""
+    epochs = [(A, 6.1), (B, 5.2), (A, 5.9), (A, 6.0), (B, 6.3), (A, 5.95)]
+    for folder, monitor, sign in ((tmp_path / "ce", "cross_entropy_full", 1), (tmp_path / "ndcg", "ndcg", -1)):
+        folder.mkdir()
+        recorded = RecordedEpochs(folder, monitor=monitor)
+        decided = []
+        for choice, value in epochs:
+            record = recorded.play((choice, sign * value))
+            decided.append((record.best_epoch, record.out_of_patience))
+        assert decided == [(0, False), (1, False), (1, False), (1, False), (1, True), (1, True)]
+        assert record.best_figure == sign * 5.2
+        decision = record.decision(rule, {})
+        assert decision.choice == (A if rule == "last" else B)
+        assert epoch_of(decision.weights) == (2 if rule == "last" else 1)
 
 
 def test_epochs_of_the_warmup_are_recorded_and_never_the_best(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def items(number: int) -> Any:
     return SimpleNamespace(n_items=number)
 
 
-NAMES = ("ml100k", "ml1m", "gowalla", "douban", "amazon-beauty")
+NAMES = ("ml100k", "ml1m", "gowalla", "douban", "amazon-beauty", "my-log")
 
 
 @pytest.fixture(scope="module", params=["checkout", "copied"])

@@ -39,7 +39,15 @@ def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
 
 
 def test_there_are_examples() -> None:
-    assert [path.stem for path in EXAMPLES] == ["amazon-beauty", "douban", "gowalla", "ml100k", "ml1m", "streaming"]
+    assert [path.stem for path in EXAMPLES] == [
+        "amazon-beauty",
+        "douban",
+        "gowalla",
+        "ml100k",
+        "ml1m",
+        "my-log",
+        "streaming",
+    ]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -88,6 +96,13 @@ def test_defaults_are_those_of_the_paper() -> None:
         ({"search": {"lambda": math.nan}}, ["search.lambda: ", "finite"]),
         ({"search": {"learning_rate": math.inf}}, ["search.learning_rate: ", "finite"]),
         ({"search": {"learning_rate": 0}}, ["search.learning_rate: ", "greater than 0"]),
+        ({"search": {"budget": 0}}, ["search.budget: ", "greater than 0"]),
+        ({"search": {"budget": "140%"}}, ["search.budget: ", "less than or equal to 1"]),
+        ({"search": {"budget": "forty%"}}, ["search.budget: ", "(got 'forty%')"]),
+        ({"search": {"budget": 0.4, "lambda": 0.1}}, ["search: ", "budget and lambda exclude each other"]),
+        ({"search": {"budget": 0.4, "constraint": "printed"}}, ["search: ", "leave constraint out"]),
+        ({"search": {"cost": "executed", "constraint": "printed"}}, ["search: ", "counts nominal cost", "remove cost"]),
+        ({"search": {"cost": "flops"}}, ["search.cost: ", "'nominal', 'executed'"]),
         ({"search": {"arch_share": 1.0}}, ["search.arch_share: ", "less than 1"]),
         ({"search": {"epochs": 1.5}}, ["search.epochs: ", "(got 1.5)"]),
         ({"search": 3}, ["search: "]),
@@ -153,6 +168,8 @@ def value_at(settings: TrialSettings, name: str) -> Any:
     [
         ("lambda", 0.7, "search.lambda"),
         ("search.lambda", 0.7, "search.lambda"),
+        ("budget", 0.4, "search.budget"),
+        ("search.budget", 0.4, "search.budget"),
         ("seed", 5, "seed"),
         ("mode", "augmented", "mode"),
         ("history", "newest", "history"),
@@ -176,6 +193,25 @@ def test_sampled_parameters_replace_keys(name: str, value: Any, place: str) -> N
     assert value_at(before, "space") == {"hidden": 64}  # the settings themselves stay as they were
 
 
+def test_a_sampled_budget_replaces_lambda_and_the_other_way_round() -> None:
+    assert parse(search={"lambda": 0.2}).with_parameters({"budget": "40%"}) == parse(search={"budget": 0.4})
+    assert parse(search={"budget": "12.5%"}).search.budget == 0.125
+    assert parse(search={"budget": 0.4}).search.lambda_ is None
+    assert parse(search={"budget": 0.4}).with_parameters({"search.lambda": 0.2}) == parse(search={"lambda": 0.2})
+    assert parse(search={"budget": 0.4}).with_parameters({"seed": 1}).search.budget == 0.4
+    assert parse(search={"budget": None}) == parse(search={"lambda": 0.1}) == parse()
+
+
+def test_the_kind_of_cost_is_executed_unless_the_constraint_is_printed() -> None:
+    kinds = ({}, {"constraint": "printed"}, {"cost": "parameters"}, {"constraint": "printed", "cost": "nominal"})
+    assert [parse(search=each).search.cost_kind for each in kinds] == ["executed", "nominal", "parameters", "nominal"]
+    # Runs of versions without the key weighed nominal cost.
+    document = parse().model_dump(mode="json", by_alias=True)
+    assert TrialSettings.reopen(document, "study.json").search.cost_kind == "executed"
+    del document["search"]["cost"]
+    assert TrialSettings.reopen(document, "study.json").search.cost_kind == "nominal"
+
+
 def test_parameters_of_the_space_reach_the_network() -> None:
     settings = parse().with_parameters({"space.dropout": 0.4, "space.hidden": 64, "lambda": 0, "seed": 9})
     config = settings.space_for(10)
@@ -196,6 +232,7 @@ def test_parameters_of_the_space_reach_the_network() -> None:
         ({"lambda": -1}, ["search.lambda"]),
         ({"search.arch_every": 0}, ["search.arch_every"]),
         ({"search": 3}, ["search"]),
+        ({"lambda": 0.1, "budget": 0.4}, ["budget and lambda exclude each other"]),
     ],
 )
 def test_sampled_parameters_that_mean_nothing_are_refused(parameters: dict[str, Any], words: list[str]) -> None:

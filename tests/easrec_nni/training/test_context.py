@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from easrec_nni import Dataset, TrialSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.batches.evaluation import ArchitectureBatches
 from easrec_nni.data.batches.masked import MaskedBatches
+from easrec_nni.data.batches.modes import BatchBy
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.splits.validation_users import split_validation_users
 from easrec_nni.training.context import TrialContext
@@ -43,11 +44,13 @@ def test_it_opens_the_dataset_that_the_settings_name(tiny_dataset: Dataset, tmp_
 
 
 def test_training_batches_are_in_the_mode_history_and_order_of_the_settings(tiny_dataset: Dataset) -> None:
-    newest = context_of(tiny_dataset, history="newest", seed=5).training_batches(8)
-    assert contents(newest) == contents(TrainingBatches(tiny_dataset, 6, 8, "causal", 5, "newest"))
-    masked = context_of(tiny_dataset, **MASKED, seed=5, masking={"share": 0.4}).training_batches(8)
-    expected = MaskedBatches(tiny_dataset, 6, 8, 5, "all", share=0.4, newest_share=0.5)
-    assert contents(masked) == contents(expected)
+    for batch_by in get_args(BatchBy):
+        unit = {"batch_by": batch_by, "seed": 5}
+        newest = context_of(tiny_dataset, history="newest", **unit).training_batches(8)
+        assert contents(newest) == contents(TrainingBatches(tiny_dataset, 6, 8, "causal", 5, "newest", batch_by))
+        masked = context_of(tiny_dataset, **MASKED, **unit, masking={"share": 0.4}).training_batches(8)
+        expected = MaskedBatches(tiny_dataset, 6, 8, 5, "all", batch_by, share=0.4, newest_share=0.5)
+        assert contents(masked) == contents(expected)
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
@@ -64,6 +67,10 @@ def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, shar
     assert np.array_equal(context.architecture_rows, train) and np.array_equal(context.selection_rows, select)
 
 
+# Defaults of earlier versions, which the identities of their runs do not name.
+EARLIER: dict[str, Any] = {"batch_by": "sequences", "select_by": "ndcg@10_full"}
+STAGES = {"search": {"batch_size": 32}, "retrain": {"batch_size": 32, "averaging": 0.0}}
+
 DECIDE = {
     "seed": 1,
     "history": "newest",
@@ -77,15 +84,37 @@ DECIDE = {
 
 @pytest.mark.parametrize("stage", ["search", "retrain"])
 def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, stage: Any) -> None:
-    plain = context_of(tiny_dataset).identity(stage)
-    assert set(plain) == {"dataset", "space", stage, "mode", "history", "seed"}
-    for key, value in {**DECIDE, stage: {"epochs": 3}}.items():
-        changed = context_of(tiny_dataset, **{key: value}).identity(stage)
-        assert changed[key] != plain.get(key), key
+    base = {**EARLIER, **STAGES}
+
+    def identity(**changes: Any) -> dict[str, Any]:
+        return context_of(tiny_dataset, **{**base, **changes}).identity(stage)
+
+    plain = identity()
+    kind_of_cost = {"cost"} if stage == "search" else set()
+    assert set(plain) == {"dataset", "space", stage, "mode", "history", "seed"} | kind_of_cost and plain[stage] == {}
+    decide = {**DECIDE, "batch_by": "targets", "select_by": "ndcg@10_unseen"}
+    for key, value in decide.items():
+        assert identity(**{key: value})[key] != plain.get(key), key
+    for key, value in {**STAGES[stage], "epochs": 3}.items():
+        changed = identity(**{stage: {**STAGES[stage], key: 7 if key == "batch_size" else value or 0.5}})[stage]
+        assert set(changed) == {key}
     for key, value in {"search" if stage == "retrain" else "retrain": {"epochs": 3}, "objective": "ndcg"}.items():
-        assert context_of(tiny_dataset, **{key: value}).identity(stage) == plain, key
+        assert identity(**{key: value}) == plain, key
     # Without the mode or loss that reads them, these decide nothing.
-    assert context_of(tiny_dataset, masking={"share": 0.4}, negatives=7, gbce_t=0.1).identity(stage) == plain
+    assert identity(masking={"share": 0.4}, negatives=7, gbce_t=0.1) == plain
+    resolved = context_of(tiny_dataset).identity(stage)
+    assert isinstance(resolved[stage]["batch_size"], int) and resolved["batch_by"] == "targets"
+
+
+def test_settings_at_todays_defaults_are_those_of_versions_without_them(tiny_dataset: Dataset) -> None:
+    plain = context_of(tiny_dataset).identity("search")
+    assert plain["search"] == {} and plain["cost"] == "executed"
+    for same in ({"lambda": 0.1}, {"cost": "executed"}):
+        assert context_of(tiny_dataset, search=same).identity("search") == plain
+    assert context_of(tiny_dataset, search={"lambda": 0.2}).identity("search")["search"] == {"lambda_": 0.2}
+    assert context_of(tiny_dataset, search={"budget": 0.2}).identity("search")["search"] == {"budget": 0.2}
+    for other in ({"cost": "nominal"}, {"constraint": "printed"}):
+        assert context_of(tiny_dataset, search=other).identity("search")["cost"] == "nominal"
 
 
 def test_a_document_of_an_architecture_has_what_belongs_to_it(tiny_dataset: Dataset) -> None:

@@ -51,7 +51,7 @@ def plain_loop(dataset: Dataset, of: Dataset | None = None) -> list[EASRecNetwor
     network, averages = EASRecNetwork(config), []
     average = {name: weight.detach().clone() for name, weight in network.named_parameters()}
     adam, step = torch.optim.Adam(network.parameters(), lr=RATE), 0
-    batches = TrainingBatches(of or dataset, 8, BATCH, "causal", 2)
+    batches = TrainingBatches(of or dataset, 8, BATCH, "causal", 2, batch_by="targets")
     for epoch in range(EPOCHS):
         batches.set_epoch(epoch)
         for batch in batches:

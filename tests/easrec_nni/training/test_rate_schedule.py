@@ -41,8 +41,16 @@ def ordered(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
     schedule = {"schedule": "cosine", "warmup_epochs": WARMUP}
-    options = {"epochs": EPOCHS, "patience": EPOCHS, "learning_rate": RATE, "batch_size": BATCH, **schedule, **changes}
-    return TrialSettings(data=str(dataset.path), space=SPACE, retrain=options, seed=2)
+    options = {
+        "epochs": EPOCHS,
+        "patience": EPOCHS,
+        "learning_rate": RATE,
+        "batch_size": BATCH,
+        "averaging": 0,
+        **schedule,
+    }
+    options |= changes
+    return TrialSettings(data=str(dataset.path), space=SPACE, batch_by="sequences", retrain=options, seed=2)
 
 
 def architecture_for(dataset: Dataset) -> Architecture:

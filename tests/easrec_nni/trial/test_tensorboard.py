@@ -36,7 +36,7 @@ def trial(tiny_dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Pa
     document = {
         "data": str(tiny_dataset.path),
         "space": {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]},
-        "search": {"epochs": 2, "batch_size": 8, "arch_every": 2},
+        "search": {"epochs": 2, "batch_size": 8, "arch_every": 2, "budget": 0.6},
         "retrain": {"epochs": 1, "batch_size": 8},
     }
     out = tmp_path_factory.mktemp("trial")
@@ -57,6 +57,7 @@ def test_a_trial_writes_what_its_history_has(trial: Path) -> None:
         "depth": "search/depth L_t",
         "expected_cost": "cost/expected",
         "argmax_cost": "cost/argmax network",
+        "multiplier": "cost/multiplier of the budget",
         "ndcg@10_full": "metrics/ndcg@10_full",
         "mrr@10_pop100": "metrics/mrr@10_pop100",
         "alpha_hidden50_inner25": "alpha/hidden50_inner25",

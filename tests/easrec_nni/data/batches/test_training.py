@@ -109,3 +109,30 @@ def test_batches_come_in_a_random_order_of_pools_that_are_sorted(
     assert len(batch_numbers) == len(expected) == len(batches)
     for numbers, wanted in zip(batch_numbers, random.permutation(len(expected)), strict=True):
         assert numbers.tolist() == expected[wanted].tolist()
+
+
+@pytest.mark.parametrize("mode", ["causal", "augmented"])
+@pytest.mark.parametrize("history", ["all", "newest", "overlapping"])
+def test_places_lead_to_the_targets(tiny_dataset: Dataset, mode: str, history: str) -> None:
+    if mode == "augmented" and history != "all":
+        return
+    seen: list[int] = []
+    for batch in TrainingBatches(tiny_dataset, 4, 7, mode, seed=0, history=history):
+        real = batch.targets != 0
+        assert batch.places is not None and batch.places.shape == batch.targets.shape
+        places = batch.places[real].numpy()
+        assert (tiny_dataset.items[places] == batch.targets[real].numpy()).all()
+        seen += places.tolist()
+    assert len(set(seen)) == len(seen), "a place is a target once in an epoch"
+
+
+def test_rows_of_a_batch_keep_all_that_belongs_to_them(tiny_dataset: Dataset) -> None:
+    batch = next(iter(TrainingBatches(tiny_dataset, 4, 7, "causal", seed=0)))
+    part = batch.of_rows(slice(1, None, 2), first=1)
+    assert part.places is not None and batch.places is not None
+    for whole, cut in ((batch.ids, part.ids), (batch.targets, part.targets), (batch.places, part.places)):
+        assert torch.equal(cut, whole[1::2, 1:])
+    newest = next(iter(TrainingBatches(tiny_dataset, 4, 7, "augmented", seed=0)))
+    part = newest.of_rows(slice(2, 5), first=1)
+    assert newest.places is not None and part.places is not None
+    assert torch.equal(part.places, newest.places[2:5]) and torch.equal(part.targets, newest.targets[2:5])

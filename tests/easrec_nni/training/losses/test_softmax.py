@@ -106,7 +106,7 @@ def test_an_untrained_network_is_as_good_as_guessing() -> None:
 def chunked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shrink the limits so that 40 items use chunks of 3 positions."""
     monkeypatch.setattr(loss_module, "LARGEST_SCORES", 0)
-    monkeypatch.setattr(loss_module, "_chunk", lambda n_items: 3)
+    monkeypatch.setattr(loss_module, "states_per_chunk", lambda n_items: 3)
 
 
 def large_catalogue(positions: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -144,7 +144,7 @@ def test_a_network_trains_alike_in_chunks(network: EASRecSpace, monkeypatch: pyt
     gradients = []
     for largest in (loss_module.LARGEST_SCORES, 0):
         monkeypatch.setattr(loss_module, "LARGEST_SCORES", largest)
-        monkeypatch.setattr(loss_module, "_chunk", lambda n_items: max(1, 20 // n_items))
+        monkeypatch.setattr(loss_module, "states_per_chunk", lambda n_items: max(1, 20 // n_items))
         network.zero_grad()
         next_item_loss(network, TrainingBatch(ids, targets)).backward()
         gradients.append([weight.grad for weight in network.parameters()])
@@ -169,7 +169,7 @@ def test_memory_does_not_grow_with_the_positions(monkeypatch: pytest.MonkeyPatch
     matrix = 4 * 600 * 2000
     assert largest_allocation(600, 2000) >= matrix, "the plain way holds all scores"
     monkeypatch.setattr(loss_module, "LARGEST_SCORES", 600 * 2000 - 1)
-    monkeypatch.setattr(loss_module, "_chunk", lambda n_items: 10)
+    monkeypatch.setattr(loss_module, "states_per_chunk", lambda n_items: 10)
     assert largest_allocation(600, 2000) <= 10 * 2000 * 4 + 64
     assert largest_allocation(599, 2000) > matrix / 2, "one position less is small enough for the plain way"
 
@@ -181,7 +181,7 @@ def test_small_catalogues_take_the_plain_way_to_the_last_bit() -> None:
 
 @pytest.mark.parametrize(("n_items", "positions"), [(3416, 306), (20_000, 256), (164_532, 203), (10**9, 1)])
 def test_chunks_stay_in_a_cache_while_products_stay_large(n_items: int, positions: int) -> None:
-    assert loss_module._chunk(n_items) == positions
+    assert loss_module.states_per_chunk(n_items) == positions
     states, items, targets = large_catalogue(50, torch.float32)
     assert item_cross_entropy(states, items, targets).item() == F.cross_entropy(states @ items.T, targets).item()
 

@@ -17,6 +17,7 @@ from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, se
 from easrec_nni.architecture.weights import read_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.retraining.stage import Retrained
+from easrec_nni.searching.front import read_front
 from easrec_nni.training.parallel import count
 
 SPACE = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 2, "hidden_pruning": [0, 0.5]}
@@ -39,10 +40,9 @@ def retrained(dataset: Dataset, settings: TrialSettings, out: Path, on_epoch: An
 def test_a_retraining_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
     """Batches of seven sequences of different lengths, so that shares differ in targets."""
     rows: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    changes = {"loss": "gbce", "negatives": 9, "select_by": "cross_entropy_full"}
     one, two = (
-        retrained(
-            tiny_dataset, settings_for(tiny_dataset, n, loss="gbce", negatives=9), tmp_path / str(n), result.append
-        )
+        retrained(tiny_dataset, settings_for(tiny_dataset, n, **changes), tmp_path / str(n), result.append)
         for n, result in rows.items()
     )
     for name, weight in one.network.state_dict().items():
@@ -51,6 +51,7 @@ def test_a_retraining_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, 
         assert result["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5, nan_ok=expected["epoch"] == -1)
         for name in ("ndcg@10_full", "selection_users_ndcg@10_full"):
             assert result[name] == pytest.approx(expected[name], rel=1e-9)
+        assert result["cross_entropy_full"] == pytest.approx(expected["cross_entropy_full"], rel=1e-5)
     assert two.metrics["test"] == pytest.approx(one.metrics["test"])
     assert count() == 1 and torch.get_num_threads() == 1, "nothing is left of the second process"
     assert sorted(path.name for path in (tmp_path / "2").iterdir()) == sorted(
@@ -69,6 +70,25 @@ def test_a_search_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_
         torch.testing.assert_close(result[name], weight, rtol=1e-4, atol=1e-5)
     for before, after in zip(one.history, two.history, strict=True):
         assert {**after, "seconds": 0} == pytest.approx({**before, "seconds": 0}, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_an_elastic_search_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    """With every sequence for every network; with a smaller share, each process divides its own sequences."""
+    options = {"strategy": "elastic", "epochs": 2, "batch_size": 7, "elastic": {"share": 1.0, "averaging": 0.9}}
+    space = {**SPACE, "supernet": "shared", "dropout": 0.0}
+    one, two = (
+        search(tiny_dataset, settings_for(tiny_dataset, n, search=options, space=space), tmp_path / str(n))
+        for n in (1, 2)
+    )
+    assert two.architecture.choices == one.architecture.choices
+    result = read_weights(two.supernet)
+    for name, weight in read_weights(one.supernet).items():
+        torch.testing.assert_close(result[name], weight, rtol=1e-4, atol=1e-5)
+    for before, after in zip(one.history, two.history, strict=True):
+        assert {**after, "seconds": 0} == pytest.approx({**before, "seconds": 0}, rel=1e-4)
+    for before_row, after_row in zip(*(read_front(tmp_path / str(n)).architectures for n in (1, 2)), strict=True):
+        assert after_row.metrics == pytest.approx(before_row.metrics, rel=1e-6)
 
 
 @pytest.mark.slow

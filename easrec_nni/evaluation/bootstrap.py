@@ -8,13 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from easrec_nni.report.significance.seeds import ROUNDING, Interval
-
-__all__ = ["UserBootstrap", "paired_bootstrap", "paired_bootstraps"]
+__all__ = ["Interval", "UserBootstrap", "paired_bootstrap", "paired_bootstraps"]
 
 RESAMPLES = 10_000
+# Relative difference below which figures are equal up to rounding.
+ROUNDING = 1e-12
 # Maximum number of draws in a block, at 8 bytes each.
 LARGEST_BLOCK = 1 << 21
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Interval from ``low`` to ``high``."""
+
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether both ends are on the same side of zero."""
+        return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from easrec_nni.evaluation import bootstrap
+from easrec_nni.evaluation.bootstrap import Interval, paired_bootstrap, paired_bootstraps
 from easrec_nni.evaluation.metrics import standard_error, user_gains
-from easrec_nni.report.significance import Interval, paired_bootstrap, paired_bootstraps
-from easrec_nni.report.significance import users as users_module
 
 
 def gains_of(seed: int, users: int = 300) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +89,7 @@ def test_draws_are_seeded_and_the_same_for_all_pairs(monkeypatch: pytest.MonkeyP
     ):
         assert interval is not None and expected is not None
         assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-    monkeypatch.setattr(users_module, "LARGEST_BLOCK", 1000)  # blocks of 3 draws
+    monkeypatch.setattr(bootstrap, "LARGEST_BLOCK", 1000)  # blocks of 3 draws
     again = paired_bootstrap(one, other, resamples=500).interval
     assert again is not None and single.interval is not None
     assert (again.low, again.high) == pytest.approx((single.interval.low, single.interval.high), abs=1e-12)

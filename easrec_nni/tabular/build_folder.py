@@ -1,0 +1,181 @@
+"""Folder in which an architecture table is built: its document and its runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from easrec_nni.architecture.schema import DatasetIdentity
+from easrec_nni.common.documents import ResultDocument, read_document
+from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import write_json
+from easrec_nni.common.provenance import provenance
+from easrec_nni.data.dataset import Dataset
+from easrec_nni.settings.trial import ObjectiveSettings, SearchSettings, TrialSettings
+from search_spaces import Choice, SpaceConfig
+
+__all__ = [
+    "BUILD_FILE",
+    "METRICS_FILE",
+    "BuildDocument",
+    "BuildFolder",
+    "Run",
+    "open_build",
+    "settings_record",
+    "without_search",
+]
+
+BUILD_FILE = "build.json"
+METRICS_FILE = "metrics.json"
+"""File of a run's figures, written last: its presence means that the run is complete."""
+
+
+_SEARCHING = {"search": SearchSettings(), "objective": ObjectiveSettings()}
+"""Sections of the settings that no run of a build has, since it trains given architectures."""
+
+
+def without_search(settings: TrialSettings) -> TrialSettings:
+    """Settings whose sections about searches have their defaults, so that they do not tell builds apart."""
+    return settings.model_copy(update=_SEARCHING)
+
+
+def settings_record(settings: TrialSettings) -> dict[str, Any]:
+    """Settings for a document, without the sections about searches."""
+    return settings.model_dump(mode="json", by_alias=True, exclude=set(_SEARCHING))
+
+
+class BuildDocument(ResultDocument):
+    """``build.json``: what determines the runs of a build."""
+
+    schema_version: Literal[1]
+    dataset: DatasetIdentity
+    settings: dict[str, Any]
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """Training of one architecture with one seed.
+
+    Examples
+    --------
+    >>> run = Run(Choice(hidden_pruning=0.25, inner_pruning=0.5, depth=2), seed=1)
+    >>> run.path.as_posix(), str(run)
+    ('hidden25_inner50-depth2/seed1', 'hidden25_inner50, depth 2, seed 1')
+    """
+
+    choice: Choice
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.choice.label}, depth {self.choice.depth}, seed {self.seed}"
+
+    @property
+    def path(self) -> Path:
+        """Folder of the run below the build's ``runs``."""
+        return Path(f"{self.choice.label}-depth{self.choice.depth}") / f"seed{self.seed}"
+
+    @classmethod
+    def sampled(cls, parameters: Mapping[str, Any], space: SpaceConfig) -> Run:
+        """Run of a sample that NNI's tuner drew: ``pruning``, ``depth`` and ``seed``.
+
+        Raises
+        ------
+        UserError
+            One of them is missing, unknown or not in the space.
+        """
+        try:
+            choice = {name: value for name, value in parameters.items() if name != "seed"}
+            return cls(space.choice(choice), int(parameters["seed"]))
+        except (KeyError, TypeError, ValueError):
+            raise UserError(f"a run has pruning, depth and seed of the table's space; got {dict(parameters)}") from None
+
+
+@dataclass(frozen=True)
+class BuildFolder:
+    """Folder of a build: ``build.json`` and a folder for each run.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    settings
+        Settings of all runs, with seed 0.
+    seeds
+        Number of seeds.
+    dataset
+        Dataset of all runs.
+    """
+
+    path: Path
+    settings: TrialSettings
+    seeds: int
+    dataset: DatasetIdentity
+
+    def folder(self, run: Run) -> Path:
+        """Folder of a run."""
+        return self.path / "runs" / run.path
+
+    def is_complete(self, run: Run) -> bool:
+        """Whether a run has its figures."""
+        return (self.folder(run) / METRICS_FILE).is_file()
+
+    def runs(self, architectures: Sequence[Choice]) -> list[Run]:
+        """Runs of a build, seeds outermost, so that an interrupted build has complete rounds."""
+        return [Run(choice, seed) for seed in range(self.seeds) for choice in architectures]
+
+    def complete(self, architectures: Sequence[Choice]) -> list[Run]:
+        """Complete runs, those with seeds of an earlier, larger build too."""
+        found = []
+        for choice in architectures:
+            folders = self.folder(Run(choice, 0)).parent.glob(f"seed*/{METRICS_FILE}")
+            names = (file.parent.name.removeprefix("seed") for file in folders)
+            found += [Run(choice, seed) for seed in sorted(int(name) for name in names if re.fullmatch(r"\d+", name))]
+        return found
+
+    @classmethod
+    def read(cls, path: Path) -> BuildFolder:
+        """Folder of an earlier build.
+
+        Raises
+        ------
+        UserError
+            There is no build in the folder, or its document is damaged.
+        """
+        file = path / BUILD_FILE
+        if not file.is_file():
+            raise UserError(f"{path} holds no build: it has no {BUILD_FILE}; `easrec table build` creates one")
+        document = read_document(file, BuildDocument, "choose another --out")
+        given = {name: value for name, value in document.settings.items() if name not in _SEARCHING}
+        settings = without_search(TrialSettings.reopen(given, str(file)))
+        return cls(path, settings, document.seeds, document.dataset)
+
+
+def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int) -> BuildFolder:
+    """Create the folder of a build, or open it to go on, with more or fewer seeds.
+
+    Raises
+    ------
+    UserError
+        The folder holds a build with other settings or data, or something else.
+    """
+    if (path / BUILD_FILE).is_file():
+        existing = BuildFolder.read(path)
+        same = existing.settings == settings
+        if not same or existing.dataset.fingerprint != dataset.fingerprint:
+            raise UserError(f"{path} holds a build with other {'data' if same else 'settings'}: choose another --out")
+    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} is neither an empty folder nor that of a build: choose another --out")
+    identity = DatasetIdentity.of(dataset)
+    document = BuildDocument(
+        schema_version=1,
+        dataset=identity,
+        settings=settings_record(settings),
+        seeds=seeds,
+        **provenance(),
+    )
+    write_json(path / BUILD_FILE, document.as_json())
+    return BuildFolder(path, settings, seeds, identity)

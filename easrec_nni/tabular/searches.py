@@ -1,0 +1,112 @@
+"""Finished searches: the architectures that they exported, and what they cost."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.errors import UserError
+from easrec_nni.searching.by_trials import SUPERNET_EPOCHS_OF_LARGEST
+from easrec_nni.tabular.table import ArchitectureTable, TableEntry
+from easrec_nni.training.history import read_history
+from search_spaces import SpaceConfig
+
+__all__ = ["ExportedSearch", "read_search"]
+
+RECIPE_FIELDS = ("dropout", "supernet")  # of a space; they change no network
+
+
+@dataclass(frozen=True)
+class ExportedSearch:
+    """Architecture that a search exported, as an entry of a table.
+
+    Attributes
+    ----------
+    label
+        Name of the strategy.
+    seed
+        Seed of the search.
+    entry
+        The architecture.
+    epochs_of_largest
+        Cost of the search in epochs of the largest network; None without a history.
+    seconds
+        Its computing time in seconds; None without a history.
+    folder
+        Folder of the search.
+    """
+
+    label: str
+    seed: int
+    entry: TableEntry
+    epochs_of_largest: float | None
+    seconds: float | None
+    folder: Path
+
+
+def read_search(source: str, table: ArchitectureTable) -> ExportedSearch:
+    """Read the folder of a search.
+
+    Parameters
+    ----------
+    source
+        ``FOLDER`` or ``LABEL=FOLDER``; the folder of a search, or of a study's cell with the folder ``search``. Without
+        a label, the folder's name, or that of its parent if the folder is ``seed3``.
+    table
+        Table of the same space and dataset.
+
+    Raises
+    ------
+    UserError
+        There is no architecture, or it is of another dataset or space, or the table does not have it yet.
+    """
+    label, separator, path = source.partition("=")
+    folder = Path(path if separator else source)
+    file = next((f for f in (folder / "architecture.json", folder / "search/architecture.json") if f.is_file()), None)
+    if file is None:
+        raise UserError(f"{folder} holds no finished search: it has no architecture.json")
+    architecture = Architecture.read(file)
+    _check_same(architecture, table, file)
+    epochs, seconds = _cost(file.parent / "state" / "history.csv", architecture.space)
+    return ExportedSearch(
+        label=label if separator else _label(folder.resolve()),
+        seed=architecture.seed or 0,
+        entry=table.query(architecture.choices),
+        epochs_of_largest=epochs,
+        seconds=seconds,
+        folder=folder,
+    )
+
+
+def _label(folder: Path) -> str:
+    return folder.parent.name if re.fullmatch(r"seed\d+", folder.name) else folder.name
+
+
+def _check_same(architecture: Architecture, table: ArchitectureTable, file: Path) -> None:
+    dataset = architecture.dataset
+    if dataset is None or dataset.fingerprint != table.document.dataset.fingerprint:
+        name = "an unknown dataset" if dataset is None else f"another preparation of {dataset.name}"
+        raise UserError(f"{file} was searched on {name}: the table is of {table.document.dataset.name}")
+    networks = []
+    for space in (architecture.space, table.space):
+        try:
+            networks.append(space.compact(architecture.choices).model_dump(exclude=set(RECIPE_FIELDS)))
+        except ValueError as error:
+            raise UserError(f"the table has no architecture such as {file}: {error}") from None
+    different = [name for name, value in networks[0].items() if networks[1][name] != value]
+    if different:
+        raise UserError(f"{file} is of another space than the table: {', '.join(different)} differ")
+
+
+def _cost(history: Path, space: SpaceConfig) -> tuple[float | None, float | None]:
+    """Epochs of the largest network and seconds that a search took; None without its history."""
+    if not history.is_file():
+        return None, None
+    rows = [row for row in read_history(history, "remove the file") if row["epoch"] >= 0]
+    if any("price" in row for row in rows):
+        epochs = sum(row["price"] for row in rows)
+    else:
+        epochs = len(rows) * SUPERNET_EPOCHS_OF_LARGEST[space.supernet]
+    return epochs, sum(row["seconds"] for row in rows)

@@ -1,0 +1,98 @@
+"""Files of the study and of the regrets, from figures to the command line."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from easrec_nni.cli.main import app
+from easrec_nni.common.errors import UserError
+from easrec_nni.tabular.documents import write_table
+from easrec_nni.tabular.results import write_regret
+from easrec_nni.tabular.searches import ExportedSearch
+from easrec_nni.tabular.simulation import TabularEvaluator, simulate
+from easrec_nni.tabular.table import ArchitectureTable
+from tests.easrec_nni.tabular.test_searches import exported
+
+TESTED = "test_ndcg@10_unseen"
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_curves_are_means_of_the_searches_regrets(make_table, tmp_path: Path) -> None:
+    write_table(make_table(), tmp_path / "table.json")
+    words = ["table", "study", str(tmp_path / "table.json"), "--strategies", "random,evolution", "--seeds", "4"]
+    done = CliRunner().invoke(app, [*words, "--trials", "6", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "out" / "curves.svg").is_file() and (tmp_path / "out" / "curves.png").is_file()
+    table = ArchitectureTable(make_table())
+    evaluator = TabularEvaluator(table)
+    truth = {entry.choice: np.log(entry.mean(TESTED)) for entry in table.entries}
+    rows = read(tmp_path / "out" / "curves.csv")
+    assert [(row["strategy"], row["trials"]) for row in rows] == [
+        (name, str(trial)) for name in ("random", "evolution") for trial in range(1, 7)
+    ]
+    for name in ("random", "evolution"):
+        searches = [simulate(evaluator, name, seed, 6) for seed in range(4)]
+        for trial in (1, 3, 6):
+            missed, epochs = [], []
+            for search in searches:
+                best = max(range(trial), key=lambda number: search.rewards[number])
+                missed.append(max(truth.values()) - truth[search.entries[best].choice])
+                epochs.append(sum(e.runs[search.seed % 3]["epochs"] for e in search.entries[:trial]))
+            (row,) = (r for r in rows if r["strategy"] == name and r["trials"] == str(trial))
+            assert float(row[f"regret_nats_{TESTED}"]) == pytest.approx(np.mean(missed))
+            assert float(row["epochs"]) == pytest.approx(np.mean(epochs))
+    assert [row["verdict"] for row in read(tmp_path / "out" / "strategies.csv")][0] == ""
+
+
+def test_regrets_of_folders(make_table, tmp_path: Path) -> None:
+    table = ArchitectureTable(make_table())
+    write_table(table.document, tmp_path / "table.json")
+    folders = []
+    for label, shift in (("random", 5), ("easrec", 0)):
+        for seed in range(4):
+            choice = table.entries[(shift * seed + seed) % 18].choice
+            folders.append(str(exported(table, tmp_path / label / f"seed{seed}", seed, choice)))
+    words = [
+        "table",
+        "regret",
+        str(tmp_path / "table.json"),
+        *folders,
+        "--budget",
+        "50",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "regret in % of test_ndcg@10_unseen at the network's own nominal cost" in done.stdout
+    assert (tmp_path / "out" / "regret.svg").is_file()
+    rows = read(tmp_path / "out" / "searches.csv")
+    largest = table.largest.costs["madds_per_user"]
+    for row, folder in zip(rows, folders, strict=True):
+        assert row["folder"] == folder
+        cost = float(row["nominal_cost"])
+        within = [e.mean(TESTED) for e in table.entries if e.costs["madds_per_user"] <= cost]
+        assert float(row["regret_share"]) == pytest.approx(1 - float(row[TESTED]) / max(within))
+        assert float(row["budget_missed_share"]) == pytest.approx(max(0, cost / largest / 0.5 - 1))
+    summary = {row["strategy"]: row for row in read(tmp_path / "out" / "strategies.csv")}
+    for label in ("random", "easrec"):
+        values = [float(row["regret_share"]) for row in rows if row["strategy"] == label]
+        assert float(summary[label][f"regret_share_{TESTED}"]) == pytest.approx(np.mean(values))
+    assert summary["easrec"]["pairs"] == "4"
+
+
+def test_two_searches_of_a_strategy_with_one_seed_are_refused(make_table, tmp_path: Path) -> None:
+    table = ArchitectureTable(make_table())
+    twice = [ExportedSearch("easrec", 0, table.entries[0], None, None, tmp_path / name) for name in "ab"]
+    with pytest.raises(UserError, match="easrec has two searches with seed 0"):
+        write_regret(table, twice, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
