@@ -8,15 +8,12 @@ import torch
 from torch import Tensor
 
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.rounded_products import chunk_size
 from easrec_nni.training.losses.soft_targets import SoftTargets, Teacher
-from easrec_nni.training.losses.softmax import CHUNK_SCORES, LARGEST_CHUNK_SCORES, Softmax
+from easrec_nni.training.losses.softmax import Softmax
 from search_spaces.autocasting import as_autocast
 
 __all__ = ["Distilled", "distilled_cross_entropy"]
-
-# States per chunk at least. With Amazon Beauty's 12,101 items, 64 to 128 states are the fastest on a CPU (760 states of
-# width 32, bfloat16: 62 ms; 256 states 75 ms, 1,024 states 141 ms).
-SMALLEST_CHUNK = 64
 
 
 class Distilled(ItemLoss):
@@ -125,17 +122,6 @@ def distilled_cross_entropy(
     return result
 
 
-def chunk_size(n_items: int, scores: int = CHUNK_SCORES) -> int:
-    """Number of states per chunk, for a catalogue size and a number of scores.
-
-    Examples
-    --------
-    >>> chunk_size(1682), chunk_size(12101), chunk_size(164532)
-    (623, 86, 64)
-    """
-    return max(SMALLEST_CHUNK, scores // n_items)
-
-
 class _DistilledCrossEntropy(torch.autograd.Function):
     """Autograd function that computes value and gradients chunk by chunk in the forward pass."""
 
@@ -146,7 +132,7 @@ class _DistilledCrossEntropy(torch.autograd.Function):
         of_states, of_items = as_autocast(states, items)
         total = torch.zeros((), dtype=torch.promote_types(states.dtype, torch.float32), device=states.device)
         gradients = torch.zeros_like(states), torch.zeros_like(items)
-        chunk = chunk_size(len(items), LARGEST_CHUNK_SCORES if states.is_cuda else CHUNK_SCORES)
+        chunk = chunk_size(len(items), states.is_cuda)
         for begin in range(0, len(states), chunk):
             rows = slice(begin, begin + chunk)
             value, gradient = _chunk_terms(of_states[rows] @ of_items.T, targets[rows], soft, rows, weight, temperature)

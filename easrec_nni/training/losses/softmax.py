@@ -10,16 +10,15 @@ from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
 
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.rounded_products import CHUNK_SCORES, LARGEST_CHUNK_SCORES, autocast_cross_entropy
 
 __all__ = ["Softmax", "item_cross_entropy", "states_per_chunk"]
 
 # Largest number of scores computed in one piece: 2^22 float32 are 16 MiB, about the size of a cache.
 LARGEST_SCORES = 1 << 22
-# Scores per chunk above that: 4 MiB, still in the cache for the softmax and the gradients. With MovieLens-1M's 3,416
-# items and 8,192 positions, loss and gradients take 0.58 of the unchunked time.
-CHUNK_SCORES = 1 << 20
-# For large catalogues, matrix products need more positions per chunk to be efficient, up to 128 MiB of scores.
-SMALLEST_CHUNK, LARGEST_CHUNK_SCORES = 256, 1 << 25
+# Above that chunks of CHUNK_SCORES. With MovieLens-1M's 3,416 items and 8,192 positions, loss and gradients take 0.58 of
+# the unchunked time. For large catalogues, matrix products need more positions per chunk to be efficient.
+SMALLEST_CHUNK = 256
 
 
 class Softmax(ItemLoss):
@@ -81,11 +80,9 @@ def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor
     >>> item_cross_entropy(torch.zeros(3, 2), torch.ones(5, 2), torch.tensor([0, 4, 2]))
     tensor(1.6094)
     """
-    count = states.shape[0] * items.shape[0]
-    if torch.is_autocast_enabled(states.device.type) and count <= LARGEST_CHUNK_SCORES:
-        # In chunks torch computes the products in float32: three times as slow on a CPU with bfloat16.
-        return F.cross_entropy((states @ items.T).float(), targets)
-    if count <= LARGEST_SCORES:
+    if torch.is_autocast_enabled(states.device.type):
+        return autocast_cross_entropy(states, items, targets)
+    if states.shape[0] * items.shape[0] <= LARGEST_SCORES:
         return F.cross_entropy(states @ items.T, targets)
     # Retaining the graph allows a second backward pass, as in one piece; it costs one more gradient of the items.
     options = LinearCrossEntropyOptions(batch_chunk_size=states_per_chunk(items.shape[0]), allow_retain_graph=True)
