@@ -105,12 +105,11 @@ def pick_command(
 
 
 def _show(front: Front, row: EvaluatedArchitecture, key: str) -> None:
-    unpruned = front.unpruned()
-    accuracy, cost = front.accuracy(row), row.cost[key]
+    cost = row.cost[key]
     print(
-        f"picked {row.name}: validation {front.figure} {accuracy:.4f} with inherited weights, "
-        f"{accuracy / front.accuracy(unpruned):.1%} of the unpruned network's; {key} {readable_cost(key, cost)}, "
-        f"{cost / unpruned.cost[key]:.1%}; parameters {readable_count(row.cost['parameters'])}"
+        f"picked {row.name}: validation {front.figure} {front.accuracy(row):.4f} with inherited weights, "
+        f"{front.share_of_accuracy(row):.1%} of the unpruned network's; {key} {readable_cost(key, cost)}, "
+        f"{cost / front.unpruned().cost[key]:.1%}; parameters {readable_count(row.cost['parameters'])}"
     )
 
 

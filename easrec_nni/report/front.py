@@ -25,15 +25,14 @@ def front_records(front: Front, key: str) -> list[Record]:
     key
         Key of the cost that counts.
     """
-    unpruned = front.unpruned()
-    accuracy, cost = front.accuracy(unpruned), unpruned.cost[key]
+    cost = front.unpruned().cost[key]
     best = set(pareto_front([(row.cost[key], front.accuracy(row)) for row in front.architectures]))
     records: list[Record] = [
         {
             "architecture": row.name,
             **row.choice.model_dump(),
             front.figure: front.accuracy(row),
-            "share_of_accuracy": front.accuracy(row) / accuracy if accuracy else 0.0,
+            "share_of_accuracy": front.share_of_accuracy(row),
             key: row.cost[key],
             "share_of_cost": row.cost[key] / cost,
             "pareto": number in best,

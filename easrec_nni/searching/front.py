@@ -75,6 +75,11 @@ class Front(ResultDocument):
         """Figure by which architectures are compared."""
         return architecture.metrics[self.figure]
 
+    def share_of_accuracy(self, architecture: EvaluatedArchitecture) -> float:
+        """Accuracy relative to the unpruned network's; 0 if that is 0."""
+        unpruned = self.accuracy(self.unpruned())
+        return self.accuracy(architecture) / unpruned if unpruned else 0.0
+
     def unpruned(self) -> EvaluatedArchitecture:
         """Row of the unpruned architecture.
 

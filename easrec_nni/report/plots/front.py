@@ -9,14 +9,11 @@ from easrec_nni.common.figures import ACCENT, INK, MUTED, Picture, new_figure, p
 from easrec_nni.report.content import Record
 from easrec_nni.report.pareto import figure_of
 from easrec_nni.report.plots.labels import PointLabel, place_labels
-from easrec_nni.searching.picking import LATENCY, readable_cost
+from easrec_nni.searching.picking import readable_cost
 
 __all__ = ["front_plot"]
 
-TITLES = {
-    **{COST_FIGURES[kind]: f"{title} per user" for kind, title in COST_TITLES.items() if kind != "parameters"},
-    LATENCY: "milliseconds per user",
-}
+TITLES = {COST_FIGURES[kind]: title for kind, title in COST_TITLES.items()}
 
 
 def front_plot(records: Sequence[Record], figure_name: str, key: str, name: str = "front") -> Picture:

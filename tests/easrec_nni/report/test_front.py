@@ -30,6 +30,14 @@ def test_records_are_those_that_no_other_beats(seed: int) -> None:
         assert record["share_of_accuracy"] == pytest.approx(accuracy / front.accuracy(front.unpruned()))
 
 
+def test_an_unpruned_network_without_a_hit_has_no_shares() -> None:
+    front = a_front()
+    rows = [row.model_copy(update={"metrics": {front.figure: 0.0}}) for row in front.architectures]
+    records = front_records(front.model_copy(update={"architectures": rows}), "parameters")
+    assert {record["share_of_accuracy"] for record in records} == {0.0}
+    assert [record["pareto"] for record in records] == [True] + [False] * (len(rows) - 1)
+
+
 def test_files_hold_every_architecture_and_are_alike_every_time(tmp_path: Path) -> None:
     front = a_front()
     for folder in ("one", "two"):

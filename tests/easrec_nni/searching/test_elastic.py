@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from easrec_nni import Architecture, Dataset, TrialSettings, search
-from easrec_nni.architecture.weights import load_network, read_weights
+from easrec_nni.architecture.weights import load_network, read_weights, save_weights
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import rank_users
@@ -155,6 +155,17 @@ def test_a_front_can_be_evaluated_again_and_cut_to_a_sample(
     choices = {row.choice for row in sample.architectures}
     assert {result.architecture.space.largest, result.architecture.space.smallest} <= choices
     assert all(row in again.architectures for row in sample.architectures)
+
+
+def test_weights_of_one_network_are_not_evaluated_as_a_supernet(
+    tiny_dataset: Dataset, tmp_path: Path, folder: Path, result: SearchResult
+) -> None:
+    network = load_network(result.architecture, result.supernet)
+    save_weights(network.state_dict(), tmp_path / "supernet.safetensors")
+    (tmp_path / "architecture.json").write_bytes((folder / "architecture.json").read_bytes())
+    with pytest.raises(UserError, match="does not hold a supernet"):
+        evaluate_again(tmp_path, str(tiny_dataset.path))
+    assert not (tmp_path / "front.json").exists()
 
 
 def test_a_restarted_search_deletes_the_front(tiny_dataset: Dataset, tmp_path: Path) -> None:
