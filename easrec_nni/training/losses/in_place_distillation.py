@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from easrec_nni.training.losses.softmax import states_per_chunk
+from easrec_nni.training.losses.rounded_products import chunk_size
 from search_spaces.autocasting import as_autocast
 
 __all__ = ["NetworkOutput", "in_place_cross_entropy"]
@@ -130,7 +130,7 @@ class _Distilled(torch.autograd.Function):
     def forward(ctx: Any, targets: Tensor, rows: Sequence[Tensor], weight: float, *tensors: Tensor) -> Tensor:
         learns = any(ctx.needs_input_grad)
         networks = [_Network(*pair, learns) for pair in zip(tensors[::2], tensors[1::2], strict=True)]
-        size = states_per_chunk(tensors[1].shape[0])
+        size = chunk_size(len(tensors[1]), tensors[1].is_cuda)
         first_positions = torch.arange(0, len(targets) + size, size, device=targets.device)
         # Places of the chunks in each network's states, [networks, chunks + 1].
         places = [torch.searchsorted(numbers, first_positions).tolist() for numbers in rows]

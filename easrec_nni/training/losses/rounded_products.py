@@ -65,7 +65,7 @@ class _AutocastCrossEntropy(torch.autograd.Function):
         exact = torch.promote_types(items.dtype, torch.float32)
         total = torch.zeros((), dtype=exact, device=states.device)
         learns = any(ctx.needs_input_grad)
-        gradients = (torch.zeros_like(states), torch.zeros_like(items)) if learns else ()
+        gradients = [torch.zeros_like(states), torch.zeros_like(items)] if learns else []
         chunk = chunk_size(len(items), states.is_cuda)
         for begin in range(0, len(states), chunk):
             part, goals = of_states[begin : begin + chunk], targets[begin : begin + chunk, None]

@@ -12,12 +12,12 @@ from torch.nn import LinearCrossEntropyOptions
 from easrec_nni.training.losses.base import ItemLoss
 from easrec_nni.training.losses.rounded_products import CHUNK_SCORES, LARGEST_CHUNK_SCORES, autocast_cross_entropy
 
-__all__ = ["Softmax", "item_cross_entropy", "states_per_chunk"]
+__all__ = ["Softmax", "item_cross_entropy"]
 
 # Largest number of scores computed in one piece: 2^22 float32 are 16 MiB, about the size of a cache.
 LARGEST_SCORES = 1 << 22
-# Above that chunks of CHUNK_SCORES. With MovieLens-1M's 3,416 items and 8,192 positions, loss and gradients take 0.58 of
-# the unchunked time. For large catalogues, matrix products need more positions per chunk to be efficient.
+# Chunks of CHUNK_SCORES above that: with MovieLens-1M's 3,416 items and 8,192 positions, loss and gradients take 0.58
+# of the unchunked time. For large catalogues, matrix products need more positions per chunk to be efficient.
 SMALLEST_CHUNK = 256
 
 

@@ -49,7 +49,7 @@ def plain(states: list[Tensor], rows: list[Tensor], items: Tensor, targets: Tens
 def test_loss_and_gradients_are_those_of_the_plain_expression(
     weight: float, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loss_module, "states_per_chunk", lambda n_items: chunk)
+    monkeypatch.setattr(loss_module, "chunk_size", lambda *sizes: chunk)
     states, rows, items, targets = problem(23)
     loss = in_place_cross_entropy(outputs(states, rows, items), targets, weight)
     expected = plain(states, rows, items, targets, weight)
