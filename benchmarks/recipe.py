@@ -108,7 +108,8 @@ def row_of(name: str, change: Change, seed: int, folder: Path, gains: NDArray[np
             f"test_{figure}_refitted": f"{v:.5f}" if (v := refitted.get(f"{figure}_refitted")) else ""
             for figure in FIGURES
         },
-        "gain_valid_ndcg@10_unseen": f"{gains.mean():+.5f}" if gains is not None else "",
+        "ranking": _validation_ranks(folder)[0],
+        "gain_valid_ndcg@10": f"{gains.mean():+.5f}" if gains is not None else "",
         "gain_standard_error": f"{error:.5f}" if error is not None else "",
         "best_epoch": str(metrics["training"]["best_epoch"]),
         "epochs": str(metrics["training"]["epochs"]),
@@ -132,9 +133,10 @@ def paired_gains(folder: Path, base: Path) -> NDArray[np.float64] | None:
 
 
 def _validation_ranks(folder: Path) -> tuple[str, NDArray[np.int64]]:
-    """Name of the ranking by which trials are compared, and the ranks of the validation targets in it."""
+    """Ranking by which trials are compared, and the ranks of the validation targets in it."""
     with np.load(folder / "ranks.npz") as ranks:
-        return next((name, np.asarray(ranks[name])) for name in ranks.files if name.startswith("valid_"))
+        name = next(name for name in ranks.files if name.startswith("valid_"))
+        return name.removeprefix("valid_"), np.asarray(ranks[name])
 
 
 def folder_of(runs: Path, name: str, seed: int) -> Path:
@@ -182,7 +184,7 @@ def _read_rows(file: Path) -> list[dict[str, str]]:
 def changes_table(
     rows: Sequence[Mapping[str, str]], gains: Mapping[str, NDArray[np.float64]], kept: Mapping[str, str]
 ) -> str:
-    """Table with a row for each change: means over its seeds.
+    """Table with a row for each change: means over its seeds, in the ranking that selects the epochs.
 
     Parameters
     ----------
@@ -215,17 +217,17 @@ def changes_table(
 
 
 def _accuracy(group: Sequence[Mapping[str, str]], part: str) -> str:
-    figures = (mean(float(row[f"{part}_{name}@10_unseen"]) for row in group) for name in ("recall", "ndcg"))
+    figures = (mean(float(row[f"{part}_{name}@10_{row['ranking']}"]) for row in group) for name in ("recall", "ndcg"))
     return " / ".join(f"{figure:.4f}".removeprefix("0") for figure in figures)
 
 
 def _gain(group: Sequence[Mapping[str, str]], differences: NDArray[np.float64] | None) -> str:
     """Gain ± standard error; with the number of pairs where some seed lacks the network to compare with."""
-    pairs = [row for row in group if row["gain_valid_ndcg@10_unseen"]]
+    pairs = [row for row in group if row["gain_valid_ndcg@10"]]
     if differences is not None:
         gain, error = float(differences.mean()), standard_error(differences)
     elif len(pairs) == 1:
-        gain, error = float(pairs[0]["gain_valid_ndcg@10_unseen"]), float(pairs[0]["gain_standard_error"])
+        gain, error = float(pairs[0]["gain_valid_ndcg@10"]), float(pairs[0]["gain_standard_error"])
     else:
         return ""
     text = f"{gain:+.4f} ± {0 if error is None else error:.4f}".replace("-", "−").replace("0.", ".")
