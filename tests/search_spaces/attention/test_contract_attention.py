@@ -455,7 +455,7 @@ def test_linformer_drops_weights_only_when_asked_to() -> None:
 
 def test_an_unknown_form_is_refused_with_the_known_ones() -> None:
     config = SpaceConfig(n_items=1, attention="linreg")
-    with pytest.raises(ValueError, match="attention='linreg' is unknown; choose from linrec, softmax, elu, eff"):
+    with pytest.raises(ValueError, match="attention='linreg' is unknown; choose from linrec, softmax, padded"):
         make_attention(config)
 
 
