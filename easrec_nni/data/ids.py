@@ -103,6 +103,8 @@ class IdTable:
 
     def __eq__(self, other: object) -> Any:
         """Compare with a text, or with a table or array element by element, as arrays do."""
+        if isinstance(other, str):
+            other = np.array([other], dtype=object)  # NumPy's own text would lose a NUL at its end
         return self[:] == (other[:] if isinstance(other, IdTable) else other)
 
     __hash__ = None  # type: ignore[assignment]

@@ -335,6 +335,8 @@ def test_executed_cost_on_histories_is_the_mean_over_users() -> None:
         assert mean < cost.executed_madds_per_user
     largest = costs[config.largest]
     for kind, figure in COST_FIGURES.items():
+        if kind == "latency":  # predicted by a device's file: tests/easrec_nni/searching/test_costs.py
+            continue
         table = cost_table(config, kind=kind, histories=histories)
         for choice, cost in costs.items():
             share = cost.as_dict()[figure] / largest.as_dict()[figure]

@@ -41,6 +41,7 @@ def message_of(error: pytest.ExceptionInfo[UserError]) -> str:
 def test_there_are_examples() -> None:
     assert [path.stem for path in EXAMPLES] == [
         "amazon-beauty",
+        "demo",
         "douban",
         "gowalla",
         "ml100k",

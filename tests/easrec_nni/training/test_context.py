@@ -107,14 +107,17 @@ def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, 
 
 
 def test_settings_at_todays_defaults_are_those_of_versions_without_them(tiny_dataset: Dataset) -> None:
-    plain = context_of(tiny_dataset).identity("search")
+    def identity(**search: Any) -> dict[str, Any]:
+        return context_of(tiny_dataset, search={**STAGES["search"], **search}).identity("search")
+
+    plain = identity()
     assert plain["search"] == {} and plain["cost"] == "executed"
     for same in ({"lambda": 0.1}, {"cost": "executed"}):
-        assert context_of(tiny_dataset, search=same).identity("search") == plain
-    assert context_of(tiny_dataset, search={"lambda": 0.2}).identity("search")["search"] == {"lambda_": 0.2}
-    assert context_of(tiny_dataset, search={"budget": 0.2}).identity("search")["search"] == {"budget": 0.2}
+        assert identity(**same) == plain
+    assert identity(**{"lambda": 0.2})["search"] == {"lambda_": 0.2}
+    assert identity(budget=0.2)["search"] == {"budget": 0.2}
     for other in ({"cost": "nominal"}, {"constraint": "printed"}):
-        assert context_of(tiny_dataset, search=other).identity("search")["cost"] == "nominal"
+        assert identity(**other)["cost"] == "nominal"
 
 
 def test_a_document_of_an_architecture_has_what_belongs_to_it(tiny_dataset: Dataset) -> None:

@@ -124,7 +124,12 @@ def test_masks_depend_on_seed_and_epoch_only(tiny_dataset: Dataset) -> None:
 
 def test_settings_choose_masked_batches_and_how_much_is_masked(tiny_dataset: Dataset) -> None:
     settings = TrialSettings(
-        data="tiny", mode="masked", history="newest", seed=6, masking={"share": 0.4, "newest_share": 0.25}
+        data="tiny",
+        mode="masked",
+        history="newest",
+        batch_by="sequences",
+        seed=6,
+        masking={"share": 0.4, "newest_share": 0.25},
     )
     context = TrialContext(settings, tiny_dataset, SpaceConfig(n_items=tiny_dataset.n_items, max_length=9))
     batches = context.training_batches(8)

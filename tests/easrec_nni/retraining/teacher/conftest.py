@@ -26,11 +26,13 @@ SPACE: dict[str, Any] = {
     "inner_pruning": [0],
 }
 RETRAIN: dict[str, Any] = {"epochs": 3, "patience": 9, "learning_rate": 0.005, "batch_size": 8, "weights": "scratch"}
+RETRAIN |= {"averaging": 0.0}
 Train = Callable[..., Retrained]
 
 
 def settings_for(dataset: Dataset, space: dict[str, Any], retraining: dict[str, Any], **fields: Any) -> TrialSettings:
     document = {"data": str(dataset.path), "space": SPACE | space, "retrain": RETRAIN | retraining, "seed": 5}
+    document["batch_by"] = "sequences"
     return TrialSettings.parse(document | fields, "test")
 
 
