@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "launch": frozenset(),  # NNI when it reads the file of the experiment
     "resume": frozenset(),
     "search": TRAINING,
-    "pareto": TRAINING,  # with --evaluate
+    "pareto": TRAINING | REPORT,  # with --evaluate
     "pick": TRAINING,
     "nas": TRAINING,
     "export": NETWORK,  # with --onnx

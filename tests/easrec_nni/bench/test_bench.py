@@ -33,6 +33,7 @@ def test_everything_at_a_small_size(tiny_dataset: Dataset, tmp_path: Path, monke
     sizes = [f"{name}={json.dumps(value)}" for name, value in SPACE.items()]
     words = [str(tiny_dataset.path), "--quick", "--threads", "1", "--target", "0", "--out", str(tmp_path / "out")]
     words += [word for size in sizes for word in ("--set", f"space.{size}")]
+    words += ["--set", "search.batch_size=8"]  # the number of batches below
     words += [word for name in ALL for word in ("--only", name)]
     result = run(*words)
     assert result.exit_code == 0, result.output
