@@ -84,9 +84,9 @@ class Distilled(ItemLoss):
         self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None, soft: SoftTargets
     ) -> Tensor:
         if isinstance(self.loss, Softmax):  # both terms from the same scores
-            return distilled_cross_entropy(
-                states, network.item_vectors(), targets - 1, soft, self.weight, self.temperature
-            )
+            items, places = network.item_vectors(), targets - 1
+            both = distilled_cross_entropy(states, items, places, soft, self.weight, self.temperature)
+            return both + (1 - self.weight) * self.loss.smoothing(states, items, places)
         hard = self.loss(network, states, targets, negatives)
         softened = distilled_cross_entropy(states, network.item_vectors(), targets - 1, soft, 1.0, self.temperature)
         return (1 - self.weight) * hard + self.weight * softened

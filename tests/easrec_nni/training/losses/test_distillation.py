@@ -160,13 +160,13 @@ class EvenPlaces:
 
 
 @pytest.mark.parametrize("places", [[0, 2, 4, 6, 2], [0, 1, 2, 3, 4], [1, 3, 5, 1, 3]], ids=["all", "some", "none"])
-@pytest.mark.parametrize("name", ["softmax", "sampled_softmax", "gbce"])
+@pytest.mark.parametrize(("name", "smoothing"), [("softmax", 0), ("softmax", 0.2), ("sampled_softmax", 0), ("gbce", 0)])
 def test_positions_without_a_teacher_have_the_loss_alone(
-    name: str, places: list[int], seven: Any, states: Tensor, targets: Tensor
+    name: str, smoothing: float, places: list[int], seven: Any, states: Tensor, targets: Tensor
 ) -> None:
     torch.manual_seed(0)
     teacher = EvenPlaces(torch.randn(8, 3, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64))
-    loss, negatives = make_loss(name, 7), torch.tensor([2, 5])
+    loss, negatives = make_loss(name, 7, label_smoothing=smoothing), torch.tensor([2, 5])
     found = Distilled(loss, teacher, 0.7, 2.0)(seven, states, targets, negatives, torch.tensor(places))
     terms = []
     for state, target, place in zip(states, targets, places, strict=True):
