@@ -34,6 +34,8 @@ from search_spaces import EASRecSpace
 from strategies import SUPERNET_STRATEGIES, Elastic
 
 __all__ = [
+    "BALANCE",
+    "ELASTIC_EPOCHS_OF_LARGEST",
     "SMALLEST",
     "best_architecture",
     "evaluate_again",
@@ -48,6 +50,10 @@ SMALLEST = "smallest_"
 
 BALANCE = "balance"
 """Metric that selects the epoch: geometric mean of the largest and the smallest network's selecting figures."""
+
+ELASTIC_EPOCHS_OF_LARGEST = 1.8
+"""Epochs of the largest network that take as long as one epoch of an elastic supernet: Amazon Beauty with
+``benchmarks/settings/elastic-beauty.yml`` (docs/elastic.md); a warm-up epoch is one of the largest network."""
 
 
 def make_elastic(context: TrialContext) -> tuple[Elastic, PathsModule]:
