@@ -63,7 +63,8 @@ class PathsModule(SequenceModule):
         return loss if part.weight == 1 else part.weight * loss
 
     def _distilled(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
-        networks, numbers, smoothing = [], _target_numbers(part), 0.0
+        networks, numbers = [], _target_numbers(part)
+        smoothing: Tensor | float = 0.0
         for place, path in enumerate(paths):
             rows = rows_of_path(len(part.ids), place, len(paths), self.share, step).to(part.ids.device)
             width = self._width(path)
