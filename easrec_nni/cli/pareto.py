@@ -9,13 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.front import Front, find_front, read_front
-from easrec_nni.searching.picking import COSTS, cost_figure, readable_cost, with_latency
+from easrec_nni.searching.picking import cost_figure, readable_cost, with_latency
 
-COST_HELP = f"{', '.join(COSTS)}; executed by default."
+COST_HELP = f"{', '.join(COST_FIGURES)}; executed by default."
 
 
 def pareto_command(
@@ -81,7 +82,7 @@ def pareto_command(
 
 def _show(front: Front, key: str, every: bool) -> None:
     records = toolkit.front_records(front, key)
-    cost = next(kind for kind, name in COSTS.items() if name == key)
+    cost = next(kind for kind, name in COST_FIGURES.items() if name == key)
     table = Table(box=None, header_style="bold")
     table.add_column("architecture", no_wrap=True)
     for title in (front.figure, "share", cost, "share"):

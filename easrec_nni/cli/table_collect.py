@@ -16,6 +16,12 @@ def table_collect_command(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of the table; FOLDER/table.json.gz by default.")
     ] = None,
+    latency: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="File of `easrec profile`, which predicts the latency of every architecture."
+        ),
+    ] = None,
 ) -> None:
     """Write the table of a build's complete runs.
 
@@ -23,12 +29,16 @@ def table_collect_command(
     the noise ceiling: the rank correlations of two halves of the seeds, and of validation with test.
 
     \b
-    Example:
+    Examples:
       easrec table collect runs/table --out benchmarks/results/table-beauty.json.gz
+      easrec table collect runs/table --latency laptop.json --out table-laptop.json.gz
     """  # noqa: D301 (the command line's formatter asks for this character)
     file = out or folder / "table.json.gz"
     build = toolkit.BuildFolder.read(folder)
-    table = toolkit.collect(build, file, _dataset(build))
+    device = None
+    if latency is not None:
+        device = toolkit.LatencyFile.read(latency, build.settings.space_for(build.dataset.n_items))
+    table = toolkit.collect(build, file, _dataset(build), device)
     print(f"{file}: {len(table.runs)} runs of {len(table.architectures)} architectures")
 
 

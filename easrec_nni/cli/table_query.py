@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import counted, printable, readable_count
-from easrec_nni.tabular.table import COST_FIGURES, ArchitectureTable, TableEntry
+from easrec_nni.tabular.table import ArchitectureTable, TableEntry
 
 DIGITS = 4
 

@@ -27,7 +27,12 @@ def table_regret_command(
         str | None, typer.Option(metavar="FIGURE", help="Figure; by default the selecting metric on test.")
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(metavar="PERCENT", help="Cost in % of the unpruned network's to keep to.", min=0.01)
+        float | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="Cost in % of the unpruned network's to keep to; by default each search's own.",
+            min=0.01,
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for CSV files and plot.")] = Path("table-regret"),
 ) -> None:

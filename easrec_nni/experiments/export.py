@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, kinds_in
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy
@@ -22,6 +23,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "Exported",
     "choose_trial",
+    "compared_cost",
     "describe_score",
     "export_architecture",
     "trial_architecture",
@@ -83,7 +85,7 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
     trial_id
         Id or number; None for the best trial.
     smallest
-        Whether to take the trial with the fewest multiply-adds among those that keep the unpruned network's accuracy
+        Whether to take the cheapest trial (:func:`compared_cost`) among those that keep the unpruned network's accuracy
         on the validation users (``judge.unpruned``; :mod:`easrec_nni.evaluation.judgement`). Where no trial was
         judged: among those within one standard error of the best final result (the one-standard-error rule, Breiman
         et al., "Classification and Regression Trees", 1984).
@@ -139,8 +141,28 @@ def _smallest_kept(judged: Sequence[Trial]) -> Trial:
 
 
 def _cheapest(trials: Sequence[Trial]) -> Trial | None:
-    costs = [(cost, trial.number, trial) for trial in trials if (cost := trial.figure("madds_per_user")) is not None]
+    figure = COST_FIGURES[compared_cost(trials)]
+    costs = [(cost, trial.number, trial) for trial in trials if (cost := trial.figure(figure)) is not None]
     return min(costs, key=lambda entry: entry[:2])[2] if costs else None
+
+
+def compared_cost(trials: Sequence[Trial], prefixes: Sequence[str] = ("",)) -> str:
+    """Kind of cost that compares trials' networks: executed, or nominal where one of them lacks that.
+
+    Parameters
+    ----------
+    trials
+        Trials of which some have networks.
+    prefixes
+        Prefixes of the costs that a trial must have, such as ``unpruned_``.
+    """
+    networks = [trial for trial in trials if trial.figure(COST_FIGURES["nominal"]) is not None]
+    rows = [
+        {name: trial.figure(f"{prefix}{name}") for name in COST_FIGURES.values()}
+        for trial in networks
+        for prefix in prefixes
+    ]
+    return next(kind for kind in ("executed", "nominal") if kind == "nominal" or kind in kinds_in(rows))
 
 
 def _summary(trials: Sequence[Trial]) -> str:

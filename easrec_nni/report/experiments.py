@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, COST_TITLES
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
 from easrec_nni.common.readable import printable, readable_change, readable_count, readable_seconds
 from easrec_nni.evaluation.figures import REFITTED
 from easrec_nni.evaluation.judgement import Judgement
 from easrec_nni.experiments.experiment import Trial, best_trial, is_experiment_id
-from easrec_nni.experiments.export import trials_of
+from easrec_nni.experiments.export import compared_cost, trials_of
 from easrec_nni.report.composing import SectionContent
 from easrec_nni.report.content import (
     Block,
@@ -134,8 +135,9 @@ def _verdict(trials: Sequence[Trial]) -> str:
     count = f"{done} of {len(trials)} trials ended with a result."
     if best is None:
         return count
-    cost = best.figure(COST)
-    about = f" at {readable_count(cost)} multiply-adds per user" if cost is not None else ""
+    kind = compared_cost(trials)
+    cost = best.figure(COST_FIGURES[kind])
+    about = f" at {readable_count(cost)} {COST_TITLES[kind]} per user" if cost is not None else ""
     judged = judged_trials(trials)
     kept = f" {' '.join(f'{_sentence(line)}.' for line in choice_text(judged, choice_of(judged)))}" if judged else ""
     return f"{count} The best by what was maximised is {_label(best)}: {best.score:.4f}{about}.{kept}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, COST_TITLES
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import counted
 from easrec_nni.evaluation.judgement import TESTED, Judgement
 from easrec_nni.evaluation.selection import SELECTED
 from easrec_nni.experiments.experiment import Trial
-from easrec_nni.experiments.export import choose_trial
-from easrec_nni.report.pareto import COST
+from easrec_nni.experiments.export import KEPT_BY_SELECTION, choose_trial, compared_cost
 
 __all__ = ["JudgedTrial", "choice_of", "choice_text", "judged_trials"]
+
+UNPRUNED = "unpruned_"
+"""Prefix of the unpruned network's costs in a final result."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,16 @@ class JudgedTrial:
     ----------
     trial
         The trial.
+    cost_kind
+        Kind of cost that compares the judged networks.
     cost_share
-        Multiply-adds of its network, as a share of the unpruned network's.
+        Cost of its network, as a share of the unpruned network's.
     valid, test
         Judgements by the validation users, for the choice, and by the test users.
     """
 
     trial: Trial
+    cost_kind: str
     cost_share: float
     valid: Judgement
     test: Judgement
@@ -38,13 +44,19 @@ class JudgedTrial:
 
 def judged_trials(trials: Sequence[Trial]) -> list[JudgedTrial]:
     """Trials with both judgements and costs, cheapest first."""
-    judged = []
+    judged, kind = [], _kind(trials)
+    figure = COST_FIGURES[kind]
     for trial in trials:
-        cost, unpruned = trial.figure(COST), trial.figure(f"unpruned_{COST}")
+        cost, unpruned = trial.figure(figure), trial.figure(f"{UNPRUNED}{figure}")
         valid, test = (Judgement.in_result(trial.final or {}, prefix) for prefix in (SELECTED, TESTED))
         if valid is not None and test is not None and cost is not None and unpruned:
-            judged.append(JudgedTrial(trial, cost / unpruned, valid, test))
+            judged.append(JudgedTrial(trial, kind, cost / unpruned, valid, test))
     return sorted(judged, key=lambda each: (each.cost_share, each.trial.number))
+
+
+def _kind(trials: Sequence[Trial]) -> str:
+    judged = [trial for trial in trials if trial.figure(KEPT_BY_SELECTION) is not None]
+    return compared_cost(judged, ("", UNPRUNED))
 
 
 def choice_of(judged: Sequence[JudgedTrial]) -> JudgedTrial:
@@ -78,13 +90,13 @@ def choice_text(judged: Sequence[JudgedTrial], chosen: JudgedTrial) -> list[str]
     if chosen.valid.verdict == "kept":
         choice = (
             f"trial {chosen.trial.number} has the smallest network that keeps the unpruned network's accuracy within "
-            f"{margin} on {users}, at {chosen.cost_share:.0%} of its multiply-adds"
+            f"{margin} on {users}, at {chosen.cost_share:.0%} of its {COST_TITLES[chosen.cost_kind]}"
         )
     else:
         choice = (
             f"no network of {counted(len(judged), 'trial')} was shown to keep the unpruned network's accuracy within "
             f"{margin} on {users}{_needed(judged)}; trial {chosen.trial.number} has the best final result, at "
-            f"{chosen.cost_share:.0%} of the multiply-adds"
+            f"{chosen.cost_share:.0%} of the unpruned network's {COST_TITLES[chosen.cost_kind]}"
         )
     return [choice, f"checked on the test users: {chosen.test.text}"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.common.documents import ResultDocument, read_document
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS
+from easrec_nni.common.documents import ResultDocument, deep_merge, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
@@ -19,7 +20,7 @@ from easrec_nni.evaluation.metrics import mean_by_user, user_gains
 from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks
 from easrec_nni.evaluation.selection import MONITOR, compared_figure, protocol_of, validation_rows
 from easrec_nni.retraining.metrics import RunMetrics, read_metrics
-from easrec_nni.settings.trial import SearchSettings
+from easrec_nni.settings.trial import SearchSettings, TrialSettings
 
 __all__ = ["JUDGEMENT_FILE", "RunJudgement", "judge_run", "read_judgement"]
 
@@ -147,9 +148,16 @@ def _check_comparable(run: Path, metrics: RunMetrics, unpruned: Path, other: Run
         )
 
 
+_DEFAULTS = deep_merge(
+    TrialSettings(data="").model_dump(mode="json", by_alias=True, exclude={"search", "space", "data"}),
+    {name: EARLIER_DEFAULTS[name] for name in ("batch_by", "select_by", "retrain")},
+)
+"""Settings of a run whose version did not record them."""
+
+
 def _different_settings(metrics: RunMetrics, other: RunMetrics) -> list[str]:
     """Note on settings of the two trainings that differ, apart from those that may."""
-    one, two = (_training_settings(each.settings) for each in (metrics, other))
+    one, two = (_training_settings(deep_merge(_DEFAULTS, each.settings)) for each in (metrics, other))
     different = [
         f"{name} {one.get(name)} and {two.get(name)}" for name in sorted({*one, *two}) if one.get(name) != two.get(name)
     ]

@@ -18,6 +18,7 @@ from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
+from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.dataset import Dataset
@@ -188,7 +189,8 @@ def retrain_on_all_data(
     Raises
     ------
     UserError
-        There is neither a validated run nor a number of epochs, or the run's initial weights are of the other kind.
+        There is neither a validated run nor a number of epochs, the run's initial weights are of the other kind, or the
+        learning rate reaches 0 before the last epoch.
     """
     file = None if isinstance(architecture, Architecture) else Path(architecture)
     if not isinstance(architecture, Architecture):
@@ -199,6 +201,7 @@ def retrain_on_all_data(
     run.check_served()
     if epochs is None:
         epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
+    run.check_schedule(epochs)
     network, folder = run.network(), run.served_folder(out, epochs, restart)
     origin = "the architecture" if file is None else str(file)
     _logger.info(
@@ -269,6 +272,15 @@ class _Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         if self.teacher is not None:
             self.teacher.check(dataset, served=True)
+
+    def check_schedule(self, epochs: int) -> None:
+        """Refuse a number of epochs that goes on after the decay of the learning rate to 0."""
+        options = self.context.settings.retrain
+        if options.schedule == "cosine" and epochs > options.epochs:
+            raise UserError(
+                f"retrain.schedule: cosine reaches a rate of 0 after retrain.epochs: {options.epochs}, and this "
+                f"training has {epochs} epochs: --set retrain.epochs={epochs}, or fewer --epochs"
+            )
 
     def network(self) -> EASRecNetwork:
         """Network before the training, the same in all processes."""

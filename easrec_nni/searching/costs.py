@@ -10,7 +10,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice
 
-__all__ = ["CostTable", "check_budget", "check_within_budget", "cost_table"]
+__all__ = ["CostTable", "check_budget", "check_within_budget", "cheapest", "cost_table"]
 
 CostTable = dict[str, dict[int, float]]
 """Cost by candidate label and depth; the largest architecture's is 1."""
@@ -39,6 +39,16 @@ def cost_table(context: TrialContext, kind: CostKind) -> CostTable:
     return cost.cost_table(context.space, kind=kind, histories=context.history_lengths)
 
 
+def cheapest(context: TrialContext) -> tuple[float, Choice]:
+    """Cost of the cheapest architecture in the kind that the search bounds, and that architecture.
+
+    It need not be the smallest one: measured latencies may rise where widths fall.
+    """
+    table = cost_table(context, context.settings.search.cost_kind)
+    costs = [(table[choice.label][choice.depth], choice) for choice in context.space.architectures()]
+    return min(costs, key=lambda entry: entry[0])
+
+
 def check_budget(context: TrialContext) -> None:
     """Refuse a budget that no architecture of the space meets.
 
@@ -50,13 +60,13 @@ def check_budget(context: TrialContext) -> None:
     options = context.settings.search
     if options.budget is None:
         return
-    table = cost_table(context, options.cost_kind)
-    smallest, label, depth = min((share, label, depth) for label, row in table.items() for depth, share in row.items())
+    smallest, choice = cheapest(context)
     if smallest > options.budget:
         possible = math.ceil(smallest * 1e4) / 1e4  # rounded up, so that it can be typed as it is printed
         raise UserError(
             f"search.budget: no architecture of this space costs {options.budget:.4g} of the largest one's "
-            f"{COST_TITLES[options.cost_kind]}: the smallest possible budget is {possible:.4f} ({label}, depth {depth})"
+            f"{COST_TITLES[options.cost_kind]}: the smallest possible budget is {possible:.4f} ({choice.label}, "
+            f"depth {choice.depth})"
         )
 
 

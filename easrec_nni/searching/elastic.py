@@ -14,7 +14,7 @@ from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.weights import LOGITS, load_supernet
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.candidates import log_linear_reward
-from easrec_nni.searching.costs import cost_table
+from easrec_nni.searching.costs import cheapest, cost_table
 from easrec_nni.searching.front import EvaluatedArchitecture, Front, write_front
 from easrec_nni.searching.inherited import choices_to_evaluate, evaluate_architectures, inherited_figures
 from easrec_nni.searching.nni_engine import run_strategy
@@ -34,6 +34,8 @@ from search_spaces import EASRecSpace
 from strategies import SUPERNET_STRATEGIES, Elastic
 
 __all__ = [
+    "BALANCE",
+    "ELASTIC_EPOCHS_OF_LARGEST",
     "SMALLEST",
     "best_architecture",
     "evaluate_again",
@@ -48,6 +50,10 @@ SMALLEST = "smallest_"
 
 BALANCE = "balance"
 """Metric that selects the epoch: geometric mean of the largest and the smallest network's selecting figures."""
+
+ELASTIC_EPOCHS_OF_LARGEST = 2.0
+"""Epochs of the largest network that take as long as one epoch of an elastic supernet: processor time on Amazon Beauty
+with ``benchmarks/settings/elastic-beauty.yml`` (docs/elastic.md); a warm-up epoch is one of the largest network."""
 
 
 def make_elastic(context: TrialContext) -> tuple[Elastic, PathsModule]:
@@ -174,7 +180,8 @@ def evaluate_supernet(context: TrialContext, weights: Path, progress: bool = Fal
     """
     space = load_supernet(context.space, weights)
     limit = context.settings.search.elastic.evaluated
-    choices = choices_to_evaluate(context.space, limit, context.settings.seed)
+    always = [] if context.settings.search.budget is None else [cheapest(context)[1]]
+    choices = choices_to_evaluate(context.space, limit, context.settings.seed, always)
     bar = track(choices, "architectures", transient=True, disable=not progress)
     return evaluate_architectures(context, space.freeze, bar)
 
@@ -213,7 +220,7 @@ def evaluate_again(
 def best_architecture(front: Front, context: TrialContext) -> EvaluatedArchitecture:
     """Most accurate architecture within the budget; without one, that of the highest reward of accuracy and cost.
 
-    The reward is that of a multi-trial search. The smallest architecture is always among the evaluated ones, so that
+    The reward is that of a multi-trial search. The cheapest architecture is always among the evaluated ones, so that
     some meet every budget that :func:`~easrec_nni.searching.costs.check_budget` accepts.
     """
     options = context.settings.search

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ __all__ = ["choices_to_evaluate", "evaluate_architectures", "inherited_figures"]
 _logger = logging.getLogger(__name__)
 
 
-def choices_to_evaluate(config: SpaceConfig, limit: int, seed: int) -> list[Choice]:
+def choices_to_evaluate(config: SpaceConfig, limit: int, seed: int, always: Collection[Choice] = ()) -> list[Choice]:
     """Architectures of a space: all of them, or a random sample with the largest and the smallest.
 
     Parameters
@@ -33,13 +33,15 @@ def choices_to_evaluate(config: SpaceConfig, limit: int, seed: int) -> list[Choi
         Largest number of architectures, at least 2.
     seed
         Seed of the sample.
+    always
+        Further architectures of every sample.
     """
     everything = config.architectures()
     if len(everything) <= limit:
         return everything
-    ends = {everything.index(config.largest), everything.index(config.smallest)}
+    ends = {everything.index(choice) for choice in (config.largest, config.smallest, *always)}
     others = [number for number in range(len(everything)) if number not in ends]
-    drawn = np.random.default_rng(seed).choice(others, limit - len(ends), replace=False)
+    drawn = np.random.default_rng(seed).choice(others, max(0, limit - len(ends)), replace=False)
     return [everything[number] for number in sorted({*ends, *drawn.tolist()})]
 
 

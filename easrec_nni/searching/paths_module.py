@@ -64,6 +64,7 @@ class PathsModule(SequenceModule):
 
     def _distilled(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
         networks, numbers = [], _target_numbers(part)
+        smoothing: Tensor | float = 0.0
         for place, path in enumerate(paths):
             rows = rows_of_path(len(part.ids), place, len(paths), self.share, step).to(part.ids.device)
             width = self._width(path)
@@ -74,7 +75,10 @@ class PathsModule(SequenceModule):
                 all_targets = targets - 1
             positions = numbers[rows]
             networks.append(NetworkOutput(states[:, :width], items[:, :width], positions[positions >= 0]))
-        return in_place_cross_entropy(networks, all_targets, self.distillation)
+            if isinstance(self.loss, Softmax):
+                of_targets = 1 - self.distillation if place else 1.0
+                smoothing += of_targets * self.loss.smoothing(states, items, targets - 1)
+        return in_place_cross_entropy(networks, all_targets, self.distillation) + smoothing / len(paths)
 
     def _mean_loss(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
         assert self.loss is not None

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from easrec_nni.architecture.cost_kinds import COST_FIGURES
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, kinds_in
 from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_count
 from easrec_nni.searching.front import EvaluatedArchitecture, Front
 from search_spaces.config import SpaceConfig
 
-__all__ = ["COSTS", "LATENCY", "Limit", "cost_figure", "parse_share", "pick", "readable_cost", "with_latency"]
+__all__ = ["LATENCY", "Limit", "cost_figure", "parse_share", "pick", "readable_cost", "with_latency"]
 
-LATENCY = "latency_ms_per_user"
-
-COSTS: Mapping[str, str] = {kind: figure for kind, figure in COST_FIGURES.items()}
-"""Keys of an architecture's cost by the kinds that options name; a front has latencies once a file predicts them."""
+LATENCY = COST_FIGURES["latency"]
+"""Key of a cost that a front has once a file predicts it."""
 
 ROUNDING = 1e-9  # a cost of exactly a share counts, whatever the rounding of the product
 
@@ -47,15 +45,15 @@ def cost_figure(front: Front, kind: str | None) -> str:
     UserError
         The kind is unknown, or the front lacks it.
     """
-    available = [name for name, key in COSTS.items() if all(key in row.cost for row in front.architectures)]
+    available = kinds_in([row.cost for row in front.architectures])
     if kind is None:
-        return COSTS["executed" if "executed" in available else "nominal"]
-    if kind not in COSTS:
-        raise UserError(f"unknown --cost {kind}; choose from {', '.join(COSTS)}")
+        return COST_FIGURES[available[0]]
+    if kind not in COST_FIGURES:
+        raise UserError(f"unknown --cost {kind}; choose from {', '.join(COST_FIGURES)}")
     if kind not in available:
         remedy = "give --latency FILE" if kind == "latency" else f"choose from {', '.join(available)}"
         raise UserError(f"the front has no {kind} cost: {remedy}")
-    return COSTS[kind]
+    return COST_FIGURES[kind]
 
 
 def with_latency(front: Front, file: LatencyFile, space: SpaceConfig) -> Front:

@@ -10,6 +10,6 @@
 * ``agreement.py``: rank correlation of a supernet's figures with a table
 * ``results.py``, ``plots.py``: files of both
 
-To add a figure to the table: its name in ``FIGURES`` of ``collecting.py``. To add a kind of cost: its name in
-``COST_FIGURES`` of ``table.py``.
+To add a figure to the table: its name in ``FIGURES`` of ``collecting.py``. Kinds of cost are those of
+:mod:`easrec_nni.architecture.cost_kinds`.
 """

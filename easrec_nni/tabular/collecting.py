@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
+from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
@@ -28,7 +30,9 @@ FIGURES = (*(f"{part}_{name}" for part in ("valid", "test") for name in ACCURACY
 DIGITS = 7  # after the point; a standard error over 22,363 users is about .001
 
 
-def collect(build: BuildFolder, out: Path, dataset: Dataset | None = None) -> TableDocument:
+def collect(
+    build: BuildFolder, out: Path, dataset: Dataset | None = None, latency: LatencyFile | None = None
+) -> TableDocument:
     """Write the table of a build's complete runs.
 
     Parameters
@@ -40,6 +44,8 @@ def collect(build: BuildFolder, out: Path, dataset: Dataset | None = None) -> Ta
     dataset
         Dataset of the build, to count the costs again; None for those that the runs recorded, which lack the costs
         that a later version counts.
+    latency
+        Latency file of a device, which predicts one more cost of every architecture.
 
     Raises
     ------
@@ -54,6 +60,9 @@ def collect(build: BuildFolder, out: Path, dataset: Dataset | None = None) -> Ta
     if dataset is not None:
         context = TrialContext(build.settings, dataset, space)
         costs = {choice: context.architecture(choice).cost for choice in costs}
+    if latency is not None:
+        name = COST_FIGURES["latency"]
+        costs = {choice: {**cost, name: latency.predict(choice, space)} for choice, cost in costs.items()}
     architectures = list(costs)
     seeds = _complete_seeds(metrics, space.architectures())
     table = TableDocument(

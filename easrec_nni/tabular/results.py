@@ -77,7 +77,8 @@ def write_regret(
     figure
         Figure of accuracy; by default the selecting metric on test.
     budget
-        Share of the unpruned network's cost that the searches were to keep to; None for no budget.
+        Share of the unpruned network's cost that the searches were to keep to; by default each search's own budget, in
+        the kind of cost that it bounded.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def write_regret(
             f"front_{name}": each.front_figure,
             "regret": each.absolute,
             "regret_share": each.relative,
-            "budget_missed_share": None if budget is None else max(0.0, each.relative_cost / budget - 1),
+            **_budget(search, each.relative_cost, kind, budget),
             "search_epochs_of_largest": search.epochs_of_largest,
             "search_seconds": search.seconds,
             "folder": search.folder.as_posix(),
@@ -121,6 +122,15 @@ def write_regret(
     drawn = regret_plot(table, by_strategy, compared, kind, name)
     _write(out, {"searches": records, "strategies": comparison_records(compared, f"regret_share_{name}")}, drawn)
     return compared
+
+
+def _budget(search: ExportedSearch, cost_share: float, kind: str, budget: float | None) -> Record:
+    """Columns on a search's budget: its share, the kind of cost, and by which share of it the cost is above."""
+    used: float | None = cost_share
+    if budget is None:
+        budget, kind, used = search.budget, search.budget_kind or "", search.budget_used
+    missed = None if budget is None or used is None else max(0.0, used / budget - 1)
+    return {"budget_share": budget, "budget_cost": kind if budget else None, "budget_missed_share": missed}
 
 
 def comparison_records(compared: Sequence[Comparison], unit: str) -> list[Record]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.by_trials import SUPERNET_EPOCHS_OF_LARGEST
+from easrec_nni.searching.elastic import BALANCE, ELASTIC_EPOCHS_OF_LARGEST
 from easrec_nni.tabular.table import ArchitectureTable, TableEntry
 from easrec_nni.training.history import read_history
 from search_spaces import SpaceConfig
@@ -36,6 +39,12 @@ class ExportedSearch:
         Its computing time in seconds; None without a history.
     folder
         Folder of the search.
+    budget
+        Share of the unpruned network's cost that the search was to keep to; None for a search without a budget.
+    budget_kind
+        Kind of that cost.
+    budget_used
+        Cost of the architecture in that kind, as a share of the unpruned network's; None without a budget.
     """
 
     label: str
@@ -44,6 +53,9 @@ class ExportedSearch:
     epochs_of_largest: float | None
     seconds: float | None
     folder: Path
+    budget: float | None = None
+    budget_kind: str | None = None
+    budget_used: float | None = None
 
 
 def read_search(source: str, table: ArchitectureTable) -> ExportedSearch:
@@ -77,11 +89,22 @@ def read_search(source: str, table: ArchitectureTable) -> ExportedSearch:
         epochs_of_largest=epochs,
         seconds=seconds,
         folder=folder,
+        **_budget(architecture),
     )
 
 
 def _label(folder: Path) -> str:
     return folder.parent.name if re.fullmatch(r"seed\d+", folder.name) else folder.name
+
+
+def _budget(architecture: Architecture) -> dict[str, Any]:
+    """Fields on the budget of a search; none without a budget."""
+    if architecture.budget is None:
+        return {}
+    kind = architecture.cost_kind or "nominal"
+    costs = [cost.get(COST_FIGURES[kind]) for cost in (architecture.cost, architecture.unpruned_cost or {})]
+    used = costs[0] / costs[1] if costs[0] is not None and costs[1] else None
+    return {"budget": architecture.budget, "budget_kind": kind, "budget_used": used}
 
 
 def _check_same(architecture: Architecture, table: ArchitectureTable, file: Path) -> None:
@@ -107,6 +130,8 @@ def _cost(history: Path, space: SpaceConfig) -> tuple[float | None, float | None
     rows = [row for row in read_history(history, "remove the file") if row["epoch"] >= 0]
     if any("price" in row for row in rows):
         epochs = sum(row["price"] for row in rows)
+    elif any(BALANCE in row for row in rows):
+        epochs = sum(1.0 if row.get("warmup") else ELASTIC_EPOCHS_OF_LARGEST for row in rows)
     else:
         epochs = len(rows) * SUPERNET_EPOCHS_OF_LARGEST[space.supernet]
     return epochs, sum(row["seconds"] for row in rows)

@@ -11,22 +11,14 @@ from typing import Any, Self
 import numpy as np
 from pydantic import ValidationError
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, kinds_in
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.validation import first_problem
 from easrec_nni.tabular.documents import TableDocument, read_table
 from search_spaces.config import Choice
 
-__all__ = ["COST_FIGURES", "ArchitectureTable", "TableEntry", "pareto_front"]
-
-COST_FIGURES = {
-    "executed": "executed_madds_per_user_on_histories",
-    "nominal": "madds_per_user",
-    "parameters": "parameters",
-    "latency": "latency_ms_per_user",
-}
-"""Cost of a table's architectures by kind; the first one that a table has is its default."""
-
+__all__ = ["ArchitectureTable", "TableEntry", "pareto_front"]
 
 ROUNDING = 1e-9
 
@@ -114,8 +106,8 @@ class ArchitectureTable:
 
     @cached_property
     def cost_kinds(self) -> list[str]:
-        """Kinds of :data:`COST_FIGURES` that every architecture has; the first one is the default."""
-        return [kind for kind, name in COST_FIGURES.items() if all(name in entry.costs for entry in self.entries)]
+        """Kinds of cost that every architecture has; the first one is the default."""
+        return kinds_in([entry.costs for entry in self.entries])
 
     def query(self, choice: Choice | dict[str, Any]) -> TableEntry:
         """Entry of an architecture.

@@ -95,4 +95,7 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
         return f"training settings: {origin} records none, so as given or by default: {shown}"
     recorded = architecture.training.flat()
     changed = [f"{name}={value}" for name, value in values.items() if recorded.get(name, value) != value]
-    return f"training settings from {origin}: {shown}" + (f"; overridden: {', '.join(changed)}" if changed else "")
+    text = f"training settings from {origin}: {shown}" + (f"; overridden: {', '.join(changed)}" if changed else "")
+    if architecture.training.teacher is not None and settings.retrain.teacher is None:
+        text += "; it was distilled from a teacher, and this training has none (--teacher PATH)"
+    return text

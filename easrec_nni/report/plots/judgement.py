@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from matplotlib.ticker import FuncFormatter
 
+from easrec_nni.architecture.cost_kinds import COST_TITLES
 from easrec_nni.common.figures import ACCENT, INK, MUTED, Look, Picture, new_figure, picture
 from easrec_nni.common.readable import counted
 from easrec_nni.evaluation.judgement import CONFIDENCE, Judgement, Verdict
@@ -44,7 +45,7 @@ def judgement_plot(judged: Sequence[JudgedTrial], chosen: JudgedTrial, name: str
         for axes, (title, verdicts), users in zip(panels, parts.items(), ("validation", "test"), strict=True):
             _panel(axes, judged, verdicts, chosen)
             axes.set_title(title, pad=22)
-            axes.set_xlabel("cost: multiply-adds, % of the unpruned network")
+            axes.set_xlabel(f"cost, % of the unpruned network:\n{COST_TITLES[chosen.cost_kind]}")
             metric, _, protocol = verdicts[0].figure.partition("_")
             about = f"{metric.upper()} ({protocol}), {counted(verdicts[0].users, f'{users} user')}"
             axes.text(0, 1.02, about, transform=axes.transAxes, color=MUTED, fontsize=9)
@@ -56,7 +57,8 @@ def judgement_plot(judged: Sequence[JudgedTrial], chosen: JudgedTrial, name: str
         title = f"Trial {chosen.trial.number}: {chosen.test.verdict} at {chosen.cost_share:.0%} of the cost"
         alt = (
             f"Accuracy of {counted(len(judged), 'network')} relative to the unpruned one against their cost. Chosen: "
-            f"trial {chosen.trial.number}, with {chosen.cost_share:.0%} of the multiply-adds. {chosen.test.text}"
+            f"trial {chosen.trial.number}, with {chosen.cost_share:.0%} of the {COST_TITLES[chosen.cost_kind]}. "
+            f"{chosen.test.text}"
         )
         caption = (
             f"Further left is cheaper, further up is more accurate. Bars are {CONFIDENCE:.0%} intervals over users: a "

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from easrec_nni.training.losses.base import ItemLoss
-from easrec_nni.training.losses.rounded_products import chunk_size
+from easrec_nni.training.losses.rounded_products import mean_over_chunks
 from easrec_nni.training.losses.soft_targets import SoftTargets, Teacher
 from easrec_nni.training.losses.softmax import Softmax
-from search_spaces.autocasting import as_autocast
 
 __all__ = ["Distilled", "distilled_cross_entropy"]
 
@@ -84,9 +82,9 @@ class Distilled(ItemLoss):
         self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None, soft: SoftTargets
     ) -> Tensor:
         if isinstance(self.loss, Softmax):  # both terms from the same scores
-            return distilled_cross_entropy(
-                states, network.item_vectors(), targets - 1, soft, self.weight, self.temperature
-            )
+            items, places = network.item_vectors(), targets - 1
+            both = distilled_cross_entropy(states, items, places, soft, self.weight, self.temperature)
+            return both + (1 - self.weight) * self.loss.smoothing(states, items, places)
         hard = self.loss(network, states, targets, negatives)
         softened = distilled_cross_entropy(states, network.item_vectors(), targets - 1, soft, 1.0, self.temperature)
         return (1 - self.weight) * hard + self.weight * softened
@@ -118,44 +116,19 @@ def distilled_cross_entropy(
     Tensor
         Scalar, without second derivatives.
     """
-    result: Tensor = _DistilledCrossEntropy.apply(states, items, targets, soft, weight, temperature)
-    return result
-
-
-class _DistilledCrossEntropy(torch.autograd.Function):
-    """Autograd function that computes value and gradients chunk by chunk in the forward pass."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, states: Tensor, items: Tensor, targets: Tensor, soft: SoftTargets, weight: float, temperature: float
-    ) -> Tensor:
-        of_states, of_items = as_autocast(states, items)
-        total = torch.zeros((), dtype=torch.promote_types(states.dtype, torch.float32), device=states.device)
-        gradients = torch.zeros_like(states), torch.zeros_like(items)
-        chunk = chunk_size(len(items), states.is_cuda)
-        for begin in range(0, len(states), chunk):
-            rows = slice(begin, begin + chunk)
-            value, gradient = _chunk_terms(of_states[rows] @ of_items.T, targets[rows], soft, rows, weight, temperature)
-            total += value
-            gradient = gradient.to(of_items.dtype)
-            gradients[0][rows] = gradient @ of_items
-            gradients[1].add_(gradient.T @ of_states[rows])
-        ctx.save_for_backward(*(gradient.div_(len(states)) for gradient in gradients))
-        return total / len(states)
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> Any:
-        of_states, of_items = ctx.saved_tensors
-        return outer[0] * of_states, outer[0] * of_items, None, None, None, None
+    return mean_over_chunks(
+        states,
+        items,
+        lambda scores, rows: _chunk_terms(scores, targets[rows], soft, rows, weight, temperature),
+    )
 
 
 def _chunk_terms(
     scores: Tensor, targets: Tensor, soft: SoftTargets, rows: slice, weight: float, temperature: float
 ) -> tuple[Tensor, Tensor]:
     """Loss of a chunk, summed, and its gradient with respect to the scores, ``[c, n_items]`` both."""
-    exact = torch.promote_types(scores.dtype, torch.float32)
-    log_p = scores.log_softmax(dim=1, dtype=exact)
-    softened = log_p if temperature == 1 else (scores.to(exact) / temperature).log_softmax(dim=1)
+    log_p = scores.log_softmax(dim=1)
+    softened = log_p if temperature == 1 else (scores / temperature).log_softmax(dim=1)
     hard = -log_p.gather(1, targets[:, None]).sum()
     value, q = soft.compare(softened, rows)
     value = (1 - weight) * hard + weight * temperature**2 * value

@@ -1,7 +1,8 @@
-"""Softmax cross entropy under autocast, in chunks whose scores stay in the cache."""
+"""Losses of scores in chunks that stay in the cache; softmax cross entropy under autocast."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from search_spaces.autocasting import as_autocast
 
-__all__ = ["CHUNK_SCORES", "LARGEST_CHUNK_SCORES", "autocast_cross_entropy", "chunk_size"]
+__all__ = ["CHUNK_SCORES", "LARGEST_CHUNK_SCORES", "autocast_cross_entropy", "chunk_size", "mean_over_chunks"]
+
+ChunkTerms = Callable[[Tensor, slice], tuple[Tensor, Tensor]]
 
 # Scores per chunk: 4 MiB of float32, in the cache for the softmax and the gradients; 128 MiB on a GPU.
 CHUNK_SCORES, LARGEST_CHUNK_SCORES = 1 << 20, 1 << 25
@@ -43,7 +46,37 @@ def autocast_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Te
     >>> autocast_cross_entropy(torch.zeros(3, 2), torch.ones(5, 2), torch.tensor([0, 4, 2]))
     tensor(1.6094)
     """
-    loss: Tensor = _AutocastCrossEntropy.apply(states, items, targets)
+
+    def terms(scores: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+        goals = targets[rows, None]
+        probabilities = scores.softmax(dim=1)
+        value = -_log_of_targets(probabilities, scores, goals).sum()
+        return value, probabilities.scatter_add_(1, goals, probabilities.new_full(goals.shape, -1.0))
+
+    return mean_over_chunks(states, items, terms)
+
+
+def mean_over_chunks(states: Tensor, items: Tensor, terms: ChunkTerms) -> Tensor:
+    """Mean over states of a loss of their scores, computed chunk by chunk together with its gradients.
+
+    Memory does not grow with the states. Under autocast the products are those of its type.
+
+    Parameters
+    ----------
+    states
+        States ``[positions, d]``.
+    items
+        Item vectors ``[n_items, d]``.
+    terms
+        Function of the scores ``[c, n_items]`` of some states, in float32 or wider, and of their places, which returns
+        the loss, summed, and its gradient with respect to the scores.
+
+    Returns
+    -------
+    Tensor
+        Scalar, without second derivatives.
+    """
+    loss: Tensor = _MeanOverChunks.apply(states, items, terms)
     return loss
 
 
@@ -58,9 +91,9 @@ def chunk_size(n_items: int, is_cuda: bool = False) -> int:
     return max(SMALLEST_CHUNK, (LARGEST_CHUNK_SCORES if is_cuda else CHUNK_SCORES) // n_items)
 
 
-class _AutocastCrossEntropy(torch.autograd.Function):
+class _MeanOverChunks(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+    def forward(ctx: Any, states: Tensor, items: Tensor, terms: ChunkTerms) -> Tensor:
         of_states, of_items = as_autocast(states, items)
         exact = torch.promote_types(items.dtype, torch.float32)
         total = torch.zeros((), dtype=exact, device=states.device)
@@ -68,15 +101,13 @@ class _AutocastCrossEntropy(torch.autograd.Function):
         gradients = [torch.zeros_like(states), torch.zeros_like(items)] if learns else []
         chunk = chunk_size(len(items), states.is_cuda)
         for begin in range(0, len(states), chunk):
-            part, goals = of_states[begin : begin + chunk], targets[begin : begin + chunk, None]
-            scores = (part @ of_items.T).to(exact)
-            probabilities = scores.softmax(dim=1)
-            total -= _log_of_targets(probabilities, scores, goals).sum()
+            rows = slice(begin, begin + chunk)
+            value, gradient = terms((of_states[rows] @ of_items.T).to(exact), rows)
+            total += value
             if learns:
-                residual = probabilities.scatter_add_(1, goals, probabilities.new_full(goals.shape, -1.0))
-                residual = residual.to(of_items.dtype)
-                gradients[0][begin : begin + chunk] = residual @ of_items
-                gradients[1].add_(residual.T @ part)
+                gradient = gradient.to(of_items.dtype)
+                gradients[0][rows] = gradient @ of_items
+                gradients[1].add_(gradient.T @ of_states[rows])
         ctx.save_for_backward(*(gradient.div_(len(states)) for gradient in gradients))
         return total / len(states)
 

@@ -44,13 +44,22 @@ class Softmax(ItemLoss):
     def __call__(self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None) -> Tensor:
         """Mean cross entropy over all states; ``negatives`` is ignored, as all items compete."""
         items = network.item_vectors()
-        loss = item_cross_entropy(states, items, targets - 1)
+        return item_cross_entropy(states, items, targets - 1) + self.smoothing(states, items, targets - 1)
+
+    def smoothing(self, states: Tensor, items: Tensor, targets: Tensor) -> Tensor | float:
+        """What label smoothing adds to the mean cross entropy; 0 without it or without states.
+
+        Parameters
+        ----------
+        states, items, targets
+            As in :func:`item_cross_entropy`.
+        """
         if self.label_smoothing == 0:
-            return loss
+            return 0.0
         # log Z - (1 - e) s_t - e mean(s) = (log Z - s_t) + e (s_t - mean(s)): no further scores are needed.
         exact = states.to(items.dtype)  # from bfloat16 in mixed precision
-        above_mean = (exact * (items[targets - 1] - items.mean(0))).sum(1).mean()
-        return loss + self.label_smoothing * above_mean
+        above_mean = (exact * (items[targets] - items.mean(0))).sum()
+        return self.label_smoothing * above_mean / max(1, len(targets))
 
 
 def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:

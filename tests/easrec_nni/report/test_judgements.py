@@ -9,6 +9,7 @@ import pytest
 
 from easrec_nni.evaluation.judgement import Judgement, Verdict
 from easrec_nni.experiments.experiment import Trial
+from easrec_nni.experiments.export import choose_trial
 from easrec_nni.report.judgements import choice_of, choice_text, judged_trials
 
 
@@ -31,6 +32,21 @@ def test_trials_come_with_their_judgements_cheapest_first() -> None:
     judged = judged_trials([trial(0, 800.0), trial(1, 250.0)])
     assert [(each.trial.number, each.cost_share) for each in judged] == [(1, 0.25), (0, 0.8)]
     assert judged[0].valid == judgement("kept", -0.001, 300) and judged[0].test == judgement("lost", -0.05, 600)
+
+
+def test_costs_executed_on_histories_compare_networks_that_all_have_them() -> None:
+    def costs(share: float) -> dict[str, float]:
+        figure = "executed_madds_per_user_on_histories"
+        return {figure: 100 * share, f"unpruned_{figure}": 100.0}
+
+    pair = trial(0, 800.0, default=0.3, **costs(0.3)), trial(1, 250.0, default=0.3, **costs(0.5))
+    judged = judged_trials(pair)
+    assert [(each.trial.number, each.cost_share) for each in judged] == [(0, 0.3), (1, 0.5)]
+    assert choice_of(judged).trial.number == 0 and choose_trial(pair, smallest=True) is pair[0]
+    assert "at 30% of its multiply-adds executed on the dataset's histories" in choice_text(judged, judged[0])[0]
+    mixed = trial(0, 800.0, default=0.3), trial(1, 250.0, default=0.3, **costs(0.5))
+    assert [(each.trial.number, each.cost_share) for each in judged_trials(mixed)] == [(1, 0.25), (0, 0.8)]
+    assert choose_trial(mixed, smallest=True) is mixed[1]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +73,9 @@ def test_the_choice_is_said_by_the_validation_users_and_checked_by_the_test_user
     judged = judged_trials([trial(3, 250.0), trial(4, 100.0, "cannot tell")])
     choice, check = choice_text(judged, judged[1])
     assert choice.startswith("trial 3 has the smallest network that keeps") and "within 2% on 300" in choice
-    assert "at 25% of its multiply-adds" in choice and check.startswith("checked on the test users: lost: NDCG@10")
+    assert "at 25% of its nominal multiply-adds" in choice and check.startswith(
+        "checked on the test users: lost: NDCG@10"
+    )
     unsure, _ = choice_text(judged, judged[0])
     assert unsure.startswith("no network of 2 trials was shown to keep") and "(about 5,000 would tell)" in unsure
 

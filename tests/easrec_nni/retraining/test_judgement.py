@@ -142,6 +142,25 @@ def test_other_trainings_and_exhausted_epochs_are_noted(copies: dict[str, Path],
     assert "still improved in the last of its 2 epochs" in exhausted
 
 
+def test_a_setting_of_later_versions_is_no_difference_at_its_default(
+    copies: dict[str, Path], tiny_dataset: Dataset
+) -> None:
+    file = copies["unpruned"] / "metrics.json"
+    document = json.loads(file.read_text())
+    for name in ("label_smoothing", "judge"):
+        del document["settings"][name]
+    for name in ("beta2", "schedule", "teacher"):
+        del document["settings"]["retrain"][name]
+    file.write_text(json.dumps(document))
+    assert not any(
+        "different" in note for note in judge_run(copies["small"], copies["unpruned"], tiny_dataset, 0.02).notes
+    )
+    del document["settings"]["retrain"]["averaging"]
+    file.write_text(json.dumps(document))
+    notes = judge_run(copies["small"], copies["unpruned"], tiny_dataset, 0.02).notes
+    assert any("retrain.averaging 0.998 and 0.0 (unpruned)" in note for note in notes)
+
+
 def words_of(runs: dict[str, Path], dataset: Dataset, out: Path) -> list[str]:
     arch = str(runs["small"].parent / "small.json")
     options = ["--set", "retrain.epochs=2", "--set", "retrain.patience=2", "--threads", "1"]

@@ -13,6 +13,7 @@ import torch
 from easrec_nni import Architecture, Dataset, TrialSettings, search
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.files import write_json
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import rank_users
 from easrec_nni.searching.candidates import log_linear_reward
@@ -22,6 +23,7 @@ from easrec_nni.searching.front import read_front
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.stages import run_stages
+from tests.latency_files import latency_file
 
 SPACE: dict[str, Any] = {
     "max_length": 6,
@@ -73,6 +75,22 @@ def test_the_front_has_the_figures_of_every_frozen_network(
         rows = list(csv.DictReader(file))
     assert [float(row["ndcg@10_full"]) for row in rows] == [front.accuracy(row) for row in front.architectures]
     assert [float(row["parameters"]) for row in rows] == [row.cost["parameters"] for row in front.architectures]
+
+
+def test_a_sample_has_an_architecture_within_every_possible_budget(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    space = settings_for(tiny_dataset).space_for(tiny_dataset)
+    device = latency_file(space)
+    slow = (layer.model_copy(update={"last_layer_ms_per_user": 100.0 / layer.inner}) for layer in device.layers)
+    device = device.model_copy(update={"layers": tuple(slow)})
+    write_json(tmp_path / "device.json", device.as_json())
+    of_largest = device.predict(space.largest, space)
+    costs = {choice: device.predict(choice, space) / of_largest for choice in space.architectures()}
+    cheapest = min(costs, key=lambda choice: costs[choice])
+    assert cheapest not in (space.smallest, space.largest)
+    options = {"strategy": "elastic", "epochs": 1, "batch_size": 8, "elastic": {"evaluated": 2}}
+    options |= {"budget": costs[cheapest], "cost": "latency", "latency_file": str(tmp_path / "device.json")}
+    result = search(tiny_dataset, settings_for(tiny_dataset, search=options), tmp_path / "run")
+    assert result.architecture.choices == cheapest
 
 
 def test_the_best_trade_off_is_exported(tiny_dataset: Dataset, folder: Path, result: SearchResult) -> None:

@@ -63,7 +63,9 @@ def choices(context: TrialContext) -> list[Choice]:
     ]
 
 
-def plain(network: EASRecSpace, context: TrialContext, batch: TrainingBatch, share: float, weight: float) -> Tensor:
+def plain(
+    network: EASRecSpace, context: TrialContext, batch: TrainingBatch, share: float, weight: float, smoothing: float = 0
+) -> Tensor:
     """The step's loss by frozen compact networks, sequence by sequence and position by position."""
     means, teacher = [], network.freeze(choices(context)[0]).double().eval()
     for place, choice in enumerate(choices(context)):
@@ -75,6 +77,7 @@ def plain(network: EASRecSpace, context: TrialContext, batch: TrainingBatch, sha
                 if target:
                     log_q = compact.score(states[position])[1:].log_softmax(-1)
                     goal = F.one_hot(torch.tensor(target - 1), len(log_q)).double()
+                    goal = (1 - smoothing) * goal + smoothing / len(goal)
                     if place:
                         p = teacher.score(teaching[position])[1:].softmax(-1)
                         goal = (1 - weight) * goal + weight * p
@@ -104,6 +107,17 @@ def test_a_steps_loss_is_that_of_frozen_networks(
     loss = module.paths_step(batch, 3, PATHS, search_module.running)
     with torch.no_grad():
         torch.testing.assert_close(loss, plain(network, context, batch, 1.0, weight))
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_label_smoothing_spreads_the_targets_of_every_network(weight: float, tiny_dataset: Dataset) -> None:
+    network, module, search_module, context = supernet(
+        tiny_dataset, elastic={"distillation": weight}, label_smoothing=0.2
+    )
+    batch = a_batch(context)
+    loss = module.paths_step(batch, 3, PATHS, search_module.running)
+    with torch.no_grad():
+        torch.testing.assert_close(loss, plain(network, context, batch, 0.5, weight, 0.2))
 
 
 def test_gradients_reach_slices_alone_and_the_teacher_is_a_constant(tiny_dataset: Dataset) -> None:

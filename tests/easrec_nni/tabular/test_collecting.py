@@ -14,7 +14,9 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.tabular.building import Build, train_run
 from easrec_nni.tabular.collecting import FIGURES, collect
 from easrec_nni.tabular.documents import read_table
+from easrec_nni.tabular.table import ArchitectureTable
 from tests.easrec_nni.tabular.test_building import SPACE
+from tests.latency_files import latency_file
 
 
 @pytest.fixture
@@ -60,6 +62,18 @@ def test_costs_are_counted_again_where_the_dataset_is(build: Build, tmp_path: Pa
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0 and "the costs are those that the runs recorded" in done.stdout
     assert costs() == {"madds_per_user": 1.0}
+
+
+def test_a_latency_file_adds_a_cost(build: Build, tmp_path: Path) -> None:
+    device = latency_file(build.space)
+    (tmp_path / "device.json").write_text(json.dumps(device.as_json()))
+    words = ["table", "collect", str(build.folder.path), "--out", str(tmp_path / "table.json")]
+    done = CliRunner().invoke(app, [*words, "--latency", str(tmp_path / "device.json")])
+    assert done.exit_code == 0, done.output
+    table = ArchitectureTable.read(tmp_path / "table.json")
+    assert "latency" in table.cost_kinds and table.cost_kinds[0] == "executed"
+    for entry in table.entries:
+        assert table.cost(entry, "latency") == device.predict(entry.choice, build.space)
 
 
 def test_a_build_without_a_complete_run_has_no_table(build: Build, tmp_path: Path) -> None:

@@ -90,6 +90,21 @@ def test_regrets_of_folders(make_table, tmp_path: Path) -> None:
     assert summary["easrec"]["pairs"] == "4"
 
 
+def test_without_an_option_every_search_has_its_own_budget(make_table, tmp_path: Path) -> None:
+    table = ArchitectureTable(make_table())
+    budget = {"budget": 0.5, "budget_kind": "executed", "budget_used": 0.6}
+    entry = table.entries[0]
+    searches = [
+        ExportedSearch("darts", 0, entry, None, None, tmp_path / "a", **budget),
+        ExportedSearch("random", 0, entry, None, None, tmp_path / "b"),
+    ]
+    write_regret(table, searches, tmp_path / "out")
+    with_budget, without = read(tmp_path / "out" / "searches.csv")
+    assert float(with_budget["budget_missed_share"]) == pytest.approx(0.2)
+    assert (with_budget["budget_share"], with_budget["budget_cost"]) == ("0.5", "executed")
+    assert without["budget_missed_share"] == without["budget_share"] == without["budget_cost"] == ""
+
+
 def test_two_searches_of_a_strategy_with_one_seed_are_refused(make_table, tmp_path: Path) -> None:
     table = ArchitectureTable(make_table())
     twice = [ExportedSearch("easrec", 0, table.entries[0], None, None, tmp_path / name) for name in "ab"]

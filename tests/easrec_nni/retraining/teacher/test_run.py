@@ -22,8 +22,10 @@ from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.download import file_digest
 from easrec_nni.retraining.teacher.run import RunTeacher
 from easrec_nni.retraining.teacher.store import StoredStates, open_store
+from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.losses.soft_targets import StateTargets
+from easrec_nni.training.recorded import describe_training, with_recorded
 from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecNetwork
 from tests.easrec_nni.retraining.teacher.conftest import RETRAIN, settings_for, train
@@ -132,6 +134,11 @@ def test_files_name_the_teacher_by_its_weights(teacher_run: Path, chains: Datase
     # Retrained without --teacher, it learns from the targets alone: what is recorded is no path.
     again = train(chains, tmp_path / "again")
     assert "teacher" not in again.metrics["training"]
+    distilled = Architecture.read(tmp_path / "architecture.json")
+    settings = with_recorded(distilled, TrialSettings(data="chains"))
+    assert "distilled from a teacher, and this training has none" in describe_training(distilled, settings, "it")
+    settings = settings.with_parameters({"retrain.teacher": str(teacher_run)})
+    assert "this training has none" not in describe_training(distilled, settings, "it")
 
 
 def test_a_killed_distillation_goes_on_to_the_same_weights(teacher_run: Path, chains: Dataset, tmp_path: Path) -> None:

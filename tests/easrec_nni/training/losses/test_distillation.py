@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
-from easrec_nni.training.losses import Distilled, distillation, distilled_cross_entropy, make_loss, next_item_loss
+from easrec_nni.training.losses import Distilled, distilled_cross_entropy, make_loss, next_item_loss, rounded_products
 from easrec_nni.training.losses.soft_targets import SoftTargets, StateTargets, TopTargets
 
 P, N = 7, 40
@@ -21,7 +21,7 @@ TEMPERATURES = pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 
 @pytest.fixture(params=[3, 256], ids=["chunks of 3", "one chunk"])
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distillation, "chunk_size", lambda *sizes: request.param)
+    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: request.param)
 
 
 def problem(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -142,9 +142,9 @@ def largest_allocation(positions: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distillation, "chunk_size", lambda *sizes: 10)
+    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: 10)
     assert largest_allocation(600) <= 4 * 10 * 2000 + 64
-    monkeypatch.setattr(distillation, "chunk_size", lambda *sizes: 600)
+    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: 600)
     assert largest_allocation(600) >= 4 * 600 * 2000
 
 
@@ -160,13 +160,13 @@ class EvenPlaces:
 
 
 @pytest.mark.parametrize("places", [[0, 2, 4, 6, 2], [0, 1, 2, 3, 4], [1, 3, 5, 1, 3]], ids=["all", "some", "none"])
-@pytest.mark.parametrize("name", ["softmax", "sampled_softmax", "gbce"])
+@pytest.mark.parametrize(("name", "smoothing"), [("softmax", 0), ("softmax", 0.2), ("sampled_softmax", 0), ("gbce", 0)])
 def test_positions_without_a_teacher_have_the_loss_alone(
-    name: str, places: list[int], seven: Any, states: Tensor, targets: Tensor
+    name: str, smoothing: float, places: list[int], seven: Any, states: Tensor, targets: Tensor
 ) -> None:
     torch.manual_seed(0)
     teacher = EvenPlaces(torch.randn(8, 3, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64))
-    loss, negatives = make_loss(name, 7), torch.tensor([2, 5])
+    loss, negatives = make_loss(name, 7, label_smoothing=smoothing), torch.tensor([2, 5])
     found = Distilled(loss, teacher, 0.7, 2.0)(seven, states, targets, negatives, torch.tensor(places))
     terms = []
     for state, target, place in zip(states, targets, places, strict=True):
