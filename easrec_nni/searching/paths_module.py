@@ -57,12 +57,14 @@ class PathsModule(SequenceModule):
 
     def _loss_of_paths(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
         if isinstance(self.loss, Softmax | None):
-            loss = self._distilled(part, step, paths, running)
+            loss = self._distilled(self.loss, part, step, paths, running)
         else:
             loss = self._mean_loss(part, step, paths, running)
         return loss if part.weight == 1 else part.weight * loss
 
-    def _distilled(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
+    def _distilled(
+        self, softmax: Softmax | None, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running
+    ) -> Tensor:
         networks, numbers = [], _target_numbers(part)
         for place, path in enumerate(paths):
             rows = rows_of_path(len(part.ids), place, len(paths), self.share, step).to(part.ids.device)
@@ -74,7 +76,11 @@ class PathsModule(SequenceModule):
                 all_targets = targets - 1
             positions = numbers[rows]
             networks.append(NetworkOutput(states[:, :width], items[:, :width], positions[positions >= 0]))
-        return in_place_cross_entropy(networks, all_targets, self.distillation)
+        loss = in_place_cross_entropy(networks, all_targets, self.distillation)
+        if softmax is None or not softmax.label_smoothing:
+            return loss
+        terms = [softmax.smoothing(states, items, all_targets[rows]) for states, items, rows in networks]
+        return loss + (terms[0] + (1 - self.distillation) * sum(terms[1:])) / len(terms)
 
     def _mean_loss(self, part: TrainingBatch, step: int, paths: Sequence[Path], running: Running) -> Tensor:
         assert self.loss is not None

@@ -84,9 +84,11 @@ class Distilled(ItemLoss):
         self, network: Any, states: Tensor, targets: Tensor, negatives: Tensor | None, soft: SoftTargets
     ) -> Tensor:
         if isinstance(self.loss, Softmax):  # both terms from the same scores
-            return distilled_cross_entropy(
-                states, network.item_vectors(), targets - 1, soft, self.weight, self.temperature
-            )
+            items = network.item_vectors()
+            loss = distilled_cross_entropy(states, items, targets - 1, soft, self.weight, self.temperature)
+            if self.loss.label_smoothing:
+                loss = loss + (1 - self.weight) * self.loss.smoothing(states, items, targets - 1)
+            return loss
         hard = self.loss(network, states, targets, negatives)
         softened = distilled_cross_entropy(states, network.item_vectors(), targets - 1, soft, 1.0, self.temperature)
         return (1 - self.weight) * hard + self.weight * softened

@@ -45,12 +45,20 @@ class Softmax(ItemLoss):
         """Mean cross entropy over all states; ``negatives`` is ignored, as all items compete."""
         items = network.item_vectors()
         loss = item_cross_entropy(states, items, targets - 1)
-        if self.label_smoothing == 0:
-            return loss
+        return loss + self.smoothing(states, items, targets - 1) if self.label_smoothing else loss
+
+    def smoothing(self, states: Tensor, items: Tensor, targets: Tensor) -> Tensor:
+        """Term that label smoothing adds to the mean cross entropy; 0 without states.
+
+        Parameters
+        ----------
+        states, items, targets
+            As in :func:`item_cross_entropy`.
+        """
         # log Z - (1 - e) s_t - e mean(s) = (log Z - s_t) + e (s_t - mean(s)): no further scores are needed.
         exact = states.to(items.dtype)  # from bfloat16 in mixed precision
-        above_mean = (exact * (items[targets - 1] - items.mean(0))).sum(1).mean()
-        return loss + self.label_smoothing * above_mean
+        above_mean = (exact * (items[targets] - items.mean(0))).sum() / max(1, len(targets))
+        return self.label_smoothing * above_mean
 
 
 def item_cross_entropy(states: Tensor, items: Tensor, targets: Tensor) -> Tensor:

@@ -63,7 +63,14 @@ def choices(context: TrialContext) -> list[Choice]:
     ]
 
 
-def plain(network: EASRecSpace, context: TrialContext, batch: TrainingBatch, share: float, weight: float) -> Tensor:
+def plain(
+    network: EASRecSpace,
+    context: TrialContext,
+    batch: TrainingBatch,
+    share: float,
+    weight: float,
+    smoothing: float = 0.0,
+) -> Tensor:
     """The step's loss by frozen compact networks, sequence by sequence and position by position."""
     means, teacher = [], network.freeze(choices(context)[0]).double().eval()
     for place, choice in enumerate(choices(context)):
@@ -75,6 +82,7 @@ def plain(network: EASRecSpace, context: TrialContext, batch: TrainingBatch, sha
                 if target:
                     log_q = compact.score(states[position])[1:].log_softmax(-1)
                     goal = F.one_hot(torch.tensor(target - 1), len(log_q)).double()
+                    goal = (1 - smoothing) * goal + smoothing / len(log_q)
                     if place:
                         p = teacher.score(teaching[position])[1:].softmax(-1)
                         goal = (1 - weight) * goal + weight * p
@@ -104,6 +112,14 @@ def test_a_steps_loss_is_that_of_frozen_networks(
     loss = module.paths_step(batch, 3, PATHS, search_module.running)
     with torch.no_grad():
         torch.testing.assert_close(loss, plain(network, context, batch, 1.0, weight))
+
+
+@torch.no_grad()
+def test_the_targets_of_every_network_are_smoothed(tiny_dataset: Dataset) -> None:
+    network, module, search_module, context = supernet(tiny_dataset, label_smoothing=0.2)
+    batch = a_batch(context)
+    loss = module.paths_step(batch, 3, PATHS, search_module.running)
+    torch.testing.assert_close(loss, plain(network, context, batch, 0.5, 0.7, smoothing=0.2))
 
 
 def test_gradients_reach_slices_alone_and_the_teacher_is_a_constant(tiny_dataset: Dataset) -> None:
