@@ -80,6 +80,7 @@ def pick_command(
     keep = None if keep_accuracy is None else parse_share(keep_accuracy, "--keep-accuracy")
     row = pick(front, limits, keep, key)
     _show(front, row, key)
+    _check_out(out, folder, train)
     architecture = _architecture(searched, row)
     if not train:
         architecture.write(out / "architecture.json")
@@ -102,6 +103,20 @@ def pick_command(
     )
     show_metrics(result.metrics)
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
+
+
+def _check_out(out: Path, searched: Path, train: bool) -> None:
+    """Refuse to write over the search, or to put another architecture beside a run's weights.
+
+    Raises
+    ------
+    UserError
+        The folder holds such a run.
+    """
+    if out.resolve() == searched.resolve():
+        raise UserError(f"--out {out} is the folder of the search: choose another --out")
+    if not train and toolkit.RunFolder(out, {}).note.is_file():
+        raise UserError(f"{out} holds a run, whose weights belong to its architecture.json: choose another --out")
 
 
 def _show(front: Front, row: EvaluatedArchitecture, key: str) -> None:

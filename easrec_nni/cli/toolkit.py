@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from easrec_nni.tabular.table import ArchitectureTable
     from easrec_nni.training.context import TrialContext
     from easrec_nni.training.recorded import with_recorded
+    from easrec_nni.training.run_folder import RunFolder
     from easrec_nni.training.threads import use_threads
     from easrec_nni.trial.run import run_trial
 

@@ -148,7 +148,9 @@ def read_metrics(folder: str | Path) -> RunMetrics:
     UserError
         The file is missing or damaged.
     """
-    return read_document(Path(folder) / METRICS_FILE, RunMetrics, "run the retraining again")
+    return read_document(
+        Path(folder) / METRICS_FILE, RunMetrics, "give the folder of a finished retraining, or run it again"
+    )
 
 
 def run_metrics(

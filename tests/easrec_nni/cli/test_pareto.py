@@ -80,6 +80,29 @@ def test_pick_fine_tunes_inherited_weights(run: Path, tmp_path: Path, tiny_datas
     ]
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.mark.parametrize("option", ["--no-train", "--restart"])
+def test_pick_leaves_the_search_as_it_is(run: Path, option: str) -> None:
+    before = contents(run)
+    result = invoke("pick", run, "--max-cost", "90%", "--out", run / "." / "", option)
+    assert result.exit_code == 2 and "is the folder of the search: choose another --out" in result.output
+    assert contents(run) == before
+
+
+def test_pick_without_training_leaves_the_architecture_of_a_run(run: Path, tmp_path: Path) -> None:
+    picked = tmp_path / "picked"
+    (picked / "state").mkdir(parents=True)
+    for name in ("architecture.json", "state/request.json"):
+        (picked / name).write_bytes((run / name).read_bytes())
+    before = contents(picked)
+    result = invoke("pick", run, "--max-cost", "90%", "--out", picked, "--no-train")
+    assert result.exit_code == 2 and "holds a run" in result.output.replace("\n", " "), result.output
+    assert contents(picked) == before
+
+
 def test_latencies_come_from_a_file(run: Path, tmp_path: Path) -> None:
     space = Architecture.read(run / "architecture.json").space
     times = {"layer_ms_per_user": 0.2, "last_layer_ms_per_user": 0.1}

@@ -179,6 +179,20 @@ def test_positions_without_a_teacher_have_the_loss_alone(
     assert found.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-12)
 
 
+def test_smoothed_targets_keep_their_smoothing_beside_a_teacher(seven: Any, states: Tensor, targets: Tensor) -> None:
+    torch.manual_seed(0)
+    teacher = EvenPlaces(torch.randn(8, 3, dtype=torch.float64), torch.randn(7, 3, dtype=torch.float64))
+    places, scores = torch.tensor([0, 1, 2, 4, 6]), states @ seven.table[1:].T
+    weights = 0.7 * (places % 2 == 0).double()
+    hard = F.cross_entropy(scores, targets - 1, reduction="none", label_smoothing=0.2)
+    soft = F.cross_entropy(scores, (teacher.states[places] @ teacher.items.T).softmax(1), reduction="none")
+    expected = ((1 - weights) * hard + weights * soft).mean()
+    loss = Distilled(make_loss("softmax", 7, label_smoothing=0.2), teacher, 0.7)(seven, states, targets, None, places)
+    found, wanted = (torch.autograd.grad(value, (states, seven.table)) for value in (loss, expected))
+    for ours, theirs in zip((loss, *found), (expected, *wanted), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
 def test_a_batch_without_places_is_refused(seven: Any, states: Tensor, targets: Tensor) -> None:
     teacher = EvenPlaces(torch.zeros(1, 3), torch.zeros(7, 3))
     with pytest.raises(ValueError, match="places of the log, and the batch has none"):
