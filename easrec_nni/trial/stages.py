@@ -9,6 +9,7 @@ from pathlib import Path
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.retraining.judgement import RunJudgement, judge_run
 from easrec_nni.retraining.stage import Retrained, retrain
+from easrec_nni.retraining.teacher.opening import open_teacher
 from easrec_nni.searching.stage import SearchResult, run_search
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.history import replay_history
@@ -90,6 +91,8 @@ def run_stages(
     report = on_epoch or (lambda stage, row: None)
     searched: SearchResult | None = None
     if architecture is None:
+        if (teacher := context.settings.retrain.teacher) is not None:
+            open_teacher(teacher)  # a wrong path is an error before the search, not after it
         searching = search_folder or folder
         if not restart:
             replay_history(report, search=searching)

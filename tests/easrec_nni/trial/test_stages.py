@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from easrec_nni import Dataset, TrialSettings, retrain, search
+from easrec_nni.common.errors import UserError
 from easrec_nni.study.cell import run_cell
 from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.training.context import TrialContext
@@ -115,3 +116,10 @@ def test_trial_cell_and_architecture_trial_of_the_same_settings_have_the_same_fi
     assert trial.keys() - drawn.keys() == of_search and not drawn.keys() - trial.keys()
     same = drawn.keys() - {"architecture"}
     assert without_times({key: drawn[key] for key in same}) == without_times({key: trial[key] for key in same})
+
+
+def test_a_missing_teacher_is_an_error_before_the_search(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = TrialSettings.parse({"data": str(tiny_dataset.path), "retrain": {"teacher": "nowhere"}}, "test")
+    with pytest.raises(UserError, match="the teacher nowhere does not exist"):
+        run_stages(TrialContext.open(settings, tiny_dataset), tmp_path / "trial")
+    assert not (tmp_path / "trial").exists()
