@@ -26,6 +26,8 @@ SETTINGS: dict[str, Any] = {
     "space": SMALL_SPACE,
     "search": {"epochs": 3, "batch_size": 8},
     "retrain": {"epochs": 2, "batch_size": 8, "averaging": 0},  # two epochs move an average too little
+    "batch_by": "sequences",
+    "select_by": "ndcg@10_full",
 }
 # A negative λ is refused: two of the trials fail, at once.
 SPACE = {
