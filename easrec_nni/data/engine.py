@@ -48,7 +48,7 @@ class Engine:
     Raises
     ------
     UserError
-        If the memory is not a size, or there is no such folder.
+        The memory is not a size, or the folder does not exist.
     """
 
     def __init__(self, memory: str | None = None, spill: Path | None = None, reporter: Reporter | None = None) -> None:

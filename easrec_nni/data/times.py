@@ -75,7 +75,7 @@ def number_sql(sql: str, kind: str) -> str:
 
 
 def clock_seconds(sql: str, kind: str) -> str:
-    """SQL of the seconds since midnight; NULL where there is no time of day.
+    """SQL of the seconds since midnight; NULL without a time of day.
 
     It reads texts such as 9:05, 09:05:59 or 9:05 PM, and numbers such as 905.
     """

@@ -45,7 +45,7 @@ POWER = 0.80
 """Probability of a verdict with as many users as :attr:`Judgement.users_needed`."""
 FEWEST_RESAMPLES = 1_000
 MOST_DRAWN_USERS = 200_000_000  # over all draws: about 4 s
-MOST_USERS = 10**9  # beyond this, a number of users is no advice: the difference lies at the margin
+MOST_USERS = 10**9  # larger numbers of users are not stated: the difference lies at the margin
 
 
 class Judgement(Document):

@@ -93,7 +93,7 @@ def choose_trial(trials: Sequence[Trial], trial_id: str | None = None, smallest:
     Raises
     ------
     UserError
-        There is no such trial, none has a final result yet, or none of the judged ones keeps the accuracy.
+        The trial does not exist, no trial has a final result yet, or none of the judged ones keeps the accuracy.
     """
     if trial_id is None:
         best = best_trial([trial for trial in trials if not _is_baseline(trial)]) or best_trial(trials)

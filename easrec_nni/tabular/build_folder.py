@@ -143,7 +143,7 @@ class BuildFolder:
         Raises
         ------
         UserError
-            There is no build in the folder, or its document is damaged.
+            The folder holds no build, or its document is damaged.
         """
         file = path / BUILD_FILE
         if not file.is_file():

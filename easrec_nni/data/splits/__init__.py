@@ -48,7 +48,7 @@ def check_split(name: str) -> None:
     Raises
     ------
     UserError
-        There is no such split; the message has the likely name.
+        The split is unknown; the message suggests the closest name.
     """
     kind = name.partition(":")[0]
     if kind not in SPLITS:

@@ -19,7 +19,7 @@ def open_teacher(path: str | Path) -> TeacherSource:
     Raises
     ------
     UserError
-        There is no such folder or file.
+        The folder or file does not exist.
     """
     place = Path(path).expanduser()
     if (place / "architecture.json").is_file():

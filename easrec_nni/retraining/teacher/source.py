@@ -51,7 +51,7 @@ class TeacherSource(ABC):
         )
 
     def identity(self, context: TrialContext) -> dict[str, Any]:
-        """Part of a run's identity, of which the path is no part."""
+        """What identifies the teacher in a run's identity; its path does not."""
         return {"teacher": self.record(context).model_dump(mode="json", exclude_none=True)}
 
     @abstractmethod

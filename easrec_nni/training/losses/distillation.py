@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from easrec_nni.training.losses.base import ItemLoss
-from easrec_nni.training.losses.rounded_products import mean_over_chunks
+from easrec_nni.training.losses.chunks import mean_over_chunks
 from easrec_nni.training.losses.soft_targets import SoftTargets, Teacher
 from easrec_nni.training.losses.softmax import Softmax
 

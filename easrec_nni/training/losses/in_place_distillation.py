@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from easrec_nni.training.losses.rounded_products import chunk_size
+from easrec_nni.training.losses.chunks import chunk_size
 from search_spaces.autocasting import as_autocast
 
 __all__ = ["NetworkOutput", "in_place_cross_entropy"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import LinearCrossEntropyOptions
 
 from easrec_nni.training.losses.base import ItemLoss
-from easrec_nni.training.losses.rounded_products import CHUNK_SCORES, LARGEST_CHUNK_SCORES, autocast_cross_entropy
+from easrec_nni.training.losses.chunks import CHUNK_SCORES, LARGEST_CHUNK_SCORES, autocast_cross_entropy
 
 __all__ = ["Softmax", "item_cross_entropy"]
 

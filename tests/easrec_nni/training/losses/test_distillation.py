@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from easrec_nni.data.batches.training import TrainingBatch
-from easrec_nni.training.losses import Distilled, distilled_cross_entropy, make_loss, next_item_loss, rounded_products
+from easrec_nni.training.losses import Distilled, distilled_cross_entropy, make_loss, next_item_loss
+from easrec_nni.training.losses import chunks as chunks_module
 from easrec_nni.training.losses.soft_targets import SoftTargets, StateTargets, TopTargets
 
 P, N = 7, 40
@@ -21,7 +22,7 @@ TEMPERATURES = pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 
 @pytest.fixture(params=[3, 256], ids=["chunks of 3", "one chunk"])
 def chunks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: request.param)
+    monkeypatch.setattr(chunks_module, "chunk_size", lambda *sizes: request.param)
 
 
 def problem(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -142,9 +143,9 @@ def largest_allocation(positions: int) -> int:
 
 
 def test_memory_does_not_grow_with_the_positions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: 10)
+    monkeypatch.setattr(chunks_module, "chunk_size", lambda *sizes: 10)
     assert largest_allocation(600) <= 4 * 10 * 2000 + 64
-    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: 600)
+    monkeypatch.setattr(chunks_module, "chunk_size", lambda *sizes: 600)
     assert largest_allocation(600) >= 4 * 600 * 2000
 
 

@@ -7,13 +7,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from easrec_nni.training.losses import rounded_products
-from easrec_nni.training.losses.rounded_products import autocast_cross_entropy
+from easrec_nni.training.losses import chunks
+from easrec_nni.training.losses.chunks import autocast_cross_entropy
 
 
 @pytest.fixture(params=[3, 7, 100])
 def chunk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(rounded_products, "chunk_size", lambda *sizes: request.param)
+    monkeypatch.setattr(chunks, "chunk_size", lambda *sizes: request.param)
     return int(request.param)
 
 
