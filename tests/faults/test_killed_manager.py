@@ -23,7 +23,7 @@ from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.trial.run import run_trial
 from tests.experiments import wait_for
 
-EPOCHS = 30
+EPOCHS = 120  # of about 50 ms: long enough for the kill to come before the end
 
 
 def epochs_on_disk(trial: Trial) -> int:
