@@ -11,10 +11,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_seconds
 from easrec_nni.evaluation.selection import COMPARED, MONITOR, SELECTED, name_in
 from easrec_nni.experiments.experiment import Experiment, Trial
+from easrec_nni.experiments.export import compared_cost
 from easrec_nni.experiments.logs import last_log_line, manager_failure, tuner_failure
 from easrec_nni.experiments.manager import ExperimentStatus, experiment_status
 from easrec_nni.experiments.processes import tuner_is_alive
@@ -60,9 +62,9 @@ def _score(trial: Trial) -> str:
     return f"({value:.4f})" if isinstance(value, int | float) else ""
 
 
-def _cost(trial: Trial) -> str:
+def _cost(trial: Trial, figure: str) -> str:
     """Multiply-adds of a finished trial's network, in millions."""
-    value = (trial.final or {}).get("madds_per_user")
+    value = (trial.final or {}).get(figure)
     return f"{value / 1e6:.2f} M" if isinstance(value, int | float) else ""
 
 
@@ -77,11 +79,19 @@ def trials_table(trials: Sequence[Trial]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bright_black")
     for title in ("trial", "parameters", "status", "now"):
         table.add_column(title)
-    for title in ("NDCG@10 valid", "multiply-adds", "time"):
+    kind = compared_cost(trials)
+    for title in ("NDCG@10 valid", "multiply-adds" if kind == "nominal" else "multiply-adds executed", "time"):
         table.add_column(title, justify="right")
     for trial in trials:
         status = Text(trial.status.lower(), style=_COLOURS.get(trial.status, ""))
-        cells = (_parameters(trial), status, Text(_progress(trial)), _score(trial), _cost(trial), _duration(trial))
+        cells = (
+            _parameters(trial),
+            status,
+            Text(_progress(trial)),
+            _score(trial),
+            _cost(trial, COST_FIGURES[kind]),
+            _duration(trial),
+        )
         table.add_row(str(trial.number), *cells)
     return table
 

@@ -19,7 +19,7 @@ from easrec_nni.report.comparing import METHOD
 from easrec_nni.report.content import Block, Chapter, Paragraph, Record, Table
 from easrec_nni.report.costs import cost_table, published_cost_table
 from easrec_nni.report.differences import PROTOCOLS, Noise, difference_table
-from easrec_nni.report.pareto import tradeoff_records
+from easrec_nni.report.pareto import tradeoff_figure, tradeoff_records
 from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.published import NOT_COMPARABLE, NOT_SHOWN, published_for
@@ -137,9 +137,10 @@ def costs_chapter(
     published = published_cost_table(section, shown)
     if published:
         blocks.append(published)
-    points = tradeoff_records(accuracy, records)
+    cost = tradeoff_figure(records)
+    points = tradeoff_records(accuracy, records, cost)
     if len(points) > 1:
-        blocks.append(tradeoff_plot(points, f"{prefix}accuracy-cost"))
+        blocks.append(tradeoff_plot(points, cost, f"{prefix}accuracy-cost"))
     return Chapter("cost", "Table IV: cost", blocks), points
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from easrec_nni.architecture.cost_kinds import COST_FIGURES, COST_TITLES
 from easrec_nni.architecture.document import LARGEST_DECIDED_ENTROPY
+from easrec_nni.common.pareto import pareto_front
 from easrec_nni.common.readable import printable, readable_change, readable_count, readable_seconds
 from easrec_nni.evaluation.figures import REFITTED
 from easrec_nni.evaluation.judgement import Judgement
@@ -28,7 +29,7 @@ from easrec_nni.report.content import (
 )
 from easrec_nni.report.histories import Curves
 from easrec_nni.report.judgements import choice_of, choice_text, judged_trials
-from easrec_nni.report.pareto import ACCURACY, COST, pareto_front
+from easrec_nni.report.pareto import ACCURACY, figure_of
 from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.plots.training import training_plot
@@ -198,18 +199,19 @@ def _text(value: object) -> Entry:
 
 
 def _tradeoff(trials: Sequence[Trial], prefix: str) -> list[Block]:
+    figure = COST_FIGURES[compared_cost(trials)]
     points: list[Record] = []
     for trial in trials:
-        cost, accuracy = trial.figure(COST), trial.figure(f"test_{ACCURACY}")
+        cost, accuracy = trial.figure(figure), trial.figure(f"test_{ACCURACY}")
         if cost is not None and cost > 0 and accuracy is not None:
             title = f"trial {trial.number}"
-            points.append({"system": title, "title": title, "group": GROUP, COST: cost, ACCURACY: accuracy})
+            points.append({"system": title, "title": title, "group": GROUP, figure: cost, ACCURACY: accuracy})
     if len(points) < 2:
         return []
-    front = set(pareto_front([(float(point[COST] or 0), float(point[ACCURACY] or 0)) for point in points]))
+    front = set(pareto_front([(figure_of(point, figure), figure_of(point, ACCURACY)) for point in points]))
     records = [{**point, "pareto": index in front} for index, point in enumerate(points)]
     caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front."
-    return [replace(tradeoff_plot(records, f"{prefix}accuracy-cost"), caption=caption)]
+    return [replace(tradeoff_plot(records, figure, f"{prefix}accuracy-cost"), caption=caption)]
 
 
 def _judgement(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:

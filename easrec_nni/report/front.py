@@ -6,9 +6,9 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write, write_text
+from easrec_nni.common.pareto import pareto_front
 from easrec_nni.report.cells import records_csv
 from easrec_nni.report.content import Record
-from easrec_nni.report.pareto import pareto_front
 from easrec_nni.report.plots.front import front_plot
 from easrec_nni.searching.front import Front
 

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from easrec_nni.architecture.cost_kinds import COST_FIGURES, kinds_in
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
+from easrec_nni.common.pareto import pareto_front
 from easrec_nni.common.validation import first_problem
 from easrec_nni.tabular.documents import TableDocument, read_table
 from search_spaces.config import Choice
 
-__all__ = ["ArchitectureTable", "TableEntry", "pareto_front"]
+__all__ = ["ArchitectureTable", "TableEntry"]
 
 ROUNDING = 1e-9
 
@@ -248,18 +249,3 @@ class ArchitectureTable:
         name = self.check_figure(figure)
         points = [(self.cost(entry, kind), entry.mean(name)) for entry in self.entries]
         return [self.entries[place] for place in pareto_front(points)]
-
-
-def pareto_front(points: list[tuple[float, float]]) -> list[int]:
-    """Indices of the points (cost, figure) that no other point dominates, cheapest first; the first of equal points.
-
-    Examples
-    --------
-    >>> pareto_front([(3, 0.5), (1, 0.2), (2, 0.5), (2, 0.1)])
-    [1, 2]
-    """
-    front: list[int] = []
-    for place in sorted(range(len(points)), key=lambda i: (points[i][0], -points[i][1], i)):
-        if not front or points[place][1] > points[front[-1]][1]:
-            front.append(place)
-    return front

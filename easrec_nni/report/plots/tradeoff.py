@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.common.figures import INK, MUTED, Picture, look_of, new_figure, picture, set_titles
 from easrec_nni.common.readable import readable_count
 from easrec_nni.report.content import Record
-from easrec_nni.report.pareto import ACCURACY, COST, figure_of
+from easrec_nni.report.pareto import ACCURACY, figure_of
 from easrec_nni.report.plots.labels import PointLabel, place_labels
 
 if TYPE_CHECKING:
@@ -19,28 +20,33 @@ __all__ = ["tradeoff_plot"]
 Corners = list[tuple[float, float]]
 
 ROOM = 0.12  # margin around the points, as a share of the range
+_TITLES = {
+    COST_FIGURES["nominal"]: "multiply-adds per user",
+    COST_FIGURES["executed"]: "multiply-adds executed per user",
+}
 
 
-def tradeoff_plot(records: Sequence[Record], name: str) -> Picture:
-    """Scatter plot of ``tradeoff_records``, with standard deviations over seeds as bars."""
+def tradeoff_plot(records: Sequence[Record], cost: str, name: str) -> Picture:
+    """Scatter plot of ``tradeoff_records`` with this figure of the cost; standard deviations over seeds as bars."""
+    x_title = _TITLES[cost]
     with new_figure(7.6, 5.2) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        _points(axes, records)
-        front = sorted((record for record in records if record["pareto"]), key=lambda record: figure_of(record, COST))
-        _limits(axes, records)
-        steps_x = [figure_of(record, COST) for record in front] + [axes.get_xlim()[1]]
+        _points(axes, records, cost)
+        front = sorted((record for record in records if record["pareto"]), key=lambda record: figure_of(record, cost))
+        _limits(axes, records, cost)
+        steps_x = [figure_of(record, cost) for record in front] + [axes.get_xlim()[1]]
         steps_y = [figure_of(record, ACCURACY) for record in front]
         axes.step(steps_x, [*steps_y, steps_y[-1]], where="post", color=MUTED, linewidth=1.0, linestyle="--", zorder=1)
         axes.xaxis.set_major_formatter(lambda value, _: readable_count(value))
         axes.xaxis.set_minor_formatter(lambda value, _: "")
         _ticks(axes)
-        set_titles(axes, x="multiply-adds per user (logarithmic)", y="NDCG@10, full ranking, test")
+        set_titles(axes, x=f"{x_title} (logarithmic)", y="NDCG@10, full ranking, test")
         order = sorted(records, key=lambda record: (record["system"] != "easrec", not record["pareto"]))
-        place_labels(axes, [_label(record) for record in order], _lines(records, steps_x, steps_y))
+        place_labels(axes, [_label(record, cost) for record in order], _lines(records, cost, steps_x, steps_y))
         names = ", ".join(str(record["title"]) for record in front)
         title = "Accuracy against cost"
-        alt = f"Scatter plot of NDCG@10 against multiply-adds per user. On the Pareto front: {names}."
+        alt = f"Scatter plot of NDCG@10 against {x_title}. On the Pareto front: {names}."
         caption = (
             "Further left is cheaper, further up is more accurate; bars are ± one standard deviation over seeds. "
             f"Dashed: the Pareto front, systems that no other beats in both. On it: {names}. A step up that is smaller "
@@ -49,14 +55,14 @@ def tradeoff_plot(records: Sequence[Record], name: str) -> Picture:
         return picture(figure, name, title, alt, caption)
 
 
-def _points(axes: Axes, records: Sequence[Record]) -> None:
+def _points(axes: Axes, records: Sequence[Record], cost: str) -> None:
     for record in records:
         look = look_of(str(record["group"]))
         ours = record["system"] == "easrec"
         axes.errorbar(
-            figure_of(record, COST),
+            figure_of(record, cost),
             figure_of(record, ACCURACY),
-            xerr=figure_of(record, f"{COST}_sd") or None,
+            xerr=figure_of(record, f"{cost}_sd") or None,
             yerr=figure_of(record, f"{ACCURACY}_sd") or None,
             fmt=look.marker,
             color=look.colour,
@@ -72,25 +78,28 @@ def _points(axes: Axes, records: Sequence[Record]) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, handletextpad=0.1, borderaxespad=0)
 
 
-def _lines(records: Sequence[Record], steps_x: Sequence[float], steps_y: Sequence[float]) -> list[Corners]:
+def _lines(records: Sequence[Record], cost: str, steps_x: Sequence[float], steps_y: Sequence[float]) -> list[Corners]:
     """Corners of the front's steps and of the error bars."""
     steps = [(steps_x[0], steps_y[0])]
     for x, y in zip(steps_x[1:], [*steps_y[1:], steps_y[-1]], strict=True):
         steps += [(x, steps[-1][1]), (x, y)]
     bars: list[Corners] = [steps]
     for record in records:
-        x, y = figure_of(record, COST), figure_of(record, ACCURACY)
-        dx, dy = figure_of(record, f"{COST}_sd"), figure_of(record, f"{ACCURACY}_sd")
+        x, y = figure_of(record, cost), figure_of(record, ACCURACY)
+        dx, dy = figure_of(record, f"{cost}_sd"), figure_of(record, f"{ACCURACY}_sd")
         bars += [[(x, y - dy), (x, y + dy)], [(max(x - dx, x / 10), y), (x + dx, y)]]
     return bars
 
 
-def _limits(axes: Axes, records: Sequence[Record]) -> None:
+def _limits(axes: Axes, records: Sequence[Record], cost: str) -> None:
     """Set the axes' limits, with a margin for labels."""
     costs = []
     for record in records:
-        cost, spread = figure_of(record, COST), figure_of(record, f"{COST}_sd")
-        costs += [max(cost - spread, cost / 2), cost + spread]  # a logarithmic axis has no room for all of a wide bar
+        value, spread = figure_of(record, cost), figure_of(record, f"{cost}_sd")
+        costs += [
+            max(value - spread, value / 2),
+            value + spread,
+        ]  # a wide bar does not fit a logarithmic axis
     factor = max((max(costs) / min(costs)) ** ROOM, 1.5)
     axes.set_xlim(min(costs) / factor, max(costs) * factor)
     low, high = axes.get_ylim()
@@ -106,6 +115,6 @@ def _ticks(axes: Axes) -> None:
     axes.set_xlim(low, high)
 
 
-def _label(record: Record) -> PointLabel:
+def _label(record: Record, cost: str) -> PointLabel:
     ours = record["system"] == "easrec"
-    return PointLabel(figure_of(record, COST), figure_of(record, ACCURACY), str(record["title"]), ours)
+    return PointLabel(figure_of(record, cost), figure_of(record, ACCURACY), str(record["title"]), ours)
