@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from search_spaces.attention import make_attention
 from search_spaces.config import SpaceConfig
-from search_spaces.dropout import dropout_mask
+from search_spaces.dropout import nested_dropout_masks
 from search_spaces.embedding import Batch
 from search_spaces.gates import DataAwareGate
 from search_spaces.nested_projections import nested_projections, segments
@@ -26,21 +26,20 @@ class SharedParts(NamedTuple):
     Attributes
     ----------
     attention_dropout, output_dropout
-        ``[B, M, w]`` dropout masks after W_O and after the second dense layer, at the largest width; None without
-        dropout.
+        Dropout masks ``[B, M, w]`` after W_O and after the second dense layer, by width; None without dropout.
     projections
         Queries, keys and values ``[B, heads, N, d_h]`` by width, if computed; only keys and values if only the last
         position is needed.
     """
 
-    attention_dropout: Tensor | None
-    output_dropout: Tensor | None
+    attention_dropout: Mapping[int, Tensor | None]
+    output_dropout: Mapping[int, Tensor | None]
     projections: Mapping[int, Sequence[Tensor]]
 
 
 def _add_residual(total: Tensor, states: Tensor, mask: Tensor | None) -> Tensor:
     """Residual connection with dropout, fused into one pass: total + states * mask."""
-    return total + states if mask is None else torch.addcmul(total, states, mask[..., : states.shape[-1]])
+    return total + states if mask is None else torch.addcmul(total, states, mask)
 
 
 class Block(nn.Module):
@@ -66,6 +65,7 @@ class Block(nn.Module):
         self.causal, self.key_norm = config.direction == "causal", config.key_norm
         self.dropout = config.dropout
         self.attention_dropout = config.dropout if config.attention_dropout is None else config.attention_dropout
+        self.scaled_dropout = config.scaled_dropout
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.out = nn.Linear(hidden, hidden)
         self.attention_norm = nn.LayerNorm(hidden)
@@ -141,10 +141,12 @@ class Block(nn.Module):
             residual = batch.newest(source)  # [B, 1, hidden]
             gate_input = batch.newest(gate_input) if self.hidden_gate is not None else gate_input
         mixed = self._attend(residual, source, batch.mask, hidden, shared.projections.get(hidden))  # [B, M, hidden]
-        attended = self._norm(self.attention_norm, _add_residual(residual, mixed, shared.attention_dropout), hidden)
+        attended = self._norm(
+            self.attention_norm, _add_residual(residual, mixed, shared.attention_dropout[hidden]), hidden
+        )
         widths = sorted(set(inners))
         expanded, contract = self._gated_feed_forward(attended, gate_input, hidden, widths[-1])
-        contracted = self._running_contraction(attended, expanded, contract, widths, shared.output_dropout)
+        contracted = self._running_contraction(attended, expanded, contract, widths, shared.output_dropout[hidden])
         # c * LayerNorm(x) = norm(x) * (c * weight) + c * bias: d products instead of B M d.
         return [
             self._norm(self.output_norm, contracted[width], hidden, None if factors is None else factors[place])
@@ -187,7 +189,8 @@ class Block(nn.Module):
         Layer 1 reads embeddings that are normalised separately for each width, so that it cannot share projections.
         """
         positions = batch.embedding[:, :1] if batch.last_only else batch.embedding
-        first, second = (dropout_mask(positions[..., : max(widths)], self.dropout, self.training) for _ in range(2))
+        rates = {width: self.scaled_dropout(self.dropout, width) for width in widths}
+        first, second = (nested_dropout_masks(positions[..., : max(widths)], rates, self.training) for _ in range(2))
         projections: dict[int, Sequence[Tensor]] = {}
         if states is not None and len(widths) > 1 and not is_traced():
             ascending = sorted(widths)
@@ -207,7 +210,7 @@ class Block(nn.Module):
             weight, bias = self._qkv_slice(hidden)
             (query,) = self._split(F.linear(residual, weight[:hidden], bias[:hidden]), 1)
             key, value = projections or self._split(F.linear(source, weight[hidden:], bias[hidden:]), 2)
-        dropout = self.attention_dropout if self.training else 0.0
+        dropout = self.scaled_dropout(self.attention_dropout, hidden) if self.training else 0.0
         heads = self.attention(query, key, value, mask, self.causal, self.key_norm, dropout)
         joined = heads.transpose(1, 2).flatten(2)  # [B, M, hidden]
         return F.linear(joined, self._out_slice(hidden), self.out.bias[:hidden])

@@ -106,7 +106,10 @@ class SpaceConfig(BaseModel):
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
     gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")
     gate_scale: float = Field(2.0, gt=0, description="gamma of Eq. 7")
-    dropout: float = Field(0.2, ge=0, lt=1)
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the unpruned width")
+    dropout_scaling: Literal["none", "width"] = Field(
+        "none", description="dropout of narrower candidates: the same, or in proportion to the kept hidden dimensions"
+    )
     attention_dropout: float | None = Field(
         None, ge=0, lt=1, description="dropout of softmax attention weights; by default as dropout"
     )
@@ -286,6 +289,10 @@ class SpaceConfig(BaseModel):
         """Number of kept inner dimensions, (1 - gamma'_i) D."""
         return round((1 - inner_pruning) * self.inner)
 
+    def scaled_dropout(self, rate: float, width: int) -> float:
+        """Dropout of a candidate of a hidden width, for the rate of the unpruned one."""
+        return rate * width / self.hidden if self.dropout_scaling == "width" else rate
+
     def choice(self, architecture: Choice | dict[str, Any]) -> Choice:
         """Check that an architecture belongs to this space.
 
@@ -321,9 +328,14 @@ class SpaceConfig(BaseModel):
     def compact(self, architecture: Choice | dict[str, Any]) -> SpaceConfig:
         """Configuration of the fixed network of one architecture."""
         choice = self.choice(architecture)
+        width = self.hidden_width(choice.hidden_pruning)
+        attention = self.attention_dropout
         return self.model_copy(
             update={
-                "hidden": self.hidden_width(choice.hidden_pruning),
+                "hidden": width,
+                "dropout": self.scaled_dropout(self.dropout, width),
+                "attention_dropout": None if attention is None else self.scaled_dropout(attention, width),
+                "dropout_scaling": "none",
                 "inner": self.inner_width(choice.inner_pruning),
                 "layers": choice.depth,
                 "min_depth": choice.depth,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
-__all__ = ["dropout", "dropout_mask"]
+__all__ = ["dropout", "dropout_mask", "nested_dropout_masks"]
 
 LEVELS = 256  # values of a random byte
 
@@ -32,10 +34,41 @@ def dropout(states: Tensor, probability: float, training: bool) -> Tensor:
 
 def dropout_mask(states: Tensor, probability: float, training: bool) -> Tensor | None:
     """Mask that :func:`dropout` multiplies with, of the states' shape; None without dropout."""
-    dropped = min(round(probability * LEVELS), LEVELS - 1)
-    if not training or dropped == 0:
-        return None
+    width = states.shape[-1]
+    return nested_dropout_masks(states, {width: probability}, training)[width]
+
+
+def nested_dropout_masks(
+    states: Tensor, probabilities: Mapping[int, float], training: bool
+) -> dict[int, Tensor | None]:
+    """Masks ``[..., w]`` of several widths, from the same random numbers; None without dropout.
+
+    An element that a lower probability drops is dropped by the higher ones too.
+
+    Parameters
+    ----------
+    states
+        ``[..., w]`` for the largest width.
+    probabilities
+        Probability of zeroing an element, by width.
+    training
+        Whether to apply dropout.
+    """
+    dropped = {width: min(round(rate * LEVELS), LEVELS - 1) for width, rate in probabilities.items()}
+    if not training or not any(dropped.values()):
+        return dict.fromkeys(probabilities)
     words = torch.empty((states.numel() + 7) // 8, dtype=torch.int64, device=states.device)
     words.random_(-(2**63), None)  # all 64 bits; by default the sign bit stays 0
     draws = words.view(torch.uint8)[: states.numel()].view(states.shape)
-    return (draws >= dropped).to(states.dtype).mul_(LEVELS / (LEVELS - dropped))
+    masks: dict[int, Tensor | None] = {}
+    widest: dict[int, int] = {}  # by level: equal probabilities share one mask
+    for width, level in sorted(dropped.items(), reverse=True):
+        if level == 0:
+            masks[width] = None
+        elif level in widest:
+            mask = masks[widest[level]]
+            masks[width] = None if mask is None else mask[..., :width]
+        else:
+            masks[width] = (draws[..., :width] >= level).to(states.dtype).mul_(LEVELS / (LEVELS - level))
+            widest[level] = width
+    return masks

@@ -68,7 +68,7 @@ class SequenceEmbedding(nn.Module):
             embedding = F.layer_norm(
                 embedding, (width,), self.norm.weight[:width], self.norm.bias[:width], self.norm.eps
             )
-        return dropout(embedding, self.config.dropout, self.training)
+        return dropout(embedding, self.config.scaled_dropout(self.config.dropout, width), self.training)
 
     def sliced_state(self, width: int) -> dict[str, Tensor]:
         """Weights with only the first ``width`` columns; a space with a choice has no features."""

@@ -52,7 +52,10 @@ class PreNormBlock(Block):
 
     def _skip(self, residual: Tensor, update: Tensor, place: int) -> Tensor:
         """Residual connection with dropout; ``place`` is 0 after attention, 1 after the feed-forward network."""
-        return residual + dropout(update, self.dropout, self.training)
+        return residual + self._dropped(update)
+
+    def _dropped(self, states: Tensor) -> Tensor:
+        return dropout(states, self.scaled_dropout(self.dropout, self.hidden), self.training)
 
 
 class LigrBlock(PreNormBlock):
@@ -73,9 +76,9 @@ class LigrBlock(PreNormBlock):
 
     def _feed_forward(self, normed: Tensor) -> Tensor:
         product = F.silu(self.expand(normed)) * self.expand_gate(normed)  # [B, M, inner]
-        output: Tensor = self.contract(dropout(product, self.dropout, self.training))
+        output: Tensor = self.contract(self._dropped(product))
         return output
 
     def _skip(self, residual: Tensor, update: Tensor, place: int) -> Tensor:
         gate = torch.sigmoid(self.skip_gates[place](residual))
-        return residual + gate * dropout(update, self.dropout, self.training)
+        return residual + gate * self._dropped(update)

@@ -435,6 +435,27 @@ def test_training_with_dropout_is_random_and_evaluation_is_not() -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("supernet", ["independent", "shared"])
+def test_scaled_dropout_is_that_of_the_frozen_network(supernet: str) -> None:
+    space = make_space(supernet=supernet, attention="softmax", dropout=0.5, dropout_scaling="width")
+    selection = make_supernet(space)
+    selection.hard = True
+    space.train()
+    for choice in space.config.architectures():
+        for label, logits in selection.logits.items():
+            logits.copy_(one_hot(selection, choice)[label])
+        frozen = space.freeze(choice)
+        assert frozen.config.dropout == 0.5 * (1 - choice.hidden_pruning)
+        assert frozen.config.dropout_scaling == "none"
+        results = []
+        for network in (space, frozen):  # equal seeds draw equal masks, if the rates are equal
+            torch.manual_seed(5)
+            results.append(network.states(IDS)[IDS != 0])
+        width = space.config.hidden_width(choice.hidden_pruning)
+        torch.testing.assert_close(results[0][:, :width], results[1], rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("supernet", ["independent", "shared"])
 @pytest.mark.parametrize(
     "options, count",
     [
