@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import benchmarks.peers
 from benchmarks.peers.conversion import convert
-from benchmarks.peers.curve import compare, record_curve
+from benchmarks.peers.curve import Limits, compare, record_curve
 from benchmarks.peers.epoch import against_recbole, against_rectools, measure_epochs
 from benchmarks.peers.inference import OURS, contestants, measure_inference, read_choice
 from benchmarks.peers.install import PEERS, environments_folder, install
@@ -106,6 +106,8 @@ def _add_curve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--system", choices=SYSTEMS, required=True)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--minutes", type=float, help="time limit on the system's own time")
+    parser.add_argument("--patience", type=int, help="stop after so many epochs without a better one")
+    parser.add_argument("--seed", type=int, default=0, help="[0]")
     parser.add_argument("--batch", type=int, default=128, help="batch size, in sequences [128]")
     parser.add_argument("--attention", default="linrec", help="ours: form of attention [linrec]")
     parser.add_argument("--gate-layers", type=int, default=0, help="ours: dense layers of a gate, 0 = no gates [0]")
@@ -167,9 +169,11 @@ def _figures(options: argparse.Namespace, dataset: Dataset, log: Path, shape: Sh
         systems = build(options, dataset, log, shape)
         return f"epoch-{options.against}", measure_epochs(systems, options.repeats, options.batches)
     system = curve_system(options, dataset, log, shape)
-    name = options.name or options.system
+    system = replace(system, order={**system.order, "seed": options.seed})
+    name = (options.name or options.system) + (f"-seed{options.seed}" if options.seed else "")
     work = log / f"curve-{name}-{options.variants[-1]}"
-    curve = record_curve(system, dataset, work, options.epochs, options.minutes, options.restart)
+    limits = Limits(options.epochs, options.minutes, options.patience)
+    curve = record_curve(system, dataset, work, limits, options.restart)
     return f"time-to-ndcg-{name}", {"system": system.name, **curve}
 
 

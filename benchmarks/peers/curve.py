@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,10 +23,39 @@ from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import Ranker, metrics_of
 
-__all__ = ["compare", "metrics_of_scores", "first_row_at", "record_curve"]
+__all__ = ["Limits", "compare", "metrics_of_scores", "first_row_at", "record_curve"]
 
 PROTOCOLS = ("full", "pop100", "unseen")
 MONITOR = "valid_ndcg@10_full"
+
+
+class Limits(NamedTuple):
+    """What ends a curve.
+
+    Attributes
+    ----------
+    epochs
+        Maximum number of epochs.
+    minutes
+        Time limit on the system's own time, in minutes.
+    patience
+        Epochs without a better validation NDCG@10.
+    """
+
+    epochs: int
+    minutes: float | None = None
+    patience: int | None = None
+
+    def reached(self, rows: Sequence[dict[str, Any]]) -> bool:
+        """Whether a curve of these rows is complete."""
+        if not rows:
+            return self.epochs <= 0
+        best = max(range(len(rows)), key=lambda place: (rows[place][MONITOR], -place))
+        return (
+            len(rows) >= self.epochs
+            or (self.minutes is not None and rows[-1]["seconds"] >= 60 * self.minutes)
+            or (self.patience is not None and len(rows) - 1 - best >= self.patience)
+        )
 
 
 def metrics_of_scores(scores: Path, dataset: Dataset, part: str) -> dict[str, float]:
@@ -42,8 +71,7 @@ def record_curve(
     system: Contestant,
     dataset: Dataset,
     work: Path,
-    epochs: int,
-    minutes: float | None = None,
+    limits: Limits,
     restart: bool = False,
     start: Any = Contestant.start,
 ) -> dict[str, Any]:
@@ -57,10 +85,8 @@ def record_curve(
         Dataset to evaluate on.
     work
         Folder of the curve and training state of this system on this dataset.
-    epochs
-        Maximum number of epochs.
-    minutes
-        Time limit on the system's own time, in minutes.
+    limits
+        What ends the curve.
     restart
         Whether to start over.
     start
@@ -80,13 +106,13 @@ def record_curve(
         if curve["order"] != request["order"]:
             raise UserError(f"{work} holds a curve of other settings: choose another --name, or pass --restart")
     rows: list[dict[str, Any]] = curve["rows"]
-    if _done(rows, epochs, minutes):
+    if limits.reached(rows):
         return curve
     worker = start(system)
     try:
         if rows:
             ask(worker, "load", file=str(state.absolute()))
-        while not _done(rows, epochs, minutes):
+        while not limits.reached(rows):
             rows.append(_epoch(worker, dataset, rows))
             with atomic_write(state) as temporary:
                 ask(worker, "save", file=str(temporary.absolute()))
@@ -95,10 +121,6 @@ def record_curve(
         return {**curve, "facts": worker.facts}
     finally:
         worker.close()
-
-
-def _done(rows: Sequence[dict[str, Any]], epochs: int, minutes: float | None) -> bool:
-    return len(rows) >= epochs or (minutes is not None and bool(rows) and rows[-1]["seconds"] >= 60 * minutes)
 
 
 def _epoch(worker: Any, dataset: Dataset, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.peers.__main__ import main, parse_options, shape_of
 from benchmarks.peers.conversion import convert
-from benchmarks.peers.curve import compare, record_curve
+from benchmarks.peers.curve import Limits, compare, record_curve
 from benchmarks.peers.easrec_worker import load as load_ours
 from benchmarks.peers.epoch import measure_epochs
 from benchmarks.peers.inference import contestants, measure_inference, read_choice
@@ -57,17 +57,17 @@ def test_an_epoch_of_recbole_is_extrapolated_and_says_so(fake_peer: Any, log: Pa
 
 def test_a_curve_goes_on_where_it_ended(fake_peer: Any, log: Path, tiny_dataset: Dataset, tmp_path: Path) -> None:
     system = fake_peer("RecTools SASRec, tuned", log, 10.0)
-    first = record_curve(system, tiny_dataset, tmp_path / "work", epochs=2)
+    first = record_curve(system, tiny_dataset, tmp_path / "work", Limits(2))
     recalls = [row["valid_recall@10_full"] for row in first["rows"]]
     assert recalls[1] > recalls[0]
-    whole = record_curve(system, tiny_dataset, tmp_path / "work", epochs=4)
+    whole = record_curve(system, tiny_dataset, tmp_path / "work", Limits(4))
     assert whole["rows"][:2] == first["rows"]
     assert whole["rows"][3]["valid_recall@10_full"] == whole["rows"][3]["test_ndcg@10_full"] == 1.0
     # Training and scoring of the validation users count; scoring the test users (100 s) does not.
     assert [row["seconds"] for row in whole["rows"]] == pytest.approx([10.5, 21.0, 31.5, 42.0])
-    assert len(record_curve(system, tiny_dataset, tmp_path / "work", epochs=9, minutes=0.7)["rows"]) == 4
+    assert len(record_curve(system, tiny_dataset, tmp_path / "work", Limits(9, minutes=0.7))["rows"]) == 4
     with pytest.raises(UserError, match="--restart"):
-        record_curve(fake_peer("RecTools SASRec, tuned", log, 11.0), tiny_dataset, tmp_path / "work", epochs=4)
+        record_curve(fake_peer("RecTools SASRec, tuned", log, 11.0), tiny_dataset, tmp_path / "work", Limits(4))
 
 
 def test_the_comparison_looks_for_the_peers_best_epoch() -> None:
@@ -155,3 +155,10 @@ def test_a_peer_that_is_not_installed_is_an_error(
     monkeypatch.setenv("EASREC_PEERS", str(tmp_path / "nowhere"))
     assert main(["inference", "--dataset", str(tiny_dataset.path), "--threads", "1"]) == 2
     assert "python -m benchmarks.peers install" in capsys.readouterr().err
+
+
+def test_patience_ends_a_curve_after_epochs_without_a_better_one() -> None:
+    rows = [{"seconds": 1.0 * place, "valid_ndcg@10_full": ndcg} for place, ndcg in enumerate((0.1, 0.3, 0.2, 0.3))]
+    assert not Limits(9, patience=3).reached(rows)
+    assert Limits(9, patience=2).reached(rows)  # an equal one is not better
+    assert not Limits(9, patience=2).reached(rows[:3]) and not Limits(9, patience=1).reached([])
