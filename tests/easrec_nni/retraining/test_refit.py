@@ -17,7 +17,7 @@ from easrec_nni.cli.main import app
 from easrec_nni.data import Dataset, prepare
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.evaluation.scoring import evaluate
-from easrec_nni.retraining import stage
+from easrec_nni.retraining import steps
 from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.trainer import seed_everything
@@ -115,7 +115,7 @@ def test_a_refit_that_was_killed_goes_on(
     architecture = Architecture(choices=CHOICE, space=settings.space_for(tiny_dataset))
     unbroken = retrain(architecture, tiny_dataset, tmp_path / "unbroken", settings=settings)
     assert unbroken.metrics["refit"]["epochs"] > 1
-    whole = stage.fit_again
+    whole = steps.fit_again
 
     def broken(*arguments: Any, **options: Any) -> Any:
         def end(row: dict[str, float]) -> None:
@@ -124,10 +124,10 @@ def test_a_refit_that_was_killed_goes_on(
 
         return whole(*arguments, **options, on_epoch=end)
 
-    monkeypatch.setattr(stage, "fit_again", broken)
+    monkeypatch.setattr(steps, "fit_again", broken)
     with pytest.raises(OSError, match="no space left"):
         retrain(architecture, tiny_dataset, tmp_path / "broken", settings=settings)
-    monkeypatch.setattr(stage, "fit_again", whole)
+    monkeypatch.setattr(steps, "fit_again", whole)
     assert not (tmp_path / "broken" / "refitted" / "metrics.json").exists()
     resumed = retrain(architecture, tiny_dataset, tmp_path / "broken", settings=settings)
     assert resumed.metrics["test_refitted"] == unbroken.metrics["test_refitted"]
