@@ -1,9 +1,9 @@
 """Search space of EASRec: attention, gates, blocks, networks and the supernet.
 
-A new form of attention is a file in ``attention/`` and a name in ``ATTENTIONS`` and ``ATTENTION_NAMES``; a new form of
-block is a class in ``BLOCKS`` and a name in ``SpaceConfig.block``. Another choice is a field of ``SpaceConfig``, used
-in ``block.py`` or ``embedding.py``, and its slice in ``sliced_state``; the test that freezes every architecture of a
-small space checks the slices. Nothing here imports ``easrec_nni`` or ``strategies``.
+A new form of attention is a file in ``attention/`` and a name in ``ATTENTIONS`` and ``ATTENTION_NAMES``. Another choice
+is a field of ``SpaceConfig``, used in ``block.py`` or ``embedding.py``, and its slice in ``sliced_state``; the test
+that freezes every architecture of a small space checks the slices. Nothing here imports ``easrec_nni`` or
+``strategies``.
 """
 
 from __future__ import annotations

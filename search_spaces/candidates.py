@@ -10,7 +10,6 @@ from nni.nas.nn.pytorch import LayerChoice
 from torch import Tensor, nn
 
 from search_spaces.block import Block
-from search_spaces.blocks import make_block
 from search_spaces.config import SpaceConfig, candidate_label
 from search_spaces.embedding import Batch
 
@@ -143,9 +142,7 @@ def make_candidates(config: SpaceConfig, layer: int) -> Candidates:
     if config.supernet == "shared":
         return SharedCandidates(config, layer)
     blocks: dict[str, nn.Module] = {
-        candidate_label(hidden, inner): make_block(
-            config, layer, config.hidden_width(hidden), config.inner_width(inner)
-        )
+        candidate_label(hidden, inner): Block(config, layer, config.hidden_width(hidden), config.inner_width(inner))
         for hidden, inner in config.candidates
     }
     return Candidates(config, blocks)

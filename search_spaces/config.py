@@ -96,12 +96,6 @@ class SpaceConfig(BaseModel):
         description="LinRec: keys normalised per position or per feature (Eq. 5 as printed), and divided by the root "
         "of the head's width; row_unscaled: per position without that division (its published code)",
     )
-    block: Literal["post_norm", "pre_norm", "ligr"] = Field(
-        "post_norm",
-        description="LayerNorm after each residual connection (Eq. 9) or before each sub-layer; LiGR: before, with "
-        "gated residual connections and SwiGLU",
-    )
-    final_norm: bool = Field(False, description="pre_norm, ligr: LayerNorm of the last layer's output")
     linformer_rank: int = Field(32, ge=1, description="linformer: number of position mixtures, k")
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")
     gates_from: int = Field(2, ge=1, description="first layer that has gates (Eq. 8: 2)")
@@ -180,23 +174,6 @@ class SpaceConfig(BaseModel):
             raise ValueError(
                 f"attention={self.attention!r} has no attention weights to drop: remove attention_dropout, or choose "
                 f"attention from {', '.join(sorted(SOFTMAX_NAMES))}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _check_block(self) -> SpaceConfig:
-        if self.block == "post_norm":
-            if self.final_norm:
-                raise ValueError("block='post_norm' ends with a LayerNorm: remove final_norm, or choose another block")
-            return self
-        if self.gate_layers:
-            raise ValueError(f"block={self.block!r} has no data-aware gates: set gate_layers=0")
-        if not self.is_fixed and self.supernet == "shared":
-            raise ValueError(f"block={self.block!r} cannot share weights between widths: set supernet='independent'")
-        if not self.is_fixed and self.final_norm:
-            raise ValueError(
-                "final_norm needs a space with nothing to choose: give one hidden_pruning, one inner_pruning, and "
-                "min_depth equal to layers"
             )
         return self
 

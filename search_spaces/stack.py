@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from search_spaces.blocks import make_block
+from search_spaces.block import Block
 from search_spaces.config import SpaceConfig
 from search_spaces.embedding import Batch
 
@@ -19,9 +19,8 @@ class Stack(nn.Module):
 
     def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
-        blocks = (make_block(config, layer, config.hidden, config.inner) for layer in range(1, config.layers + 1))
+        blocks = (Block(config, layer, config.hidden, config.inner) for layer in range(1, config.layers + 1))
         self.blocks = nn.ModuleList(blocks)
-        self.final_norm = nn.LayerNorm(config.hidden) if config.final_norm else None
 
     def forward(self, states: Tensor | None, batch: Batch, last_only: bool = False) -> Tensor:
         """Run all blocks.
@@ -43,7 +42,7 @@ class Stack(nn.Module):
         for block in self.blocks[:-1]:
             states = block(states, batch)
         output: Tensor = self.blocks[-1](states, replace(batch, last_only=True) if last_only else batch)
-        return output if self.final_norm is None else self.final_norm(output)
+        return output
 
 
 class TwoStreams(Stack):

@@ -46,7 +46,7 @@ NEGLIGIBLE = frozenset(
     f"aten::{name}"
     for name in (
         # elementwise, O(B N d), except for CORE's item vectors, O(items d)
-        "add add_ sub rsub mul mul_ div neg abs square pow sqrt rsqrt exp sigmoid relu gelu silu elu dropout "
+        "add add_ sub rsub mul mul_ div neg abs square pow sqrt rsqrt exp sigmoid relu gelu elu dropout "
         "log clamp clamp_min bitwise_and __and__ __or__ bitwise_or bitwise_not logical_not ne eq gt lt le ge where "
         "masked_fill softmax "
         # reductions over one axis, O(B N d)

@@ -70,12 +70,6 @@ class RetrainSettings(SettingsPart):
         0.0, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
     )
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="learning rate after the warm-up: constant, or decayed to 0 by the last of epochs"
-    )
-    warmup_epochs: float = Field(
-        0.0, ge=0, le=LARGEST_NUMBER, description="epochs over which the learning rate rises from 0"
-    )
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )
@@ -94,15 +88,6 @@ class RetrainSettings(SettingsPart):
         le=LARGEST_NUMBER,
         description="teacher in an ONNX file or a table: best items of a position that are stored, the rest as one sum",
     )
-
-    @model_validator(mode="after")
-    def _epochs_remain_after_the_warmup(self) -> RetrainSettings:
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"warmup_epochs: {self.warmup_epochs:g} leaves none of {self.epochs} epochs: set fewer warm-up epochs "
-                "or more epochs"
-            )
-        return self
 
 
 class MaskingSettings(SettingsPart):

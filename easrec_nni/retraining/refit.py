@@ -30,7 +30,6 @@ from easrec_nni.training.losses import ItemLoss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import is_first, seed_rank
-from easrec_nni.training.rate_schedule import RateSchedule
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer
 from search_spaces import EASRecNetwork
@@ -105,7 +104,7 @@ def fit_again(
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")
-    callbacks = [guard, EpochOrder(), RateSchedule(options), record, *averaged, SavePoint(folder.state)]
+    callbacks = [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)]
     trainer = make_trainer(epochs, callbacks, progress, settings.precision)
     seed_rank(settings.seed)
     batches = context.trained_through(through).training_batches(options.batch_size)

@@ -158,8 +158,7 @@ def retrain_on_all_data(
     Raises
     ------
     UserError
-        There is neither a validated run nor a number of epochs, the run's initial weights are of the other kind, or the
-        learning rate reaches 0 before the last epoch.
+        There is neither a validated run nor a number of epochs, or the run's initial weights are of the other kind.
     """
     file = None if isinstance(architecture, Architecture) else Path(architecture)
     if not isinstance(architecture, Architecture):
@@ -170,7 +169,6 @@ def retrain_on_all_data(
     run.check_served()
     if epochs is None:
         epochs = validated_epochs(validated or (file.parent if file else None), weights is not None)
-    run.check_schedule(epochs)
     network, folder = run.network(), run.served_folder(out, epochs, restart)
     origin = "the architecture" if file is None else str(file)
     _logger.info(

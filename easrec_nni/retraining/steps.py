@@ -18,7 +18,6 @@ from easrec_nni.architecture.feature_tables import set_features
 from easrec_nni.architecture.run_folder import check_dataset
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
-from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.download import file_digest
@@ -45,7 +44,6 @@ from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.module import SequenceModule
 from easrec_nni.training.parallel import Job, data_parallel, seed_rank
 from easrec_nni.training.protocol import SELECTION
-from easrec_nni.training.rate_schedule import RateSchedule
 from easrec_nni.training.recorded import recorded_training
 from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer, seed_everything
@@ -96,15 +94,6 @@ class Retraining:
         check_mode(self.context.settings.mode, self.architecture.space)
         if self.teacher is not None:
             self.teacher.check(dataset, served=True)
-
-    def check_schedule(self, epochs: int) -> None:
-        """Refuse a number of epochs that goes on after the decay of the learning rate to 0."""
-        options = self.context.settings.retrain
-        if options.schedule == "cosine" and epochs > options.epochs:
-            raise UserError(
-                f"retrain.schedule: cosine reaches a rate of 0 after retrain.epochs: {options.epochs}, and this "
-                f"training has {epochs} epochs: --set retrain.epochs={epochs}, or fewer --epochs"
-            )
 
     def network(self) -> EASRecNetwork:
         """Network before the training, the same in all processes."""
@@ -193,7 +182,7 @@ class Retraining:
         guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate})
         trainer = make_trainer(
             options.epochs,
-            [guard, EpochOrder(), RateSchedule(options), record, *averaged, SavePoint(folder.state)],
+            [guard, EpochOrder(), record, *averaged, SavePoint(folder.state)],
             progress,
             settings.precision,
             judge_first=every_user and folder.checkpoint is None,

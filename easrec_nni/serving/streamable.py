@@ -35,8 +35,6 @@ def check_streamable(config: SpaceConfig) -> None:
             f"space.attention={config.attention!r} has no state of constant size: set attention to "
             f"{' or '.join(RUNNING_FORMS)}; {train}"
         )
-    if config.block != "post_norm":
-        raise UserError(f"space.block={config.block!r} cannot be streamed: set block: post_norm; {train}")
     if config.key_norm == "row_unscaled":
         raise UserError(f"space.key_norm='row_unscaled' cannot be streamed: set key_norm: row or column; {train}")
     if config.positions == "from_end":

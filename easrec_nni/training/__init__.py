@@ -1,7 +1,7 @@
 """Training of supernets and compact networks: loop, losses, callbacks, data parallelism.
 
 * ``module.py``, ``trainer.py``: the Lightning module and its trainer; ``callbacks.py``: history, checkpoints, early
-  stopping; ``rate_schedule.py``: warm-up and decay of the learning rate
+  stopping
 * ``run_folder.py``: resumable output folder of a run
 * ``context.py``: batches, loss, users and identity of a run, from its settings; ``recorded.py``: settings that an
   architecture records; ``protocol.py``: which users and which metric select

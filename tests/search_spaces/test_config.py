@@ -80,6 +80,8 @@ def test_any_text_is_read_or_refused_as_a_value_error(text: str) -> None:
         ({"n_items": 0}, "greater than or equal to 1"),
         ({"gate_layers": 3}, "Input should be 0, 1 or 2"),
         ({"direction": "both"}, "'causal' or 'bidirectional'"),
+        ({"attention": "linrec", "attention_dropout": 0.1}, "remove attention_dropout"),
+        ({"dropout_scaling": "depth"}, "'none' or 'width'"),
         ({"key_norm": "none"}, "'row', 'column' or 'row_unscaled'"),
     ],
 )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from search_spaces import Choice, EASRecNetwork, EASRecSpace, SpaceConfig, candidate_label
 from search_spaces.attention import ATTENTIONS, CHUNK
-from search_spaces.blocks import make_block
+from search_spaces.block import Block
 from search_spaces.candidates import Candidates
 from search_spaces.config import BIDIRECTIONAL_ONLY
 from strategies import EASRec, Selection
@@ -64,10 +64,6 @@ COVERING |= {
         "positions": "from_start",
         "attention": "linformer",
     },
-}
-COVERING |= {
-    f"{block}, {attention}": {"block": block, "attention": attention, "gate_layers": 0, "embedding_norm": norm}
-    for block, attention, norm in (("pre_norm", "softmax", True), ("ligr", "linrec", True), ("ligr", "softmax", False))
 }
 COVER = pytest.mark.parametrize("options", COVERING.values(), ids=COVERING)
 # No padding, padding on the left, on the right, in the middle, one item alone, and nothing at all.
@@ -274,7 +270,7 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
         mixed = torch.zeros(*ids.shape, config.hidden)
         for index, (hidden_pruning, inner_pruning) in enumerate(config.candidates):
             hidden, inner = config.hidden_width(hidden_pruning), config.inner_width(inner_pruning)
-            block = make_block(config, layer, hidden, inner).eval()
+            block = Block(config, layer, hidden, inner).eval()
             block.load_state_dict({name: weight.detach() for name, weight in candidates.sliced_state(index).items()})
             mixed[..., :hidden] += weights["pruning"][index] * block(states, batch)
         states = mixed

@@ -49,8 +49,6 @@ SPACES |= {
     "masked, linformer": {"attention": "linformer", "objective": "masked", "direction": "bidirectional"},
     "core": {"head": "core", "gate_layers": 0},
     "core, bidirectional": {"head": "core", "direction": "bidirectional", "attention": "softmax"},
-    "pre-norm": {"block": "pre_norm", "gate_layers": 0},
-    "LiGR": {"block": "ligr", "gate_layers": 0, "attention": "softmax"},
     "softmax, longer than a chunk": {"max_length": CHUNK + 1, "attention": "softmax", "embedding_norm": False},
 }
 SPACES = FULL | {name: FEW | options for name, options in SPACES.items()}
@@ -86,8 +84,6 @@ def layer_madds(config: SpaceConfig, layer: int, hidden: int, inner: int, newest
     queries = 1 if newest_only else length
     projections = (2 * length + 2 * queries) * hidden * hidden  # keys and values; queries and W_O
     block = projections + 2 * queries * hidden * inner + attention_madds(config, hidden, newest_only)
-    if config.block == "ligr":
-        block += queries * (2 * hidden * hidden + hidden * inner)  # gates of both residuals and of the inner width
     gates = 0
     if config.gate_layers and layer >= config.gates_from:
         crossing = 2 * hidden * hidden if config.gate_layers == 2 else 0
@@ -203,8 +199,6 @@ def test_parameters_and_bytes_are_those_of_a_real_network(options: dict[str, Any
         tables += 2 * hidden if config.embedding_norm else 0
         tables += hidden if config.head == "core" else 0
         block = 4 * hidden * (hidden + 1) + inner * (hidden + 1) + hidden * (inner + 1) + 4 * hidden
-        if config.block == "ligr":  # gates of both residuals and of the inner width, no biases of dense layers
-            block += 2 * hidden * (hidden + 1) + inner * hidden - inner - hidden
         if config.attention == "linformer":
             block += 2 * positions_of(config) * min(config.linformer_rank, positions_of(config))
         gate = (hidden + inner) * (hidden + 1) + (2 * hidden * (hidden + 1) if config.gate_layers == 2 else 0)

@@ -149,7 +149,7 @@ def test_a_setting_of_later_versions_is_no_difference_at_its_default(
     document = json.loads(file.read_text())
     for name in ("label_smoothing", "judge"):
         del document["settings"][name]
-    for name in ("beta2", "schedule", "teacher"):
+    for name in ("beta2", "weight_decay", "teacher"):
         del document["settings"]["retrain"][name]
     file.write_text(json.dumps(document))
     assert not any(

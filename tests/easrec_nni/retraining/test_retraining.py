@@ -125,15 +125,6 @@ def test_a_beginning_that_was_not_validated_is_refused(tiny_dataset: Dataset, tm
             retrain_on_all_data(tmp_path / "run" / "architecture.json", tiny_dataset, tmp_path / "served")
 
 
-def test_epochs_after_the_decay_of_the_rate_are_refused(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    settings = TrialSettings.parse({"data": "tiny", "retrain": {"epochs": 2, "schedule": "cosine"}}, "test")
-    architecture = architecture_for(tiny_dataset)
-    with pytest.raises(UserError, match=r"cosine reaches a rate of 0 after retrain\.epochs: 2, .* has 3 epochs"):
-        retrain_on_all_data(architecture, tiny_dataset, tmp_path / "out", settings=settings, epochs=3)
-    assert not (tmp_path / "out").exists()
-    retrain_on_all_data(architecture, tiny_dataset, tmp_path / "out", settings=settings, epochs=2)
-
-
 def test_a_training_that_was_killed_goes_on(
     tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,14 +86,6 @@ def test_sasrec_with_every_form_of_attention(attention: str, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", ["pre_norm", "ligr"])
-def test_every_form_of_block(block: str, tmp_path: Path) -> None:
-    form = {"block": block, "final_norm": True, "gate_layers": 0}
-    network = randomise(EASRecSpace(SASREC.model_copy(update=form)))
-    assert_equal_scores(network, export_onnx(network, tmp_path / "network.onnx").file)
-
-
-@pytest.mark.slow
 def test_eight_bits_and_their_accuracy(tiny_dataset: Dataset, tmp_path: Path) -> None:
     network = randomise(EASRecSpace(SASREC.model_copy(update={"min_depth": 1, "layers": 1})))
     exported = export_onnx(network, tmp_path / "network.onnx", tiny_dataset)
