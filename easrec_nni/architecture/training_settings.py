@@ -39,7 +39,7 @@ EARLIER_DEFAULTS: dict[str, Any] = {
     "batch_by": "sequences",
     "select_by": "ndcg@10_full",
     "search": {"batch_size": 32},
-    "retrain": {"batch_size": 32, "averaging": 0.0},
+    "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0},
 }
 """Defaults of earlier versions, which are the values of keys that their documents lack."""
 
@@ -50,7 +50,17 @@ class SettingsPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
 
-class RetrainSettings(SettingsPart):
+class OptimizerSettings(SettingsPart):
+    """Optimiser of a network's weights: Adam, or AdamW with weight decay."""
+
+    learning_rate: float = Field(1e-3, gt=0, description="Adam: learning rate of network weights")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
+    weight_decay: float = Field(
+        0.0, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
+    )
+
+
+class RetrainSettings(OptimizerSettings):
     """Settings of the retraining stage."""
 
     epochs: int = Field(200, ge=1, le=LARGEST_NUMBER, description="maximum number of epochs")
@@ -58,7 +68,6 @@ class RetrainSettings(SettingsPart):
     batch_size: BatchSize = Field(
         "auto", description="sequences per batch; auto: as many as have about 1,024 targets (augmented: samples)"
     )
-    learning_rate: float = Field(1e-3, gt=0, description="Adam")
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or random ones")
     averaging: float = Field(
         0.998,
@@ -66,10 +75,6 @@ class RetrainSettings(SettingsPart):
         lt=1,
         description="decay of the moving average of the weights, which is validated and saved instead",
     )
-    weight_decay: float = Field(
-        0.0, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
-    )
-    beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )

@@ -86,7 +86,7 @@ class Training:
 
     def __init__(self, network: EASRecNetwork, context: TrialContext) -> None:
         options = context.settings.retrain
-        self.network, self.module = network, _Module(context.dataset, options.learning_rate, loss=context.loss())
+        self.network, self.module = network, _Module(context.dataset, options, loss=context.loss())
         self.module.set_model(network)
         self.batches = context.training_batches(options.batch_size)
         self.epochs, self.precision = 0, context.settings.precision
@@ -151,7 +151,7 @@ def search_epoch(context: TrialContext, first: int | None = None) -> EpochTime:
         strategy, module = make_elastic(without_warmup)
     else:
         strategy = make_strategy(without_warmup, len(train))
-        module = SequenceModule(context.dataset, options.learning_rate, loss=context.loss())
+        module = SequenceModule(context.dataset, options, loss=context.loss())
     run_strategy(
         strategy,
         EASRecSpace(context.space),

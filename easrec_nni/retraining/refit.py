@@ -97,10 +97,9 @@ def fit_again(
     size = MicroBatchSize(settings.micro_batch)
     module = SequenceModule(
         context.dataset,
-        options.learning_rate,
+        options,
         loss=loss or context.loss(),
         micro_batch=size,
-        options=options,
     )
     module.set_model(network)
     guard = EndIfDiverged({"retrain.learning_rate": options.learning_rate}, "without validation: ")

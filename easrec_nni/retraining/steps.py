@@ -170,12 +170,11 @@ class Retraining:
         every_user = "selection" in folder.identity
         module = SequenceModule(
             self.context.dataset,
-            options.learning_rate,
+            options,
             loss=self.loss(folder),
             micro_batch=size,
             compared=self.context.selection_rows if every_user else None,
             select_by=settings.select_by,
-            options=options,
         )
         module.set_model(network)
         averaged = [AveragedWeights(network, options.averaging)] if options.averaging else []

@@ -183,7 +183,7 @@ class _Search:
         size = MicroBatchSize(settings.micro_batch)
         module = SequenceModule(
             dataset,
-            settings.search.learning_rate,
+            settings.search,
             loss=criterion,
             micro_batch=size,
             select_by=settings.select_by,

@@ -83,7 +83,7 @@ def make_elastic(context: TrialContext) -> tuple[Elastic, PathsModule]:
     )
     module = PathsModule(
         context.dataset,
-        settings.search.learning_rate,
+        settings.search,
         loss=context.loss(),
         micro_batch=MicroBatchSize(settings.micro_batch),
         select_by=settings.select_by,

@@ -116,7 +116,7 @@ def search_one_shot(
         space,
         SequenceModule(
             context.dataset,
-            options.learning_rate,
+            options,
             loss=context.loss(),
             micro_batch=MicroBatchSize(settings.micro_batch),
             select_by=settings.select_by,

@@ -17,6 +17,7 @@ from easrec_nni.architecture.training_settings import (
     BatchSize,
     Loss,
     MaskingSettings,
+    OptimizerSettings,
     RetrainSettings,
     SelectBy,
 )
@@ -88,7 +89,7 @@ class ElasticSettings(_Settings):
         return self
 
 
-class SearchSettings(_Settings):
+class SearchSettings(OptimizerSettings):
     """Settings of the search stage."""
 
     strategy: str = Field(
@@ -110,7 +111,6 @@ class SearchSettings(_Settings):
         "auto", description="sequences per training batch; auto: as many as have about 1,024 targets"
     )
     arch_batch_size: int = Field(64, ge=1, description="users per batch that trains alpha and beta")
-    learning_rate: float = Field(1e-3, gt=0, description="learning rate of Adam for network weights")
     arch_movement: float = Field(
         4.0,
         gt=0,

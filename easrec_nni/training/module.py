@@ -10,7 +10,7 @@ from nni.nas.evaluator.pytorch import LightningModule
 from numpy.typing import NDArray
 from torch import Tensor
 
-from easrec_nni.architecture.training_settings import RetrainSettings
+from easrec_nni.architecture.training_settings import OptimizerSettings
 from easrec_nni.data.batches.evaluation import EvaluationBatch
 from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.data.dataset import Dataset
@@ -34,8 +34,8 @@ class SequenceModule(LightningModule):
     ----------
     dataset
         Dataset with the validation targets.
-    learning_rate
-        Learning rate of Adam.
+    optimizer
+        Optimiser of the weights.
     protocols
         Validation protocols, besides that of the selection metric.
     loss
@@ -47,8 +47,6 @@ class SequenceModule(LightningModule):
         own column.
     select_by
         Metric that selects the epoch, from resolved settings.
-    options
-        Settings of Adam besides the rate; torch's defaults without.
 
     Attributes
     ----------
@@ -59,20 +57,18 @@ class SequenceModule(LightningModule):
     def __init__(
         self,
         dataset: Dataset,
-        learning_rate: float,
+        optimizer: OptimizerSettings,
         protocols: Sequence[str] = PROTOCOLS,
         loss: ItemLoss | None = None,
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
         select_by: str = MONITOR,
-        options: RetrainSettings | None = None,
     ) -> None:
         super().__init__()
-        self.options = options or RetrainSettings()
         self.compared, self.select_by = compared, select_by
         self.figure = compared_figure(select_by, dataset)
         self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
-        self.dataset, self.learning_rate = dataset, learning_rate
+        self.dataset, self.optimizer_settings = dataset, optimizer
         self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(self.figure)]))
         self.metrics: dict[str, float] = {}
         self._ranker: Ranker | None = None
@@ -134,13 +130,14 @@ class SequenceModule(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over the network's weights; architecture parameters belong to the strategy."""
-        betas, decay = (0.9, self.options.beta2), self.options.weight_decay
+        options = self.optimizer_settings
+        rate, betas, decay = options.learning_rate, (0.9, options.beta2), options.weight_decay
         weights = list(self.model.parameters())
         if decay == 0:
-            return torch.optim.Adam(weights, lr=self.learning_rate, betas=betas, fused=True)
+            return torch.optim.Adam(weights, lr=rate, betas=betas, fused=True)
         # Biases and norms are not decayed.
         groups = [
             {"params": [weight for weight in weights if weight.dim() > 1], "weight_decay": decay},
             {"params": [weight for weight in weights if weight.dim() < 2], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, lr=self.learning_rate, betas=betas, fused=True)
+        return torch.optim.AdamW(groups, lr=rate, betas=betas, fused=True)

@@ -42,7 +42,7 @@ def test_two_epochs_are_those_of_one_training(tiny_dataset: Dataset) -> None:
     times = [training.epoch(), training.epoch()]
     assert all(len(time.seconds) == time.batches == len(training.batches) for time in times)
     whole = network(tiny_dataset)
-    module = SequenceModule(tiny_dataset, SETTINGS.retrain.learning_rate)
+    module = SequenceModule(tiny_dataset, SETTINGS.retrain)
     module.set_model(whole)
     batches = TrainingBatches(tiny_dataset, 6, 8, SETTINGS.mode, SETTINGS.seed, SETTINGS.history, SETTINGS.batch_by)
     make_trainer(2, [EpochOrder()], progress=False).fit(module, batches)

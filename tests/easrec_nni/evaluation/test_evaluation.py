@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from easrec_nni.architecture.training_settings import OptimizerSettings
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 from easrec_nni.data.splits import LeaveOneOut
@@ -225,7 +226,7 @@ def test_an_epoch_is_judged_by_users(datasets: dict[str, Dataset], split: str) -
 
     dataset = datasets[split]
     network, (_, rows) = Scorer(dataset.n_items), validation_rows(dataset, 0.5)
-    module: Any = SequenceModule(dataset, 0.1, compared=rows)
+    module: Any = SequenceModule(dataset, OptimizerSettings(), compared=rows)
     module.set_model(network)
     module.on_validation_epoch_start()
     for batch in EvaluationBatches(dataset, "valid", 1, 4):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from easrec_nni.architecture.training_settings import RetrainSettings
+from easrec_nni.architecture.training_settings import OptimizerSettings
 from easrec_nni.data import Dataset
 from easrec_nni.training.module import SequenceModule
 from search_spaces import EASRecNetwork, SpaceConfig
@@ -34,8 +34,8 @@ def test_steps_are_those_of_adam_and_decay_spares_biases_and_norms(
 ) -> None:
     torch.manual_seed(1)
     network = EASRecNetwork(SpaceConfig(n_items=30, max_length=4, hidden=4, inner=4, heads=1, **FIXED))
-    options = RetrainSettings(beta2=beta2, weight_decay=decay)
-    module = SequenceModule(tiny_dataset, RATE, options=options)
+    options = OptimizerSettings(learning_rate=RATE, beta2=beta2, weight_decay=decay)
+    module = SequenceModule(tiny_dataset, options)
     module.set_model(network)
     optimiser = module.configure_optimizers()
     assert sum(len(group["params"]) for group in optimiser.param_groups) == len(list(network.parameters()))
