@@ -84,7 +84,7 @@ class RetrainSettings(OptimizerSettings):
         description="network to distil from: folder of a retraining, ONNX file, or table of scores",
     )
     distillation: float = Field(
-        0.7, gt=0, le=1, description="teacher: weight of its distribution; the loss of the targets has the rest"
+        0.5, gt=0, le=1, description="teacher: weight of its distribution; the loss of the targets has the rest"
     )
     temperature: float = Field(1.0, gt=0, le=1e6, description="teacher: temperature of its and the network's scores")
     teacher_items: int = Field(

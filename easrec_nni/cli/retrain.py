@@ -88,7 +88,7 @@ def retrain_command(
     users, with the interval of the difference; OUT/judgement.json holds it. It can be added to a completed run.
 
     With --teacher the network learns from the distributions of another one too, which are computed once:
-    --set retrain.distillation=0.7 is their weight. See docs/distillation.md.
+    --set retrain.distillation=0.5 is their weight. See docs/distillation.md.
 
     An interrupted run resumes after its last epoch. Needs no NNI experiment.
 
