@@ -87,6 +87,12 @@ class SpaceConfig(BaseModel):
     heads: int = Field(4, ge=1, description="attention heads of every candidate")
     layers: int = Field(4, ge=1, description="L, largest number of transformer layers")
     min_depth: int = Field(1, ge=1, description="smallest number of transformer layers")
+    item_width: int | None = Field(
+        None,
+        ge=1,
+        description="width of item embeddings and scoring, projected to and from that of the blocks; "
+        "by default the blocks' own",
+    )
     hidden_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of d")
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
@@ -183,6 +189,9 @@ class SpaceConfig(BaseModel):
             raise ValueError(
                 "head='core' sums the items of the history, and a mask is not an item: set objective='next'"
             )
+        if self.item_width is not None and (self.head == "core" or self.features != "none"):
+            name = "head='core' sums" if self.head == "core" else f"features={self.features!r} are joined with"
+            raise ValueError(f"{name} item embeddings as wide as the blocks: remove item_width")
         for name, value in (("objective", self.objective), ("head", self.head)):
             if value in ("masked", "core") and self.features != "none":
                 raise ValueError(f"{name}={value!r} does not support item features: set features='none'")

@@ -27,7 +27,8 @@ class SequenceEmbedding(nn.Module):
         super().__init__()
         self.config = config
         rows = config.n_items + (2 if config.objective == "masked" else 1)
-        self.items = nn.Embedding(rows, config.hidden, padding_idx=0)
+        self.items = nn.Embedding(rows, config.item_width or config.hidden, padding_idx=0)
+        self.widen = nn.Linear(config.item_width, config.hidden, bias=False) if config.item_width else None
         self.positions = nn.Embedding(config.window, config.hidden) if config.positions != "none" else None
         self.norm = nn.LayerNorm(config.hidden) if config.embedding_norm else None
         self.features = make_features(config)
@@ -46,7 +47,7 @@ class SequenceEmbedding(nn.Module):
         items = self.items(ids)  # [B, N, d]
         if self.config.head == "core":
             items = dropout(items, self.config.dropout, self.training)  # one mask for the encoder and the sum
-        embedding = items
+        embedding = items if self.widen is None else self.widen(items)
         core_items = items if self.config.head == "core" else None  # not held in memory for other heads
         if isinstance(self.features, FusedFeatures):
             embedding = self.features(embedding, ids)
@@ -71,8 +72,12 @@ class SequenceEmbedding(nn.Module):
         return dropout(embedding, self.config.scaled_dropout(self.config.dropout, width), self.training)
 
     def sliced_state(self, width: int) -> dict[str, Tensor]:
-        """Weights with only the first ``width`` columns; a space with a choice has no features."""
-        return {name: weight[..., :width] for name, weight in self.state_dict(keep_vars=True).items()}
+        """Weights with only the first ``width`` dimensions of the blocks; a space with a choice has no features."""
+        weights = self.state_dict(keep_vars=True)
+        if self.widen is None:
+            return {name: weight[..., :width] for name, weight in weights.items()}
+        sliced = {"items.weight": weights.pop("items.weight"), "widen.weight": weights.pop("widen.weight")[:width]}
+        return sliced | {name: weight[..., :width] for name, weight in weights.items()}
 
 
 @dataclass

@@ -48,6 +48,7 @@ class EASRecNetwork(nn.Module):
         effective = config.compact(config.largest) if config.is_fixed else config
         self.embedding = SequenceEmbedding(effective)
         self.layers: nn.Module = self._make_layers(effective)
+        self.narrow = nn.Linear(effective.hidden, config.item_width, bias=False) if config.item_width else None
         self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
@@ -81,11 +82,16 @@ class EASRecNetwork(nn.Module):
     def states(self, ids: Tensor) -> Tensor:
         """Y of Eq. 11 at every position, ``[B, N, d]``; undefined at padding.
 
-        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`.
+        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`. With ``item_width``, Y projected
+        to the width of the items.
         """
         batch = self.embedding.embed(ids)
         output: Tensor = self.layers(None, batch)
-        return output if self.head is None else self.head(output, batch, newest_only=False)
+        return self._scored(output) if self.head is None else self.head(output, batch, newest_only=False)
+
+    def _scored(self, output: Tensor) -> Tensor:
+        """Output of the layers at the width of the items."""
+        return output if self.narrow is None else self.narrow(output)
 
     def newest_state(self, ids: Tensor) -> Tensor:
         """Y at each sequence's newest interaction, or at the mask after it, ``[B, d]``.
@@ -115,7 +121,7 @@ class EASRecNetwork(nn.Module):
         if self.head is not None:
             newest: Tensor = self.head(self.layers(None, batch), batch, newest_only=True)
         else:
-            newest = self._newest_output(batch)
+            newest = self._scored(self._newest_output(batch))
         return newest[:, 0]
 
     def _newest_output(self, batch: Batch) -> Tensor:

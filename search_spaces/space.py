@@ -87,6 +87,8 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         width = self.config.hidden_width(choice.hidden_pruning)
         for name, weight in self.embedding.sliced_state(width).items():
             yield f"embedding.{name}", weight
+        if self.narrow is not None:
+            yield "narrow.weight", self.narrow.weight[:, :width]
         if self.head is not None:
             for name, weight in self.head.sliced_state(width).items():
                 yield f"head.{name}", weight

@@ -204,7 +204,7 @@ def _timer(
 def _network(config: SpaceConfig, tables: dict[int, nn.Embedding], without_layers: bool = False) -> EASRecNetwork:
     """Network in evaluation mode; those of a width share one item table, which can be most of the memory."""
     network = EASRecNetwork(config).eval()
-    network.embedding.items = tables.setdefault(config.hidden, network.embedding.items)
+    network.embedding.items = tables.setdefault(config.item_width or config.hidden, network.embedding.items)
     if without_layers:
         network.layers = _NoLayers()
     return network

@@ -92,8 +92,10 @@ class PathsModule(SequenceModule):
         return torch.stack(losses).mean()
 
     def _width(self, path: Path) -> int:
-        """Hidden width of an architecture; its states are zero beyond it."""
+        """Width of an architecture's states, which are zero beyond it."""
         config = self.model.config
+        if config.item_width is not None:
+            return int(config.item_width)
         hidden_pruning, _ = config.candidates[path.get("pruning", 0)]
         return int(config.hidden_width(hidden_pruning))
 

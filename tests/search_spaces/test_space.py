@@ -65,6 +65,10 @@ COVERING |= {
         "attention": "linformer",
     },
 }
+COVERING |= {
+    f"items of width 6, {supernet}": {"item_width": 6, "supernet": supernet, "attention": "softmax"}
+    for supernet in ("independent", "shared")
+}
 COVER = pytest.mark.parametrize("options", COVERING.values(), ids=COVERING)
 # No padding, padding on the left, on the right, in the middle, one item alone, and nothing at all.
 IDS = torch.tensor(
@@ -136,7 +140,7 @@ def test_frozen_is_the_supernet_at_that_choice_for_every_architecture(options: d
         # Soft selection at one-hot weights: at every position, not only the newest.
         selection.hard = False
         selection.weights = weights
-        width = space.config.hidden_width(choice.hidden_pruning)
+        width = space.config.item_width or space.config.hidden_width(choice.hidden_pruning)
         soft = space.states(IDS)[IDS != 0]
         torch.testing.assert_close(states[IDS != 0], soft[:, :width], rtol=0, atol=1e-5)
         assert (soft[:, width:] == 0).all()
@@ -276,6 +280,8 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
         states = mixed
         if layer in config.depths:
             total = total + weights["depth"][config.depths.index(layer)] * mixed
+    if space.narrow is not None:
+        return total @ space.narrow.weight.T
     return total if space.head is None else naive_sessions(space, total, ids, weights["pruning"])
 
 

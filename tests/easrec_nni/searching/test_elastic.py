@@ -77,6 +77,20 @@ def test_the_front_has_the_figures_of_every_frozen_network(
     assert [float(row["parameters"]) for row in rows] == [row.cost["parameters"] for row in front.architectures]
 
 
+def test_widths_of_blocks_are_searched_over_items_of_one_width(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = settings_for(tiny_dataset, space={**SPACE, "item_width": 5})
+    found = search(tiny_dataset, settings, tmp_path / "run")
+    context = TrialContext.open(settings, tiny_dataset)
+    for row in read_front(tmp_path / "run").architectures:
+        network = load_network(Architecture(choices=row.choice, space=context.space), found.supernet).eval()
+        assert network.embedding.items.weight.shape == (tiny_dataset.n_items + 1, 5)
+        ranks = rank_users(network, tiny_dataset, "valid", protocols=["full"])["full"][context.selection_rows]
+        assert row.metrics == pytest.approx(metrics_of({"full": ranks}))
+    names = {choice: context.cost(choice).scoring_madds_per_user for choice in context.space.architectures()}
+    narrow, wide = (names[choice] for choice in (context.space.smallest, context.space.largest))
+    assert wide - narrow == 2 * 6 * 5 * (8 - 4)  # the projections' cost alone falls with the blocks' width
+
+
 def test_a_sample_has_an_architecture_within_every_possible_budget(tiny_dataset: Dataset, tmp_path: Path) -> None:
     space = settings_for(tiny_dataset).space_for(tiny_dataset)
     device = latency_file(space)
