@@ -176,7 +176,7 @@ class SpaceConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_attention_dropout(self) -> SpaceConfig:
-        if self.attention_dropout is not None and self.attention not in SOFTMAX_NAMES:
+        if self.attention_dropout and self.attention not in SOFTMAX_NAMES:
             raise ValueError(
                 f"attention={self.attention!r} has no attention weights to drop: remove attention_dropout, or choose "
                 f"attention from {', '.join(sorted(SOFTMAX_NAMES))}"

@@ -68,6 +68,10 @@ class RetrainSettings(OptimizerSettings):
     batch_size: BatchSize = Field(
         "auto", description="sequences per batch; auto: as many as have about 1,024 targets (augmented: samples)"
     )
+    beta2: float = Field(0.98, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
+    weight_decay: float = Field(
+        0.1, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
+    )
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or random ones")
     averaging: float = Field(
         0.998,

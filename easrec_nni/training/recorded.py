@@ -82,7 +82,7 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     """
     hidden = {"retrain.weights"} if settings.retrain.teacher else {"retrain.weights", *OF_TEACHERS}
     fields = type(settings.retrain).model_fields
-    usual = {"retrain.beta2": fields["beta2"].default}
+    usual = {f"retrain.{name}": fields[name].default for name in ("beta2", "weight_decay")}
     values = {
         name: value
         for name, value in recorded_training(settings).flat().items()

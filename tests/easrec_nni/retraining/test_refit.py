@@ -37,6 +37,8 @@ def settings_for(dataset: Dataset, refit: bool = True, **changes: Any) -> TrialS
         "retrain": {
             "epochs": 3,
             "learning_rate": RATE,
+            "beta2": 0.999,
+            "weight_decay": 0.0,
             "batch_size": BATCH,
             "averaging": 0,
             "weights": "scratch",

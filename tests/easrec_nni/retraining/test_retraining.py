@@ -32,6 +32,7 @@ RATE, EPOCHS = 0.005, 2
 
 def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
     recipe = {"epochs": 3, "learning_rate": RATE, "batch_size": 64, "averaging": 0, "weights": "scratch"}
+    recipe |= {"beta2": 0.999, "weight_decay": 0.0}
     document = {"data": str(dataset.path), "space": SPACE, "search": {"epochs": 1}, "retrain": recipe, "seed": 3}
     return TrialSettings.parse({**document, **changes}, "test")
 

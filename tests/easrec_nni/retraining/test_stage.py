@@ -157,8 +157,8 @@ def test_a_file_a_key_and_an_option_override_key_by_key_and_the_command_says_so(
     arch = searched[0].supernet.with_name("architecture.json")
     taken = (
         f"training settings from {arch}: mode causal, history newest, batch_by targets, loss gbce, negatives 6, "
-        "gbce_t 0.5, select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.epochs 2, retrain.patience 2, "
-        "retrain.batch_size 7, retrain.learning_rate 0.002, retrain.averaging 0.998"
+        "gbce_t 0.5, select_by ndcg@10_full, arch_share 0.8, seed 3, retrain.learning_rate 0.002, "
+        "retrain.epochs 2, retrain.patience 2, retrain.batch_size 7, retrain.averaging 0.998"
     )
     assert training_line(arch, tiny_dataset, tmp_path / "a", caplog) == taken
     file = tmp_path / "settings.yml"
@@ -201,7 +201,7 @@ def test_a_file_without_the_section_is_trained_by_the_defaults(
         "by-hand.json records none, so as given or by default: mode causal, history all, batch_by targets, loss "
         "softmax," in line
     )
-    assert "seed 4, retrain.epochs 1, retrain.patience 10," in line
+    assert "seed 4, retrain.learning_rate 0.001, retrain.epochs 1, retrain.patience 10," in line
     record = Architecture.read(tmp_path / "out" / "architecture.json").training
     assert record is not None and record.seed == 4
 

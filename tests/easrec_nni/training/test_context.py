@@ -69,7 +69,7 @@ def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, shar
 
 # Defaults of earlier versions, which the identities of their runs do not name.
 EARLIER: dict[str, Any] = {"batch_by": "sequences", "select_by": "ndcg@10_full"}
-STAGES = {"search": {"batch_size": 32}, "retrain": {"batch_size": 32, "averaging": 0.0}}
+STAGES = {"search": {"batch_size": 32}, "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0}}
 
 DECIDE = {
     "seed": 1,
@@ -95,8 +95,9 @@ def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, 
     decide = {**DECIDE, "batch_by": "targets", "select_by": "ndcg@10_unseen"}
     for key, value in decide.items():
         assert identity(**{key: value})[key] != plain.get(key), key
-    for key, value in {**STAGES[stage], "epochs": 3}.items():
-        changed = identity(**{stage: {**STAGES[stage], key: 7 if key == "batch_size" else value or 0.5}})[stage]
+    others = {"batch_size": 7, "averaging": 0.5, "beta2": 0.9, "weight_decay": 0.3, "epochs": 3}
+    for key in [*STAGES[stage], "epochs"]:
+        changed = identity(**{stage: {**STAGES[stage], key: others[key]}})[stage]
         assert set(changed) == {key}
     for key, value in {"search" if stage == "retrain" else "retrain": {"epochs": 3}, "objective": "ndcg"}.items():
         assert identity(**{key: value}) == plain, key

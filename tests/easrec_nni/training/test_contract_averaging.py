@@ -24,6 +24,7 @@ from search_spaces import Choice, EASRecNetwork
 SPACE = {"max_length": 8, "hidden": 8, "inner": 16, "heads": 2, "layers": 1, "dropout": 0, "gate_layers": 0}
 CHOICE = Choice(hidden_pruning=0, inner_pruning=0, depth=1)
 RATE, BATCH, DECAY, EPOCHS = 0.01, 4, 0.5, 6
+PLAIN_ADAM = {"beta2": 0.999, "weight_decay": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,14 @@ def ordered(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def settings_for(dataset: Dataset, **changes: Any) -> TrialSettings:
-    retraining = {"epochs": EPOCHS, "patience": EPOCHS, "learning_rate": RATE, "batch_size": BATCH, **changes}
+    retraining = {
+        "epochs": EPOCHS,
+        "patience": EPOCHS,
+        "learning_rate": RATE,
+        "batch_size": BATCH,
+        **PLAIN_ADAM,
+        **changes,
+    }
     return TrialSettings(data=str(dataset.path), space=SPACE, retrain={"averaging": DECAY, **retraining}, seed=2)
 
 

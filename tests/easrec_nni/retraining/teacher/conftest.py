@@ -26,7 +26,7 @@ SPACE: dict[str, Any] = {
     "inner_pruning": [0],
 }
 RETRAIN: dict[str, Any] = {"epochs": 3, "patience": 9, "learning_rate": 0.005, "batch_size": 8, "weights": "scratch"}
-RETRAIN |= {"averaging": 0.0}
+RETRAIN |= {"averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0}
 Train = Callable[..., Retrained]
 
 

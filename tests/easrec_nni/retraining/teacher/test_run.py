@@ -127,7 +127,7 @@ def test_files_name_the_teacher_by_its_weights(teacher_run: Path, chains: Datase
         text = (folder / "architecture.json").read_text()
         assert str(teacher_run) not in text
         assert json.loads(text)["training"]["teacher"] == {
-            "kind": "run", "sha256": digest, "weight": 0.7, "temperature": 1.0
+            "kind": "run", "sha256": digest, "weight": 0.5, "temperature": 1.0
         }  # fmt: skip
         assert not list(folder.rglob("teacher-*")), "the stored states are deleted at the end"
     assert done.metrics["training"]["teacher"]["sha256"] == digests[0]
@@ -171,7 +171,7 @@ def test_another_teacher_is_another_run(teacher_run: Path, chains: Dataset, tmp_
     moved = tmp_path / "moved"
     moved.symlink_to(teacher_run)
     train(chains, tmp_path, teacher=str(moved), epochs=1)  # the same weights at another place
-    for changes in ({"teacher": str(tmp_path / "second")}, {"teacher": str(teacher_run), "distillation": 0.5}, {}):
+    for changes in ({"teacher": str(tmp_path / "second")}, {"teacher": str(teacher_run), "distillation": 0.6}, {}):
         with pytest.raises(UserError, match=r"other settings \(teacher differ\)"):
             train(chains, tmp_path, epochs=1, **changes)
 
