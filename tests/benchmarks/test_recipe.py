@@ -145,8 +145,8 @@ def test_the_study_of_teachers_teaches_with_its_own_base() -> None:
     assert {
         change.settings["retrain.distillation"] for change in changes.values() if "retrain.teacher" in change.settings
     } == {
+        0.3,
         0.5,
         0.7,
-        0.9,
     }
     assert settings.retrain.averaging == 0.998

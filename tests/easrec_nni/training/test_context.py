@@ -69,7 +69,10 @@ def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, shar
 
 # Defaults of earlier versions, which the identities of their runs do not name.
 EARLIER: dict[str, Any] = {"batch_by": "sequences", "select_by": "ndcg@10_full"}
-STAGES = {"search": {"batch_size": 32}, "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0}}
+STAGES = {
+    "search": {"batch_size": 32},
+    "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0},
+}
 
 DECIDE = {
     "seed": 1,

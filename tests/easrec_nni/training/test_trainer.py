@@ -10,6 +10,7 @@ import torch
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain, search
 from easrec_nni.common.errors import UserError
 from easrec_nni.training.losses import LOSSES
+from easrec_nni.training.trainer import seed_everything
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.candidates import Candidates
 
@@ -44,7 +45,7 @@ def test_a_network_learns_in_bfloat16_and_is_judged_in_float32(
 @pytest.mark.parametrize("supernet", ["independent", "shared"])
 def test_the_mixture_of_long_sequences_in_bfloat16_is_that_of_float32_rounded(supernet: str) -> None:
     """Sequences longer than a chunk of attention, with gradients."""
-    torch.manual_seed(0)
+    seed_everything(0)
     config = SpaceConfig(
         n_items=20, max_length=150, hidden=16, inner=32, heads=2, layers=2, supernet=supernet, dropout=0
     )
