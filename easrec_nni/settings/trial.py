@@ -65,14 +65,14 @@ class ElasticSettings(_Settings):
     random_paths: int = Field(1, ge=0, le=64, description="random architectures trained in every step")
     fair: bool = Field(True, description="random architectures take all options of a choice equally often")
     distillation: float = Field(
-        0.7, ge=0, le=1, description="weight of the largest network's scores beside the targets, in smaller networks"
+        0.5, ge=0, le=1, description="weight of the largest network's scores beside the targets, in smaller networks"
     )
     share: float = Field(
         0.5, gt=0, le=1, description="share of a batch's sequences that each smaller network is trained on"
     )
     warmup_epochs: int = Field(0, ge=0, description="first epochs, which only train the largest network")
     averaging: float = Field(
-        0.0, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
+        0.998, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
     )
     evaluated: int = Field(
         256, ge=2, le=1 << 16, description="largest number of architectures evaluated after the training"
