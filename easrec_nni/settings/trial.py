@@ -72,7 +72,10 @@ class ElasticSettings(_Settings):
     )
     warmup_epochs: int = Field(0, ge=0, description="first epochs, which only train the largest network")
     averaging: float = Field(
-        0.998, ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"
+        0.998,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the weights, which is validated and saved instead",
     )
     evaluated: int = Field(
         256, ge=2, le=1 << 16, description="largest number of architectures evaluated after the training"
