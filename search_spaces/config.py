@@ -184,14 +184,18 @@ class SpaceConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_item_width(self) -> SpaceConfig:
+        for name, value, plain in (("head", self.head, "state"), ("features", self.features, "none")):
+            if self.item_width is not None and value != plain:
+                raise ValueError(f"{name}={value!r} needs item embeddings as wide as the blocks: remove item_width")
+        return self
+
+    @model_validator(mode="after")
     def _check_objective(self) -> SpaceConfig:
         if self.objective == "masked" and self.head == "core":
             raise ValueError(
                 "head='core' sums the items of the history, and a mask is not an item: set objective='next'"
             )
-        if self.item_width is not None and (self.head == "core" or self.features != "none"):
-            name = "head='core' sums" if self.head == "core" else f"features={self.features!r} are joined with"
-            raise ValueError(f"{name} item embeddings as wide as the blocks: remove item_width")
         for name, value in (("objective", self.objective), ("head", self.head)):
             if value in ("masked", "core") and self.features != "none":
                 raise ValueError(f"{name}={value!r} does not support item features: set features='none'")

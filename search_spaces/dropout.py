@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-__all__ = ["dropout", "dropout_mask", "nested_dropout_masks"]
+__all__ = ["dropout", "nested_dropout_masks"]
 
 LEVELS = 256  # values of a random byte
 
@@ -28,20 +28,15 @@ def dropout(states: Tensor, probability: float, training: bool) -> Tensor:
     training
         Whether to apply dropout; if not, the states are returned.
     """
-    mask = dropout_mask(states, probability, training)
-    return states if mask is None else states * mask
-
-
-def dropout_mask(states: Tensor, probability: float, training: bool) -> Tensor | None:
-    """Mask that :func:`dropout` multiplies with, of the states' shape; None without dropout."""
     width = states.shape[-1]
-    return nested_dropout_masks(states, {width: probability}, training)[width]
+    mask = nested_dropout_masks(states, {width: probability}, training)[width]
+    return states if mask is None else states * mask
 
 
 def nested_dropout_masks(
     states: Tensor, probabilities: Mapping[int, float], training: bool
 ) -> dict[int, Tensor | None]:
-    """Masks ``[..., w]`` of several widths, from the same random numbers; None without dropout.
+    """Masks ``[..., w]`` for multiplying with, of several widths, from the same random numbers; None without dropout.
 
     An element that a lower probability drops is dropped by the higher ones too.
 
@@ -60,15 +55,8 @@ def nested_dropout_masks(
     words = torch.empty((states.numel() + 7) // 8, dtype=torch.int64, device=states.device)
     words.random_(-(2**63), None)  # all 64 bits; by default the sign bit stays 0
     draws = words.view(torch.uint8)[: states.numel()].view(states.shape)
-    masks: dict[int, Tensor | None] = {}
-    widest: dict[int, int] = {}  # by level: equal probabilities share one mask
+    by_level: dict[int, Tensor] = {}  # equal probabilities share the mask of their largest width
     for width, level in sorted(dropped.items(), reverse=True):
-        if level == 0:
-            masks[width] = None
-        elif level in widest:
-            mask = masks[widest[level]]
-            masks[width] = None if mask is None else mask[..., :width]
-        else:
-            masks[width] = (draws[..., :width] >= level).to(states.dtype).mul_(LEVELS / (LEVELS - level))
-            widest[level] = width
-    return masks
+        if level and level not in by_level:
+            by_level[level] = (draws[..., :width] >= level).to(states.dtype).mul_(LEVELS / (LEVELS - level))
+    return {width: by_level[level][..., :width] if level else None for width, level in dropped.items()}

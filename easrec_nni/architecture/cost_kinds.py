@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-__all__ = ["COST_FIGURES", "COST_TITLES", "CostKind", "kinds_in"]
+__all__ = ["COST_FIGURES", "COST_TITLES", "CostKind", "comparable_madds", "kinds_in"]
 
 CostKind = Literal["nominal", "executed", "latency", "parameters"]
 
@@ -40,3 +40,19 @@ def kinds_in(costs: Collection[Mapping[str, object]]) -> list[str]:
     ['nominal']
     """
     return [kind for kind, figure in COST_FIGURES.items() if all(row.get(figure) is not None for row in costs)]
+
+
+def comparable_madds(costs: Collection[Mapping[str, object]]) -> Literal["executed", "nominal"]:
+    """Kind of multiply-adds that compares networks: executed, or nominal where one of them lacks the executed ones.
+
+    Parameters
+    ----------
+    costs
+        Costs of each network, by the names of :data:`COST_FIGURES`.
+
+    Examples
+    --------
+    >>> comparable_madds([{"madds_per_user": 3.0}, {"madds_per_user": 2.0}])
+    'nominal'
+    """
+    return "executed" if "executed" in kinds_in(costs) else "nominal"

@@ -35,6 +35,13 @@ LARGEST_NUMBER = 1 << 31
 BatchSize = Literal["auto"] | Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 """Sequences per batch; ``auto`` suits the lengths of the dataset's histories."""
 
+Beta2 = Annotated[float, Field(ge=0, lt=1, description="Adam: decay of the mean of squared gradients")]
+
+WeightDecay = Annotated[
+    float,
+    Field(ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"),
+]
+
 EARLIER_DEFAULTS: dict[str, Any] = {
     "batch_by": "sequences",
     "select_by": "ndcg@10_full",
@@ -54,10 +61,8 @@ class OptimizerSettings(SettingsPart):
     """Optimiser of a network's weights: Adam, or AdamW with weight decay."""
 
     learning_rate: float = Field(1e-3, gt=0, description="Adam: learning rate of network weights")
-    beta2: float = Field(0.999, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
-    weight_decay: float = Field(
-        0.0, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
-    )
+    beta2: Beta2 = 0.999
+    weight_decay: WeightDecay = 0.0
 
 
 class RetrainSettings(OptimizerSettings):
@@ -68,10 +73,8 @@ class RetrainSettings(OptimizerSettings):
     batch_size: BatchSize = Field(
         "auto", description="sequences per batch; auto: as many as have about 1,024 targets (augmented: samples)"
     )
-    beta2: float = Field(0.98, ge=0, lt=1, description="Adam: decay of the mean of squared gradients")
-    weight_decay: float = Field(
-        0.1, ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"
-    )
+    beta2: Beta2 = 0.98
+    weight_decay: WeightDecay = 0.1
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or random ones")
     averaging: float = Field(
         0.998,

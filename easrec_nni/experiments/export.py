@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from easrec_nni.architecture.cost_kinds import COST_FIGURES, kinds_in
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, comparable_madds
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy
@@ -162,7 +162,7 @@ def compared_cost(trials: Sequence[Trial], prefixes: Sequence[str] = ("",)) -> s
         for trial in networks
         for prefix in prefixes
     ]
-    return next(kind for kind in ("executed", "nominal") if kind == "nominal" or kind in kinds_in(rows))
+    return comparable_madds(rows)
 
 
 def _summary(trials: Sequence[Trial]) -> str:

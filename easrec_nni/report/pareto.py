@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from easrec_nni.architecture.cost_kinds import COST_FIGURES
+from easrec_nni.architecture.cost_kinds import COST_FIGURES, comparable_madds
 from easrec_nni.common.pareto import pareto_front
 from easrec_nni.report.content import Record
 
@@ -19,9 +19,8 @@ def figure_of(record: Record, key: str) -> float:
 
 
 def tradeoff_figure(costs: Sequence[Record]) -> str:
-    """Multiply-adds that compare records: executed on histories, or nominal where a network lacks these."""
-    executed, nominal = COST_FIGURES["executed"], COST_FIGURES["nominal"]
-    return executed if all(record.get(executed) for record in costs if record.get(nominal)) else nominal
+    """Multiply-adds that compare the networks among some records."""
+    return COST_FIGURES[comparable_madds([record for record in costs if record.get(COST_FIGURES["nominal"])])]
 
 
 def tradeoff_records(accuracy: Sequence[Record], costs: Sequence[Record], cost: str) -> list[Record]:
