@@ -46,9 +46,10 @@ class EASRecNetwork(nn.Module):
         super().__init__()
         self.config = config
         effective = config.compact(config.largest) if config.is_fixed else config
-        self.embedding = SequenceEmbedding(effective)
+        self.embedding = SequenceEmbedding(effective, self._make_item_mask(effective))
         self.layers: nn.Module = self._make_layers(effective)
-        self.narrow = nn.Linear(effective.hidden, config.item_width, bias=False) if config.item_width else None
+        width = effective.item_width
+        self.narrow = nn.Linear(effective.hidden, width, bias=False) if width else None
         self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
@@ -60,6 +61,10 @@ class EASRecNetwork(nn.Module):
         if not config.is_fixed:
             raise ValueError("a network cannot have choices: give config.compact(choice), or build an EASRecSpace")
         return make_stack(config)
+
+    def _make_item_mask(self, config: SpaceConfig) -> nn.Module | None:
+        """Mask of the items' dimensions, where their width is a choice."""
+        return None
 
     def _make_head(self, config: SpaceConfig) -> CoreHead:
         return CoreHead(config)
@@ -91,7 +96,7 @@ class EASRecNetwork(nn.Module):
 
     def _scored(self, output: Tensor) -> Tensor:
         """Output of the layers at the width of the items."""
-        return output if self.narrow is None else self.narrow(output)
+        return output if self.narrow is None else self.embedding.kept(self.narrow(output))
 
     def newest_state(self, ids: Tensor) -> Tensor:
         """Y at each sequence's newest interaction, or at the mask after it, ``[B, d]``.

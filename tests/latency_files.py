@@ -51,7 +51,11 @@ def latency_file(space: SpaceConfig, **changes: Any) -> LatencyFile:
         "threads": 1,
         "clock": "wall",
         "turns": 3,
-        "embedding_and_scoring": [EmbeddingLatency(hidden=width, ms_per_user=embedding_ms(width)) for width in widths],
+        "embedding_and_scoring": [
+            EmbeddingLatency(hidden=width, items=items, ms_per_user=embedding_ms(items or width))
+            for width in widths
+            for items in dict.fromkeys(map(space.item_width_of, space.candidates) if space.item_width else [None])
+        ],
         "layers": layers,
     }
     return LatencyFile(**{**fields, **changes})

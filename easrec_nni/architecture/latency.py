@@ -31,7 +31,17 @@ __all__ = [
 
 # Fields that change no time, or that say which parts an architecture has; parts are looked up by their widths.
 FREE_FIELDS = frozenset(
-    ("layers", "min_depth", "hidden", "inner", "hidden_pruning", "inner_pruning", "gate_layers", "gates_from")
+    (
+        "layers",
+        "min_depth",
+        "hidden",
+        "inner",
+        "hidden_pruning",
+        "inner_pruning",
+        "item_pruning",
+        "gate_layers",
+        "gates_from",
+    )
     + ("gate_scale", "dropout", "supernet", "core_temperature", "feature_names")
 )
 
@@ -45,9 +55,13 @@ class Milliseconds(Document):
 
 
 class EmbeddingLatency(Document):
-    """Time of the embedding and of scoring all items, at one hidden width."""
+    """Time of the embedding and of scoring all items, at one hidden width.
+
+    ``items`` is the width of the items, where their width is a choice; else that of the space.
+    """
 
     hidden: int = Field(ge=1)
+    items: int | None = Field(None, ge=1)
     ms_per_user: float = Field(ge=0)
 
 
@@ -68,6 +82,7 @@ class MeasuredNetwork(Document):
     inner: int = Field(ge=1)
     layers: int = Field(ge=0)
     gates: bool
+    items: int | None = Field(None, ge=1)
     ms_per_user: Milliseconds
 
 
@@ -185,9 +200,14 @@ class LatencyFile(ResultDocument):
         space = space or self.space
         self._check(space)
         network = space.compact(choice)
-        embedding = [part for part in self.embedding_and_scoring if part.hidden == network.hidden]
+        embedding = [
+            part
+            for part in self.embedding_and_scoring
+            if part.hidden == network.hidden and (part.items or self.space.item_width) == network.item_width
+        ]
         if not embedding:
-            raise UserError(f"the latency file is of another space: it has no network of width {network.hidden}")
+            items = "" if network.item_width is None else f" and items of width {network.item_width}"
+            raise UserError(f"the latency file is of another space: it has no network of width {network.hidden}{items}")
         layers = [self._layer(space, network, number) for number in range(1, network.layers + 1)]
         return (
             embedding[0].ms_per_user

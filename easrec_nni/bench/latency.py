@@ -43,18 +43,26 @@ MOST_BATCHES, MOST_SINGLE_USERS = 20, 200  # of a pass, by default
 
 
 class Probe(NamedTuple):
-    """Network that is timed for the parts: ``layers`` 0 has embedding and scoring only."""
+    """Network that is timed for the parts: ``layers`` 0 has embedding and scoring only; ``items`` as in the file."""
 
     hidden: int
     inner: int
     layers: int
     gates: bool
+    items: int | None = None
 
     def config(self, space: SpaceConfig) -> SpaceConfig:
         """Fixed configuration of the network, with gates in all layers or in none."""
         depth = max(1, self.layers)
         sizes = {"hidden": self.hidden, "inner": self.inner, "layers": depth, "min_depth": depth}
-        only = {"hidden_pruning": (0.0,), "inner_pruning": (0.0,), "supernet": "independent"}
+        only: dict[str, object] = {
+            "hidden_pruning": (0.0,),
+            "inner_pruning": (0.0,),
+            "item_pruning": (0.0,),
+            "supernet": "independent",
+        }
+        if self.items is not None:
+            only["item_width"] = self.items
         gates = {"gate_layers": space.gate_layers if self.gates else 0, "gates_from": 1}
         return space.model_copy(update={**sizes, **only, **gates})
 
@@ -69,12 +77,16 @@ class _NoLayers(nn.Module):
 
 def probes_of(space: SpaceConfig) -> list[Probe]:
     """Networks that determine the parts of a space, those of a candidate next to each other."""
+    item_widths: list[int | None] = [None]
+    if len(space.item_pruning) > 1:
+        item_widths = list(dict.fromkeys(map(space.item_width_of, space.candidates)))
     kinds = sorted({space.has_gates(layer) for layer in range(1, space.layers + 1)})
     probes = []
     for hidden in dict.fromkeys(map(space.hidden_width, space.hidden_pruning)):
         inners = list(dict.fromkeys(map(space.inner_width, space.inner_pruning)))
-        probes.append(Probe(hidden, inners[0], 0, False))
-        probes += [Probe(hidden, inner, depth, gates) for inner in inners for gates in kinds for depth in (1, 2)]
+        probes += [Probe(hidden, inners[0], 0, False, items) for items in item_widths]
+        layers = [(inner, depth, gates) for inner in inners for gates in kinds for depth in (1, 2)]
+        probes += [Probe(hidden, inner, depth, gates, item_widths[0]) for inner, depth, gates in layers]
     return probes
 
 
@@ -88,8 +100,10 @@ def parts_of(ms: Mapping[Probe, float]) -> tuple[tuple[EmbeddingLatency, ...], t
     ms
         Milliseconds per user by network.
     """
-    width_ms = {probe.hidden: value for probe, value in ms.items() if probe.layers == 0}
-    embeddings = (EmbeddingLatency(hidden=width, ms_per_user=value) for width, value in width_ms.items())
+    width_ms = {(probe.hidden, probe.items): value for probe, value in ms.items() if probe.layers == 0}
+    embeddings = (
+        EmbeddingLatency(hidden=width, items=items, ms_per_user=value) for (width, items), value in width_ms.items()
+    )
     layers = []
     for probe, one in ms.items():
         if probe.layers != 1:
@@ -101,7 +115,7 @@ def parts_of(ms: Mapping[Probe, float]) -> tuple[tuple[EmbeddingLatency, ...], t
                 gates=probe.gates,
                 # Differences of noisy times can fall below zero where a layer costs next to nothing.
                 layer_ms_per_user=max(0.0, ms[probe._replace(layers=2)] - one),
-                last_layer_ms_per_user=max(0.0, one - width_ms[probe.hidden]),
+                last_layer_ms_per_user=max(0.0, one - width_ms[probe.hidden, probe.items]),
             )
         )
     return tuple(embeddings), tuple(layers)

@@ -30,7 +30,7 @@ def front_records(front: Front, key: str) -> list[Record]:
     records: list[Record] = [
         {
             "architecture": row.name,
-            **row.choice.model_dump(),
+            **{name: getattr(row, name) for name in front.choice_names},
             front.figure: front.accuracy(row),
             "share_of_accuracy": front.share_of_accuracy(row),
             key: row.cost[key],

@@ -94,10 +94,7 @@ class PathsModule(SequenceModule):
     def _width(self, path: Path) -> int:
         """Width of an architecture's states, which are zero beyond it."""
         config = self.model.config
-        if config.item_width is not None:
-            return int(config.item_width)
-        hidden_pruning, _ = config.candidates[path.get("pruning", 0)]
-        return int(config.hidden_width(hidden_pruning))
+        return int(config.item_width_of(config.candidates[path.get("pruning", 0)]))
 
 
 def rows_of_path(sequences: int, place: int, paths: int, share: float, step: int) -> Tensor:
