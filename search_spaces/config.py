@@ -121,9 +121,9 @@ class Choice(BaseModel):
     @model_serializer(mode="wrap")
     def _without_zero_item_pruning(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialise(self)
-        return (
-            values if self.item_pruning else {name: value for name, value in values.items() if name != "item_pruning"}
-        )
+        if not self.item_pruning:
+            del values["item_pruning"]
+        return values
 
 
 class SpaceConfig(BaseModel):
