@@ -122,7 +122,7 @@ class Choice(BaseModel):
     def _without_zero_item_pruning(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = serialise(self)
         if not self.item_pruning:
-            del values["item_pruning"]
+            values.pop("item_pruning", None)  # absent if unset values are left out
         return values
 
 
