@@ -53,6 +53,10 @@ class EASRecNetwork(nn.Module):
         self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
+        if self.narrow is not None and self.embedding.widen is not None:
+            # At first the items' dimensions are the blocks' first ones, as without maps between the two.
+            nn.init.eye_(self.embedding.widen.weight)
+            nn.init.eye_(self.narrow.weight)
         if config.item_initialisation == "xavier_normal":
             with torch.no_grad():
                 nn.init.xavier_normal_(self.embedding.items.weight)[0].zero_()
