@@ -447,6 +447,17 @@ def test_a_row_of_padding_alone_gives_numbers_and_gradients(options: dict[str, A
 
 
 @torch.no_grad()
+def test_maps_between_items_and_blocks_begin_as_identities() -> None:
+    plain = EASRecNetwork(SpaceConfig(**SMALL | {"hidden_pruning": [0], "inner_pruning": [0], "min_depth": 3})).eval()
+    mapped = EASRecNetwork(plain.config.model_copy(update={"item_width": 16})).eval()
+    mapped.load_state_dict(plain.state_dict(), strict=False)
+    torch.testing.assert_close(mapped(IDS), plain(IDS), rtol=0, atol=0)
+    narrow = EASRecNetwork(plain.config.model_copy(update={"item_width": 6})).eval()
+    assert torch.equal(narrow.embedding.widen(torch.eye(6)), torch.eye(6, 16))
+    assert torch.equal(narrow.narrow(torch.eye(16)), torch.eye(16, 6))
+
+
+@torch.no_grad()
 def test_training_with_dropout_is_random_and_evaluation_is_not() -> None:
     network = make_space().freeze({"hidden_pruning": 0.0, "inner_pruning": 0.0, "depth": 2})
     assert torch.equal(network(IDS), network(IDS))
