@@ -26,10 +26,10 @@ __all__ = [
     "parse_candidate_label",
 ]
 
-ATTENTION_NAMES = ("linrec", "softmax", "padded_softmax", "elu", "efficient", "linformer")
+ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
 """Keys of :data:`search_spaces.attention.ATTENTIONS`, for checking files without importing torch."""
 
-SOFTMAX_NAMES = frozenset({"softmax", "padded_softmax", "linformer"})
+SOFTMAX_NAMES = frozenset({"softmax", "linformer"})
 """Forms with attention weights, which can be dropped."""
 
 BIDIRECTIONAL_ONLY = frozenset({"linformer"})
