@@ -188,9 +188,8 @@ class WidthMasks(LayerChoice):
 
     @classmethod
     def of_items(cls, config: SpaceConfig) -> WidthMasks:
-        """Masks of the dimensions of items that have a width of their own."""
-        assert config.item_width is not None
-        return cls(config, [config.item_width_of(candidate) for candidate in config.candidates], config.item_width)
+        """Masks of the dimensions that items have."""
+        return cls(config, [config.item_width_of(candidate) for candidate in config.candidates], config.hidden)
 
     def forward(self, like: Tensor) -> Tensor:
         """Mask of the largest candidate, ``[d]`` (NNI's dry run)."""

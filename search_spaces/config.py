@@ -42,7 +42,7 @@ def _percent(ratio: float) -> str:
 
 
 class Candidate(NamedTuple):
-    """Pruning ratios of a candidate: of d, of D, and of the item embeddings' width (``item_width``)."""
+    """Pruning ratios of a candidate: of d, of D, and of the part of its hidden width that items have."""
 
     hidden_pruning: float
     inner_pruning: float
@@ -95,7 +95,7 @@ class Choice(BaseModel):
     hidden_pruning: float = Field(ge=0, lt=1, description="pruned share of the hidden dimensions d")
     inner_pruning: float = Field(ge=0, lt=1, description="pruned share of the inner dimensions D")
     depth: int = Field(ge=1, description="number of transformer layers")
-    item_pruning: float = Field(0.0, ge=0, lt=1, description="pruned share of the item embeddings' width")
+    item_pruning: float = Field(0.0, ge=0, lt=1, description="share of the kept d without items")
 
     @property
     def candidate(self) -> Candidate:
@@ -146,15 +146,12 @@ class SpaceConfig(BaseModel):
     heads: int = Field(4, ge=1, description="attention heads of every candidate")
     layers: int = Field(4, ge=1, description="L, largest number of transformer layers")
     min_depth: int = Field(1, ge=1, description="smallest number of transformer layers")
-    item_width: int | None = Field(
-        None,
-        ge=1,
-        description="width of item embeddings and scoring, projected to and from that of the blocks; "
-        "by default the blocks' own",
-    )
     hidden_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of d")
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
-    item_pruning: tuple[float, ...] = Field((0.0,), description="candidate pruning ratios of item_width")
+    item_pruning: tuple[float, ...] = Field(
+        (0.0,),
+        description="candidate pruning ratios of the width of items and scoring: shares of a candidate's hidden width",
+    )
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="positions that attention may see")
     key_norm: Literal["row", "column", "row_unscaled"] = Field(
@@ -196,6 +193,14 @@ class SpaceConfig(BaseModel):
     feature_names: tuple[str, ...] = Field((), description="item features of the dataset to use")
     feature_sizes: tuple[int, ...] = Field((), description="number of values of each feature, without padding")
     feature_values: tuple[int, ...] = Field((), description="maximum values per item of each feature")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_earlier_keys(cls, data: Any) -> Any:
+        # Files of an unreleased version have it; only with null did it mean what item_pruning now does by default.
+        if isinstance(data, dict) and data.get("item_width", 0) is None:
+            return {name: value for name, value in data.items() if name != "item_width"}
+        return data
 
     @field_validator("hidden_pruning", "inner_pruning", "item_pruning")
     @classmethod
@@ -253,19 +258,14 @@ class SpaceConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _check_item_width(self) -> SpaceConfig:
+    def _check_item_pruning(self) -> SpaceConfig:
         for name, value, plain in (("head", self.head, "state"), ("features", self.features, "none")):
-            if self.item_width is not None and value != plain:
-                raise ValueError(f"{name}={value!r} needs item embeddings as wide as the blocks: remove item_width")
-        if self.item_width is None and self.item_pruning != (0.0,):
-            raise ValueError("item_pruning needs item_width, the width of unpruned item embeddings: set it")
-        for ratio in self.item_pruning:
-            kept = (1 - ratio) * (self.item_width or 1)
+            if self.has_narrow_items and value != plain:
+                raise ValueError(f"{name}={value!r} needs items as wide as the blocks: remove item_pruning")
+        for ratio, hidden in product(self.item_pruning, map(self.hidden_width, self.hidden_pruning)):
+            kept = (1 - ratio) * hidden
             if abs(kept - round(kept)) > 1e-6 or round(kept) < 1:
-                raise ValueError(
-                    f"item_pruning={ratio} keeps {kept:g} of item_width={self.item_width} dimensions: not a whole "
-                    "number"
-                )
+                raise ValueError(f"item_pruning={ratio} keeps {kept:g} of {hidden} dimensions: not a whole number")
         return self
 
     @model_validator(mode="after")
@@ -322,6 +322,11 @@ class SpaceConfig(BaseModel):
         return self.n_items + 1
 
     @property
+    def has_narrow_items(self) -> bool:
+        """Whether items of some candidates are narrower than their blocks."""
+        return self.item_pruning != (0.0,)
+
+    @property
     def is_fixed(self) -> bool:
         """Whether the space has only one architecture."""
         return len(self.candidates) == 1 and len(self.depths) == 1
@@ -353,10 +358,8 @@ class SpaceConfig(BaseModel):
         return round((1 - inner_pruning) * self.inner)
 
     def item_width_of(self, candidate: Candidate) -> int:
-        """Width of a candidate's item embeddings and scoring."""
-        if self.item_width is None:
-            return self.hidden_width(candidate.hidden_pruning)
-        return round((1 - candidate.item_pruning) * self.item_width)
+        """Width of a candidate's items and scoring: the first of its hidden dimensions."""
+        return round((1 - candidate.item_pruning) * self.hidden_width(candidate.hidden_pruning))
 
     def scaled_dropout(self, rate: float, width: int) -> float:
         """Dropout of a candidate of a hidden width, for the rate of the unpruned one."""
@@ -411,12 +414,11 @@ class SpaceConfig(BaseModel):
                 "attention_dropout": None if attention is None else self.scaled_dropout(attention, width),
                 "dropout_scaling": "none",
                 "inner": self.inner_width(choice.inner_pruning),
-                "item_width": None if self.item_width is None else self.item_width_of(choice.candidate),
                 "layers": choice.depth,
                 "min_depth": choice.depth,
                 "hidden_pruning": (0.0,),
                 "inner_pruning": (0.0,),
-                "item_pruning": (0.0,),
+                "item_pruning": (choice.item_pruning,),
                 "supernet": "independent",
             }
         )

@@ -20,7 +20,8 @@ class SequenceEmbedding(nn.Module):
 
     Only the newest ``window`` positions count: ``max_length`` interactions and, with masked items, the mask, whose
     embedding is the last row. The LayerNorm (not in Eq. 4, but without it post-norm blocks see vectors of norm 0.02)
-    runs over the kept dimensions, so that a narrow candidate sees the same input as its compact network.
+    runs over the kept dimensions, so that a narrow candidate sees the same input as its compact network. Items may have
+    fewer dimensions than the blocks (``item_pruning``): then the first ones, and zeros in the others.
 
     Parameters
     ----------
@@ -35,8 +36,8 @@ class SequenceEmbedding(nn.Module):
         super().__init__()
         self.config, self.item_mask = config, item_mask
         rows = config.n_items + (2 if config.objective == "masked" else 1)
-        self.items = nn.Embedding(rows, config.item_width or config.hidden, padding_idx=0)
-        self.widen = nn.Linear(config.item_width, config.hidden, bias=False) if config.item_width else None
+        width = config.item_width_of(config.candidates[0]) if config.is_fixed else config.hidden
+        self.items = nn.Embedding(rows, width, padding_idx=0)
         self.positions = nn.Embedding(config.window, config.hidden) if config.positions != "none" else None
         self.norm = nn.LayerNorm(config.hidden) if config.embedding_norm else None
         self.features = make_features(config)
@@ -55,7 +56,8 @@ class SequenceEmbedding(nn.Module):
         items = self.items(ids)  # [B, N, d]
         if self.config.head == "core":
             items = dropout(items, self.config.dropout, self.training)  # one mask for the encoder and the sum
-        embedding = items if self.widen is None else self.widen(self.kept(items))
+        missing = self.config.hidden - items.shape[-1]
+        embedding = F.pad(items, (0, missing)) if missing else self.kept(items)
         core_items = items if self.config.head == "core" else None  # not held in memory for other heads
         if isinstance(self.features, FusedFeatures):
             embedding = self.features(embedding, ids)
@@ -71,8 +73,11 @@ class SequenceEmbedding(nn.Module):
         return Batch(self, embedding, mask, last, items=core_items, features=features)
 
     def kept(self, vectors: Tensor) -> Tensor:
-        """Vectors ``[..., item_width]`` with zeros in the dimensions that the selected candidate does not keep."""
-        return vectors if self.item_mask is None else vectors * self.item_mask(vectors)
+        """Vectors ``[..., d]`` without the dimensions that items lack; zeros there, where they depend on a choice."""
+        if self.item_mask is not None:
+            return vectors * self.item_mask(vectors)
+        width = self.items.embedding_dim
+        return vectors if width == vectors.shape[-1] else vectors[..., :width]
 
     def normalised(self, embedding: Tensor, width: int) -> Tensor:
         """LayerNorm and dropout over the first ``width`` dimensions of an embedding."""
@@ -86,11 +91,9 @@ class SequenceEmbedding(nn.Module):
     def sliced_state(self, width: int, item_width: int) -> dict[str, Tensor]:
         """Weights with only the first dimensions of the blocks and the items; a space with a choice has no features."""
         weights = self.state_dict(keep_vars=True)
-        if self.widen is None:
-            return {name: weight[..., :width] for name, weight in weights.items()}
-        items, widen = weights.pop("items.weight"), weights.pop("widen.weight")
-        sliced = {"items.weight": items[:, :item_width], "widen.weight": widen[:width, :item_width]}
-        return sliced | {name: weight[..., :width] for name, weight in weights.items()}
+        return {
+            name: weight[..., : item_width if name == "items.weight" else width] for name, weight in weights.items()
+        }
 
 
 @dataclass

@@ -48,15 +48,9 @@ class EASRecNetwork(nn.Module):
         effective = config.compact(config.largest) if config.is_fixed else config
         self.embedding = SequenceEmbedding(effective, self._make_item_mask(effective))
         self.layers: nn.Module = self._make_layers(effective)
-        width = effective.item_width
-        self.narrow = nn.Linear(effective.hidden, width, bias=False) if width else None
         self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
-        if self.narrow is not None and self.embedding.widen is not None:
-            # At first the items' dimensions are the blocks' first ones, as without maps between the two.
-            nn.init.eye_(self.embedding.widen.weight)
-            nn.init.eye_(self.narrow.weight)
         if config.item_initialisation == "xavier_normal":
             with torch.no_grad():
                 nn.init.xavier_normal_(self.embedding.items.weight)[0].zero_()
@@ -67,7 +61,7 @@ class EASRecNetwork(nn.Module):
         return make_stack(config)
 
     def _make_item_mask(self, config: SpaceConfig) -> nn.Module | None:
-        """Mask of the items' dimensions, where their width is a choice."""
+        """Mask of the items' dimensions, where it depends on a choice."""
         return None
 
     def _make_head(self, config: SpaceConfig) -> CoreHead:
@@ -91,8 +85,8 @@ class EASRecNetwork(nn.Module):
     def states(self, ids: Tensor) -> Tensor:
         """Y of Eq. 11 at every position, ``[B, N, d]``; undefined at padding.
 
-        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`. With ``item_width``, Y projected
-        to the width of the items.
+        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`. With ``item_pruning``, the
+        dimensions of Y that items have.
         """
         batch = self.embedding.embed(ids)
         output: Tensor = self.layers(None, batch)
@@ -100,7 +94,7 @@ class EASRecNetwork(nn.Module):
 
     def _scored(self, output: Tensor) -> Tensor:
         """Output of the layers at the width of the items."""
-        return output if self.narrow is None else self.embedding.kept(self.narrow(output))
+        return self.embedding.kept(output)
 
     def newest_state(self, ids: Tensor) -> Tensor:
         """Y at each sequence's newest interaction, or at the mask after it, ``[B, d]``.

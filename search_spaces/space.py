@@ -73,7 +73,7 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         return CoreHead(config, None if config.is_fixed else WidthMasks.of_blocks(config))
 
     def _make_item_mask(self, config: SpaceConfig) -> nn.Module | None:
-        return WidthMasks.of_items(config) if len(config.item_pruning) > 1 else None
+        return WidthMasks.of_items(config) if config.has_narrow_items and not config.is_fixed else None
 
     def _newest_output(self, batch: Batch) -> Tensor:
         if isinstance(self.layers, Stack):
@@ -90,8 +90,6 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         width, item_width = self.config.hidden_width(choice.hidden_pruning), self.config.item_width_of(choice.candidate)
         for name, weight in self.embedding.sliced_state(width, item_width).items():
             yield f"embedding.{name}", weight
-        if self.narrow is not None:
-            yield "narrow.weight", self.narrow.weight[:item_width, :width]
         if self.head is not None:
             for name, weight in self.head.sliced_state(width).items():
                 yield f"head.{name}", weight

@@ -52,9 +52,9 @@ def latency_file(space: SpaceConfig, **changes: Any) -> LatencyFile:
         "clock": "wall",
         "turns": 3,
         "embedding_and_scoring": [
-            EmbeddingLatency(hidden=width, items=items, ms_per_user=embedding_ms(items or width))
+            EmbeddingLatency(hidden=width, item_pruning=ratio, ms_per_user=embedding_ms(round((1 - ratio) * width)))
             for width in widths
-            for items in dict.fromkeys(map(space.item_width_of, space.candidates) if space.item_width else [None])
+            for ratio in space.item_pruning
         ],
         "layers": layers,
     }

@@ -55,13 +55,10 @@ class Milliseconds(Document):
 
 
 class EmbeddingLatency(Document):
-    """Time of the embedding and of scoring all items, at one hidden width.
-
-    ``items`` is the width of the items, where their width is a choice; else that of the space.
-    """
+    """Time of the embedding and of scoring all items, at one hidden width and share of it without items."""
 
     hidden: int = Field(ge=1)
-    items: int | None = Field(None, ge=1)
+    item_pruning: float = Field(0.0, ge=0, lt=1)
     ms_per_user: float = Field(ge=0)
 
 
@@ -82,7 +79,7 @@ class MeasuredNetwork(Document):
     inner: int = Field(ge=1)
     layers: int = Field(ge=0)
     gates: bool
-    items: int | None = Field(None, ge=1)
+    item_pruning: float = Field(0.0, ge=0, lt=1)
     ms_per_user: Milliseconds
 
 
@@ -203,10 +200,10 @@ class LatencyFile(ResultDocument):
         embedding = [
             part
             for part in self.embedding_and_scoring
-            if part.hidden == network.hidden and (part.items or self.space.item_width) == network.item_width
+            if part.hidden == network.hidden and abs(part.item_pruning - choice.item_pruning) < 1e-9
         ]
         if not embedding:
-            items = "" if network.item_width is None else f" and items of width {network.item_width}"
+            items = f" and item_pruning {choice.item_pruning:g}" if choice.item_pruning else ""
             raise UserError(f"the latency file is of another space: it has no network of width {network.hidden}{items}")
         layers = [self._layer(space, network, number) for number in range(1, network.layers + 1)]
         return (

@@ -43,27 +43,20 @@ MOST_BATCHES, MOST_SINGLE_USERS = 20, 200  # of a pass, by default
 
 
 class Probe(NamedTuple):
-    """Network that is timed for the parts: ``layers`` 0 has embedding and scoring only; ``items`` as in the file."""
+    """Network that is timed for the parts: ``layers`` 0 has embedding and scoring only."""
 
     hidden: int
     inner: int
     layers: int
     gates: bool
-    items: int | None = None
+    item_pruning: float = 0.0
 
     def config(self, space: SpaceConfig) -> SpaceConfig:
         """Fixed configuration of the network, with gates in all layers or in none."""
         depth = max(1, self.layers)
         sizes = {"hidden": self.hidden, "inner": self.inner, "layers": depth, "min_depth": depth}
-        only: dict[str, object] = {
-            "hidden_pruning": (0.0,),
-            "inner_pruning": (0.0,),
-            "item_pruning": (0.0,),
-            "supernet": "independent",
-        }
-        if self.items is not None:
-            only["item_width"] = self.items
-        gates = {"gate_layers": space.gate_layers if self.gates else 0, "gates_from": 1}
+        only = {"hidden_pruning": (0.0,), "inner_pruning": (0.0,), "item_pruning": (self.item_pruning,)}
+        gates = {"gate_layers": space.gate_layers if self.gates else 0, "gates_from": 1, "supernet": "independent"}
         return space.model_copy(update={**sizes, **only, **gates})
 
 
@@ -77,16 +70,13 @@ class _NoLayers(nn.Module):
 
 def probes_of(space: SpaceConfig) -> list[Probe]:
     """Networks that determine the parts of a space, those of a candidate next to each other."""
-    item_widths: list[int | None] = [None]
-    if len(space.item_pruning) > 1:
-        item_widths = list(dict.fromkeys(map(space.item_width_of, space.candidates)))
     kinds = sorted({space.has_gates(layer) for layer in range(1, space.layers + 1)})
     probes = []
     for hidden in dict.fromkeys(map(space.hidden_width, space.hidden_pruning)):
         inners = list(dict.fromkeys(map(space.inner_width, space.inner_pruning)))
-        probes += [Probe(hidden, inners[0], 0, False, items) for items in item_widths]
+        probes += [Probe(hidden, inners[0], 0, False, ratio) for ratio in space.item_pruning]
         layers = [(inner, depth, gates) for inner in inners for gates in kinds for depth in (1, 2)]
-        probes += [Probe(hidden, inner, depth, gates, item_widths[0]) for inner, depth, gates in layers]
+        probes += [Probe(hidden, inner, depth, gates, space.item_pruning[0]) for inner, depth, gates in layers]
     return probes
 
 
@@ -100,9 +90,10 @@ def parts_of(ms: Mapping[Probe, float]) -> tuple[tuple[EmbeddingLatency, ...], t
     ms
         Milliseconds per user by network.
     """
-    width_ms = {(probe.hidden, probe.items): value for probe, value in ms.items() if probe.layers == 0}
+    width_ms = {(probe.hidden, probe.item_pruning): value for probe, value in ms.items() if probe.layers == 0}
     embeddings = (
-        EmbeddingLatency(hidden=width, items=items, ms_per_user=value) for (width, items), value in width_ms.items()
+        EmbeddingLatency(hidden=width, item_pruning=ratio, ms_per_user=value)
+        for (width, ratio), value in width_ms.items()
     )
     layers = []
     for probe, one in ms.items():
@@ -115,7 +106,7 @@ def parts_of(ms: Mapping[Probe, float]) -> tuple[tuple[EmbeddingLatency, ...], t
                 gates=probe.gates,
                 # Differences of noisy times can fall below zero where a layer costs next to nothing.
                 layer_ms_per_user=max(0.0, ms[probe._replace(layers=2)] - one),
-                last_layer_ms_per_user=max(0.0, one - width_ms[probe.hidden, probe.items]),
+                last_layer_ms_per_user=max(0.0, one - width_ms[probe.hidden, probe.item_pruning]),
             )
         )
     return tuple(embeddings), tuple(layers)
@@ -218,7 +209,7 @@ def _timer(
 def _network(config: SpaceConfig, tables: dict[int, nn.Embedding], without_layers: bool = False) -> EASRecNetwork:
     """Network in evaluation mode; those of a width share one item table, which can be most of the memory."""
     network = EASRecNetwork(config).eval()
-    network.embedding.items = tables.setdefault(config.item_width or config.hidden, network.embedding.items)
+    network.embedding.items = tables.setdefault(network.embedding.items.embedding_dim, network.embedding.items)
     if without_layers:
         network.layers = _NoLayers()
     return network

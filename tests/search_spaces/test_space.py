@@ -67,12 +67,11 @@ COVERING |= {
     },
 }
 COVERING |= {
-    f"items of width 6, {supernet}": {"item_width": 6, "supernet": supernet, "attention": "softmax"}
+    f"items of half the width, {supernet}": {"item_pruning": [0.5], "supernet": supernet, "attention": "softmax"}
     for supernet in ("independent", "shared")
 }
 COVERING |= {
-    f"items of width 6 or 3, {supernet}": {
-        "item_width": 6,
+    f"items of all or half the width, {supernet}": {
         "item_pruning": [0, 0.5],
         "supernet": supernet,
         "attention": "softmax",
@@ -277,10 +276,10 @@ def test_items_after_the_newest_interaction_are_not_part_of_a_score(attention: s
 def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -> Tensor:
     """Eq. 11 candidate by candidate: compact weights, padding, weighted sum."""
     config = space.config
-    embedding, kept = space.embedding, torch.ones(config.item_width or 1)
-    if len(config.item_pruning) > 1:  # the same embedding over items of the mixed width
-        widths = [round((1 - items) * len(kept)) for _, _, items in config.candidates]
-        masks = torch.stack([(torch.arange(len(kept)) < width).float() for width in widths])
+    embedding, kept = space.embedding, torch.ones(config.hidden)
+    if config.has_narrow_items:  # the same embedding over items of the mixed width
+        widths = [round((1 - items) * (1 - hidden) * config.hidden) for hidden, _, items in config.candidates]
+        masks = torch.stack([(torch.arange(config.hidden) < width).float() for width in widths])
         kept = weights["pruning"] @ masks
         embedding = SequenceEmbedding(config).eval()
         embedding.load_state_dict(space.embedding.state_dict())
@@ -299,9 +298,7 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
         states = mixed
         if layer in config.depths:
             total = total + weights["depth"][config.depths.index(layer)] * mixed
-    if space.narrow is not None:
-        return kept * (total @ space.narrow.weight.T)
-    return total if space.head is None else naive_sessions(space, total, ids, weights["pruning"])
+    return kept * total if space.head is None else naive_sessions(space, total, ids, weights["pruning"])
 
 
 def naive_sessions(space: EASRecSpace, states: Tensor, ids: Tensor, candidates: Tensor) -> Tensor:
@@ -447,14 +444,15 @@ def test_a_row_of_padding_alone_gives_numbers_and_gradients(options: dict[str, A
 
 
 @torch.no_grad()
-def test_maps_between_items_and_blocks_begin_as_identities() -> None:
-    plain = EASRecNetwork(SpaceConfig(**SMALL | {"hidden_pruning": [0], "inner_pruning": [0], "min_depth": 3})).eval()
-    mapped = EASRecNetwork(plain.config.model_copy(update={"item_width": 16})).eval()
-    mapped.load_state_dict(plain.state_dict(), strict=False)
-    torch.testing.assert_close(mapped(IDS), plain(IDS), rtol=0, atol=0)
-    narrow = EASRecNetwork(plain.config.model_copy(update={"item_width": 6})).eval()
-    assert torch.equal(narrow.embedding.widen(torch.eye(6)), torch.eye(6, 16))
-    assert torch.equal(narrow.narrow(torch.eye(16)), torch.eye(16, 6))
+def test_narrow_items_are_the_first_dimensions_of_the_blocks() -> None:
+    fixed = SMALL | {"hidden_pruning": [0], "inner_pruning": [0], "min_depth": 3}
+    narrow = EASRecNetwork(SpaceConfig(**fixed, item_pruning=[0.25])).eval()
+    plain = EASRecNetwork(SpaceConfig(**fixed)).eval()
+    weights = narrow.state_dict()
+    assert weights["embedding.items.weight"].shape == (N_ITEMS + 1, 12)
+    plain.load_state_dict(weights | {"embedding.items.weight": F.pad(weights["embedding.items.weight"], (0, 4))})
+    torch.testing.assert_close(narrow(IDS), plain(IDS), rtol=0, atol=1e-6)
+    assert narrow.newest_state(IDS).shape == (len(IDS), 12)
 
 
 @torch.no_grad()
