@@ -152,6 +152,7 @@ class SpaceConfig(BaseModel):
         (0.0,),
         description="candidate pruning ratios of the width of items and scoring: shares of a candidate's hidden width",
     )
+    item_width: None = Field(None, exclude=True, description="null in files of an earlier version; see item_pruning")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="positions that attention may see")
     key_norm: Literal["row", "column", "row_unscaled"] = Field(
@@ -193,14 +194,6 @@ class SpaceConfig(BaseModel):
     feature_names: tuple[str, ...] = Field((), description="item features of the dataset to use")
     feature_sizes: tuple[int, ...] = Field((), description="number of values of each feature, without padding")
     feature_values: tuple[int, ...] = Field((), description="maximum values per item of each feature")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_earlier_keys(cls, data: Any) -> Any:
-        # Files of an unreleased version have it; only with null did it mean what item_pruning now does by default.
-        if isinstance(data, dict) and data.get("item_width", 0) is None:
-            return {name: value for name, value in data.items() if name != "item_width"}
-        return data
 
     @field_validator("hidden_pruning", "inner_pruning", "item_pruning")
     @classmethod
@@ -371,7 +364,8 @@ class SpaceConfig(BaseModel):
         Parameters
         ----------
         architecture
-            :class:`Choice`, dictionary of its fields, or NNI's sample ``{"pruning": label, "depth": n}``.
+            :class:`Choice`, dictionary of its fields, or NNI's sample ``{"pruning": label, "depth": n}``; without
+            ``item_pruning`` that of the space, if it has one, or 0.
 
         Raises
         ------
@@ -386,7 +380,8 @@ class SpaceConfig(BaseModel):
                 candidate = candidates[label] if label in candidates else parse_candidate_label(label)
                 rest = {name: value for name, value in architecture.items() if name != "pruning"}
                 architecture = candidate._asdict() | rest
-            architecture = Choice.model_validate(architecture)
+            only = {"item_pruning": self.item_pruning[0]} if len(self.item_pruning) == 1 else {}
+            architecture = Choice.model_validate(only | architecture)
         for name, allowed in (
             ("hidden_pruning", self.hidden_pruning),
             ("inner_pruning", self.inner_pruning),
