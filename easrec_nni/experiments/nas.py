@@ -83,6 +83,12 @@ def _trial_context(settings: TrialSettings, strategy: str) -> TrialContext:
     """Context of the trials, with an absolute path of the dataset."""
     if strategy not in MULTI_TRIAL_STRATEGIES:
         raise UserError(f"there is no strategy {strategy!r}; choose from {', '.join(MULTI_TRIAL_STRATEGIES)}")
+    if settings.search.budget is not None:
+        raise UserError(
+            "easrec nas trains every architecture that its strategy draws, whatever search.budget says: remove it and "
+            "set objective.kind=ceiling with objective.ceiling, or keep it and run `easrec search --set "
+            f"search.strategy={strategy}`"
+        )
     context = TrialContext.open(settings, load_dataset(settings.data))
     if context.space.is_fixed:
         raise UserError("the space has one architecture: give it several pruning ratios or depths")

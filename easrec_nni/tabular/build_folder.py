@@ -14,7 +14,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.settings.trial import ObjectiveSettings, SearchSettings, TrialSettings
+from easrec_nni.settings.trial import ObjectiveSettings, RetrainSettings, SearchSettings, TrialSettings
 from search_spaces import Choice, SpaceConfig
 
 __all__ = [
@@ -37,9 +37,19 @@ _SEARCHING = {"search": SearchSettings(), "objective": ObjectiveSettings()}
 """Sections of the settings that no run of a build has, since it trains given architectures."""
 
 
+_DISTILLING = ("distillation", "temperature", "teacher_items")
+
+
 def without_search(settings: TrialSettings) -> TrialSettings:
-    """Settings whose sections about searches have their defaults, so that they do not tell builds apart."""
-    return settings.model_copy(update=_SEARCHING)
+    """Settings in which what has no effect on a build has its default, so that it does not tell builds apart.
+
+    That is all about searches and, without a teacher, about distillation.
+    """
+    retrain = settings.retrain
+    if retrain.teacher is None:
+        default = RetrainSettings()
+        retrain = retrain.model_copy(update={name: getattr(default, name) for name in _DISTILLING})
+    return settings.model_copy(update={**_SEARCHING, "retrain": retrain})
 
 
 def settings_record(settings: TrialSettings) -> dict[str, Any]:
@@ -164,9 +174,10 @@ def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int
     """
     if (path / BUILD_FILE).is_file():
         existing = BuildFolder.read(path)
-        same = existing.settings == settings
-        if not same or existing.dataset.fingerprint != dataset.fingerprint:
-            raise UserError(f"{path} holds a build with other {'data' if same else 'settings'}: choose another --out")
+        if changed := _differing(settings_record(existing.settings), settings_record(settings)):
+            raise UserError(f"{path} holds a build with other settings ({', '.join(changed)}): choose another --out")
+        if existing.dataset.fingerprint != dataset.fingerprint:
+            raise UserError(f"{path} holds a build with other data: choose another --out")
     elif path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} is neither an empty folder nor that of a build: choose another --out")
     identity = DatasetIdentity.of(dataset)
@@ -179,3 +190,15 @@ def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int
     )
     write_json(path / BUILD_FILE, document.as_json())
     return BuildFolder(path, settings, seeds, identity)
+
+
+def _differing(one: Mapping[str, Any], other: Mapping[str, Any], within: str = "") -> list[str]:
+    """Dotted names of the settings that two records do not share."""
+    names: list[str] = []
+    for name in dict.fromkeys([*one, *other]):
+        first, second = one.get(name), other.get(name)
+        if isinstance(first, Mapping) and isinstance(second, Mapping):
+            names += _differing(first, second, f"{within}{name}.")
+        elif first != second:
+            names.append(f"{within}{name}")
+    return names

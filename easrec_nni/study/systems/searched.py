@@ -68,4 +68,11 @@ CONTROLS = (
         "Bergstra et al., NeurIPS 2011; reward of accuracy and cost as in MONAS, Hsu et al. 2018",
         {**_TRIALS, "search.strategy": "tpe"},
     ),
+    System(
+        "elastic",
+        "elastic supernet + SASRec",
+        "control",
+        "sandwich rule: Yu and Huang, ICCV 2019; one supernet for every budget, see docs/elastic.md",
+        {**_WITHOUT_GATES, "search.strategy": "elastic", "space.supernet": "shared"},
+    ),
 )

@@ -112,6 +112,7 @@ def test_a_mistake_in_a_trial_ends_in_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--set", "search.budget=40%"], "remove it and set objective.kind=ceiling with objective.ceiling, or keep it"),
         (["--strategy", "tpa"], "there is no strategy 'tpa'; choose from random, evolution, tpe"),
         (["--set", "space={n_items: 3}"], "remove the key"),
         (["--set", "data=nowhere"], "there is no dataset 'nowhere'"),

@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_refused(settings: TrialSettings, tiny_dataset: Dat
     with pytest.raises(UserError, match="leave retrain.refit out"):
         build(settings.with_parameters({"retrain.refit": True}), tmp_path / "runs")
     build(settings, tmp_path / "runs")
-    with pytest.raises(UserError, match="holds a build with other settings"):
+    with pytest.raises(UserError, match=r"holds a build with other settings \(retrain\.epochs\): choose"):
         build(settings.with_parameters({"retrain.epochs": 3}), tmp_path / "runs")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("")
@@ -147,6 +147,13 @@ def test_what_does_not_fit_is_refused(settings: TrialSettings, tiny_dataset: Dat
         build(settings, tmp_path / "other")
     with pytest.raises(UserError, match="holds no build"):
         BuildFolder.read(tmp_path / "other")
+
+
+def test_settings_of_a_distillation_matter_only_with_a_teacher(settings: TrialSettings, tmp_path: Path) -> None:
+    build(settings.with_parameters({"retrain.distillation": 0.7}), tmp_path / "runs")
+    build(settings, tmp_path / "runs")
+    with pytest.raises(UserError, match=r"other settings \(retrain\.teacher, retrain\.distillation\)"):
+        build(settings.with_parameters({"retrain.distillation": 0.7, "retrain.teacher": "run"}), tmp_path / "runs")
 
 
 def test_settings_of_searches_do_not_matter(settings: TrialSettings, tmp_path: Path) -> None:
