@@ -184,6 +184,15 @@ class SpaceConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _check_dropout_scaling(self) -> SpaceConfig:
+        if self.dropout_scaling == "width" and self.head == "core" and len(self.hidden_pruning) > 1:
+            raise ValueError(
+                "head='core' drops the items of all candidates alike: remove dropout_scaling, or give one "
+                "hidden_pruning"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_item_width(self) -> SpaceConfig:
         for name, value, plain in (("head", self.head, "state"), ("features", self.features, "none")):
             if self.item_width is not None and value != plain:

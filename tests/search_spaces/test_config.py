@@ -95,6 +95,7 @@ def test_any_text_is_read_or_refused_as_a_value_error(text: str) -> None:
             "remove item_width",
         ),
         ({"dropout_scaling": "depth"}, "'none' or 'width'"),
+        ({"dropout_scaling": "width", "head": "core"}, "remove dropout_scaling"),
         ({"key_norm": "none"}, "'row', 'column' or 'row_unscaled'"),
     ],
 )
