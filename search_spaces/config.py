@@ -8,10 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 __all__ = ["ATTENTION_NAMES", "BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
-ATTENTION_NAMES = ("linrec", "softmax", "padded_softmax", "elu", "efficient", "linformer")
+ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
 """Keys of :data:`search_spaces.attention.ATTENTIONS`, for checking files without importing torch."""
 
-SOFTMAX_NAMES = frozenset({"softmax", "padded_softmax", "linformer"})
+SOFTMAX_NAMES = frozenset({"softmax", "linformer"})
 """Forms with attention weights, which can be dropped."""
 
 BIDIRECTIONAL_ONLY = frozenset({"linformer"})

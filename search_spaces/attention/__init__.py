@@ -19,7 +19,6 @@ from search_spaces.attention.elu import elu_attention
 from search_spaces.attention.linear import CHUNK, causal_linear_attention
 from search_spaces.attention.linformer import LinformerAttention
 from search_spaces.attention.linrec import linrec_attention
-from search_spaces.attention.padded_softmax import PaddedSoftmaxAttention
 from search_spaces.attention.softmax import softmax_attention
 from search_spaces.config import BIDIRECTIONAL_ONLY
 
@@ -32,7 +31,6 @@ __all__ = [
     "CHUNK",
     "AttentionCore",
     "LinformerAttention",
-    "PaddedSoftmaxAttention",
     "causal_linear_attention",
     "efficient_attention",
     "elu_attention",
@@ -43,10 +41,9 @@ __all__ = [
 
 AttentionCore = Callable[[Tensor, Tensor, Tensor, Tensor, bool, str, float], Tensor]
 
-ATTENTIONS: dict[str, AttentionCore | type[LinformerAttention] | type[PaddedSoftmaxAttention]] = {
+ATTENTIONS: dict[str, AttentionCore | type[LinformerAttention]] = {
     "linrec": linrec_attention,
     "softmax": softmax_attention,
-    "padded_softmax": PaddedSoftmaxAttention,
     "elu": elu_attention,
     "efficient": efficient_attention,
     "linformer": LinformerAttention,

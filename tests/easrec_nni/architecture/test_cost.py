@@ -66,8 +66,6 @@ def attention_madds(config: SpaceConfig, hidden: int, newest_only: bool) -> int:
     queries = 1 if newest_only else length
     if config.attention == "softmax":
         return 2 * queries * length * hidden
-    if config.attention == "padded_softmax":
-        return 2 * queries * (length + 1) * hidden  # and padding, as one more key
     if config.attention == "linformer":
         mixtures = min(config.linformer_rank, length)
         return 2 * (length + queries) * mixtures * hidden  # E K and F V, then Q times the one and that times the other

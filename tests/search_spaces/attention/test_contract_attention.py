@@ -103,12 +103,6 @@ def softmax_at(query: list[float], keys: list[list[float]], values: list[list[fl
     ]
 
 
-def padded_softmax_at(query: list[float], keys: Rows, values: Rows, window: int) -> list[float]:
-    """Softmax attention that also sees a zero vector for each place of the window that holds no interaction."""
-    zeros = [[0.0] * len(query)] * max(window - len(keys), 0)
-    return softmax_at(query, zeros + keys, zeros + values)
-
-
 def elu_at(query: list[float], keys: list[list[float]], values: list[list[float]]) -> list[float]:
     """Katharopoulos et al.: weights are similarities phi(q) phi(k) over their sum."""
     similar = [sum((elu(q) + 1) * (elu(k) + 1) for q, k in zip(query, key, strict=True)) for key in keys]
@@ -147,7 +141,6 @@ Rows = list[list[float]]
 REFERENCES: dict[str, Callable[[list[float], Rows, Rows, str, Any], list[float]]] = {
     "linrec": lambda query, keys, values, key_norm, form: linrec_at(query, keys, values, key_norm),
     "softmax": lambda query, keys, values, *_: softmax_at(query, keys, values),
-    "padded_softmax": lambda query, keys, values, key_norm, form: padded_softmax_at(query, keys, values, form.window),
     "elu": lambda query, keys, values, *_: elu_at(query, keys, values),
     "efficient": lambda query, keys, values, *_: efficient_at(query, keys, values),
     "linformer": lambda query, keys, values, key_norm, form: linformer_at(query, keys, values, form),
@@ -455,7 +448,7 @@ def test_linformer_drops_weights_only_when_asked_to() -> None:
 
 def test_an_unknown_form_is_refused_with_the_known_ones() -> None:
     config = SpaceConfig(n_items=1, attention="linreg")
-    with pytest.raises(ValueError, match="attention='linreg' is unknown; choose from linrec, softmax, padded"):
+    with pytest.raises(ValueError, match="attention='linreg' is unknown; choose from linrec, softmax, elu"):
         make_attention(config)
 
 
