@@ -55,7 +55,7 @@ class Agreement:
             f"{self.figure} with inherited weights against {self.architectures} architectures trained from scratch:",
             f"  Kendall's tau with validation {_number(self.valid)} (noise ceiling {_number(halves)}), "
             f"with test {_number(self.test)} (noise ceiling {_number(crossed)})",
-            f"  relative to from-scratch validation: median {np.median(gaps):+.1%}, "
+            f"  relative to from-scratch validation, which counts other users too: median {np.median(gaps):+.1%}, "
             f"lowest {self.gaps[lowest]:+.1%} ({lowest})",
         ]
 

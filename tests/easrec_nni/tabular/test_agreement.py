@@ -83,7 +83,7 @@ def test_lines_say_the_ceiling_and_the_largest_loss() -> None:
     assert "(noise ceiling 0.81), with test 1.00 (noise ceiling 0.72)" in lines[1]
     assert (
         lines[2]
-        == f"  relative to from-scratch validation: median -50.0%, lowest -75.0% ({front.architectures[2].name})"
+        == f"  relative to from-scratch validation, which counts other users too: median -50.0%, lowest -75.0% ({front.architectures[2].name})"
     )
 
 
