@@ -12,7 +12,7 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from search_spaces.config import Candidate, Choice, SpaceConfig, candidate_label, parse_candidate_label
+from search_spaces.config import Choice, SpaceConfig, candidate_label, parse_candidate_label
 
 if TYPE_CHECKING:
     from search_spaces.network import EASRecNetwork
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 # When imported, NNI inspects torch's classes and warns about each one that is newer than NNI.
 warnings.filterwarnings("ignore", category=RuntimeWarning, message=".*is found to be not a nn.Module.*")
 
-__all__ = [
-    "Candidate",
-    "Choice",
-    "EASRecNetwork",
-    "EASRecSpace",
-    "SpaceConfig",
-    "candidate_label",
-    "parse_candidate_label",
-]
+__all__ = ["Choice", "EASRecNetwork", "EASRecSpace", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
 
 _HOMES = {"EASRecNetwork": "search_spaces.network", "EASRecSpace": "search_spaces.space"}

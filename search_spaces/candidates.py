@@ -29,10 +29,7 @@ class Candidates(LayerChoice):
     def __init__(self, config: SpaceConfig, modules: dict[str, nn.Module]) -> None:
         super().__init__(modules, label="pruning")
         self.width = config.hidden
-        self.widths = [
-            (config.hidden_width(candidate.hidden_pruning), config.inner_width(candidate.inner_pruning))
-            for candidate in config.candidates
-        ]
+        self.widths = [(config.hidden_width(hidden), config.inner_width(inner)) for hidden, inner in config.candidates]
 
     def forward(self, states: Tensor | None, batch: Batch) -> Tensor:
         """Run the largest candidate (NNI's dry run)."""
@@ -67,7 +64,7 @@ class Candidates(LayerChoice):
     def _outputs(
         self, indices: Sequence[int], states: Tensor | None, batch: Batch, factors: Sequence[Tensor] | None = None
     ) -> list[Tensor]:
-        """Outputs of candidates at their own widths, each times its factor; equal blocks may share one output."""
+        """Outputs of candidates at their own widths, each times its factor."""
         return [
             self[self.names[index]](states, batch, factor=None if factors is None else factors[place])
             for place, index in enumerate(indices)
@@ -113,10 +110,8 @@ class SharedCandidates(Candidates):
 
     def __init__(self, config: SpaceConfig, layer: int) -> None:
         slices: dict[str, nn.Module] = {
-            candidate_label(*candidate): _Slice(
-                config.hidden_width(candidate.hidden_pruning), config.inner_width(candidate.inner_pruning)
-            )
-            for candidate in config.candidates
+            candidate_label(hidden, inner): _Slice(config.hidden_width(hidden), config.inner_width(inner))
+            for hidden, inner in config.candidates
         }
         super().__init__(config, slices)
         self.block = Block(config, layer, *self.widths[0])
@@ -124,20 +119,18 @@ class SharedCandidates(Candidates):
     def _outputs(
         self, indices: Sequence[int], states: Tensor | None, batch: Batch, factors: Sequence[Tensor] | None = None
     ) -> list[Tensor]:
-        # Candidates that differ only in the width of the items are one slice, with the sum of their factors.
-        factor_by_widths: dict[tuple[int, int], Tensor] = {}
-        for index, factor in zip(indices, factors or (), strict=factors is not None):
-            widths = self.widths[index]
-            factor_by_widths[widths] = factor_by_widths[widths] + factor if widths in factor_by_widths else factor
-        kept = list(dict.fromkeys(self.widths[index] for index in indices))
-        outputs: list[Tensor] = []
-        hidden_widths = list(dict.fromkeys(hidden for hidden, _ in kept))
-        shared = self.block.shared_parts(states, batch, hidden_widths)
-        for width in hidden_widths:
-            inners = [inner for hidden, inner in kept if hidden == width]
-            group = None if factors is None else [factor_by_widths[width, inner] for inner in inners]
-            outputs += self.block.at_widths(states, batch, width, inners, group, shared)
-        return outputs
+        factor_by_index = None if factors is None else dict(zip(indices, factors, strict=True))
+        outputs: dict[int, Tensor] = {}
+        widths = list(dict.fromkeys(self.widths[index][0] for index in indices))
+        shared = self.block.shared_parts(states, batch, widths)
+        for hidden in widths:
+            group = [index for index in indices if self.widths[index][0] == hidden]
+            inners = [self.widths[index][1] for index in group]
+            group_factors = None if factor_by_index is None else [factor_by_index[index] for index in group]
+            outputs.update(
+                zip(group, self.block.at_widths(states, batch, hidden, inners, group_factors, shared), strict=True)
+            )
+        return [outputs[index] for index in indices]
 
     def sliced_state(self, index: int) -> dict[str, Tensor]:
         """Weights of the compact block of one candidate."""
@@ -149,47 +142,26 @@ def make_candidates(config: SpaceConfig, layer: int) -> Candidates:
     if config.supernet == "shared":
         return SharedCandidates(config, layer)
     blocks: dict[str, nn.Module] = {
-        candidate_label(*candidate): Block(
-            config, layer, config.hidden_width(candidate.hidden_pruning), config.inner_width(candidate.inner_pruning)
-        )
-        for candidate in config.candidates
+        candidate_label(hidden, inner): Block(config, layer, config.hidden_width(hidden), config.inner_width(inner))
+        for hidden, inner in config.candidates
     }
     return Candidates(config, blocks)
 
 
 class WidthMasks(LayerChoice):
-    """Masks of the dimensions that candidates keep (ones, then zeros), mixed like them.
+    """Masks of the hidden dimensions that candidates keep (ones, then zeros), mixed like them.
 
-    Its label is also ``pruning``, so that layers, items and item vectors share one choice. (Strategies with independent
-    draws per layer treat it as one more layer.)
-
-    Parameters
-    ----------
-    config
-        Space with the candidates.
-    widths
-        Number of dimensions that each candidate keeps.
-    dimensions
-        Number of all dimensions, d.
+    Its label is also ``pruning``, so that layers and item vectors share one choice. (Strategies with independent draws
+    per layer treat it as one more layer.)
     """
 
-    def __init__(self, config: SpaceConfig, widths: Sequence[int], dimensions: int) -> None:
+    def __init__(self, config: SpaceConfig) -> None:
         placeholders: dict[str, nn.Module] = {
             candidate_label(*candidate): nn.Identity() for candidate in config.candidates
         }
         super().__init__(placeholders, label="pruning")
-        self.masks = [[float(place < width) for place in range(dimensions)] for width in widths]
-
-    @classmethod
-    def of_blocks(cls, config: SpaceConfig) -> WidthMasks:
-        """Masks of the hidden dimensions."""
-        widths = [config.hidden_width(candidate.hidden_pruning) for candidate in config.candidates]
-        return cls(config, widths, config.hidden)
-
-    @classmethod
-    def of_items(cls, config: SpaceConfig) -> WidthMasks:
-        """Masks of the dimensions that items have."""
-        return cls(config, [config.item_width_of(candidate) for candidate in config.candidates], config.hidden)
+        widths = [config.hidden_width(hidden) for hidden, _ in config.candidates]
+        self.masks = [[float(place < width) for place in range(config.hidden)] for width in widths]
 
     def forward(self, like: Tensor) -> Tensor:
         """Mask of the largest candidate, ``[d]`` (NNI's dry run)."""

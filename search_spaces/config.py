@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import product
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    field_validator,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-__all__ = [
-    "ATTENTION_NAMES",
-    "BIDIRECTIONAL_ONLY",
-    "Candidate",
-    "Choice",
-    "SpaceConfig",
-    "candidate_label",
-    "parse_candidate_label",
-]
+__all__ = ["ATTENTION_NAMES", "BIDIRECTIONAL_ONLY", "Choice", "SpaceConfig", "candidate_label", "parse_candidate_label"]
 
 ATTENTION_NAMES = ("linrec", "softmax", "elu", "efficient", "linformer")
 """Keys of :data:`search_spaces.attention.ATTENTIONS`, for checking files without importing torch."""
@@ -41,89 +23,48 @@ def _percent(ratio: float) -> str:
     return f"{100 * ratio:g}".replace(".", "p")
 
 
-class Candidate(NamedTuple):
-    """Pruning ratios of a candidate: of d, of D, and of the part of its hidden width that items have."""
-
-    hidden_pruning: float
-    inner_pruning: float
-    item_pruning: float = 0.0
-
-
-def candidate_label(hidden_pruning: float, inner_pruning: float, item_pruning: float = 0.0) -> str:
+def candidate_label(hidden_pruning: float, inner_pruning: float) -> str:
     """Label of a candidate transformer, as shown in the web UI and in JSON files.
 
     Examples
     --------
-    >>> candidate_label(0.25, 0.5), candidate_label(0.25, 0.5, 0.75)
-    ('hidden25_inner50', 'hidden25_inner50_items75')
+    >>> candidate_label(0.25, 0.5)
+    'hidden25_inner50'
     """
-    label = f"hidden{_percent(hidden_pruning)}_inner{_percent(inner_pruning)}"
-    return label if item_pruning == 0 else f"{label}_items{_percent(item_pruning)}"
+    return f"hidden{_percent(hidden_pruning)}_inner{_percent(inner_pruning)}"
 
 
-def parse_candidate_label(label: str) -> Candidate:
+def parse_candidate_label(label: str) -> tuple[float, float]:
     """Inverse of :func:`candidate_label`.
 
     Examples
     --------
     >>> parse_candidate_label("hidden25_inner12p5")
-    Candidate(hidden_pruning=0.25, inner_pruning=0.125, item_pruning=0.0)
+    (0.25, 0.125)
     """
-    parts = label.split("_")
-    names = ("hidden", "inner", "items")[: max(2, len(parts))]
+    hidden, separator, inner = label.partition("_")
+    if not (separator and hidden.startswith("hidden") and inner.startswith("inner")):
+        raise ValueError(f"{label!r} is not a candidate label; one looks like 'hidden25_inner50'")
+    ratios = [part.replace("p", ".") for part in (hidden.removeprefix("hidden"), inner.removeprefix("inner"))]
     try:
-        pairs = zip(parts, names, strict=True)
-        return Candidate(*(float(_after(name, part).replace("p", ".")) / 100 for part, name in pairs))
+        return float(ratios[0]) / 100, float(ratios[1]) / 100
     except ValueError:
         raise ValueError(f"{label!r} is not a candidate label; one looks like 'hidden25_inner50'") from None
 
 
-def _after(prefix: str, text: str) -> str:
-    if not text.startswith(prefix):
-        raise ValueError
-    return text.removeprefix(prefix)
-
-
 class Choice(BaseModel):
-    """One architecture of a space: pruning ratios and number of layers (Eq. 18).
-
-    Documents name ``item_pruning`` only where it is not 0.
-    """
+    """One architecture of a space: pruning ratios and number of layers (Eq. 18)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     hidden_pruning: float = Field(ge=0, lt=1, description="pruned share of the hidden dimensions d")
     inner_pruning: float = Field(ge=0, lt=1, description="pruned share of the inner dimensions D")
     depth: int = Field(ge=1, description="number of transformer layers")
-    item_pruning: float = Field(0.0, ge=0, lt=1, description="share of the kept d without items")
-
-    @property
-    def candidate(self) -> Candidate:
-        """Pruning ratios."""
-        return Candidate(self.hidden_pruning, self.inner_pruning, self.item_pruning)
 
     @property
     def label(self) -> str:
         """Label of the candidate."""
-        return candidate_label(*self.candidate)
-
-    @classmethod
-    def of_row(cls, row: Mapping[str, Any]) -> Choice:
-        """Architecture that a row of a table or a record names, among other keys; without ``item_pruning`` it is 0.
-
-        Examples
-        --------
-        >>> Choice.of_row({"hidden_pruning": 0.5, "inner_pruning": 0.0, "depth": 2.0, "epoch": 7}).label
-        'hidden50_inner0'
-        """
-        return cls(**{name: row[name] for name in cls.model_fields if name != "item_pruning" or name in row})
-
-    @model_serializer(mode="wrap")
-    def _without_zero_item_pruning(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = serialise(self)
-        if not self.item_pruning:
-            values.pop("item_pruning", None)  # absent if unset values are left out
-        return values
+        return candidate_label(self.hidden_pruning, self.inner_pruning)
 
 
 class SpaceConfig(BaseModel):
@@ -146,13 +87,14 @@ class SpaceConfig(BaseModel):
     heads: int = Field(4, ge=1, description="attention heads of every candidate")
     layers: int = Field(4, ge=1, description="L, largest number of transformer layers")
     min_depth: int = Field(1, ge=1, description="smallest number of transformer layers")
+    item_width: int | None = Field(
+        None,
+        ge=1,
+        description="width of item embeddings and scoring, projected to and from that of the blocks; "
+        "by default the blocks' own",
+    )
     hidden_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of d")
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
-    item_pruning: tuple[float, ...] = Field(
-        (0.0,),
-        description="candidate pruning ratios of the width of items and scoring: shares of a candidate's hidden width",
-    )
-    item_width: None = Field(None, exclude=True, description="null in files of an earlier version; see item_pruning")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="positions that attention may see")
     key_norm: Literal["row", "column", "row_unscaled"] = Field(
@@ -195,7 +137,7 @@ class SpaceConfig(BaseModel):
     feature_sizes: tuple[int, ...] = Field((), description="number of values of each feature, without padding")
     feature_values: tuple[int, ...] = Field((), description="maximum values per item of each feature")
 
-    @field_validator("hidden_pruning", "inner_pruning", "item_pruning")
+    @field_validator("hidden_pruning", "inner_pruning")
     @classmethod
     def _check_ratios(cls, ratios: tuple[float, ...]) -> tuple[float, ...]:
         if not ratios or any(not 0 <= ratio < 1 for ratio in ratios) or len(set(ratios)) != len(ratios):
@@ -251,14 +193,10 @@ class SpaceConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _check_item_pruning(self) -> SpaceConfig:
+    def _check_item_width(self) -> SpaceConfig:
         for name, value, plain in (("head", self.head, "state"), ("features", self.features, "none")):
-            if self.has_narrow_items and value != plain:
-                raise ValueError(f"{name}={value!r} needs items as wide as the blocks: remove item_pruning")
-        for ratio, hidden in product(self.item_pruning, map(self.hidden_width, self.hidden_pruning)):
-            kept = (1 - ratio) * hidden
-            if abs(kept - round(kept)) > 1e-6 or round(kept) < 1:
-                raise ValueError(f"item_pruning={ratio} keeps {kept:g} of {hidden} dimensions: not a whole number")
+            if self.item_width is not None and value != plain:
+                raise ValueError(f"{name}={value!r} needs item embeddings as wide as the blocks: remove item_width")
         return self
 
     @model_validator(mode="after")
@@ -294,10 +232,9 @@ class SpaceConfig(BaseModel):
         return self
 
     @property
-    def candidates(self) -> tuple[Candidate, ...]:
-        """The m combinations of pruning ratios, largest candidate first."""
-        ratios = product(self.hidden_pruning, self.inner_pruning, self.item_pruning)
-        return tuple(Candidate(*candidate) for candidate in ratios)
+    def candidates(self) -> tuple[tuple[float, float], ...]:
+        """The m pairs (hidden_pruning, inner_pruning), largest candidate first."""
+        return tuple((hidden, inner) for hidden in self.hidden_pruning for inner in self.inner_pruning)
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -315,11 +252,6 @@ class SpaceConfig(BaseModel):
         return self.n_items + 1
 
     @property
-    def has_narrow_items(self) -> bool:
-        """Whether items of some candidates are narrower than their blocks."""
-        return self.item_pruning != (0.0,)
-
-    @property
     def is_fixed(self) -> bool:
         """Whether the space has only one architecture."""
         return len(self.candidates) == 1 and len(self.depths) == 1
@@ -327,16 +259,22 @@ class SpaceConfig(BaseModel):
     @property
     def largest(self) -> Choice:
         """Unpruned architecture with all layers."""
-        return Choice(**self.candidates[0]._asdict(), depth=self.layers)
+        return Choice(hidden_pruning=self.hidden_pruning[0], inner_pruning=self.inner_pruning[0], depth=self.layers)
 
     @property
     def smallest(self) -> Choice:
         """Most pruned architecture with the fewest layers."""
-        return Choice(**self.candidates[-1]._asdict(), depth=self.min_depth)
+        return Choice(
+            hidden_pruning=self.hidden_pruning[-1], inner_pruning=self.inner_pruning[-1], depth=self.min_depth
+        )
 
     def architectures(self) -> list[Choice]:
         """List every architecture of the space: largest candidate first, depths ascending."""
-        return [Choice(**candidate._asdict(), depth=depth) for candidate in self.candidates for depth in self.depths]
+        return [
+            Choice(hidden_pruning=hidden, inner_pruning=inner, depth=depth)
+            for hidden, inner in self.candidates
+            for depth in self.depths
+        ]
 
     def has_gates(self, layer: int) -> bool:
         """Whether a layer, counted from 1, has data-aware gates (Eq. 8)."""
@@ -350,10 +288,6 @@ class SpaceConfig(BaseModel):
         """Number of kept inner dimensions, (1 - gamma'_i) D."""
         return round((1 - inner_pruning) * self.inner)
 
-    def item_width_of(self, candidate: Candidate) -> int:
-        """Width of a candidate's items and scoring: the first of its hidden dimensions."""
-        return round((1 - candidate.item_pruning) * self.hidden_width(candidate.hidden_pruning))
-
     def scaled_dropout(self, rate: float, width: int) -> float:
         """Dropout of a candidate of a hidden width, for the rate of the unpruned one."""
         return rate * width / self.hidden if self.dropout_scaling == "width" else rate
@@ -364,8 +298,7 @@ class SpaceConfig(BaseModel):
         Parameters
         ----------
         architecture
-            :class:`Choice`, dictionary of its fields, or NNI's sample ``{"pruning": label, "depth": n}``; without
-            ``item_pruning`` that of the space, if it has one, or 0.
+            :class:`Choice`, dictionary of its fields, or NNI's sample ``{"pruning": label, "depth": n}``.
 
         Raises
         ------
@@ -377,25 +310,19 @@ class SpaceConfig(BaseModel):
                 label = str(architecture["pruning"])
                 # Look up the label first: it only has six digits of ratios such as 1/3.
                 candidates = {candidate_label(*candidate): candidate for candidate in self.candidates}
-                candidate = candidates[label] if label in candidates else parse_candidate_label(label)
+                hidden, inner = candidates[label] if label in candidates else parse_candidate_label(label)
                 rest = {name: value for name, value in architecture.items() if name != "pruning"}
-                architecture = candidate._asdict() | rest
-            only = {"item_pruning": self.item_pruning[0]} if len(self.item_pruning) == 1 else {}
-            architecture = Choice.model_validate(only | architecture)
+                architecture = {"hidden_pruning": hidden, "inner_pruning": inner} | rest
+            architecture = Choice.model_validate(architecture)
         for name, allowed in (
             ("hidden_pruning", self.hidden_pruning),
             ("inner_pruning", self.inner_pruning),
-            ("item_pruning", self.item_pruning),
             ("depth", self.depths),
         ):
             value = getattr(architecture, name)
             if not any(abs(value - option) < 1e-9 for option in allowed):
                 raise ValueError(f"{name}={value} is not in this space; choose from {', '.join(map(str, allowed))}")
         return architecture
-
-    def row(self, choice: Choice) -> dict[str, float]:
-        """Columns of an architecture in a table of this space; ``item_pruning`` only where it is a choice."""
-        return {name: value for name, value in choice if name != "item_pruning" or len(self.item_pruning) > 1}
 
     def compact(self, architecture: Choice | dict[str, Any]) -> SpaceConfig:
         """Configuration of the fixed network of one architecture."""
@@ -413,7 +340,6 @@ class SpaceConfig(BaseModel):
                 "min_depth": choice.depth,
                 "hidden_pruning": (0.0,),
                 "inner_pruning": (0.0,),
-                "item_pruning": (choice.item_pruning,),
                 "supernet": "independent",
             }
         )

@@ -20,24 +20,15 @@ class SequenceEmbedding(nn.Module):
 
     Only the newest ``window`` positions count: ``max_length`` interactions and, with masked items, the mask, whose
     embedding is the last row. The LayerNorm (not in Eq. 4, but without it post-norm blocks see vectors of norm 0.02)
-    runs over the kept dimensions, so that a narrow candidate sees the same input as its compact network. Items may have
-    fewer dimensions than the blocks (``item_pruning``): then the first ones, and zeros in the others.
-
-    Parameters
-    ----------
-    config
-        Configuration of the network.
-    item_mask
-        Mask of the items' dimensions that the selected candidate keeps
-        (:class:`~search_spaces.candidates.WidthMasks`); None if all candidates keep all.
+    runs over the kept dimensions, so that a narrow candidate sees the same input as its compact network.
     """
 
-    def __init__(self, config: SpaceConfig, item_mask: nn.Module | None = None) -> None:
+    def __init__(self, config: SpaceConfig) -> None:
         super().__init__()
-        self.config, self.item_mask = config, item_mask
+        self.config = config
         rows = config.n_items + (2 if config.objective == "masked" else 1)
-        width = config.item_width_of(config.candidates[0]) if config.is_fixed else config.hidden
-        self.items = nn.Embedding(rows, width, padding_idx=0)
+        self.items = nn.Embedding(rows, config.item_width or config.hidden, padding_idx=0)
+        self.widen = nn.Linear(config.item_width, config.hidden, bias=False) if config.item_width else None
         self.positions = nn.Embedding(config.window, config.hidden) if config.positions != "none" else None
         self.norm = nn.LayerNorm(config.hidden) if config.embedding_norm else None
         self.features = make_features(config)
@@ -56,8 +47,7 @@ class SequenceEmbedding(nn.Module):
         items = self.items(ids)  # [B, N, d]
         if self.config.head == "core":
             items = dropout(items, self.config.dropout, self.training)  # one mask for the encoder and the sum
-        missing = self.config.hidden - items.shape[-1]
-        embedding = F.pad(items, (0, missing)) if missing else self.kept(items)
+        embedding = items if self.widen is None else self.widen(items)
         core_items = items if self.config.head == "core" else None  # not held in memory for other heads
         if isinstance(self.features, FusedFeatures):
             embedding = self.features(embedding, ids)
@@ -72,13 +62,6 @@ class SequenceEmbedding(nn.Module):
         last = (mask.long() * torch.arange(1, ids.shape[1] + 1, device=ids.device)).argmax(dim=1)
         return Batch(self, embedding, mask, last, items=core_items, features=features)
 
-    def kept(self, vectors: Tensor) -> Tensor:
-        """Vectors ``[..., d]`` without the dimensions that items lack; zeros there, where they depend on a choice."""
-        if self.item_mask is not None:
-            return vectors * self.item_mask(vectors)
-        width = self.items.embedding_dim
-        return vectors if width == vectors.shape[-1] else vectors[..., :width]
-
     def normalised(self, embedding: Tensor, width: int) -> Tensor:
         """LayerNorm and dropout over the first ``width`` dimensions of an embedding."""
         embedding = embedding[..., :width]
@@ -88,12 +71,13 @@ class SequenceEmbedding(nn.Module):
             )
         return dropout(embedding, self.config.scaled_dropout(self.config.dropout, width), self.training)
 
-    def sliced_state(self, width: int, item_width: int) -> dict[str, Tensor]:
-        """Weights with only the first dimensions of the blocks and the items; a space with a choice has no features."""
+    def sliced_state(self, width: int) -> dict[str, Tensor]:
+        """Weights with only the first ``width`` dimensions of the blocks; a space with a choice has no features."""
         weights = self.state_dict(keep_vars=True)
-        return {
-            name: weight[..., : item_width if name == "items.weight" else width] for name, weight in weights.items()
-        }
+        if self.widen is None:
+            return {name: weight[..., :width] for name, weight in weights.items()}
+        sliced = {"items.weight": weights.pop("items.weight"), "widen.weight": weights.pop("widen.weight")[:width]}
+        return sliced | {name: weight[..., :width] for name, weight in weights.items()}
 
 
 @dataclass

@@ -46,8 +46,9 @@ class EASRecNetwork(nn.Module):
         super().__init__()
         self.config = config
         effective = config.compact(config.largest) if config.is_fixed else config
-        self.embedding = SequenceEmbedding(effective, self._make_item_mask(effective))
+        self.embedding = SequenceEmbedding(effective)
         self.layers: nn.Module = self._make_layers(effective)
+        self.narrow = nn.Linear(effective.hidden, config.item_width, bias=False) if config.item_width else None
         self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
@@ -59,10 +60,6 @@ class EASRecNetwork(nn.Module):
         if not config.is_fixed:
             raise ValueError("a network cannot have choices: give config.compact(choice), or build an EASRecSpace")
         return make_stack(config)
-
-    def _make_item_mask(self, config: SpaceConfig) -> nn.Module | None:
-        """Mask of the items' dimensions, where it depends on a choice."""
-        return None
 
     def _make_head(self, config: SpaceConfig) -> CoreHead:
         return CoreHead(config)
@@ -85,8 +82,8 @@ class EASRecNetwork(nn.Module):
     def states(self, ids: Tensor) -> Tensor:
         """Y of Eq. 11 at every position, ``[B, N, d]``; undefined at padding.
 
-        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`. With ``item_pruning``, the
-        dimensions of Y that items have.
+        With CORE's head, session vectors: see :class:`~search_spaces.core.CoreHead`. With ``item_width``, Y projected
+        to the width of the items.
         """
         batch = self.embedding.embed(ids)
         output: Tensor = self.layers(None, batch)
@@ -94,7 +91,7 @@ class EASRecNetwork(nn.Module):
 
     def _scored(self, output: Tensor) -> Tensor:
         """Output of the layers at the width of the items."""
-        return self.embedding.kept(output)
+        return output if self.narrow is None else self.narrow(output)
 
     def newest_state(self, ids: Tensor) -> Tensor:
         """Y at each sequence's newest interaction, or at the mask after it, ``[B, d]``.

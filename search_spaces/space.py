@@ -70,10 +70,7 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         return super()._make_layers(config) if config.is_fixed else Layers(config)
 
     def _make_head(self, config: SpaceConfig) -> CoreHead:
-        return CoreHead(config, None if config.is_fixed else WidthMasks.of_blocks(config))
-
-    def _make_item_mask(self, config: SpaceConfig) -> nn.Module | None:
-        return WidthMasks.of_items(config) if config.has_narrow_items and not config.is_fixed else None
+        return CoreHead(config, None if config.is_fixed else WidthMasks(config))
 
     def _newest_output(self, batch: Batch) -> Tensor:
         if isinstance(self.layers, Stack):
@@ -87,16 +84,18 @@ class EASRecSpace(EASRecNetwork, ModelSpace):
         if self.config.is_fixed:
             yield from super()._sliced_weights(choice)
             return
-        width, item_width = self.config.hidden_width(choice.hidden_pruning), self.config.item_width_of(choice.candidate)
-        for name, weight in self.embedding.sliced_state(width, item_width).items():
+        width = self.config.hidden_width(choice.hidden_pruning)
+        for name, weight in self.embedding.sliced_state(width).items():
             yield f"embedding.{name}", weight
+        if self.narrow is not None:
+            yield "narrow.weight", self.narrow.weight[:, :width]
         if self.head is not None:
             for name, weight in self.head.sliced_state(width).items():
                 yield f"head.{name}", weight
         candidates = self.config.candidates
         index = min(  # the choice equals a candidate up to rounding, see SpaceConfig.choice
             range(len(candidates)),
-            key=lambda i: sum(abs(a - b) for a, b in zip(candidates[i], choice.candidate, strict=True)),
+            key=lambda i: abs(candidates[i][0] - choice.hidden_pruning) + abs(candidates[i][1] - choice.inner_pruning),
         )
         for layer, block in enumerate(self.blocks()[: choice.depth]):
             assert isinstance(block, Candidates)

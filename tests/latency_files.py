@@ -51,11 +51,7 @@ def latency_file(space: SpaceConfig, **changes: Any) -> LatencyFile:
         "threads": 1,
         "clock": "wall",
         "turns": 3,
-        "embedding_and_scoring": [
-            EmbeddingLatency(hidden=width, item_pruning=ratio, ms_per_user=embedding_ms(round((1 - ratio) * width)))
-            for width in widths
-            for ratio in space.item_pruning
-        ],
+        "embedding_and_scoring": [EmbeddingLatency(hidden=width, ms_per_user=embedding_ms(width)) for width in widths],
         "layers": layers,
     }
     return LatencyFile(**{**fields, **changes})

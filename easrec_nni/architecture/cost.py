@@ -112,7 +112,8 @@ class Cost:
     feature_madds_per_user
         Multiply-adds of combining item features with items, before or after the layers.
     scoring_madds_per_user
-        Multiply-adds of scoring all items from the newest position, and of CORE's position weights.
+        Multiply-adds of scoring all items from the newest position, of CORE's position weights, and of the projections
+        from and to the width of the items (``item_width``).
     madds_per_user
         Sum of the four above: the nominal figure.
     executed_madds_per_user

@@ -115,8 +115,6 @@ def _heading(architecture: ArchitectureSchema) -> RenderableType:
         f"hidden pruning {choice.hidden_pruning:.4g} · inner pruning {choice.inner_pruning:.4g} · "
         f"depth {compact.layers} of {space.layers}"
     )
-    if space.has_narrow_items:
-        summary += f" · items of {compact.item_width_of(compact.candidates[0])} dimensions"
     return Group(Text(" · ".join(about), style="bold"), Text(summary), *_teacher(architecture), Text())
 
 

@@ -31,17 +31,7 @@ __all__ = [
 
 # Fields that change no time, or that say which parts an architecture has; parts are looked up by their widths.
 FREE_FIELDS = frozenset(
-    (
-        "layers",
-        "min_depth",
-        "hidden",
-        "inner",
-        "hidden_pruning",
-        "inner_pruning",
-        "item_pruning",
-        "gate_layers",
-        "gates_from",
-    )
+    ("layers", "min_depth", "hidden", "inner", "hidden_pruning", "inner_pruning", "gate_layers", "gates_from")
     + ("gate_scale", "dropout", "supernet", "core_temperature", "feature_names")
 )
 
@@ -55,10 +45,9 @@ class Milliseconds(Document):
 
 
 class EmbeddingLatency(Document):
-    """Time of the embedding and of scoring all items, at one hidden width and share of it without items."""
+    """Time of the embedding and of scoring all items, at one hidden width."""
 
     hidden: int = Field(ge=1)
-    item_pruning: float = Field(0.0, ge=0, lt=1)
     ms_per_user: float = Field(ge=0)
 
 
@@ -79,7 +68,6 @@ class MeasuredNetwork(Document):
     inner: int = Field(ge=1)
     layers: int = Field(ge=0)
     gates: bool
-    item_pruning: float = Field(0.0, ge=0, lt=1)
     ms_per_user: Milliseconds
 
 
@@ -197,14 +185,9 @@ class LatencyFile(ResultDocument):
         space = space or self.space
         self._check(space)
         network = space.compact(choice)
-        embedding = [
-            part
-            for part in self.embedding_and_scoring
-            if part.hidden == network.hidden and abs(part.item_pruning - choice.item_pruning) < 1e-9
-        ]
+        embedding = [part for part in self.embedding_and_scoring if part.hidden == network.hidden]
         if not embedding:
-            items = f" and item_pruning {choice.item_pruning:g}" if choice.item_pruning else ""
-            raise UserError(f"the latency file is of another space: it has no network of width {network.hidden}{items}")
+            raise UserError(f"the latency file is of another space: it has no network of width {network.hidden}")
         layers = [self._layer(space, network, number) for number in range(1, network.layers + 1)]
         return (
             embedding[0].ms_per_user

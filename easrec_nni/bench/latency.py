@@ -49,14 +49,13 @@ class Probe(NamedTuple):
     inner: int
     layers: int
     gates: bool
-    item_pruning: float = 0.0
 
     def config(self, space: SpaceConfig) -> SpaceConfig:
         """Fixed configuration of the network, with gates in all layers or in none."""
         depth = max(1, self.layers)
         sizes = {"hidden": self.hidden, "inner": self.inner, "layers": depth, "min_depth": depth}
-        only = {"hidden_pruning": (0.0,), "inner_pruning": (0.0,), "item_pruning": (self.item_pruning,)}
-        gates = {"gate_layers": space.gate_layers if self.gates else 0, "gates_from": 1, "supernet": "independent"}
+        only = {"hidden_pruning": (0.0,), "inner_pruning": (0.0,), "supernet": "independent"}
+        gates = {"gate_layers": space.gate_layers if self.gates else 0, "gates_from": 1}
         return space.model_copy(update={**sizes, **only, **gates})
 
 
@@ -74,9 +73,8 @@ def probes_of(space: SpaceConfig) -> list[Probe]:
     probes = []
     for hidden in dict.fromkeys(map(space.hidden_width, space.hidden_pruning)):
         inners = list(dict.fromkeys(map(space.inner_width, space.inner_pruning)))
-        probes += [Probe(hidden, inners[0], 0, False, ratio) for ratio in space.item_pruning]
-        layers = [(inner, depth, gates) for inner in inners for gates in kinds for depth in (1, 2)]
-        probes += [Probe(hidden, inner, depth, gates, space.item_pruning[0]) for inner, depth, gates in layers]
+        probes.append(Probe(hidden, inners[0], 0, False))
+        probes += [Probe(hidden, inner, depth, gates) for inner in inners for gates in kinds for depth in (1, 2)]
     return probes
 
 
@@ -90,11 +88,8 @@ def parts_of(ms: Mapping[Probe, float]) -> tuple[tuple[EmbeddingLatency, ...], t
     ms
         Milliseconds per user by network.
     """
-    width_ms = {(probe.hidden, probe.item_pruning): value for probe, value in ms.items() if probe.layers == 0}
-    embeddings = (
-        EmbeddingLatency(hidden=width, item_pruning=ratio, ms_per_user=value)
-        for (width, ratio), value in width_ms.items()
-    )
+    width_ms = {probe.hidden: value for probe, value in ms.items() if probe.layers == 0}
+    embeddings = (EmbeddingLatency(hidden=width, ms_per_user=value) for width, value in width_ms.items())
     layers = []
     for probe, one in ms.items():
         if probe.layers != 1:
@@ -106,7 +101,7 @@ def parts_of(ms: Mapping[Probe, float]) -> tuple[tuple[EmbeddingLatency, ...], t
                 gates=probe.gates,
                 # Differences of noisy times can fall below zero where a layer costs next to nothing.
                 layer_ms_per_user=max(0.0, ms[probe._replace(layers=2)] - one),
-                last_layer_ms_per_user=max(0.0, one - width_ms[probe.hidden, probe.item_pruning]),
+                last_layer_ms_per_user=max(0.0, one - width_ms[probe.hidden]),
             )
         )
     return tuple(embeddings), tuple(layers)
@@ -209,7 +204,7 @@ def _timer(
 def _network(config: SpaceConfig, tables: dict[int, nn.Embedding], without_layers: bool = False) -> EASRecNetwork:
     """Network in evaluation mode; those of a width share one item table, which can be most of the memory."""
     network = EASRecNetwork(config).eval()
-    network.embedding.items = tables.setdefault(network.embedding.items.embedding_dim, network.embedding.items)
+    network.embedding.items = tables.setdefault(config.item_width or config.hidden, network.embedding.items)
     if without_layers:
         network.layers = _NoLayers()
     return network

@@ -24,9 +24,6 @@ def table_query_command(
     depth: Annotated[int | None, typer.Option(help="Only architectures with this number of layers.", min=1)] = None,
     hidden_pruning: Annotated[float | None, typer.Option(help="Only with this pruning ratio of d.")] = None,
     inner_pruning: Annotated[float | None, typer.Option(help="Only with this pruning ratio of D.")] = None,
-    item_pruning: Annotated[
-        float | None, typer.Option(help="Only with this pruning ratio of the items' width.")
-    ] = None,
     max_cost: Annotated[
         str | None,
         typer.Option(metavar="COST", help="Only up to this cost: 40% of the unpruned network's, or a number."),
@@ -54,12 +51,7 @@ def table_query_command(
     """  # noqa: D301 (the command line's formatter asks for this character)
     table = ArchitectureTable.read(file)
     figure, kind = table.check_figure(by), table.check_kind(cost)
-    options = {
-        "depth": depth,
-        "hidden_pruning": hidden_pruning,
-        "inner_pruning": inner_pruning,
-        "item_pruning": item_pruning,
-    }
+    options = {"depth": depth, "hidden_pruning": hidden_pruning, "inner_pruning": inner_pruning}
     entries = table.select(**{name: value for name, value in options.items() if value is not None})
     if max_cost is not None:
         affordable = table.within(max_cost, kind)

@@ -18,11 +18,9 @@ __all__ = ["budget_table", "budget_warning", "choices_table", "typical_cell"]
 
 def _choice_text(cell: CellRecord) -> str:
     choices = cell.result.choices or {}
-    hidden, inner, depth, items = (
-        choices.get(key, 0.0) for key in ("hidden_pruning", "inner_pruning", "depth", "item_pruning")
-    )
+    hidden, inner, depth = (choices.get(key, 0.0) for key in ("hidden_pruning", "inner_pruning", "depth"))
     layers = f"{depth:.0f} layer{'s' if depth != 1 else ''}"
-    return f"{layers}, {hidden:.0%} / {inner:.0%}{f' / items {items:.0%}' if items else ''}"
+    return f"{layers}, {hidden:.0%} / {inner:.0%}"
 
 
 def _certainty(architecture: Architecture | None) -> str:

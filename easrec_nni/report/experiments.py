@@ -62,7 +62,6 @@ _COLUMNS = (
     Column("latency_ms_per_user", "predicted ms per user", "cost", False),
     Column("hidden_pruning", "hidden pruning", "network"),
     Column("inner_pruning", "inner pruning", "network"),
-    Column("item_pruning", "item pruning", "network"),
     Column("depth", "depth", "network"),
     Column("entropy_pruning", "entropy of α, nats", "network"),
     Column("entropy_depth", "entropy of β, nats", "network"),

@@ -30,7 +30,7 @@ def front_records(front: Front, key: str) -> list[Record]:
     records: list[Record] = [
         {
             "architecture": row.name,
-            **{name: getattr(row, name) for name in front.choice_names},
+            **row.choice.model_dump(),
             front.figure: front.accuracy(row),
             "share_of_accuracy": front.share_of_accuracy(row),
             key: row.cost[key],

@@ -161,7 +161,7 @@ class _Search:
             "train_loss": loss,
             "seconds": time.perf_counter() - start,
             **metrics,
-            **self.config.row(choice),
+            **choice.model_dump(),
             "expected_cost": cost,
             "argmax_cost": cost,
             "reward": log_linear_reward(metrics[self.figure], cost, self.options.lambda_ or 0.0, self.config.n_items),

@@ -91,7 +91,7 @@ class CandidateRecord:
     Attributes
     ----------
     rows
-        Row of each candidate: at least ``epoch`` (its number), the numbers of its choice, ``reward``, ``price``.
+        Row of each candidate: at least ``epoch`` (its number), the three numbers of its choice, ``reward``, ``price``.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,11 +106,11 @@ class CandidateRecord:
     @staticmethod
     def choice_of(row: dict[str, float]) -> Choice:
         """Architecture of a candidate's row."""
-        return Choice.of_row(row)
+        return Choice(hidden_pruning=row["hidden_pruning"], inner_pruning=row["inner_pruning"], depth=int(row["depth"]))
 
     def find(self, choice: Choice) -> dict[str, float] | None:
         """Row of an architecture, or None if it was not evaluated."""
-        return next((row for row in self.rows if self.choice_of(row) == choice), None)
+        return next((row for row in self.rows if all(row[name] == value for name, value in choice)), None)
 
     @property
     def spent(self) -> float:

@@ -30,14 +30,13 @@ class EvaluatedArchitecture(Document):
     hidden_pruning: float
     inner_pruning: float
     depth: int
-    item_pruning: float = 0.0
     metrics: dict[str, float]
     cost: dict[str, Number]
 
     @property
     def choice(self) -> Choice:
         """The architecture."""
-        return Choice.of_row({name: getattr(self, name) for name in Choice.model_fields})
+        return Choice(hidden_pruning=self.hidden_pruning, inner_pruning=self.inner_pruning, depth=self.depth)
 
     @property
     def name(self) -> str:
@@ -72,12 +71,6 @@ class Front(ResultDocument):
     largest: Choice
     architectures: list[EvaluatedArchitecture]
 
-    @property
-    def choice_names(self) -> list[str]:
-        """Choices of an architecture; ``item_pruning`` only where some prune it."""
-        pruned = any(row.item_pruning for row in self.architectures)
-        return [name for name in Choice.model_fields if name != "item_pruning" or pruned]
-
     def accuracy(self, architecture: EvaluatedArchitecture) -> float:
         """Figure by which architectures are compared."""
         return architecture.metrics[self.figure]
@@ -103,7 +96,7 @@ class Front(ResultDocument):
 
 def write_front(front: Front, folder: Path) -> None:
     """Write ``architectures.csv`` and ``front.json`` into a search folder."""
-    names = front.choice_names
+    names = [*EvaluatedArchitecture.model_fields][:3]
     text = io.StringIO()
     first = front.architectures[0]
     writer = csv.writer(text, lineterminator="\n")

@@ -150,7 +150,9 @@ def _epoch_columns(
     losses = module.epoch_losses()
     return {
         "warmup": float(module.is_warming_up),
-        **config.row(choice),
+        "hidden_pruning": choice.hidden_pruning,
+        "inner_pruning": choice.inner_pruning,
+        "depth": choice.depth,
         "expected_cost": module.expected_cost(),
         "argmax_cost": costs[choice.label][choice.depth],
         **({} if strategy.multiplier is None else {"multiplier": module.trade_off()}),

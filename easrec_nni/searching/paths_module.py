@@ -94,7 +94,10 @@ class PathsModule(SequenceModule):
     def _width(self, path: Path) -> int:
         """Width of an architecture's states, which are zero beyond it."""
         config = self.model.config
-        return int(config.item_width_of(config.candidates[path.get("pruning", 0)]))
+        if config.item_width is not None:
+            return int(config.item_width)
+        hidden_pruning, _ = config.candidates[path.get("pruning", 0)]
+        return int(config.hidden_width(hidden_pruning))
 
 
 def rows_of_path(sequences: int, place: int, paths: int, share: float, step: int) -> Tensor:

@@ -35,8 +35,8 @@ def check_streamable(config: SpaceConfig) -> None:
             f"space.attention={config.attention!r} has no state of constant size: set attention to "
             f"{' or '.join(RUNNING_FORMS)}; {train}"
         )
-    if config.has_narrow_items:
-        raise UserError(f"items narrower than the blocks cannot be streamed: remove item_pruning; {train}")
+    if config.item_width is not None:
+        raise UserError(f"space.item_width={config.item_width} cannot be streamed: remove item_width; {train}")
     if config.key_norm == "row_unscaled":
         raise UserError(f"space.key_norm='row_unscaled' cannot be streamed: set key_norm: row or column; {train}")
     if config.positions == "from_end":

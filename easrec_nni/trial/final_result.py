@@ -13,6 +13,7 @@ from easrec_nni.evaluation.selection import MONITOR, SELECTED
 from easrec_nni.retraining.judgement import RunJudgement
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.objective import Objective
+from search_spaces import candidate_label
 
 __all__ = ["FinalResult", "Figures", "final_result"]
 
@@ -149,7 +150,7 @@ def _network_keys(architecture: Architecture, folder: Path) -> dict[str, Value]:
     choices = architecture.choices
     return {
         **choices.model_dump(mode="json"),
-        "pruning": choices.label,
+        "pruning": candidate_label(choices.hidden_pruning, choices.inner_pruning),
         **{f"entropy_{label}": entropy for label, entropy in architecture.entropies.items()},
         **({"decided": int(is_decided(architecture.entropies))} if architecture.entropies else {}),
         # An architecture that was not searched has neither.

@@ -78,11 +78,11 @@ class Objective:
         ndcg
             Validation NDCG@10 (full ranking) over the selection users.
         choices
-            Row with the choices of the validated network.
+            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the validated network.
         """
         if self.settings.kind == "ndcg" or choices is None:
             return ndcg
-        return self.value(ndcg, self._cost(Choice.of_row(choices)))
+        return self.value(ndcg, self._cost(Choice(**{name: choices[name] for name in Choice.model_fields})))
 
     def keys(self, ndcg: float, cost: Mapping[str, float]) -> dict[str, Value]:
         """Keys of the final result: ``default`` and its components."""

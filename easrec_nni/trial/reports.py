@@ -14,7 +14,6 @@ from easrec_nni.training.context import TrialContext
 from easrec_nni.trial.nni_io import report_intermediate, tensorboard_dir
 from easrec_nni.trial.objective import Objective
 from easrec_nni.trial.tensorboard import TensorBoardLog
-from search_spaces.config import Choice
 from strategies import MULTI_TRIAL_STRATEGIES
 
 __all__ = ["EpochReports"]
@@ -98,14 +97,14 @@ class EpochReports:
         history
             Rows of all epochs, including those of earlier processes.
         choices
-            Row with the choices of the exported architecture.
+            ``hidden_pruning``, ``inner_pruning`` and ``depth`` of the exported architecture.
         epochs
             Largest number of epochs; None for a multi-trial search.
         inherited
             Figure of the exported architecture, if the epochs validated only others, as in an elastic search.
         """
         self._choices = choices
-        rows = [row for row in history if Choice.of_row(row) == Choice.of_row(choices)]
+        rows = [row for row in history if all(row[name] == value for name, value in choices.items())]
         best = inherited
         if rows:
             best = max(rows, key=lambda row: score_of(self.select_by, row[self.select_by]))[self.figure]

@@ -31,7 +31,6 @@ _TAGS = {
     "depth": "search/depth L_t",
     "hidden_pruning": "search/hidden pruning",
     "inner_pruning": "search/inner pruning",
-    "item_pruning": "search/item pruning",
     "expected_cost": "cost/expected",
     "argmax_cost": "cost/argmax network",
     "multiplier": "cost/multiplier of the budget",

@@ -149,7 +149,7 @@ def test_width_masks_are_mixed_like_the_candidates() -> None:
     assert isinstance(width_masks, WidthMasks)
     like = torch.zeros(3, 16)
     masks = torch.stack([width_masks.run(index, like) for index in range(9)])
-    widths = [space.config.hidden_width(candidate.hidden_pruning) for candidate in space.config.candidates]
+    widths = [space.config.hidden_width(hidden) for hidden, _ in space.config.candidates]
     assert masks.sum(1).tolist() == widths
     assert (masks.diff(dim=1) <= 0).all()
     weights = torch.rand(9).softmax(0).requires_grad_()

@@ -19,7 +19,6 @@ from search_spaces.attention import ATTENTIONS, CHUNK
 from search_spaces.block import Block
 from search_spaces.candidates import Candidates
 from search_spaces.config import BIDIRECTIONAL_ONLY
-from search_spaces.embedding import SequenceEmbedding
 from strategies import EASRec, Selection
 
 N_ITEMS = 15
@@ -67,15 +66,7 @@ COVERING |= {
     },
 }
 COVERING |= {
-    f"items of half the width, {supernet}": {"item_pruning": [0.5], "supernet": supernet, "attention": "softmax"}
-    for supernet in ("independent", "shared")
-}
-COVERING |= {
-    f"items of all or half the width, {supernet}": {
-        "item_pruning": [0, 0.5],
-        "supernet": supernet,
-        "attention": "softmax",
-    }
+    f"items of width 6, {supernet}": {"item_width": 6, "supernet": supernet, "attention": "softmax"}
     for supernet in ("independent", "shared")
 }
 COVER = pytest.mark.parametrize("options", COVERING.values(), ids=COVERING)
@@ -135,7 +126,7 @@ def test_frozen_is_the_supernet_at_that_choice_for_every_architecture(options: d
     space = make_space(**options)
     selection = make_supernet(space)
     architectures = space.config.architectures()
-    assert len(architectures) == 27 * len(space.config.item_pruning)
+    assert len(architectures) == 27
     scores = []
     for choice in architectures:
         weights = one_hot(selection, choice)
@@ -149,8 +140,7 @@ def test_frozen_is_the_supernet_at_that_choice_for_every_architecture(options: d
         # Soft selection at one-hot weights: at every position, not only the newest.
         selection.hard = False
         selection.weights = weights
-        width = space.config.item_width_of(choice.candidate)
-        assert frozen.embedding.items.weight.shape[1] == width
+        width = space.config.item_width or space.config.hidden_width(choice.hidden_pruning)
         soft = space.states(IDS)[IDS != 0]
         torch.testing.assert_close(states[IDS != 0], soft[:, :width], rtol=0, atol=1e-5)
         assert (soft[:, width:] == 0).all()
@@ -276,21 +266,13 @@ def test_items_after_the_newest_interaction_are_not_part_of_a_score(attention: s
 def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -> Tensor:
     """Eq. 11 candidate by candidate: compact weights, padding, weighted sum."""
     config = space.config
-    embedding, kept = space.embedding, torch.ones(config.hidden)
-    if config.has_narrow_items:  # the same embedding over items of the mixed width
-        widths = [round((1 - items) * (1 - hidden) * config.hidden) for hidden, _, items in config.candidates]
-        masks = torch.stack([(torch.arange(config.hidden) < width).float() for width in widths])
-        kept = weights["pruning"] @ masks
-        embedding = SequenceEmbedding(config).eval()
-        embedding.load_state_dict(space.embedding.state_dict())
-        embedding.items.weight *= kept
-    batch = embedding.embed(ids)
+    batch = space.embedding.embed(ids)
     states: Tensor | None = None
     total = torch.zeros(*ids.shape, config.hidden)
     for layer, candidates in enumerate(space.blocks(), start=1):
         assert isinstance(candidates, Candidates)
         mixed = torch.zeros(*ids.shape, config.hidden)
-        for index, (hidden_pruning, inner_pruning, _) in enumerate(config.candidates):
+        for index, (hidden_pruning, inner_pruning) in enumerate(config.candidates):
             hidden, inner = config.hidden_width(hidden_pruning), config.inner_width(inner_pruning)
             block = Block(config, layer, hidden, inner).eval()
             block.load_state_dict({name: weight.detach() for name, weight in candidates.sliced_state(index).items()})
@@ -298,14 +280,16 @@ def naive_mixture(space: EASRecSpace, ids: Tensor, weights: dict[str, Tensor]) -
         states = mixed
         if layer in config.depths:
             total = total + weights["depth"][config.depths.index(layer)] * mixed
-    return kept * total if space.head is None else naive_sessions(space, total, ids, weights["pruning"])
+    if space.narrow is not None:
+        return total @ space.narrow.weight.T
+    return total if space.head is None else naive_sessions(space, total, ids, weights["pruning"])
 
 
 def naive_sessions(space: EASRecSpace, states: Tensor, ids: Tensor, candidates: Tensor) -> Tensor:
     """CORE's head position by position: softmax over visible interactions, mixed width."""
     assert space.head is not None
     mask = torch.zeros(space.config.hidden)
-    for weight, (hidden_pruning, _, _) in zip(candidates, space.config.candidates, strict=True):
+    for weight, (hidden_pruning, _) in zip(candidates, space.config.candidates, strict=True):
         mask[: space.config.hidden_width(hidden_pruning)] += weight
     sessions = torch.zeros_like(states)
     for row in range(len(ids)):
@@ -441,18 +425,6 @@ def test_a_row_of_padding_alone_gives_numbers_and_gradients(options: dict[str, A
         scores[:, 1:].sum().backward()
         gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
         assert gradients and all(gradient.isfinite().all() for gradient in gradients)
-
-
-@torch.no_grad()
-def test_narrow_items_are_the_first_dimensions_of_the_blocks() -> None:
-    fixed = SMALL | {"hidden_pruning": [0], "inner_pruning": [0], "min_depth": 3}
-    narrow = EASRecNetwork(SpaceConfig(**fixed, item_pruning=[0.25])).eval()
-    plain = EASRecNetwork(SpaceConfig(**fixed)).eval()
-    weights = narrow.state_dict()
-    assert weights["embedding.items.weight"].shape == (N_ITEMS + 1, 12)
-    plain.load_state_dict(weights | {"embedding.items.weight": F.pad(weights["embedding.items.weight"], (0, 4))})
-    torch.testing.assert_close(narrow(IDS), plain(IDS), rtol=0, atol=1e-6)
-    assert narrow.newest_state(IDS).shape == (len(IDS), 12)
 
 
 @torch.no_grad()

@@ -62,8 +62,6 @@ def _in_words(architecture: Architecture) -> str:
         f"{small.inner} of {space.inner} inner dimensions ({choice.hidden_pruning:.0%} and {choice.inner_pruning:.0%} "
         "cut away)."
     )
-    if space.has_narrow_items:
-        text += f" Items have {small.item_width_of(small.candidates[0])} dimensions."
     if space.gate_layers:
         text += f" Data-aware gates from layer {space.gates_from}."
     if space.layers > LARGEST_LAYERS:

@@ -157,6 +157,6 @@ def _bars(axes: Axes, seeds: Sequence[Mapping[str, float]], colour: str) -> dict
 
 
 def percent_label(label: str) -> str:
-    """Format ``hidden25_inner50`` as ``25 %, 50 %``; a pruned width of the items is a third number."""
-    *blocks, items = parse_candidate_label(label)
-    return ", ".join(f"{100 * ratio:g} %" for ratio in [*blocks, *([items] if items else [])])
+    """Format ``hidden25_inner50`` as ``25 %, 50 %``."""
+    hidden, inner = parse_candidate_label(label)
+    return f"{100 * hidden:g} %, {100 * inner:g} %"

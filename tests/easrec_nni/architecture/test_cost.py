@@ -49,8 +49,7 @@ SPACES |= {
     "masked, linformer": {"attention": "linformer", "objective": "masked", "direction": "bidirectional"},
     "core": {"head": "core", "gate_layers": 0},
     "core, bidirectional": {"head": "core", "direction": "bidirectional", "attention": "softmax"},
-    "items of half the width": {"item_pruning": [0.5], "attention": "softmax"},
-    "items of all or half the width": {"item_pruning": [0, 0.5], "attention": "softmax"},
+    "items of width 6": {"item_width": 6, "attention": "softmax"},
     "softmax, longer than a chunk": {"max_length": CHUNK + 1, "attention": "softmax", "embedding_norm": False},
 }
 SPACES = FULL | {name: FEW | options for name, options in SPACES.items()}
@@ -99,8 +98,10 @@ def architecture_madds(config: SpaceConfig, choice: Choice, executed: bool) -> t
         layer_madds(config, layer, hidden, inner, executed and layer == choice.depth and not core)
         for layer in range(1, choice.depth + 1)
     ]
-    items = round((1 - choice.item_pruning) * hidden)
-    scoring = items * (config.n_items + 1) + (config.max_length * hidden if core else 0)
+    scoring = (config.item_width or hidden) * (config.n_items + 1) + (config.max_length * hidden if core else 0)
+    if config.item_width:  # projections of the items, and of the states that are scored
+        states = 1 if executed else positions_of(config)
+        scoring += (positions_of(config) + states) * config.item_width * hidden
     return sum(block for block, _ in layers), sum(gates for _, gates in layers), scoring
 
 
@@ -188,15 +189,15 @@ def test_parameters_and_bytes_are_those_of_a_real_network(options: dict[str, Any
     config = SpaceConfig(**SPACE | options)
     space = EASRecSpace(config)
     for choice in (
-        Choice(hidden_pruning=0, inner_pruning=0.25, depth=2, item_pruning=config.item_pruning[0]),
-        Choice(hidden_pruning=0.5, inner_pruning=0.25, depth=1, item_pruning=config.item_pruning[-1]),
+        Choice(hidden_pruning=0, inner_pruning=0.25, depth=2),
+        Choice(hidden_pruning=0.5, inner_pruning=0.25, depth=1),
     ):
         network, cost = space.freeze(choice), architecture_cost(config, choice)
         hidden, inner = config.hidden_width(choice.hidden_pruning), config.inner_width(choice.inner_pruning)
         assert cost.parameters == sum(weight.numel() for weight in network.parameters())
         # Written out as well: the network could be as wrong as the count.
         rows = config.n_items + (2 if config.objective == "masked" else 1)
-        tables = rows * round((1 - choice.item_pruning) * hidden)
+        tables = rows * (config.item_width or hidden) + (2 * config.item_width * hidden if config.item_width else 0)
         tables += positions_of(config) * hidden if config.positions != "none" else 0
         tables += 2 * hidden if config.embedding_norm else 0
         tables += hidden if config.head == "core" else 0

@@ -77,22 +77,18 @@ def test_the_front_has_the_figures_of_every_frozen_network(
     assert [float(row["parameters"]) for row in rows] == [row.cost["parameters"] for row in front.architectures]
 
 
-def test_the_width_of_the_items_is_searched_too(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    space = {**SPACE, "item_pruning": [0, 0.5], "inner_pruning": [0]}
-    settings = settings_for(tiny_dataset, space=space)
+def test_widths_of_blocks_are_searched_over_items_of_one_width(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = settings_for(tiny_dataset, space={**SPACE, "item_width": 5})
     found = search(tiny_dataset, settings, tmp_path / "run")
     context = TrialContext.open(settings, tiny_dataset)
-    front = read_front(tmp_path / "run")
-    assert [row.choice for row in front.architectures] == context.space.architectures() and front.of == 8
-    for row in front.architectures:
+    for row in read_front(tmp_path / "run").architectures:
         network = load_network(Architecture(choices=row.choice, space=context.space), found.supernet).eval()
-        width = round(8 * (1 - row.hidden_pruning) * (1 - row.item_pruning))
-        assert network.embedding.items.weight.shape == (tiny_dataset.n_items + 1, width)
+        assert network.embedding.items.weight.shape == (tiny_dataset.n_items + 1, 5)
         ranks = rank_users(network, tiny_dataset, "valid", protocols=["full"])["full"][context.selection_rows]
         assert row.metrics == pytest.approx(metrics_of({"full": ranks}))
-    with (tmp_path / "run" / "architectures.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["item_pruning"]) for row in rows] == [row.item_pruning for row in front.architectures]
+    names = {choice: context.cost(choice).scoring_madds_per_user for choice in context.space.architectures()}
+    narrow, wide = (names[choice] for choice in (context.space.smallest, context.space.largest))
+    assert wide - narrow == 2 * 6 * 5 * (8 - 4)  # the projections' cost alone falls with the blocks' width
 
 
 def test_a_sample_has_an_architecture_within_every_possible_budget(tiny_dataset: Dataset, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_sasrec_with_every_form_of_attention(attention: str, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_items_of_a_width_of_their_own(tmp_path: Path) -> None:
-    network = randomise(EASRecSpace(SASREC.model_copy(update={"item_pruning": (0.5,)})))
+    network = randomise(EASRecSpace(SASREC.model_copy(update={"item_width": 6})))
     assert_equal_scores(network, export_onnx(network, tmp_path / "network.onnx").file)
 
 

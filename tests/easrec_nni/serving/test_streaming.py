@@ -207,7 +207,7 @@ def test_mistakes_change_nothing(make_network: Any) -> None:
         ({"direction": "bidirectional"}, "direction: causal.*streaming.yml"),
         ({"attention": "softmax"}, "attention to linrec or elu.*streaming.yml"),
         ({"attention": "efficient"}, "attention to linrec or elu"),
-        ({"item_pruning": [0.5]}, "remove item_pruning"),
+        ({"item_width": 4}, "remove item_width"),
         ({"key_norm": "row_unscaled"}, "key_norm: row or column"),
         ({"head": "core"}, "head: state"),
         ({"features": "stream", "feature_sizes": (3,), "feature_values": (1,)}, "features to fused or none"),
