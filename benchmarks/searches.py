@@ -43,8 +43,6 @@ def main() -> None:
     for seed in options.seeds:
         for name in names:
             folder = folder_of(options.runs, name, seed)
-            if (folder / "architecture.json").is_file():
-                continue
             logging.info("%s, seed %d", name, seed)
             search(dataset, settings.with_parameters({**changes[name].settings, "seed": seed}), folder)
             if not options.keep:

@@ -12,6 +12,7 @@ __all__ = [
     "EARLIER_DEFAULTS",
     "LARGEST_NUMBER",
     "LARGEST_SEED",
+    "OF_TEACHERS",
     "BatchSize",
     "Loss",
     "MaskingSettings",
@@ -49,6 +50,9 @@ EARLIER_DEFAULTS: dict[str, Any] = {
     "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0},
 }
 """Defaults of earlier versions, which are the values of keys that their documents lack."""
+
+OF_TEACHERS = ("distillation", "temperature", "teacher_items")
+"""Settings of the retraining without effect where there is no teacher."""
 
 
 class SettingsPart(BaseModel):

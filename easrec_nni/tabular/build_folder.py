@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from easrec_nni.architecture.schema import DatasetIdentity
+from easrec_nni.architecture.training_settings import OF_TEACHERS, RetrainSettings
 from easrec_nni.common.documents import ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.settings.trial import ObjectiveSettings, RetrainSettings, SearchSettings, TrialSettings
+from easrec_nni.settings.trial import ObjectiveSettings, SearchSettings, TrialSettings
 from search_spaces import Choice, SpaceConfig
 
 __all__ = [
@@ -37,9 +38,6 @@ _SEARCHING = {"search": SearchSettings(), "objective": ObjectiveSettings()}
 """Sections of the settings that no run of a build has, since it trains given architectures."""
 
 
-_DISTILLING = ("distillation", "temperature", "teacher_items")
-
-
 def without_search(settings: TrialSettings) -> TrialSettings:
     """Settings in which what has no effect on a build has its default, so that it does not tell builds apart.
 
@@ -48,7 +46,7 @@ def without_search(settings: TrialSettings) -> TrialSettings:
     retrain = settings.retrain
     if retrain.teacher is None:
         default = RetrainSettings()
-        retrain = retrain.model_copy(update={name: getattr(default, name) for name in _DISTILLING})
+        retrain = retrain.model_copy(update={name: getattr(default, name) for name in OF_TEACHERS})
     return settings.model_copy(update={**_SEARCHING, "retrain": retrain})
 
 

@@ -15,7 +15,7 @@ from easrec_nni.architecture.cost import Cost, architecture_cost
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.history_lengths import HistoryLengths
 from easrec_nni.architecture.latency import LatencyFile, latency_table
-from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, BatchSize, SettingsPart
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, OF_TEACHERS, BatchSize, SettingsPart
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import package_versions
 from easrec_nni.data.batches.evaluation import ArchitectureBatches, EvaluationBatches
@@ -40,7 +40,7 @@ Stage = Literal["search", "retrain"]
 # what a teacher says count, and not their names.
 OUTSIDE_IDENTITY: dict[Stage, set[str]] = {
     "search": {"cost", "latency_file"},
-    "retrain": {"refit", "teacher", "distillation", "temperature", "teacher_items"},
+    "retrain": {"refit", "teacher", *OF_TEACHERS},
 }
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, TrainingSettings
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS, OF_TEACHERS, TrainingSettings
 from easrec_nni.common.documents import deep_merge
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES
 
 __all__ = ["describe_training", "recorded_training", "with_recorded"]
-
-OF_TEACHERS = ("retrain.distillation", "retrain.temperature", "retrain.teacher_items")
-"""Settings without effect where there is no teacher."""
 
 
 def recorded_training(settings: TrialSettings) -> TrainingSettings:
@@ -80,7 +77,8 @@ def describe_training(architecture: Architecture, settings: TrialSettings, origi
     origin
         File of the architecture, or another name for it.
     """
-    hidden = {"retrain.weights"} if settings.retrain.teacher else {"retrain.weights", *OF_TEACHERS}
+    without_effect = () if settings.retrain.teacher else OF_TEACHERS
+    hidden = {f"retrain.{name}" for name in ("weights", *without_effect)}
     fields = type(settings.retrain).model_fields
     usual = {f"retrain.{name}": fields[name].default for name in ("beta2", "weight_decay")}
     values = {
