@@ -4,7 +4,7 @@ A study file is that of benchmarks/recipe.py: ``settings`` of a trial, and under
 replaces in them. ``--set`` replaces settings of the file for all of its searches, such as the budget; what a search
 replaces itself stays.
 
-    python benchmarks/searches.py benchmarks/settings/searches-beauty.yml --seeds 0 1 --set search.budget=35% --threads 1
+    python benchmarks/searches.py benchmarks/settings/searches-beauty.yml --seeds 0 5 --set search.budget=35%
     easrec table regret benchmarks/results/table-beauty/table.json runs/searches/*/seed*
 
 Searches lie under --runs; what is complete there is not done again, and what was cut short goes on. Of a finished

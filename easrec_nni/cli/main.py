@@ -113,7 +113,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "table regret": (
         "easrec_nni.cli.table_regret:table_regret_command",
-        "Measure the regret of exported architectures: their distance to the table's front at their own cost.",
+        "Measure the regret of exported architectures: their distance to the table's front.",
     ),
 }
 """Function of each command as ``module:function``, and its help line, the first of the function's docstring.

@@ -36,11 +36,12 @@ def table_regret_command(
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for CSV files and plot.")] = Path("table-regret"),
 ) -> None:
-    """Measure the regret of exported architectures: their distance to the table's front at their own cost.
+    """Measure the regret of exported architectures: their distance to the table's front.
 
     The regret is the share of the figure that the architecture misses of the best one of at most its cost; both are
-    means over the table's seeds. Strategies are compared with the control, seed by seed, by a paired t-test with Holm's
-    correction. The label of a folder such as easrec/seed3 is easrec.
+    means over the table's seeds. Of a search with a budget it is also measured from the best one within the budget.
+    Strategies are compared with the control, seed by seed, by a paired t-test with Holm's correction. The label of a
+    folder such as easrec/seed3 is easrec.
 
     \b
     Examples:
@@ -51,8 +52,8 @@ def table_regret_command(
     found = [toolkit.read_search(source, table) for source in searches]
     share = None if budget is None else budget / 100
     compared = toolkit.write_regret(table, found, out, control=control, kind=cost, figure=by, budget=share)
-    title = (
-        f"regret in % of {table.check_figure(by or table.tested)} at the network's own {table.check_kind(cost)} cost"
-    )
-    print_comparison(Console(), compared, title, 100)
+    name, of = table.check_figure(by or table.tested), table.check_kind(cost)
+    for limit, rows in compared.items():
+        at = f"at the network's own {of} cost" if limit == toolkit.OWN_COST else "within the search's budget"
+        print_comparison(Console(), rows, f"regret in % of {name} {at}", 100)
     print(f"searches.csv, strategies.csv, regret.svg and regret.png are in {out}")

@@ -57,11 +57,11 @@ def curves_plot(rows: Sequence[Mapping[str, Any]], figure_name: str) -> Picture:
 def regret_plot(
     table: ArchitectureTable,
     regrets: Mapping[str, Sequence[Regret]],
-    compared: Sequence[Comparison],
+    compared: Mapping[str, Sequence[Comparison]],
     kind: str,
     figure_name: str,
 ) -> Picture:
-    """Exported architectures beside the table's front, and the mean regret of each strategy.
+    """Exported architectures beside the table's front, and the mean regrets of each strategy.
 
     Parameters
     ----------
@@ -70,12 +70,14 @@ def regret_plot(
     regrets
         Regrets by strategy.
     compared
-        Their means and intervals.
+        Their means and intervals, by what limits the cost of the networks that they are compared with. Of the first,
+        all strategies; the markers of the second are hollow.
     kind
         Kind of cost.
     figure_name
         Figure that the regret is of.
     """
+    names = list(regrets)
     with new_figure(9.6, 4.4) as figure:
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         _front(left, table, kind, figure_name)
@@ -84,18 +86,25 @@ def regret_plot(
             left.plot(x, y, linestyle="", label=name, markersize=6, alpha=0.7, **_look(number))
         left.legend(frameon=False)
         set_titles(left, x=f"{kind} cost, share of the unpruned network's", y=figure_name, title="Exported networks")
-        for number, row in enumerate(compared):
-            low, high = (row.mean, row.mean) if row.interval is None else (row.interval.low, row.interval.high)
-            errors = [[100 * (row.mean - low)], [100 * (high - row.mean)]]
-            right.errorbar(100 * row.mean, number, xerr=errors, linestyle="", capsize=3, **_look(number))
-        right.set_yticks(range(len(compared)), [f"{row.label} ({row.seeds})" for row in compared])
-        right.set_ylim(len(compared) - 0.5, -0.5)
+        for place, rows in enumerate(compared.values()):
+            for row in rows:
+                number = names.index(row.label)
+                low, high = (row.mean, row.mean) if row.interval is None else (row.interval.low, row.interval.high)
+                errors = [[100 * (row.mean - low)], [100 * (high - row.mean)]]
+                look = {**_look(number), "markerfacecolor": "none" if place else None}
+                right.errorbar(100 * row.mean, number + 0.25 * place, xerr=errors, linestyle="", capsize=3, **look)
+        right.set_yticks(range(len(names)), [f"{name} ({len(regrets[name])})" for name in names])
+        right.set_ylim(len(names) - 0.5, -0.5)
         right.set_xlim(left=0)
-        set_titles(right, x="regret in % of the front's figure", title="Mean regret (seeds)")
-        means = ", ".join(f"{row.label} {100 * row.mean:.1f} %" for row in compared)
-        alt = f"Mean regret at the network's own cost: {means}."
-        caption = f"Dashed: the table's front. Bars: 95 % bootstrap intervals over seeds. {alt}"
-        return picture(figure, "regret", "Regret at the network's own cost", alt, caption)
+        set_titles(right, x="regret in % of the best figure", title="Mean regret (seeds)")
+        means = "; ".join(
+            f"at most its {limit}: " + ", ".join(f"{row.label} {100 * row.mean:.1f} %" for row in rows)
+            for limit, rows in compared.items()
+        )
+        alt = f"Mean regret of the network, compared with the best of {means}."
+        hollow = " Hollow: within the budget." if len(compared) > 1 else ""
+        caption = f"Dashed: the table's front. Bars: 95 % bootstrap intervals over seeds.{hollow} {alt}"
+        return picture(figure, "regret", "Regret of exported networks", alt, caption)
 
 
 def _front(axes: Axes, table: ArchitectureTable, kind: str, figure_name: str) -> None:

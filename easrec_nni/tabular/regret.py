@@ -1,4 +1,4 @@
-"""Regret of architectures: their distance to a table's front at their own cost."""
+"""Regret of architectures: their distance to a table's front at their own cost, or within a budget."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Regret", "regret"]
 
 @dataclass(frozen=True)
 class Regret:
-    """Distance of an architecture to the front at its own cost.
+    """Distance of an architecture to the front.
 
     Attributes
     ----------
@@ -24,7 +24,7 @@ class Regret:
     figure
         Its figure, mean over the seeds.
     front
-        Best architecture of at most the same cost; the architecture itself if it is on the front.
+        Best architecture of at most the same cost, or within the budget; the architecture itself if it is as good.
     front_figure
         That one's figure.
     """
@@ -47,7 +47,13 @@ class Regret:
         return self.absolute / self.front_figure if self.front_figure > 0 else 0.0
 
 
-def regret(table: ArchitectureTable, entry: TableEntry, kind: str | None = None, figure: str | None = None) -> Regret:
+def regret(
+    table: ArchitectureTable,
+    entry: TableEntry,
+    kind: str | None = None,
+    figure: str | None = None,
+    budget: float | None = None,
+) -> Regret:
     """Regret of an architecture.
 
     The front is that of the table's means, whose noise makes the best of several architectures look better than it is:
@@ -63,14 +69,18 @@ def regret(table: ArchitectureTable, entry: TableEntry, kind: str | None = None,
         Kind of cost; the table's default by default.
     figure
         Figure of accuracy; by default the selecting metric on test.
+    budget
+        Share of the unpruned network's cost that the architecture could have had. It is compared with the best of at
+        most that cost, or of at most its own if that is higher; by default of at most its own.
     """
     name = table.check_figure(figure or table.tested)
-    cost = table.cost(entry, kind)
-    best = max(table.within(cost, kind), key=lambda other: (other.mean(name), other is entry))
+    cost, unpruned = table.cost(entry, kind), table.cost(table.largest, kind)
+    limit = max(cost, (budget or 0) * unpruned)
+    best = max(table.within(limit, kind), key=lambda other: (other.mean(name), other is entry))
     return Regret(
         entry=entry,
         cost=cost,
-        relative_cost=cost / table.cost(table.largest, kind),
+        relative_cost=cost / unpruned,
         figure=entry.mean(name),
         front=best,
         front_figure=best.mean(name),

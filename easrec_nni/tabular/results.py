@@ -12,15 +12,17 @@ from easrec_nni.report.cells import records_csv
 from easrec_nni.report.content import Record
 from easrec_nni.tabular.comparing import Comparison, compare_with_control
 from easrec_nni.tabular.plots import curves_plot, regret_plot
-from easrec_nni.tabular.regret import regret
+from easrec_nni.tabular.regret import Regret, regret
 from easrec_nni.tabular.searches import ExportedSearch
 from easrec_nni.tabular.simulation import TabularEvaluator
 from easrec_nni.tabular.studying import StudiedStrategy, study_rows
 from easrec_nni.tabular.table import ArchitectureTable
 
-__all__ = ["CONTROL", "comparison_records", "write_regret", "write_study"]
+__all__ = ["BUDGET", "CONTROL", "OWN_COST", "comparison_records", "write_regret", "write_study"]
 
 CONTROL = "random"
+OWN_COST, BUDGET = "own cost", "budget"
+"""What limits the cost of the architectures that an exported one is compared with."""
 
 
 def write_study(
@@ -59,8 +61,11 @@ def write_regret(
     kind: str | None = None,
     figure: str | None = None,
     budget: float | None = None,
-) -> list[Comparison]:
-    """Write ``searches.csv``, ``strategies.csv`` and the plot ``regret``; return the comparison with the control.
+) -> dict[str, list[Comparison]]:
+    """Write ``searches.csv``, ``strategies.csv`` and the plot ``regret``; return the comparisons with the control.
+
+    They are those of the regrets at the networks' ``own cost`` and, of searches that had a budget, within the
+    ``budget``, which counts what a network smaller than its budget misses.
 
     Parameters
     ----------
@@ -86,51 +91,70 @@ def write_regret(
         A strategy has two searches with one seed.
     """
     kind, name = table.check_kind(kind), table.check_figure(figure or table.tested)
-    found = [regret(table, search.entry, kind, name) for search in searches]
-    by_label: dict[str, dict[int, float]] = {}
-    for search, each in zip(searches, found, strict=True):
-        values = by_label.setdefault(search.label, {})
-        if search.seed in values:
-            raise UserError(
-                f"{search.folder}: {search.label} has two searches with seed {search.seed}; give one of them another "
-                "name with LABEL=FOLDER"
-            )
-        values[search.seed] = each.relative
-    records: list[Record] = [
-        {
-            "strategy": search.label,
-            "seed": search.seed,
-            "architecture": str(each.entry),
-            f"{kind}_cost": each.cost,
-            "cost_share": each.relative_cost,
-            name: each.figure,
-            "front_architecture": str(each.front),
-            f"front_{name}": each.front_figure,
-            "regret": each.absolute,
-            "regret_share": each.relative,
-            **_budget(search, each.relative_cost, kind, budget),
-            "search_epochs_of_largest": search.epochs_of_largest,
-            "search_seconds": search.seconds,
-            "folder": search.folder.as_posix(),
-        }
-        for search, each in zip(searches, found, strict=True)
-    ]
-    compared = compare_with_control(by_label, control)
-    by_strategy = {
-        label: [each for s, each in zip(searches, found, strict=True) if s.label == label] for label in by_label
+    records: list[Record] = []
+    by_label: dict[str, dict[str, dict[int, float]]] = {OWN_COST: {}, BUDGET: {}}
+    exported: dict[str, list[Regret]] = {}
+    for search in searches:
+        each = regret(table, search.entry, kind, name)
+        of_budget = _within_budget(table, search, each, kind, name, budget)
+        for limit, share in ((OWN_COST, each.relative), (BUDGET, of_budget["budget_regret_share"])):
+            values = by_label[limit].setdefault(search.label, {})
+            if search.seed in values:
+                raise UserError(
+                    f"{search.folder}: {search.label} has two searches with seed {search.seed}; give one of them "
+                    "another name with LABEL=FOLDER"
+                )
+            if isinstance(share, float):
+                values[search.seed] = share
+        exported.setdefault(search.label, []).append(each)
+        records.append(
+            {
+                "strategy": search.label,
+                "seed": search.seed,
+                "architecture": str(each.entry),
+                f"{kind}_cost": each.cost,
+                "cost_share": each.relative_cost,
+                name: each.figure,
+                "front_architecture": str(each.front),
+                f"front_{name}": each.front_figure,
+                "regret": each.absolute,
+                "regret_share": each.relative,
+                **of_budget,
+                "search_epochs_of_largest": search.epochs_of_largest,
+                "search_seconds": search.seconds,
+                "folder": search.folder.as_posix(),
+            }
+        )
+    compared = {
+        limit: compare_with_control({label: values for label, values in regrets.items() if values}, control)
+        for limit, regrets in by_label.items()
+        if any(regrets.values())
     }
-    drawn = regret_plot(table, by_strategy, compared, kind, name)
-    _write(out, {"searches": records, "strategies": comparison_records(compared, f"regret_share_{name}")}, drawn)
+    rows = [
+        {"limit": limit, **row}
+        for limit, comparisons in compared.items()
+        for row in comparison_records(comparisons, f"regret_share_{name}")
+    ]
+    _write(out, {"searches": records, "strategies": rows}, regret_plot(table, exported, compared, kind, name))
     return compared
 
 
-def _budget(search: ExportedSearch, cost_share: float, kind: str, budget: float | None) -> Record:
-    """Columns on a search's budget: its share, the kind of cost, and by which share of it the cost is above."""
-    used: float | None = cost_share
+def _within_budget(
+    table: ArchitectureTable, search: ExportedSearch, at_own_cost: Regret, kind: str, name: str, budget: float | None
+) -> Record:
+    """Columns on a search's budget: its share, the kind of cost, the share of it above, and the regret within it."""
+    used: float | None = at_own_cost.relative_cost
     if budget is None:
-        budget, kind, used = search.budget, search.budget_kind or "", search.budget_used
-    missed = None if budget is None or used is None else max(0.0, used / budget - 1)
-    return {"budget_share": budget, "budget_cost": kind if budget else None, "budget_missed_share": missed}
+        budget, kind, used = search.budget, search.budget_kind or kind, search.budget_used
+    if budget is None:
+        return dict.fromkeys(("budget_share", "budget_cost", "budget_missed_share", "budget_regret_share"))
+    known = kind in table.cost_kinds
+    return {
+        "budget_share": budget,
+        "budget_cost": kind,
+        "budget_missed_share": None if used is None else max(0.0, used / budget - 1),
+        "budget_regret_share": regret(table, search.entry, kind, name, budget).relative if known else None,
+    }
 
 
 def comparison_records(compared: Sequence[Comparison], unit: str) -> list[Record]:

@@ -74,6 +74,7 @@ def test_regrets_of_folders(make_table, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     assert "regret in % of test_ndcg@10_unseen at the network's own nominal cost" in done.stdout
+    assert "regret in % of test_ndcg@10_unseen within the search's budget" in done.stdout
     assert (tmp_path / "out" / "regret.svg").is_file()
     rows = read(tmp_path / "out" / "searches.csv")
     largest = table.largest.costs["madds_per_user"]
@@ -83,11 +84,16 @@ def test_regrets_of_folders(make_table, tmp_path: Path) -> None:
         within = [e.mean(TESTED) for e in table.entries if e.costs["madds_per_user"] <= cost]
         assert float(row["regret_share"]) == pytest.approx(1 - float(row[TESTED]) / max(within))
         assert float(row["budget_missed_share"]) == pytest.approx(max(0, cost / largest / 0.5 - 1))
-    summary = {row["strategy"]: row for row in read(tmp_path / "out" / "strategies.csv")}
+        limit = max(cost, 0.5 * largest)
+        allowed = [e.mean(TESTED) for e in table.entries if e.costs["madds_per_user"] <= limit]
+        assert float(row["budget_regret_share"]) == pytest.approx(1 - float(row[TESTED]) / max(allowed))
+    summary = {(row["limit"], row["strategy"]): row for row in read(tmp_path / "out" / "strategies.csv")}
+    assert len(summary) == 4
     for label in ("random", "easrec"):
-        values = [float(row["regret_share"]) for row in rows if row["strategy"] == label]
-        assert float(summary[label][f"regret_share_{TESTED}"]) == pytest.approx(np.mean(values))
-    assert summary["easrec"]["pairs"] == "4"
+        for limit, column in (("own cost", "regret_share"), ("budget", "budget_regret_share")):
+            values = [float(row[column]) for row in rows if row["strategy"] == label]
+            assert float(summary[limit, label][f"regret_share_{TESTED}"]) == pytest.approx(np.mean(values))
+            assert summary[limit, "easrec"]["pairs"] == "4"
 
 
 def test_without_an_option_every_search_has_its_own_budget(make_table, tmp_path: Path) -> None:
@@ -97,12 +103,17 @@ def test_without_an_option_every_search_has_its_own_budget(make_table, tmp_path:
     searches = [
         ExportedSearch("darts", 0, entry, None, None, tmp_path / "a", **budget),
         ExportedSearch("random", 0, entry, None, None, tmp_path / "b"),
+        ExportedSearch("tpe", 0, entry, None, None, tmp_path / "c", 0.4, "nominal", 0.3),
     ]
     write_regret(table, searches, tmp_path / "out")
-    with_budget, without = read(tmp_path / "out" / "searches.csv")
+    with_budget, without, nominal = read(tmp_path / "out" / "searches.csv")
     assert float(with_budget["budget_missed_share"]) == pytest.approx(0.2)
     assert (with_budget["budget_share"], with_budget["budget_cost"]) == ("0.5", "executed")
     assert without["budget_missed_share"] == without["budget_share"] == without["budget_cost"] == ""
+    assert with_budget["budget_regret_share"] == without["budget_regret_share"] == ""  # no executed cost in the table
+    assert float(nominal["budget_missed_share"]) == 0 and float(nominal["budget_regret_share"]) >= 0
+    limits = [(row["limit"], row["strategy"]) for row in read(tmp_path / "out" / "strategies.csv")]
+    assert limits == [("own cost", "darts"), ("own cost", "random"), ("own cost", "tpe"), ("budget", "tpe")]
 
 
 def test_two_searches_of_a_strategy_with_one_seed_are_refused(make_table, tmp_path: Path) -> None:
