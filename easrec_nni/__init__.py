@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from easrec_nni.common.lazy import lazy_names
+from easrec_nni.common.threads import let_go_of_cores
 
 if TYPE_CHECKING:
     from easrec_nni.architecture.document import Architecture
@@ -38,4 +39,5 @@ __all__ = [
     "search",
 ]
 
+let_go_of_cores()
 __getattr__ = lazy_names(__name__)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["available_cores", "available_threads", "thread_environment"]
+__all__ = ["available_cores", "available_threads", "let_go_of_cores", "thread_environment"]
+
+SPINS = "3000"
 
 
 def available_cores() -> int:
@@ -27,3 +29,14 @@ def thread_environment(threads: int) -> dict[str, str]:
     {'OMP_NUM_THREADS': '2', 'MKL_NUM_THREADS': '2'}
     """
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+
+
+def let_go_of_cores() -> None:
+    """Let idle threads of OpenMP wait without their core, if the environment says nothing of it.
+
+    GNU OpenMP, which torch's wheels bring, lets a thread spin for milliseconds at the end of each parallel region, and
+    notices only threads of its own process. On cores that processes share, each region then lasts as long as the
+    scheduler's slices. Called before torch is imported; afterwards it has no effect on this process.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -12,7 +12,8 @@ __all__ = ["use_threads"]
 def use_threads(threads: int | None) -> int:
     """Set torch's number of threads (default: the available cores) and return it.
 
-    Two processes that each use as many threads as cores slow each other down a hundredfold.
+    Two processes that each use as many threads as cores slow each other down:
+    :func:`~easrec_nni.common.threads.let_go_of_cores`.
     """
     torch.set_num_threads(max(1, threads or available_threads()))
     return torch.get_num_threads()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +30,19 @@ def test_a_process_that_is_given_threads_takes_them(monkeypatch: pytest.MonkeyPa
     for name, value in thread_environment(7).items():
         monkeypatch.setenv(name, value)
     assert available_threads() == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "3000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_threads_wait_without_their_core_unless_the_environment_decides(
+    given: dict[str, str], spins: str | None
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")} | given
+    program = (
+        "import sys, os, easrec_nni; assert 'torch' not in sys.modules; "
+        "import torch; print(os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(spins)
