@@ -12,7 +12,7 @@ import yaml
 from nni.algorithms.hpo.tpe_tuner import TpeTuner
 from rich.console import Console
 
-from easrec_nni import Dataset, TrialSettings
+from easrec_nni import Architecture, Dataset, TrialSettings
 from easrec_nni.data import prepare
 from easrec_nni.experiments.data_checks import check_settings_and_data
 from easrec_nni.experiments.experiment import Trial
@@ -128,6 +128,31 @@ def test_tpe_draws_and_medianstop_ends_the_weak_trial(examples: Path, regular_da
     assert learning.final is not None and learning.final["lambda"] == learning.parameters["lambda"]
     assert weak_one.final is None
     assert {report["phase"] for report in weak_one.intermediate} == {"search"}  # it never came to its retraining
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_elastic_strategy_meets_sampled_budgets_under_nni(examples: Path, regular_dataset: Dataset) -> None:
+    document = small(yaml.safe_load((examples / "ml100k.yml").read_text()), regular_dataset)
+    document["trialCommand"] += " --set search.strategy=elastic --set space.supernet=shared --set search.cost=executed"
+    document["searchSpace"] = {"search.budget": {"_type": "choice", "_value": ["60%", "100%"]}}
+    document |= {"maxTrialNumber": 2}
+    (examples / "small.yml").write_text(yaml.safe_dump(document))
+    with running_experiment(examples / "small.yml", free_port(19_700)) as experiment:
+        watch(experiment, Console(file=io.StringIO()), expected=2)
+    trials = list_trials(find_experiment(experiment.id))
+    for trial in trials:
+        assert trial.status == "SUCCEEDED" and trial.final is not None, trial.last_error()
+        assert [report["phase"] for report in trial.intermediate].count("search") == SMALL["search.epochs"]
+        architecture = Architecture.read(trial.folder / "architecture.json")
+        share = float(trial.parameters["search.budget"].rstrip("%")) / 100
+        unpruned = architecture.unpruned_cost
+        assert architecture.budget == share and architecture.probabilities == {} and unpruned is not None
+        cost = "executed_madds_per_user_on_histories"
+        assert architecture.cost[cost] <= share * unpruned[cost]
+        assert trial.final["madds_per_user"] == architecture.cost["madds_per_user"]
+        assert (trial.folder / "front.json").is_file()
+    assert {trial.parameters["search.budget"] for trial in trials} == {"60%", "100%"}
 
 
 @pytest.mark.parametrize(("ceiling", "feasible"), [(1.0, 0), (1e9, 1)])
