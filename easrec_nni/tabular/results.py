@@ -91,52 +91,61 @@ def write_regret(
         A strategy has two searches with one seed.
     """
     kind, name = table.check_kind(kind), table.check_figure(figure or table.tested)
-    records: list[Record] = []
-    by_label: dict[str, dict[str, dict[int, float]]] = {OWN_COST: {}, BUDGET: {}}
-    exported: dict[str, list[Regret]] = {}
-    for search in searches:
-        each = regret(table, search.entry, kind, name)
-        of_budget = _within_budget(table, search, each, kind, name, budget)
-        for limit, share in ((OWN_COST, each.relative), (BUDGET, of_budget["budget_regret_share"])):
-            values = by_label[limit].setdefault(search.label, {})
-            if search.seed in values:
-                raise UserError(
-                    f"{search.folder}: {search.label} has two searches with seed {search.seed}; give one of them "
-                    "another name with LABEL=FOLDER"
-                )
-            if isinstance(share, float):
-                values[search.seed] = share
-        exported.setdefault(search.label, []).append(each)
-        records.append(
-            {
-                "strategy": search.label,
-                "seed": search.seed,
-                "architecture": str(each.entry),
-                f"{kind}_cost": each.cost,
-                "cost_share": each.relative_cost,
-                name: each.figure,
-                "front_architecture": str(each.front),
-                f"front_{name}": each.front_figure,
-                "regret": each.absolute,
-                "regret_share": each.relative,
-                **of_budget,
-                "search_epochs_of_largest": search.epochs_of_largest,
-                "search_seconds": search.seconds,
-                "folder": search.folder.as_posix(),
-            }
-        )
-    compared = {
-        limit: compare_with_control({label: values for label, values in regrets.items() if values}, control)
-        for limit, regrets in by_label.items()
-        if any(regrets.values())
+    found = [regret(table, search.entry, kind, name) for search in searches]
+    budgets = [
+        _within_budget(table, search, each, kind, name, budget) for search, each in zip(searches, found, strict=True)
+    ]
+    by_limit = {
+        OWN_COST: _by_strategy(searches, [each.relative for each in found]),
+        BUDGET: _by_strategy(searches, [columns["budget_regret_share"] for columns in budgets]),
     }
+    records: list[Record] = [
+        {
+            "strategy": search.label,
+            "seed": search.seed,
+            "architecture": str(each.entry),
+            f"{kind}_cost": each.cost,
+            "cost_share": each.relative_cost,
+            name: each.figure,
+            "front_architecture": str(each.front),
+            f"front_{name}": each.front_figure,
+            "regret": each.absolute,
+            "regret_share": each.relative,
+            **columns,
+            "search_epochs_of_largest": search.epochs_of_largest,
+            "search_seconds": search.seconds,
+            "folder": search.folder.as_posix(),
+        }
+        for search, each, columns in zip(searches, found, budgets, strict=True)
+    ]
+    compared = {limit: compare_with_control(regrets, control) for limit, regrets in by_limit.items() if regrets}
     rows = [
         {"limit": limit, **row}
         for limit, comparisons in compared.items()
         for row in comparison_records(comparisons, f"regret_share_{name}")
     ]
+    exported = {
+        label: [each for search, each in zip(searches, found, strict=True) if search.label == label]
+        for label in by_limit[OWN_COST]
+    }
     _write(out, {"searches": records, "strategies": rows}, regret_plot(table, exported, compared, kind, name))
     return compared
+
+
+def _by_strategy(searches: Sequence[ExportedSearch], regrets: Sequence[object]) -> dict[str, dict[int, float]]:
+    """Regrets by strategy and seed; without the searches that have none."""
+    by_label: dict[str, dict[int, float]] = {}
+    for search, share in zip(searches, regrets, strict=True):
+        if not isinstance(share, float):
+            continue
+        values = by_label.setdefault(search.label, {})
+        if search.seed in values:
+            raise UserError(
+                f"{search.folder}: {search.label} has two searches with seed {search.seed}; give one of them another "
+                "name with LABEL=FOLDER"
+            )
+        values[search.seed] = share
+    return by_label
 
 
 def _within_budget(
