@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,10 +14,13 @@ from easrec_nni.data.engine import Engine
 from easrec_nni.data.reading import CheckedLog
 from easrec_nni.data.repeats import MANY_REPEATS, count_repeats, suited_ranking
 from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
+from easrec_nni.data.units import TimeUnit
 
 __all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
 
 _MANY_TIES = 0.01
+_DAY = 24 * 3600  # seconds
+_EARLY = 3 * 365 * _DAY + _DAY  # 1973-01-01 in seconds since 1970
 
 
 @dataclass
@@ -142,7 +146,9 @@ def summarize(
         f"suits a ranking of {ranking}",
         "first rows": "; ".join(f"{user} had {item} at {unit.shown(time)}" for user, item, time in _first(engine)),
     }
-    return LogSummary(lines, (*log.notes, *_order_notes(order, newest_first), *_id_notes(engine)))
+    return LogSummary(
+        lines, (*log.notes, *_time_notes(times, unit), *_order_notes(order, newest_first), *_id_notes(engine))
+    )
 
 
 def count_of_rows(dropped: Mapping[str, int]) -> dict[str, int]:
@@ -153,6 +159,26 @@ def count_of_rows(dropped: Mapping[str, int]) -> dict[str, int]:
 def _first(engine: Engine) -> list[tuple[str, str, float]]:
     query = 'SELECT CAST("user" AS VARCHAR), CAST("item" AS VARCHAR), "time" FROM log ORDER BY row LIMIT 3'
     return [(user[:40], item[:40], time) for user, item, time in engine.rows(query)]
+
+
+def _time_notes(times: NDArray[np.generic], unit: TimeUnit) -> list[str]:
+    """Notes on times that stand for missing ones, such as 0, -1 or the year 9999, which would decide the order."""
+    if unit.per_second is None:
+        return []
+    first, last = times.min().item(), times.max().item()
+    early, late = _EARLY * unit.per_second, (time.time() + _DAY) * unit.per_second
+    notes = []
+    if first < early <= last:
+        notes.append(
+            f"{np.count_nonzero(np.less(times, early))} times are before 1973, the first {unit.shown(first)}: if these "
+            "stand for missing times, --since 1973-01-01 leaves them out"
+        )
+    if last > late:
+        notes.append(
+            f"{np.count_nonzero(np.greater(times, late))} times are later than today, the last {unit.shown(last)}: if "
+            "these stand for missing times, --until with a date leaves them out"
+        )
+    return notes
 
 
 def _order_notes(order: Order, newest_first: bool) -> list[str]:

@@ -232,6 +232,25 @@ def test_ids_that_a_spreadsheet_has_rounded(say: Say) -> None:
     assert any("9 item ids look like numbers that a spreadsheet has rounded" in each for each in say(rows).notes)
 
 
+@pytest.mark.parametrize(
+    ("stand_in", "shown", "option"),
+    [("0", "1970-01-01 00:00:00", "since"), ("-1", "1969-12-31 23:59:59", "since"), ("9999999999", "2286", "until")],
+)
+def test_times_that_stand_for_missing_ones(say: Say, stand_in: str, shown: str, option: str) -> None:
+    rows = table(np.arange(BASE, BASE + 30).astype(str))
+    assert not any("missing times" in note for note in say(rows).notes)
+    rows.loc[[4, 11, 17], "time"] = stand_in
+    (note,) = (note for note in say(rows).notes if "missing times" in note)
+    assert note.startswith("3 times are ") and shown in note and f"--{option} " in note
+    left_out = say(rows, **{option: "1973-01-01" if option == "since" else "2100-01-01"})
+    assert "3 dropped" in left_out.lines["rows"] and not any("missing times" in each for each in left_out.notes)
+
+
+def test_old_logs_and_plain_numbers_have_no_missing_times(say: Say) -> None:
+    for times in (np.arange(30) * 1000, [f"1965-03-{1 + n % 28:02d}" for n in range(30)]):
+        assert not any("missing times" in note for note in say(table(np.asarray(times))).notes)
+
+
 def test_columns_that_could_be_meant_too(say: Say) -> None:
     rows = table(np.arange(BASE, BASE + 30)).assign(parent_asin="x", asin="y", date="2024-01-01")
     summary = say(rows.drop(columns="item"), item_column=None)

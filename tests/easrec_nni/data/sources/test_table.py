@@ -291,3 +291,19 @@ def test_lines_of_python_are_said_to_be_no_json(tmp_path: Path) -> None:
     (tmp_path / "steam.json").write_text("{u'user_id': u'p0', u'item_id': u'14', u'date': u'2017-06-11'}\n")
     with pytest.raises(UserError, match="objects of Python instead of JSON"):
         prepare(tmp_path / "steam.json", tmp_path / "out")
+
+
+@pytest.mark.parametrize("settings", [PrepareSettings(), PrepareSettings(time_column="time")])
+def test_two_columns_of_one_name_are_refused(tmp_path: Path, settings: PrepareSettings) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time,time\n" + "".join(f"u{n % 3},i{n},{n},{-n}\n" for n in range(12)))
+    with pytest.raises(UserError, match=r"log.csv has 2 columns named 'time': give all but one of them another name"):
+        prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
+    (tmp_path / "log.csv").write_text("user,item,time,x,x\n" + "".join(f"u{n % 3},i{n},{n},a,b\n" for n in range(12)))
+    assert prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings).n_users == 3
+
+
+def test_a_comment_above_the_header(tmp_path: Path) -> None:
+    rows = "".join(f"u{n % 3},i{n},{n}\n" for n in range(12))
+    (tmp_path / "log.csv").write_text(f"# exported by the shop\nuser,item,time\n{rows}")
+    with pytest.raises(UserError, match="The first line, '# exported by the shop', is no header but a comment"):
+        prepare(tmp_path / "log.csv", tmp_path / "out")
