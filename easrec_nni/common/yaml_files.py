@@ -17,6 +17,21 @@ MOST_ENTRIES = 100_000
 LONGEST_QUOTE = 300  # characters of an error message shown
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe loader that refuses a key that a mapping has twice, of which YAML's parsers silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is there twice: keep one of them", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[str, Any]:
     """Read an untrusted YAML file of keys and values.
 
@@ -37,7 +52,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     Raises
     ------
     UserError
-        The file is missing, too large, not valid YAML, has too many entries, or is not a mapping.
+        The file is missing, too large, not valid YAML, has a key twice or too many entries, or is not a mapping.
 
     Examples
     --------
@@ -52,7 +67,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
         raise UserError(f"there is no {what} {file}; {advice}")
     content = read_bounded(file, LARGEST_FILE_BYTES, f": not a {what}")
     try:
-        document = yaml.safe_load(content.decode("utf-8-sig"))
+        document = yaml.load(content.decode("utf-8-sig"), _Loader)  # noqa: S506 (a safe loader)
     # The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
     # `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_bytes
 from easrec_nni.common.threads import available_cores
 from easrec_nni.experiments.data_checks import check_settings_and_data, state_bytes
-from easrec_nni.experiments.file import ExperimentFile
+from easrec_nni.experiments.file import TRIAL_MODULE, ExperimentFile
 from easrec_nni.experiments.folder_size import measure_folder
 from easrec_nni.experiments.gpu_checks import check_gpus
 from easrec_nni.experiments.manager import manager_environment
@@ -32,6 +33,8 @@ LEAST_FREE_BYTES = 200_000_000  # records, logs and a trial's small files
 MOST_CODE_FILES, MOST_CODE_BYTES = 2_000, 300 << 20  # NNI's own limits
 OLDEST_GLIBC = (2, 28)
 INTERPRETER_SECONDS = 60.0
+_ASSIGNMENT = re.compile(r"\w+=")
+_PLAIN_WORD = re.compile(r"[\w./+-]+")  # without what a shell would replace
 
 
 @dataclass(frozen=True)
@@ -88,10 +91,10 @@ def check_disk(experiment: ExperimentFile) -> str:
 
 
 def check_interpreter(experiment: ExperimentFile) -> str:
-    """Check that the Python of ``trialCommand`` has this package."""
+    """Check that the Python of ``trialCommand`` has this package, or that another command's program exists."""
     named = experiment.interpreter
     if named is None:
-        return "trialCommand runs no module of this package: not checked"
+        return _check_other_command(experiment)
     if experiment.platform != "local":
         return f"trialCommand's {named} must be on the workers' PATH and have this package: not checked from here"
     environment = manager_environment(expose=True)
@@ -102,7 +105,9 @@ def check_interpreter(experiment: ExperimentFile) -> str:
     this_python = str(Path(sys.executable).with_name("python3"))
     if program is None:
         raise UserError(f"trialCommand names {named}, which does not exist: write python3, or {this_python}")
-    if Path(program).parent != Path(sys.executable).parent and not _has_package(program, experiment, environment):
+    if Path(program).parent != Path(sys.executable).parent and not _finds(
+        program, "easrec_nni", experiment, environment
+    ):
         raise UserError(
             f"trialCommand's {named} is {program}, which has no easrec_nni: write python3, which is {this_python} in a "
             "trial, or install the package there"
@@ -110,12 +115,37 @@ def check_interpreter(experiment: ExperimentFile) -> str:
     return f"trialCommand's {named} is {program}"
 
 
-def _has_package(interpreter: str, experiment: ExperimentFile, environment: dict[str, str]) -> bool:
-    """Whether a Python finds this package from the trials' code directory."""
-    program = "import importlib.util, sys; sys.exit(importlib.util.find_spec('easrec_nni') is None)"
+def _check_other_command(experiment: ExperimentFile) -> str:
+    """Check that the program of a command that is not this package's exists, and the module that it names."""
+    words = [word for word in experiment.command_words if not _ASSIGNMENT.match(word)]
+    if experiment.platform != "local" or not words or not _PLAIN_WORD.fullmatch(words[0]):
+        return "trialCommand runs no module of this package: not checked"
+    program, environment = words[0], manager_environment(expose=True)
+    if not _succeeds(["sh", "-c", 'command -v -- "$1"', "sh", program], experiment, environment):
+        raise UserError(
+            f"trialCommand's {program} does not exist: write `python3 -m {TRIAL_MODULE} --settings FILE` for this "
+            "package's trial, or a program on PATH or in trialCodeDirectory"
+        )
+    module = words[2] if len(words) > 2 and words[1] == "-m" else None
+    if module is not None and not _finds(program, module, experiment, environment):
+        raise UserError(
+            f"trialCommand's {program} finds no module {module} from {experiment.code_directory}: this package's trial "
+            f"is {TRIAL_MODULE}"
+        )
+    return f"trialCommand runs {module or program}, which is not of this package"
+
+
+def _finds(interpreter: str, module: str, experiment: ExperimentFile, environment: dict[str, str]) -> bool:
+    """Whether a Python finds a module from the trials' code directory."""
+    program = "import importlib.util, sys; sys.exit(importlib.util.find_spec(sys.argv[1]) is None)"
+    return _succeeds([interpreter, "-c", program, module], experiment, environment)
+
+
+def _succeeds(words: list[str], experiment: ExperimentFile, environment: dict[str, str]) -> bool:
+    """Whether a command ends with 0 in the trials' code directory."""
     try:
         done = subprocess.run(
-            [interpreter, "-c", program],
+            words,
             cwd=experiment.code_directory,
             env=environment,
             stdin=subprocess.DEVNULL,

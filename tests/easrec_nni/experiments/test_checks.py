@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -80,7 +81,7 @@ def test_all_that_is_wrong_is_found_at_once(make: Make, monkeypatch: pytest.Monk
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     experiment = make(trialCommand="nopython -m easrec_nni.trial --settings none.yml")
     wrong = [finding.check for finding in run_checks(experiment) if finding.wrong]
-    assert wrong == ["machine", "settings and data"]
+    assert wrong == ["machine", "interpreter", "settings and data"]
 
 
 @pytest.mark.parametrize(
@@ -190,9 +191,32 @@ def test_another_interpreter_that_has_the_package(make: Make, tmp_path: Path) ->
     assert check_interpreter(experiment) == f"trialCommand's {other} is {other}"
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("pyhton3 -m easrec_nni.trial --settings s.yml", "pyhton3 does not exist: write `python3 -m easrec_nni.trial"),
+        ("A=1 ./mine.sh", "./mine.sh does not exist"),
+        ("python3 -m easrec.trial --settings s.yml", "finds no module easrec.trial from .*: this package's trial is"),
+    ],
+)
+def test_programs_and_modules_that_are_not_there(make: Make, command: str, words: str) -> None:
+    assert re.search(words, refusal(check_interpreter, make(trialCommand=command)))
+
+
+def test_commands_of_others_that_exist(make: Make, tmp_path: Path) -> None:
+    experiment = make(trialCommand="A=1 ./mine.sh --x")
+    (tmp_path / "code" / "mine.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "code" / "mine.sh").chmod(0o755)
+    assert check_interpreter(experiment) == "trialCommand runs ./mine.sh, which is not of this package"
+    (tmp_path / "code" / "mine.py").write_text("")
+    for command, what in (("python3 -m mine", "mine"), ("cd . && ./mine.sh", "cd"), ("python3 mine.py", "python3")):
+        seen = check_interpreter(make(trialCommand=command))
+        assert seen == f"trialCommand runs {what}, which is not of this package"
+
+
 def test_the_interpreter_is_the_one_that_a_trial_gets(make: Make) -> None:
     assert check_interpreter(make()) == f"trialCommand's python3 is {Path(sys.executable).with_name('python3')}"
-    assert "not checked" in check_interpreter(make(trialCommand="./mine.sh"))
+    assert "not checked" in check_interpreter(make(trialCommand="$HOME/mine.sh"))
     assert "workers' PATH" in check_interpreter(make(trainingService=REMOTE))
 
 

@@ -257,6 +257,8 @@ def test_an_unknown_key_of_the_space_is_refused_when_the_space_is_made() -> None
         ("data: !!python/name:os.system", ["is not valid YAML"]),
         ("!!python/object:builtins.dict {{}}", ["is not valid YAML"]),
         ("data: [", ["is not valid YAML"]),
+        ("data: a\nseed: 1\ndata: b", ["the key 'data' is there twice: keep one of them", "line 3"]),
+        ("search: {lambda: 0.1, epochs: 3, lambda: 0.2}", ["the key 'lambda' is there twice"]),
         ("data: ml-100k\n\tseed: 1", ["is not valid YAML"]),
         ("", ["must hold keys and values"]),
         ("- data", ["must hold keys and values"]),
