@@ -67,7 +67,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
         raise UserError(f"there is no {what} {file}; {advice}")
     content = read_bounded(file, LARGEST_FILE_BYTES, f": not a {what}")
     try:
-        document = yaml.load(content.decode("utf-8-sig"), _Loader)  # noqa: S506 (a safe loader)
+        document = _Loader(content.decode("utf-8-sig")).get_single_data()
     # The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
     # `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
