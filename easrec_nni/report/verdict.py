@@ -65,7 +65,9 @@ def _nothing_beside(section: Section, best: SystemCells) -> str:
     variants = len(section.all_systems) - 1
     if not variants:
         return ": there is nothing to compare it with."
-    return f" of the main tables; {variants} variants and settings of {best.label} are compared with it below."
+    compared = "1 variant of" if variants == 1 else f"{variants} variants and settings of"
+    are = "is" if variants == 1 else "are"
+    return f" of the main tables; {compared} {best.label} {are} compared with it below."
 
 
 def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:

@@ -61,6 +61,8 @@ def test_a_single_system_and_none_at_all(write_study: WriteStudy, tmp_path: Path
     variants = write_study(tmp_path / "v", {"easrec": 0.0, "easrec-gates0": 0.0}, sweep=(0.1, 0.5))
     expected = "is the only complete system of the main tables; 3 variants and settings of EASRec are compared with it"
     assert expected in _verdict(variants)
+    one = write_study(tmp_path / "w", {"easrec": 0.0, "easrec-gates0": 0.0})
+    assert "of the main tables; 1 variant of EASRec is compared with it below." in _verdict(one)
     text = _verdict(write_study(tmp_path / "none", {"easrec-gates0": 0.0}))
     assert text == "On ml-100k no system that could be compared is complete yet."
 
