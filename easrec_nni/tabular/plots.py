@@ -96,13 +96,15 @@ def regret_plot(
         right.set_yticks(range(len(names)), [f"{name} ({len(regrets[name])})" for name in names])
         right.set_ylim(len(names) - 0.5, -0.5)
         right.set_xlim(left=0)
-        set_titles(right, x="regret in % of the best figure", title="Mean regret (seeds)")
+        two = len(compared) > 1
+        limits = "\nfilled: own cost, hollow: budget" if two else ""
+        set_titles(right, x=f"regret in % of the best figure{limits}", title="Mean regret (seeds)")
         means = "; ".join(
             f"at most its {limit}: " + ", ".join(f"{row.label} {100 * row.mean:.1f} %" for row in rows)
             for limit, rows in compared.items()
         )
         alt = f"Mean regret of the network, compared with the best of {means}."
-        hollow = " Hollow: within the budget." if len(compared) > 1 else ""
+        hollow = " Hollow: within the budget." if two else ""
         caption = f"Dashed: the table's front. Bars: 95 % bootstrap intervals over seeds.{hollow} {alt}"
         return picture(figure, "regret", "Regret of exported networks", alt, caption)
 
