@@ -69,7 +69,8 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     Raises
     ------
     UserError
-        If a column is not there, and the message lists those that are; or if several have its name.
+        If a column is not there, and the message lists those that are; or if several have its name, or
+        user and item are one column.
     """
     requested = {
         "user": settings.user_column,
@@ -104,6 +105,11 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
                     f"{names[lowered.index(hits[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
                     f"--{role}-column decides"
                 )
+    if columns.places["user"] == columns.places["item"]:
+        name = names[columns.places["user"]]
+        raise UserError(
+            f"{label}: column {name!r} is both user and item: name another with --user-column or --item-column"
+        )
     return Columns(columns.places, columns.why, tuple(notes))
 
 

@@ -307,3 +307,11 @@ def test_a_comment_above_the_header(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text(f"# exported by the shop\nuser,item,time\n{rows}")
     with pytest.raises(UserError, match="The first line, '# exported by the shop', is no header but a comment"):
         prepare(tmp_path / "log.csv", tmp_path / "out")
+
+
+@pytest.mark.parametrize("settings", [PrepareSettings(user_column="item"), PrepareSettings(item_column="user")])
+def test_one_column_cannot_be_user_and_item(tmp_path: Path, settings: PrepareSettings) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\n" + "".join(f"u{n % 3},i{n},{n}\n" for n in range(12)))
+    with pytest.raises(UserError, match="is both user and item: name another with --user-column or --item-column"):
+        prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
+    assert not (tmp_path / "out").exists()
