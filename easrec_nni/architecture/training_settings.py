@@ -52,7 +52,7 @@ EARLIER_DEFAULTS: dict[str, Any] = {
 """Defaults of earlier versions, which are the values of keys that their documents lack."""
 
 OF_TEACHERS = ("distillation", "temperature", "teacher_items")
-"""Settings of the retraining without effect where there is no teacher."""
+"""Settings of the retraining that have no effect without a teacher."""
 
 
 class SettingsPart(BaseModel):

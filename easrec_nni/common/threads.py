@@ -7,6 +7,7 @@ import os
 __all__ = ["available_cores", "available_threads", "let_go_of_cores", "thread_environment"]
 
 SPINS = "3000"
+"""Rounds that a thread spins before it sleeps; GNU OpenMP's default is 300,000."""
 
 
 def available_cores() -> int:

@@ -132,7 +132,8 @@ def summarize(
             "which is not all: report this"
         )
     unit, shares = log.unit, max(order.interactions, 1)
-    first, last = (unit.shown(bound.item()) for bound in (times.min(), times.max()))
+    bounds = times.min().item(), times.max().item()
+    first, last = map(unit.shown, bounds)
     few = int(np.count_nonzero(lengths < MIN_EVALUATED_LENGTH))
     reasons = ": " * bool(dropped_rows) + ", ".join(f"{count} {reason}" for reason, count in dropped_rows.items())
     ranking = {"full": "all items (full)", "unseen": "unseen items (unseen)"}[suited_ranking(order.repeats, shares)]
@@ -147,7 +148,7 @@ def summarize(
         "first rows": "; ".join(f"{user} had {item} at {unit.shown(time)}" for user, item, time in _first(engine)),
     }
     return LogSummary(
-        lines, (*log.notes, *_time_notes(times, unit), *_order_notes(order, newest_first), *_id_notes(engine))
+        lines, (*log.notes, *_time_notes(times, bounds, unit), *_order_notes(order, newest_first), *_id_notes(engine))
     )
 
 
@@ -161,11 +162,11 @@ def _first(engine: Engine) -> list[tuple[str, str, float]]:
     return [(user[:40], item[:40], time) for user, item, time in engine.rows(query)]
 
 
-def _time_notes(times: NDArray[np.generic], unit: TimeUnit) -> list[str]:
+def _time_notes(times: NDArray[np.generic], bounds: tuple[float, float], unit: TimeUnit) -> list[str]:
     """Notes on times that stand for missing ones, such as 0, -1 or the year 9999, which would decide the order."""
     if unit.per_second is None:
         return []
-    first, last = times.min().item(), times.max().item()
+    first, last = bounds
     early, late = _EARLY * unit.per_second, (time.time() + _DAY) * unit.per_second
     notes = []
     if first < early <= last:

@@ -89,7 +89,6 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
         if name is not None:
             if name not in names:
                 raise UserError(f"{label} has no column {name!r} (--{role}-column): its columns are {listing}")
-            _refuse_twins(names, name, label)
             columns.places[role], columns.why[role] = names.index(name), f"--{role}-column"
         elif role == "clock":
             _find_clock(lowered, settings, columns)
@@ -98,24 +97,21 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
             if not hits:
                 raise UserError(_not_found(names, role, label, listing))
             columns.places[role], columns.why[role] = lowered.index(hits[0]), "a common name"
-            _refuse_twins(names, names[columns.places[role]], label)
             others = [names[lowered.index(guess)] for guess in hits[1:]]
             if others and role in ("user", "item", "time"):
                 notes.append(
                     f"{names[lowered.index(hits[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
                     f"--{role}-column decides"
                 )
+    for name in (names[place] for place in columns.places.values()):
+        if (twins := names.count(name)) > 1:
+            raise UserError(f"{label} has {twins} columns named {name!r}: give all but one of them another name")
     if columns.places["user"] == columns.places["item"]:
         name = names[columns.places["user"]]
         raise UserError(
             f"{label}: column {name!r} is both user and item: name another with --user-column or --item-column"
         )
     return Columns(columns.places, columns.why, tuple(notes))
-
-
-def _refuse_twins(names: Sequence[str], name: str, label: str) -> None:
-    if (twins := names.count(name)) > 1:
-        raise UserError(f"{label} has {twins} columns named {name!r}: give all but one of them another name")
 
 
 def _find_clock(lowered: Sequence[str], settings: PrepareSettings, columns: Columns) -> None:
@@ -130,7 +126,7 @@ def _find_clock(lowered: Sequence[str], settings: PrepareSettings, columns: Colu
 def _not_found(names: Sequence[str], role: str, label: str, listing: str) -> str:
     message = f"{label}: which column is the {role}? "
     if len(names) == 1 and names[0].startswith(_COMMENTS):
-        return message + f"The first line, {names[0][:60]!r}, is no header but a comment: delete it"
+        return message + f"The first line, {names[0][:60]!r}, is a comment, not a header: delete it"
     if len(names) == 1 and len(names[0].split()) > 1:
         message += f"The whole line is one column, {names[0][:60]!r}: pass --delimiter, such as --delimiter ' '"
         if looks_like_data(names[0].split()):

@@ -305,7 +305,9 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path, settings: PrepareSe
 def test_a_comment_above_the_header(tmp_path: Path) -> None:
     rows = "".join(f"u{n % 3},i{n},{n}\n" for n in range(12))
     (tmp_path / "log.csv").write_text(f"# exported by the shop\nuser,item,time\n{rows}")
-    with pytest.raises(UserError, match="The first line, '# exported by the shop', is no header but a comment"):
+    with pytest.raises(
+        UserError, match="The first line, '# exported by the shop', is a comment, not a header: delete it"
+    ):
         prepare(tmp_path / "log.csv", tmp_path / "out")
 
 
