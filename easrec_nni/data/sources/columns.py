@@ -103,15 +103,20 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
                     f"{names[lowered.index(hits[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
                     f"--{role}-column decides"
                 )
-    for name in (names[place] for place in columns.places.values()):
+    _check_chosen(names, columns.places, label)
+    return Columns(columns.places, columns.why, tuple(notes))
+
+
+def _check_chosen(names: Sequence[str], places: dict[str, int], label: str) -> None:
+    """Refuse a chosen column whose name others have, and one column for users and items."""
+    for name in (names[place] for place in places.values()):
         if (twins := names.count(name)) > 1:
             raise UserError(f"{label} has {twins} columns named {name!r}: give all but one of them another name")
-    if columns.places["user"] == columns.places["item"]:
-        name = names[columns.places["user"]]
+    if places["user"] == places["item"]:
         raise UserError(
-            f"{label}: column {name!r} is both user and item: name another with --user-column or --item-column"
+            f"{label}: column {names[places['user']]!r} is both user and item: name another with --user-column or "
+            "--item-column"
         )
-    return Columns(columns.places, columns.why, tuple(notes))
 
 
 def _find_clock(lowered: Sequence[str], settings: PrepareSettings, columns: Columns) -> None:
