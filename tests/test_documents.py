@@ -53,7 +53,8 @@ def test_every_table_of_figures_names_its_file(name: str) -> None:
 @ANY_DOCUMENT
 def test_commands_and_their_options_exist(document: Path) -> None:
     options = {name: _options(name) for name in COMMANDS}
-    for line in re.findall(r"^ {4}(?:.*&& )?easrec (.+)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE):
+    text = re.sub(r" \\\n +", " ", document.read_text(encoding="utf-8"))  # lines continued by a backslash
+    for line in re.findall(r"^ {4}(?:.*&& )?easrec (.+)$", text, flags=re.MULTILINE):
         command, *words = shlex.split(line.partition(" < ")[0], comments=True)
         if command in GROUPS:
             command, *words = f"{command} {words[0]}", *words[1:]
