@@ -35,7 +35,6 @@ WHOLE_PROJECT = {
 
 COVERED_THROUGH = {
     "easrec_nni/architecture/onnx_network.py": "tests/easrec_nni/serving/test_onnx_export.py",
-    "easrec_nni/architecture/run_folder.py": "tests/easrec_nni/retraining/test_retraining.py",
     "easrec_nni/common/figures.py": "tests/easrec_nni/report/plots/test_plots.py",
     "easrec_nni/common/hints.py": "easrec_nni/common/hints.py",
     "easrec_nni/common/lazy.py": "easrec_nni/common/lazy.py",

@@ -13,7 +13,7 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.split_names import NO_SPLIT
 from search_spaces import EASRecNetwork
 
-__all__ = ["check_dataset", "check_evaluated", "open_run"]
+__all__ = ["check_dataset", "check_evaluated", "check_items", "open_run"]
 
 
 _logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def open_run(
         if needs_dataset or data is not None:
             raise
     if dataset is not None:
-        check_dataset(architecture, dataset)
+        check_items(architecture, dataset)
     return network, dataset
 
 
@@ -59,21 +59,53 @@ def _open(data: Dataset | str | Path | None) -> Dataset:
 
 
 def check_dataset(architecture: Architecture, dataset: Dataset) -> None:
-    """Check that a dataset has the architecture's items; warn if it is another preparation.
+    """Check that a dataset has as many items as the architecture; warn if it is another preparation.
 
     Raises
     ------
     UserError
         The number of items differs.
     """
+    _check_size(architecture, dataset)
+    trained = architecture.dataset
+    if trained is not None and trained.fingerprint not in ("", dataset.fingerprint):
+        _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
+
+
+def check_items(architecture: Architecture, dataset: Dataset) -> None:
+    """Check that weights trained on the architecture's dataset fit another one: its items must have the same numbers.
+
+    Of runs that have not recorded their item ids, a warning says that the preparation is another one.
+
+    Raises
+    ------
+    UserError
+        The items are others, or have other numbers.
+    """
+    _check_size(architecture, dataset)
+    trained = architecture.dataset
+    if trained is None or trained.fingerprint in ("", dataset.fingerprint):
+        return
+    if not trained.items_sha256:
+        _logger.warning(
+            f"the network was trained on another preparation of the data (fingerprints differ), and its folder does "
+            f"not say whether items have the same numbers in {dataset.path}: if not, its figures and recommendations "
+            "are wrong"
+        )
+    elif trained.items_sha256 != dataset.items_sha256:
+        raise UserError(
+            f"the network was trained on another preparation of {trained.name}, and items have other numbers in "
+            f"{dataset.path}, so that its embeddings would belong to other items: give the dataset that it was "
+            "trained on with --data, or retrain on this one"
+        )
+
+
+def _check_size(architecture: Architecture, dataset: Dataset) -> None:
     if architecture.space.n_items != dataset.n_items:
         raise UserError(
             f"the architecture is for {architecture.space.n_items} items, the dataset {dataset.name} has "
             f"{dataset.n_items}: set space.n_items (and dataset) in the JSON, or give the dataset it was searched on"
         )
-    fingerprint = architecture.dataset.fingerprint if architecture.dataset else ""
-    if fingerprint and fingerprint != dataset.fingerprint:
-        _logger.warning("the architecture was searched on another preparation of the data (fingerprints differ)")
 
 
 def check_evaluated(architecture: Architecture, dataset: Dataset, run: str | Path) -> None:
@@ -93,7 +125,7 @@ def check_evaluated(architecture: Architecture, dataset: Dataset, run: str | Pat
     UserError
         It was trained on all data, or by another split; or the catalogue is another one.
     """
-    check_dataset(architecture, dataset)
+    check_items(architecture, dataset)
     trained = architecture.dataset
     if trained is None or trained.fingerprint == dataset.fingerprint and trained.split != NO_SPLIT:
         return

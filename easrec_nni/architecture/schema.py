@@ -69,6 +69,7 @@ class DatasetReference(_Part):
 
     name: str = Field(description="name of the prepared dataset")
     fingerprint: str = Field("", description="checksum of the prepared dataset")
+    items_sha256: str = Field("", description="checksum of the item ids in the order of their numbers")
     n_users: int = Field(ge=1)
     n_items: int = Field(ge=1, description="items of the catalogue, without padding")
     split: str = Field(LEAVE_ONE_OUT, description="what trained and what was a target; none: everything trained")
@@ -79,6 +80,7 @@ class DatasetReference(_Part):
         return cls(
             name=dataset.name,
             fingerprint=dataset.fingerprint,
+            items_sha256=dataset.items_sha256,
             n_users=dataset.n_users,
             n_items=dataset.n_items,
             split=dataset.split.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from easrec_nni.data.batches.modes import BatchBy, History, Mode
 
@@ -22,6 +22,7 @@ __all__ = [
     "TeacherKind",
     "TeacherRecord",
     "TrainingSettings",
+    "without_truth_values",
 ]
 
 Loss = Literal["softmax", "sampled_softmax", "gbce"]
@@ -55,10 +56,30 @@ OF_TEACHERS = ("distillation", "temperature", "teacher_items")
 """Settings of the retraining that have no effect without a teacher."""
 
 
+def without_truth_values(model: type[BaseModel], field: str, value: Any) -> Any:
+    """Return a value for a field of a model; refuse true and false, which YAML's yes and no are, as numbers.
+
+    Raises
+    ------
+    ValueError
+        A truth value is given, alone or in a list, to a field that takes none; pydantic would read 1 or 0.
+    """
+    values = value if isinstance(value, list | tuple) else [value]
+    takes_any = field not in model.model_fields or model.model_fields[field].annotation in (bool, Any)
+    if not takes_any and any(isinstance(each, bool) for each in values):
+        raise ValueError("yes and no (true, false) are not valid here: write a number, or a text in quotes")
+    return value
+
+
 class SettingsPart(BaseModel):
     """Base of settings sections: frozen, without unknown keys, finite numbers only."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _check_truth(cls, value: Any, info: ValidationInfo) -> Any:
+        return without_truth_values(cls, str(info.field_name), value)
 
 
 class OptimizerSettings(SettingsPart):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
+import io
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -17,6 +21,21 @@ from easrec_nni.common.errors import UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+SYSTEM_REFUSALS = frozenset(
+    {
+        errno.EACCES,
+        errno.EDQUOT,
+        errno.EEXIST,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+        errno.ENOSPC,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+"""Errors of the system about a file that a user can mend: no right, no room, a file where a folder should be."""
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": (
@@ -188,7 +207,7 @@ def build_command(name: str | None, command: Callable[..., None]) -> Any:
 
 
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that user errors print one line on stderr instead of a traceback.
+    """Wrap a command so that user errors print one line instead of a traceback.
 
     Parameters
     ----------
@@ -257,11 +276,7 @@ def run() -> None:
 
     Exit codes are 0 on success, 2 for mistakes in options or input, and 130 when interrupted.
     """
-    try:
-        app()
-    except KeyboardInterrupt:
-        print("easrec: interrupted", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    _run(app)
 
 
 def run_command(program: str, command: Callable[..., None]) -> None:
@@ -274,7 +289,38 @@ def run_command(program: str, command: Callable[..., None]) -> None:
     command : callable
         Command to run.
     """
-    build_command(None, command)(prog_name=program)
+    _run(lambda: build_command(None, command)(prog_name=program))
+
+
+def _run(program: Callable[[], Any]) -> None:
+    """Run a program whose output may be refused: by an encoding that lacks characters, or by the system."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            program()
+        finally:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("easrec: interrupted", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno not in SYSTEM_REFUSALS:
+            raise
+        reason = error.strerror or str(error)
+        if error.filename is None:
+            print(f"easrec: error: cannot write ({reason}): make room, or write elsewhere", file=sys.stderr)
+            _drop_output()
+        else:
+            print(f"easrec: error: cannot use {error.filename} ({reason}): choose another path", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+
+
+def _drop_output() -> None:
+    """Drop what is left to write to a stdout that is full: the interpreter would write it, and fail, at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

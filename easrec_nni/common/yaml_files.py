@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,14 @@ import yaml
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded
 
-__all__ = ["LARGEST_FILE_BYTES", "MOST_ENTRIES", "read_yaml"]
+__all__ = ["LARGEST_FILE_BYTES", "MOST_ENTRIES", "read_yaml", "safe_value"]
 
 LARGEST_FILE_BYTES = 1 << 20
 MOST_ENTRIES = 100_000
 LONGEST_QUOTE = 300  # characters of an error message shown
+# The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
+# `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
+_INVALID = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class _Loader(yaml.SafeLoader):
@@ -30,6 +34,32 @@ class _Loader(yaml.SafeLoader):
                     )
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Refuse numbers that YAML 1.1 reads in base 8 or 60, which a user hardly means."""
+        number, text = super().construct_yaml_int(node), str(node.value)
+        if ":" in text or re.match(r"[+-]?0[0-9_]", text):
+            raise yaml.constructor.ConstructorError(
+                None, None, f"{text} is the number {number} in YAML: write it so, or in quotes", node.start_mark
+            )
+        return number
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def safe_value(text: str) -> Any:
+    """Parse one YAML value, as in a file.
+
+    Raises
+    ------
+    UserError
+        It is not valid YAML.
+    """
+    try:
+        return _Loader(text).get_single_data()
+    except _INVALID as error:
+        raise UserError(f"{text[:LONGEST_QUOTE]!r} is not valid YAML: {_reason(error)}") from None
 
 
 def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[str, Any]:
@@ -68,16 +98,17 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     content = read_bounded(file, LARGEST_FILE_BYTES, f": not a {what}")
     try:
         document = _Loader(content.decode("utf-8-sig")).get_single_data()
-    # The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
-    # `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
-    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:LONGEST_QUOTE] or type(error).__name__
-        raise UserError(f"{file} is not valid YAML: {reason}") from None
+    except _INVALID as error:
+        raise UserError(f"{file} is not valid YAML: {_reason(error)}") from None
     if not isinstance(document, dict):
         raise UserError(f"{file} must hold keys and values, such as `{example}`")
     if _entries(document, {}) > MOST_ENTRIES:
         raise UserError(f"{file} stands for more than {MOST_ENTRIES} entries, or refers to itself: not a {what}")
     return {str(key): value for key, value in document.items()}
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:LONGEST_QUOTE] or type(error).__name__
 
 
 def _entries(node: Any, counts: dict[int, int]) -> int:

@@ -99,6 +99,12 @@ class Dataset:
         return self.manifest.fingerprint
 
     @cached_property
+    def items_sha256(self) -> str:
+        """SHA-256 over the item ids in the order of their numbers: weights trained with equal ones fit this dataset."""
+        ids = self.item_ids if isinstance(self.item_ids, IdTable) else IdTable.of(self.item_ids.tolist())
+        return ids.sha256()
+
+    @cached_property
     def split(self) -> Split:
         """Split named in the manifest, computed once.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, overload
 
@@ -93,6 +94,12 @@ class IdTable:
         lengths = np.asarray(self.offsets)[rows + 1] - begins
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         return IdTable(offsets, self.text[places_between(begins, begins + lengths)])
+
+    def sha256(self) -> str:
+        """SHA-256 over the ids in their order, in hexadecimal digits."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.offsets, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(self.text).data)
+        return digest.hexdigest()
 
     def tolist(self) -> list[str]:
         """All ids as a list."""

@@ -14,14 +14,18 @@ from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
 from easrec_nni.data.sources.delimited import DelimitedTable
+from easrec_nni.data.sources.jsonlines import JsonTable
 from easrec_nni.data.times import TimeColumn, clock_seconds, number_sql, present, time_column, trimmed
 from easrec_nni.data.units import TimeUnit, time_unit
 from easrec_nni.data.where import check_expression
 
-__all__ = ["CheckedLog", "id_sql", "read_log"]
+__all__ = ["CheckedLog", "id_sql", "is_list", "read_log"]
 
 MISSING_WORDS = ("NULL", "null", "\\N", "nan", "NaN", "None", "<NA>")
 """Spellings of a missing value in databases, pandas and Python. NA is not one: it is also a name."""
+
+_LIST = """\\[(.*,.*|\\s*["'].*["']\\s*|\\s*)\\]"""
+"""Lists of several values or texts, and empty ones; [12] and [unknown] are ids."""
 
 _WITHOUT = "rows without "
 _IDS = ("user", "item")
@@ -93,6 +97,8 @@ def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: R
         raise UserError(f"{label} has no interactions below its header: give a complete file")
     kinds = engine.columns(table)
     _refuse_header_as_value(engine, raw, settings, kinds)
+    for role in _IDS:
+        _refuse_unlike_ids(engine, table, role, raw, kinds)
     ids = {role: id_sql(engine, table, f"${role}", kinds, label, settings) for role in _IDS}
     time, names = _time(engine, table, raw, settings, kinds)
     unit = time_unit(engine, table, time, settings, label)
@@ -110,7 +116,7 @@ def read_log(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: R
     kind = "TABLE" if counted else "VIEW"
     engine.run(f"CREATE {kind} log AS SELECT {columns} FROM {table} WHERE {keep}", "checking ids and times")
     dropped = {reason: count for reason, (count, _) in counted.items()}
-    return CheckedLog(rows, dropped, names, time.format, unit, raw.columns.notes)
+    return CheckedLog(rows, dropped, names, time.format, unit, (*raw.columns.notes, *time.notes))
 
 
 def _load(engine: Engine, raw: RawLog, settings: PrepareSettings, reporter: Reporter) -> str:
@@ -173,6 +179,43 @@ def _refuse_header_as_value(engine: Engine, raw: RawLog, settings: PrepareSettin
             )
 
 
+def _refuse_unlike_ids(engine: Engine, table: str, role: str, raw: RawLog, kinds: Mapping[str, str]) -> None:
+    """Refuse texts that are lists instead of ids, and decimal numbers of JSON that have lost digits."""
+    column, label = f'"${role}"', raw.table.label
+    if kinds[f"${role}"] != "VARCHAR":
+        return
+    rows, count, first = engine.row(
+        f"SELECT count(*), count(*) FILTER ({is_list(column)}), min({column}) FILTER ({is_list(column)}) FROM {table}"
+    )
+    if 2 * count > rows:  # some are noted in the summary
+        raise UserError(
+            f"{label}: {count} {role} ids are lists or objects, such as {first[:60]}: write a row for each item, with "
+            "its id as a number or text"
+        )
+    if not isinstance(raw.table, JsonTable):
+        return
+    number = f"TRY_CAST({column} AS DOUBLE)"
+    lost = engine.row(
+        f"SELECT count(*) FROM {table} WHERE abs({number}) >= {2.0**53!r} AND "
+        f"regexp_full_match({column}, '-?[0-9.]+([.]|[eE])[0-9+]+')"
+    )[0]
+    if lost:
+        raise UserError(_lost_digits(label, lost, role))
+
+
+def is_list(column: str) -> str:
+    """SQL of whether a text is a list or an object as JSON or Python write it."""
+    a_list = f"{column} LIKE '[%]' AND regexp_full_match({column}, {quoted(_LIST)})"
+    return f"({a_list} OR {column} LIKE '{{%}}' AND contains({column}, ':'))"
+
+
+def _lost_digits(label: str, count: int, role: str) -> str:
+    return (
+        f"{label}: {count} {role} ids are decimal numbers too large to have all their digits, so that different ones "
+        "may have become equal: store them as whole numbers or text"
+    )
+
+
 def id_sql(
     engine: Engine, table: str, role: str, kinds: Mapping[str, str], label: str, settings: PrepareSettings
 ) -> str:
@@ -190,10 +233,7 @@ def id_sql(
             f"count(*) FILTER (abs({number}) >= {2.0 ** (53 if kind == 'DOUBLE' else 24)!r}) FROM {table}"
         )
         if lost:
-            raise UserError(
-                f"{label}: {lost} {role[1:]} ids are decimal numbers too large to have all their digits, so that "
-                "different ones may have become equal: store them as whole numbers or text"
-            )
+            raise UserError(_lost_digits(label, lost, role[1:]))
         return f"CAST({number} AS VARCHAR)" if broken else f"CAST({number} AS BIGINT)"
     if kind == "BLOB":
         return _text_id(f"decode({column})", settings)
@@ -234,7 +274,8 @@ def _time(
             date = time_column(engine, table, f'"${day}"', label, settings.time_format)
             if date.is_date:
                 name = f"{raw.table.names[places[day]]} and {raw.table.names[places[clock]]} (a date and a time of day)"
-                return TimeColumn(f"({date.sql}) + ({seconds})", f"{date.format}, time of day"), names | {"time": name}
+                sql, per_second = f"({date.sql}) + ({seconds}) * {date.per_second}", date.per_second
+                return TimeColumn(sql, f"{date.format}, time of day", per_second), names | {"time": name}
     return time_column(engine, table, '"$time"', label, settings.time_format), names
 
 

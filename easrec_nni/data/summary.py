@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.engine import Engine
-from easrec_nni.data.reading import CheckedLog
+from easrec_nni.data.engine import Engine, identifier, quoted
+from easrec_nni.data.reading import CheckedLog, is_list
 from easrec_nni.data.repeats import MANY_REPEATS, count_repeats, suited_ranking
 from easrec_nni.data.splits.leave_one_out import MIN_EVALUATED_LENGTH
 from easrec_nni.data.units import TimeUnit
@@ -19,6 +19,8 @@ from easrec_nni.data.units import TimeUnit
 __all__ = ["LogSummary", "Order", "count_of_rows", "summarize"]
 
 _MANY_TIES = 0.01
+_MISSING = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "undefined", "missing", "(null)", "<na>", "-", "?")
+"""Words in lower case that also stand for a missing value; of these, `MISSING_WORDS` are taken for one."""
 _DAY = 24 * 3600  # seconds
 _EARLY = 3 * 365 * _DAY + _DAY  # 1973-01-01 in seconds since 1970
 
@@ -206,9 +208,10 @@ def _id_notes(engine: Engine) -> list[str]:
     for role in ("user", "item"):
         if engine.columns(f"{role}s")[role] != "VARCHAR":
             continue
+        as_rounded = f"""regexp_full_match("{role}", '[0-9]([.,][0-9]+)?E[+][0-9]+')"""
         alike, rounded = engine.row(
-            f'SELECT count(*) - count(DISTINCT lower(trim("{role}"))), count(*) FILTER ('
-            f"""contains("{role}", 'E+') AND regexp_full_match("{role}", '[0-9][.,][0-9]+E[+][0-9]+')) FROM {role}s"""
+            f'SELECT count(*) - count(DISTINCT lower(trim("{role}"))), '
+            f"""count(*) FILTER (contains("{role}", 'E+') AND {as_rounded}) FROM {role}s"""
         )
         if alike:
             notes.append(
@@ -220,4 +223,49 @@ def _id_notes(engine: Engine) -> list[str]:
                 f"{rounded} {role} ids look like numbers that a spreadsheet has rounded (1.23E+15), so that different "
                 "ones may have become equal: export the ids as text"
             )
+        notes += [*_spelling_notes(engine, role), *_missing_notes(engine, role)]
     return notes
+
+
+def _spelling_notes(engine: Engine, role: str) -> list[str]:
+    """Notes on lists among ids, and on ids in two spellings, such as 12 and 12.0, or in characters that look alike."""
+    number = f"""CASE WHEN regexp_full_match("{role}", '[0-9]{{1,15}}([.][0-9]+)?(E[+][0-9]+)?') """
+    number += f'THEN TRY_CAST("{role}" AS DOUBLE) END'
+    shown = f"""regexp_replace(nfc_normalize("{role}"), '[\\x{{200b}}-\\x{{200f}}\\x{{2060}}\\x{{feff}}]', '', 'g')"""
+    plain = f'strlen("{role}") = length("{role}")'
+    twins, hidden = engine.row(
+        f"SELECT count({number}) - count(DISTINCT {number}), "
+        f'count(*) - count(DISTINCT CASE WHEN {plain} THEN "{role}" ELSE {shown} END) FROM {role}s'
+    )
+    notes = []
+    lists, first = engine.row(f'SELECT count(*), min("{role}") FROM {role}s WHERE {is_list(identifier(role))}')
+    if lists:
+        notes.append(
+            f"{lists} {role} ids are lists or objects, such as {first[:60]}, and each is one {role}: write a row for "
+            "each of its values if these are the ids"
+        )
+    if twins:
+        notes.append(
+            f"{twins} {role} ids are numbers that other ids are too, in another spelling (such as 12 and 12.0, 7 and "
+            "007): if they mean the same, write them alike in the log"
+        )
+    if hidden:
+        notes.append(
+            f"{hidden} {role} ids look like others, but have invisible characters or another encoding of a letter "
+            "(Unicode NFC and NFD): write them alike in the log"
+        )
+    return notes
+
+
+def _missing_notes(engine: Engine, role: str) -> list[str]:
+    """Notes on ids that often stand for a missing one."""
+    words = ", ".join(map(quoted, _MISSING))
+    ids = [row[0] for row in engine.rows(f'SELECT "{role}" FROM {role}s WHERE lower(trim("{role}")) IN ({words})')]
+    if not ids:
+        return []
+    condition = f'"{role}" IN ({", ".join(map(quoted, ids))})'
+    count = engine.row(f"SELECT count(*) FROM log WHERE {condition}")[0]
+    return [
+        f"{count} interactions have the {role} id {' or '.join(map(repr, sorted(ids)))}: if it stands for a missing "
+        "one, --where with a condition leaves it out"
+    ]

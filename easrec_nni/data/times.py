@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -40,6 +40,9 @@ FORMATS = (
 )
 """Formats to try where times are neither numbers nor ISO 8601."""
 
+LARGEST = 2.0**63
+"""Numbers from here on do not fit 64 bits."""
+
 
 @dataclass(frozen=True)
 class TimeColumn:
@@ -51,14 +54,20 @@ class TimeColumn:
         Expression for the time of a row, BIGINT or DOUBLE; NULL where it is not readable.
     format : str
         What the column holds: ``numbers``, ``dates`` (the type of the column), ``ISO 8601`` or a format of strptime.
+    per_second : int
+        For dates, units of the time in a second: nanoseconds where some times have them, seconds otherwise.
+    notes : tuple of str
+        Decisions that the user may want to change.
     """
 
     sql: str
     format: str
+    per_second: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def is_date(self) -> bool:
-        """Whether times are seconds since 1970-01-01 UTC, made from dates."""
+        """Whether times count from 1970-01-01 UTC and are made from dates."""
         return self.format not in ("numbers", "the order of the rows")
 
 
@@ -113,12 +122,19 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
     Raises
     ------
     UserError
-        If two formats read all rows and disagree, or the given one is not a format.
+        If two formats read all rows and disagree, the given one is not a format, or times of 32 bits have lost digits.
     """
     kind = next(iter(engine.columns(f"(SELECT {sql} FROM {table})").values()))
     if re.match("TIMESTAMP|DATE", kind):
         moment = f"CAST({sql} AS {'TIMESTAMPTZ' if re.search('ZONE|TZ', kind) else 'TIMESTAMP'})"
-        return _seconds(engine, table, f"CASE WHEN isfinite({moment}) THEN epoch_us({moment}) END", "dates")
+        micros = f"CASE WHEN isfinite({moment}) THEN epoch_us({moment}) END"
+        nanos = f"CASE WHEN isfinite({moment}) THEN epoch_ns({sql}) END" if kind == "TIMESTAMP_NS" else None
+        return _seconds(engine, table, micros, "dates", nanos)
+    if kind == "FLOAT" and (lost := engine.row(f"SELECT count(*) FILTER (abs({sql}) >= {1 << 24}) FROM {table}")[0]):
+        raise UserError(
+            f"{label}: {lost} times are decimal numbers of 32 bits, which have seven digits, so that different times "
+            "may have become equal: store them as whole numbers or as decimals of 64 bits"
+        )
     if kind != "VARCHAR":
         return _numbers(engine, table, sql, kind)
     if time_format is not None:
@@ -132,7 +148,10 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
         other = _other_format(engine, table, sql, label, max(numbers, dates))
         if other is not None:
             return other
-    return _seconds(engine, table, iso, "ISO 8601") if dates > numbers else _numbers(engine, table, sql, kind)
+    if dates > numbers:
+        return _seconds(engine, table, iso, "ISO 8601", _iso_nanos(sql, iso))
+    times = _numbers(engine, table, sql, kind)
+    return replace(times, notes=_rounded_notes(engine, table, sql))
 
 
 def trimmed(sql: str) -> str:
@@ -145,29 +164,50 @@ def trimmed(sql: str) -> str:
 
 
 def _whole(sql: str) -> str:
-    """SQL of the whole number in a text, of type BIGINT; NULL where there is none."""
+    """SQL of the whole number in a text (also with zeros behind a point), of type BIGINT; NULL where there is none."""
     number = f"TRY_CAST({sql} AS BIGINT)"  # which also reads 1.5, 1e3 and 0x10: it must give the same text again
     text = trimmed(sql)
-    other = f"WHEN regexp_full_match({text}, '[+-]?[0-9]+') THEN TRY_CAST({text} AS BIGINT)"
+    digits = f"regexp_extract({text}, '^([+-]?[0-9]+)([.]0*)?$', 1)"
+    other = f"WHEN {digits} <> '' THEN TRY_CAST({digits} AS BIGINT)"
     return f"CASE WHEN CAST({number} AS VARCHAR) = {sql} THEN {number} {other} END"
 
 
 def _numbers(engine: Engine, table: str, sql: str, kind: str) -> TimeColumn:
-    """Read numbers: as BIGINT if all are whole and have all their digits, or else as DOUBLE."""
+    """Read numbers: as BIGINT if all are whole, or else as DOUBLE."""
     number = number_sql(sql, kind)
     if kind == "VARCHAR":
         whole = _whole(sql)
     elif re.fullmatch("U?(TINY|SMALL|BIG)?INT(EGER)?", kind):
         whole = sql if kind != "UBIGINT" else f"TRY_CAST({sql} AS BIGINT)"
+    elif re.match("HUGEINT|DECIMAL", kind):
+        whole = f"CASE WHEN {sql} = floor({sql}) THEN TRY_CAST({sql} AS BIGINT) END"
     else:
         whole = "NULL::BIGINT"
     lost, broken = engine.row(
         f"SELECT count(*) FILTER ({whole} IS NULL AND {number} IS NOT NULL), "
-        f"count(*) FILTER ({number} <> floor({number}) OR abs({number}) >= 9007199254740992) FROM {table}"
+        f"count(*) FILTER ({whole} IS NULL AND ({number} <> floor({number}) OR abs({number}) >= {LARGEST!r})) "
+        f"FROM {table}"
     )
     if lost == 0:
         return TimeColumn(whole if whole == sql and kind == "BIGINT" else f"CAST({whole} AS BIGINT)", "numbers")
-    return TimeColumn(number if broken else f"CAST({number} AS BIGINT)", "numbers")
+    if broken:
+        return TimeColumn(number, "numbers")
+    return TimeColumn(f"coalesce({whole}, CAST({number} AS BIGINT))", "numbers")
+
+
+def _rounded_notes(engine: Engine, table: str, sql: str) -> tuple[str, ...]:
+    """Note on whole numbers of which a program wrote the first digits alone, such as 1.7E+09."""
+    text = trimmed(sql)
+    decimals = f"regexp_extract({text}, '^[+-]?[0-9][.]?([0-9]*)[eE][+]?[0-9]+$', 1)"
+    exponent = f"TRY_CAST(regexp_extract({text}, '[eE][+]?([0-9]+)$', 1) AS INTEGER)"
+    rounded = f"contains(lower({sql}), 'e') AND {exponent} > len({decimals})"
+    count, first = engine.row(f"SELECT count(*), min({sql}) FROM {table} WHERE {rounded}")
+    if not count:
+        return ()
+    return (
+        f"{count} times are written with their first digits alone (such as {first[:40]}), so that different ones may "
+        "have become equal: export them as whole numbers or dates",
+    )
 
 
 def _iso_micros(sql: str) -> str:
@@ -177,8 +217,19 @@ def _iso_micros(sql: str) -> str:
     return f"CASE WHEN {like_a_date} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) END"
 
 
-def _seconds(engine: Engine, table: str, micros: str, name: str) -> TimeColumn:
-    """Read microseconds as seconds: BIGINT if all are whole, or else DOUBLE."""
+def _iso_nanos(sql: str, micros: str) -> str:
+    """SQL of the nanoseconds since 1970 of an ISO 8601 date; ``micros`` is that of its microseconds."""
+    more = f"regexp_extract({sql}, '[.,][0-9]{{6}}([0-9]{{1,3}})', 1)"
+    return f"{micros} * 1000 + coalesce(TRY_CAST(rpad({more}, 3, '0') AS BIGINT), 0)"
+
+
+def _seconds(engine: Engine, table: str, micros: str, name: str, nanos: str | None = None) -> TimeColumn:
+    """Read microseconds as seconds, BIGINT if all are whole, or else DOUBLE; and finer times as nanoseconds."""
+    if nanos is not None:
+        farthest = engine.row(f"SELECT max(abs({micros})) FROM {table}")[0]
+        fits = farthest is not None and farthest < LARGEST / 1000 - 1
+        if fits and engine.row(f"SELECT count(*) FILTER (({nanos}) % 1000 <> 0) FROM {table}")[0]:
+            return TimeColumn(nanos, name, per_second=10**9)
     broken = engine.row(f"SELECT count(*) FILTER ({micros} % 1000000 <> 0) FROM {table}")[0]
     return TimeColumn(f"CAST({micros} AS DOUBLE) / 1e6" if broken else f"({micros}) // 1000000", name)
 

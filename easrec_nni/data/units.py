@@ -102,7 +102,7 @@ def time_unit(engine: Engine, table: str, time: TimeColumn, settings: PrepareSet
         If the times have two units, and the settings do not say what to do.
     """
     if time.is_date:
-        return TimeUnit(time.sql, "seconds", 1)
+        return TimeUnit(time.sql, "seconds" if time.per_second == 1 else "nanoseconds", time.per_second)
     if settings.time_unit in _NAMES:
         return TimeUnit(time.sql, _NAMES[settings.time_unit], _PER_SECOND[settings.time_unit])
     bounds = list(_SMALLEST.items())

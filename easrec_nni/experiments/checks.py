@@ -34,6 +34,7 @@ MOST_CODE_FILES, MOST_CODE_BYTES = 2_000, 300 << 20  # NNI's own limits
 OLDEST_GLIBC = (2, 28)
 INTERPRETER_SECONDS = 60.0
 _ASSIGNMENT = re.compile(r"\w+=")
+_PYTHON_FILE = re.compile(r"[\w./+-]+\.py")
 _PLAIN_WORD = re.compile(r"[\w./+-]+")  # without what a shell would replace
 
 
@@ -97,6 +98,7 @@ def check_interpreter(experiment: ExperimentFile) -> str:
         return _check_other_command(experiment)
     if experiment.platform != "local":
         return f"trialCommand's {named} must be on the workers' PATH and have this package: not checked from here"
+    _check_module(experiment)
     environment = manager_environment(expose=True)
     path = os.path.expanduser(os.path.expandvars(named))
     if "/" in path:
@@ -113,6 +115,20 @@ def check_interpreter(experiment: ExperimentFile) -> str:
             "trial, or install the package there"
         )
     return f"trialCommand's {named} is {program}"
+
+
+def _check_module(experiment: ExperimentFile) -> None:
+    """Check that this package has the module that ``trialCommand`` runs."""
+    module = next(word for word in experiment.command_words if word.startswith("easrec_nni."))
+    if not re.fullmatch(r"\w+(\.\w+)+", module) or not _is_module(module):
+        raise UserError(f"trialCommand names {module}, which does not exist: this package's trial is {TRIAL_MODULE}")
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # of a folder in the name
+        return False
 
 
 def _check_other_command(experiment: ExperimentFile) -> str:
@@ -132,7 +148,13 @@ def _check_other_command(experiment: ExperimentFile) -> str:
             f"trialCommand's {program} finds no module {module} from {experiment.code_directory}: this package's trial "
             f"is {TRIAL_MODULE}"
         )
-    return f"trialCommand runs {module or program}, which is not of this package"
+    script = words[1] if len(words) > 1 and _PYTHON_FILE.fullmatch(words[1]) else None
+    if script is not None and not (experiment.code_directory / script).is_file():
+        raise UserError(
+            f"trialCommand names {script}, which is not in {experiment.code_directory}: correct the path, or write "
+            f"`python3 -m {TRIAL_MODULE} --settings FILE` for this package's trial"
+        )
+    return f"trialCommand runs {module or script or program}, which is not of this package"
 
 
 def _finds(interpreter: str, module: str, experiment: ExperimentFile, environment: dict[str, str]) -> bool:

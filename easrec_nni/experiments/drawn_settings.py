@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from easrec_nni.common.errors import UserError
@@ -16,6 +18,29 @@ __all__ = ["check_drawn_settings"]
 
 MOST_COMBINATIONS = 300
 ITEMS = 1000  # assumed size of a dataset on another machine
+
+
+@dataclass(frozen=True)
+class _Trials:
+    """Trials of an experiment: their settings, dataset (None: on another machine) and folder."""
+
+    settings: TrialSettings
+    dataset: Dataset | None
+    folder: Path
+
+    def refusal(self, parameters: Any) -> str:
+        """Reason why a trial cannot run with these parameters; empty if it can."""
+        if not isinstance(parameters, dict):
+            return f"{parameters!r} is not a set of hyper-parameters, such as `{{lambda: 0.1, seed: 1}}`"
+        try:
+            drawn = self.settings.with_parameters(parameters)
+            if self.dataset is not None:
+                drawn.space_for(drawn.dataset(beside=self.folder) if "data" in parameters else self.dataset)
+            elif drawn.space.get("features", "none") == "none":
+                drawn.space_for(ITEMS)
+        except UserError as error:
+            return error.message
+        return ""
 
 
 def check_drawn_settings(experiment: ExperimentFile, settings: TrialSettings, dataset: Dataset | None = None) -> str:
@@ -38,7 +63,8 @@ def check_drawn_settings(experiment: ExperimentFile, settings: TrialSettings, da
         No trial could run with a value; the message names its key.
     """
     space = experiment.search_space
-    base_refusal = _refusal(settings, dataset, {})  # of the settings without hyper-parameters
+    trials = _Trials(settings, dataset, experiment.code_directory)
+    base_refusal = trials.refusal({})  # of the settings without hyper-parameters
     try:
         check_search_space(space)
     except UserError:
@@ -48,14 +74,14 @@ def check_drawn_settings(experiment: ExperimentFile, settings: TrialSettings, da
     values = {name: representative_values(entry) for name, entry in space.items()}
     if str((experiment.document.get("tuner") or {}).get("name")).lower() in ("batch", "batchtuner"):
         batch = next(iter(values.values()), [])  # complete sets of hyper-parameters
-        return _failing_combinations([_refusal(settings, dataset, parameters) for parameters in batch])
+        return _failing_combinations([trials.refusal(parameters) for parameters in batch])
     for name, listed in values.items():
         for value in listed:
             # A value that is invalid by itself may be valid in a combination, such as a history of another mode.
-            refusal = _refusal(settings, dataset, {name: value})
-            if refusal and not _fits_somewhere(settings, dataset, values, name, value):
+            refusal = trials.refusal({name: value})
+            if refusal and not _fits_somewhere(trials, values, name, value):
                 raise UserError(refusal if refusal == base_refusal else f"searchSpace, {name}: {refusal}")
-    return _failing_combinations([_refusal(settings, dataset, parameters) for parameters in _combinations(values)])
+    return _failing_combinations([trials.refusal(parameters) for parameters in _combinations(values)])
 
 
 def _combinations(values: dict[str, list[Any]]) -> list[dict[str, Any]]:
@@ -65,26 +91,9 @@ def _combinations(values: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
 
 
-def _fits_somewhere(
-    settings: TrialSettings, dataset: Dataset | None, values: dict[str, list[Any]], name: str, value: Any
-) -> bool:
+def _fits_somewhere(trials: _Trials, values: dict[str, list[Any]], name: str, value: Any) -> bool:
     combinations = _combinations({**values, name: [value]})
-    return any(not _refusal(settings, dataset, parameters) for parameters in combinations)
-
-
-def _refusal(settings: TrialSettings, dataset: Dataset | None, parameters: Any) -> str:
-    """Reason why a trial cannot run with these parameters; empty if it can."""
-    if not isinstance(parameters, dict):
-        return f"{parameters!r} is not a set of hyper-parameters, such as `{{lambda: 0.1, seed: 1}}`"
-    try:
-        drawn = settings.with_parameters(parameters)
-        if dataset is not None:
-            drawn.space_for(dataset)
-        elif drawn.space.get("features", "none") == "none":
-            drawn.space_for(ITEMS)
-    except UserError as error:
-        return error.message
-    return ""
+    return any(not trials.refusal(parameters) for parameters in combinations)
 
 
 def _failing_combinations(refusals: list[str]) -> str:

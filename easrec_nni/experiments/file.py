@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -17,12 +18,14 @@ from typing import Any
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.hints import did_you_mean
 from easrec_nni.common.yaml_files import read_yaml
+from easrec_nni.settings.trial_command import read_trial_arguments
 
 __all__ = ["ExperimentFile", "read_experiment"]
 
 TRIAL_MODULE = "easrec_nni.trial"
 LONGEST_QUOTE = 300
 _PYTHON = re.compile(r"python[\d.]*")
+_SHELL = re.compile(r"[|&;]|\d?[<>]")  # end of a program's arguments in a shell
 _LOOPBACK = re.compile(r"localhost|127\.\d+\.\d+\.\d+|::1")
 
 
@@ -128,20 +131,33 @@ class ExperimentFile:
         return named[-1] if named else None
 
     @property
+    def trial_arguments(self) -> tuple[str, list[str]] | None:
+        """Settings file and ``--set`` pairs in ``trialCommand``; None if it does not run this package's trial.
+
+        Raises
+        ------
+        UserError
+            The trial's program would refuse its arguments.
+        """
+        words = self.command_words
+        if ["-m", TRIAL_MODULE] not in map(list, itertools.pairwise(words)):
+            return None
+        rest = itertools.takewhile(lambda word: not _SHELL.match(word), words[words.index(TRIAL_MODULE) + 1 :])
+        try:
+            return read_trial_arguments(list(rest))
+        except UserError as error:
+            raise UserError(f"trialCommand: {error.message}") from None
+
+    @property
     def settings_file(self) -> Path | None:
         """Settings file in ``trialCommand``; None if it does not run this package's trial."""
-        words = self.command_words
-        if TRIAL_MODULE not in words:
-            return None
-        rest = words[words.index(TRIAL_MODULE) + 1 :]
-        return self.code_directory / rest[1] if len(rest) > 1 and rest[0] == "--settings" else None
+        arguments = self.trial_arguments
+        return None if arguments is None else self.code_directory / arguments[0]
 
     @property
     def settings_changes(self) -> list[str]:
         """``KEY=VALUE`` of every ``--set`` in ``trialCommand``."""
-        words = self.command_words
-        places = [place for place, word in enumerate(words[:-1]) if word == "--set"]
-        return [words[place + 1] for place in places] if self.settings_file is not None else []
+        return self.trial_arguments[1] if self.trial_arguments is not None else []
 
 
 def read_experiment(path: str | Path) -> ExperimentFile:

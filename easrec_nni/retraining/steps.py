@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.feature_tables import set_features
-from easrec_nni.architecture.run_folder import check_dataset
+from easrec_nni.architecture.run_folder import check_dataset, check_items
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
 from easrec_nni.common.files import atomic_copy, write_json
@@ -79,7 +79,7 @@ class Retraining:
     def check(self) -> None:
         """Refuse settings that cannot be trained, or whose figures would be wrong."""
         self.context.dataset.check_trainable()
-        check_dataset(self.architecture, self.context.dataset)
+        self._check_architecture()
         check_mode(self.context.settings.mode, self.architecture.space)
         self.context.check_share(self.architecture)
         if self.teacher is not None:
@@ -90,10 +90,15 @@ class Retraining:
         dataset = self.context.dataset
         split = dataset.split.trained_through("test")
         check_trainable(dataset.offsets, split, dataset.n_items, f"the dataset {dataset.name}: ")
-        check_dataset(self.architecture, dataset)
+        self._check_architecture()
         check_mode(self.context.settings.mode, self.architecture.space)
         if self.teacher is not None:
             self.teacher.check(dataset, served=True)
+
+    def _check_architecture(self) -> None:
+        """Refuse an architecture, and weights, of another catalogue."""
+        check = check_dataset if self.weights is None else check_items
+        check(self.architecture, self.context.dataset)
 
     def network(self) -> EASRecNetwork:
         """Network before the training, the same in all processes."""

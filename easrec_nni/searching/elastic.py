@@ -10,7 +10,7 @@ from rich.progress import track
 from torch import Tensor
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.run_folder import check_dataset
+from easrec_nni.architecture.run_folder import check_items
 from easrec_nni.architecture.weights import LOGITS, load_supernet
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.candidates import log_linear_reward
@@ -210,7 +210,7 @@ def evaluate_again(
     if evaluated is not None:
         settings = settings.with_parameters({"search.elastic.evaluated": evaluated})
     dataset = settings.dataset()
-    check_dataset(architecture, dataset)
+    check_items(architecture, dataset)
     context = TrialContext(settings, dataset, architecture.space)
     front = evaluate_supernet(context, folder / "supernet.safetensors", progress)
     write_front(front, folder)

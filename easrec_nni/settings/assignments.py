@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import yaml
-
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.yaml_files import safe_value
 
 __all__ = ["read_assignments"]
 
@@ -28,10 +27,10 @@ def read_assignments(pairs: Sequence[str] | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for pair in pairs or []:
         name, separator, value = pair.partition("=")
-        if not separator:
-            raise UserError(f"--set {pair}: write KEY=VALUE, such as --set search.epochs=20")
+        if not separator or not value.strip():
+            raise UserError(f"--set {pair}: write KEY=VALUE, such as --set search.epochs=20 (null for no value)")
         try:
-            values[name] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise UserError(f"--set {pair}: the value is not valid YAML") from None
+            values[name] = safe_value(value)
+        except UserError as error:
+            raise UserError(f"--set {pair}: {error.message}") from None
     return values

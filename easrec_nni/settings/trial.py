@@ -20,6 +20,7 @@ from easrec_nni.architecture.training_settings import (
     OptimizerSettings,
     RetrainSettings,
     SelectBy,
+    without_truth_values,
 )
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 from easrec_nni.common.documents import deep_merge
@@ -415,6 +416,11 @@ class TrialSettings(_Settings):
             if name in self.space:
                 verb = "is" if name == "n_items" else "are"
                 raise UserError(f"settings, space: {name} {verb} set by the dataset; remove the key")
+        for name, value in self.space.items():
+            try:
+                without_truth_values(SpaceConfig, name, value)
+            except ValueError as error:
+                raise UserError(f"settings, space: {name}: {error}") from None
         try:
             config = SpaceConfig(**{**self.space, **sizes})
         except ValidationError as error:
@@ -428,6 +434,9 @@ class TrialSettings(_Settings):
         """Copy with sampled hyper-parameters applied, validated like a file."""
         document = self.model_dump(by_alias=True)
         drawn = {SHORT_NAMES.get(name, name) for name in parameters}
+        for short, name in SHORT_NAMES.items():
+            if {short, name} <= parameters.keys():
+                raise UserError(f"hyper-parameters {short!r} and {name!r} are the same: give one of them")
         if drawn & (exclusive := set(SHORT_NAMES.values())):
             document["search"] |= dict.fromkeys(name.removeprefix("search.") for name in exclusive - drawn)
         for name, value in parameters.items():

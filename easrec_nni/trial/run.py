@@ -14,6 +14,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.settings.assignments import read_assignments
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.settings.trial_command import read_trial_arguments
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.threads import use_threads
 from easrec_nni.trial.final_result import final_result
@@ -117,18 +118,14 @@ def run_program(run: Callable[[dict[str, Any]], Any]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run as an NNI trial; return its exit code."""
-    words = sys.argv[1:] if arguments is None else arguments
-    pairs = words[3::2]
-    if len(words) < 2 or len(words) % 2 or words[0] != "--settings" or any(word != "--set" for word in words[2::2]):
-        print(
-            "usage: python -m easrec_nni.trial --settings FILE [--set KEY=VALUE]...   (as trialCommand of an NNI "
-            "experiment)",
-            file=sys.stderr,
-        )
+    try:
+        file, pairs = read_trial_arguments(sys.argv[1:] if arguments is None else arguments)
+    except UserError as error:
+        print(f"error: {error.message}", file=sys.stderr)
         return 2
 
     def run(parameters: dict[str, Any]) -> dict[str, Any]:
-        settings = TrialSettings.read(words[1]).with_parameters({**read_assignments(pairs), **parameters})
+        settings = TrialSettings.read(file).with_parameters({**read_assignments(pairs), **parameters})
         out = output_dir("trial")
         out.mkdir(parents=True, exist_ok=True)
         return run_trial(settings, out).report

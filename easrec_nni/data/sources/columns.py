@@ -69,8 +69,8 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     Raises
     ------
     UserError
-        If a column is not there, and the message lists those that are; or if several have its name, or
-        user and item are one column.
+        If a column is not there, and the message lists those that are; or if several have its name, user and
+        item are one column, or the settings name a time where the order of the rows shall be it.
     """
     requested = {
         "user": settings.user_column,
@@ -80,6 +80,8 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
         "rating": settings.rating_column,
     }
     listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
+    if settings.order_is_time and (settings.time_column or settings.clock_column):
+        raise UserError("--order-is-time and a time column exclude each other: give one of them")
     lowered = [name.lower() for name in names]
     columns = Columns({}, {})
     notes = []

@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.run_folder import check_dataset, check_evaluated
+from easrec_nni.architecture.run_folder import check_evaluated, check_items
 from easrec_nni.architecture.training_settings import TeacherKind
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
@@ -68,7 +68,7 @@ class RunTeacher(TeacherSource):
                 "may have other numbers: give a teacher that was trained on this one"
             )
         if served:
-            check_dataset(self.architecture, dataset)
+            check_items(self.architecture, dataset)
             return
         check_evaluated(self.architecture, dataset, f"the teacher {self.path}")
         training = self.architecture.training

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from easrec_nni import Architecture, SpaceConfig
 from easrec_nni.cli import main
 
 
@@ -30,3 +36,33 @@ def test_a_group_lists_its_commands_and_suggests_a_similar_name() -> None:
     assert {name.partition(" ")[0] for name in main.COMMANDS if " " in name} == set(main.GROUPS)
     done = CliRunner().invoke(main.app, ["table", "biuld"])
     assert done.exit_code == 2 and "'build'" in done.stderr
+
+
+def run(words: list[str], stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "easrec_nni.cli.main", *words]
+    return subprocess.run(
+        command, stdout=stdout, stderr=subprocess.PIPE, env={**os.environ, **environment}, timeout=100, check=False
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+def test_an_output_that_is_full_is_said_in_a_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = run(["systems"], full)
+    assert done.returncode == 2
+    message = b"easrec: error: cannot write (No space left on device): make room, or write elsewhere\n"
+    assert done.stderr == message
+
+
+def test_characters_that_the_output_lacks_are_escaped(tmp_path: Path) -> None:
+    space = SpaceConfig(n_items=50, max_length=10, hidden=16, inner=32, heads=2, layers=2)
+    Architecture(choices=space.largest, space=space).write(tmp_path / "a.json")
+    done = run(["show", str(tmp_path / "a.json")], PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"hidden pruning 0 \\xb7 inner pruning 0" in done.stdout
+
+
+def test_a_file_where_a_folder_should_be_is_said_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    done = run(["init", str(tmp_path / "taken")])
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"taken" in done.stderr

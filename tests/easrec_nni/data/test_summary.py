@@ -328,3 +328,36 @@ def test_sizes_of_memory(tmp_path: Path) -> None:
     (tmp_path / "spill").mkdir()
     prepare(tmp_path / "log.csv", tmp_path / "out", memory="200MB", spill=tmp_path / "spill")
     assert list((tmp_path / "spill").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "note"),
+    [
+        (["12", "12.0", "x", "y"], "1 item ids are numbers that other ids are too"),
+        (["7", "007", "0x7", "y"], "1 item ids are numbers that other ids are too"),
+        (["100000", "1E+05", "x", "y"], "1 item ids are numbers that other ids are too"),
+        (["2E+05", "x", "y", "z"], "1 item ids look like numbers that a spreadsheet has rounded"),
+        (["cafe\u0301", "caf\u00e9", "x", "y"], "1 item ids look like others, but have invisible characters"),
+        (["tea\u200b", "tea", "x", "y"], "1 item ids look like others, but have invisible characters"),
+        (["NA", "n/a", "x", "y"], "6 interactions have the item id 'NA' or 'n/a': if it stands for a missing one"),
+        (["['a', 'b']", "x", "y", "z"], "1 item ids are lists or objects, such as ['a', 'b'], and each is one item"),
+    ],
+)
+def test_doubtful_ids_are_noted(say: Say, ids: list[str], note: str) -> None:
+    rows = table([BASE + n for n in range(16)])
+    assert not say(rows).notes
+    rows["item"] = ids * 3 + ["p", "q", "r", "s"]
+    assert any(shown.startswith(note) for shown in say(rows).notes)
+
+
+def test_plain_numbers_and_words_are_not_doubtful(say: Say) -> None:
+    rows = table([BASE + n for n in range(16)])
+    rows["item"] = ["12", "13", "1.5", "[7]", "[unknown]", "stra\u00dfe", "NAOMI", "123456789012345678"] * 2
+    assert not say(rows).notes
+
+
+def test_times_with_their_first_digits_alone_are_noted(say: Say) -> None:
+    rows = table([f"{1.7e9 + 1e6 * n:.3e}" for n in range(16)])
+    assert "16 times are written with their first digits alone (such as 1.700e+09)" in say(rows).notes[0]
+    rows = table([f"{BASE + n:.9e}" for n in range(16)])
+    assert not say(rows).notes

@@ -197,6 +197,9 @@ def test_another_interpreter_that_has_the_package(make: Make, tmp_path: Path) ->
         ("pyhton3 -m easrec_nni.trial --settings s.yml", "pyhton3 does not exist: write `python3 -m easrec_nni.trial"),
         ("A=1 ./mine.sh", "./mine.sh does not exist"),
         ("python3 -m easrec.trial --settings s.yml", "finds no module easrec.trial from .*: this package's trial is"),
+        ("python3 -m easrec_nni.trail --settings s.yml", "easrec_nni.trail, which does not exist: this package's"),
+        ("python3 -m easrec_nni.trail.x --settings s.yml", "easrec_nni.trail.x, which does not exist"),
+        ("python3 mine.py", "names mine.py, which is not in .*/code: correct the path"),
     ],
 )
 def test_programs_and_modules_that_are_not_there(make: Make, command: str, words: str) -> None:
@@ -209,7 +212,7 @@ def test_commands_of_others_that_exist(make: Make, tmp_path: Path) -> None:
     (tmp_path / "code" / "mine.sh").chmod(0o755)
     assert check_interpreter(experiment) == "trialCommand runs ./mine.sh, which is not of this package"
     (tmp_path / "code" / "mine.py").write_text("")
-    for command, what in (("python3 -m mine", "mine"), ("cd . && ./mine.sh", "cd"), ("python3 mine.py", "python3")):
+    for command, what in (("python3 -m mine", "mine"), ("cd . && ./mine.sh", "cd"), ("python3 mine.py", "mine.py")):
         seen = check_interpreter(make(trialCommand=command))
         assert seen == f"trialCommand runs {what}, which is not of this package"
 
@@ -240,6 +243,34 @@ def test_the_interpreter_is_the_one_that_a_trial_gets(make: Make) -> None:
             "data: {data}",
             {"searchSpace": {"lambda": {"_type": "choice", "_value": [1, -1]}}},
             "searchSpace, lambda: .*-1",
+        ),
+        (
+            "data: {data}",
+            {"searchSpace": {"lambda": {"_type": "choice", "_value": [True, False]}}},
+            "searchSpace, lambda: .*yes and no",
+        ),
+        (
+            "data: {data}",
+            {
+                "searchSpace": {
+                    "lambda": {"_type": "choice", "_value": [1]},
+                    "search.lambda": {"_type": "choice", "_value": [2]},
+                }
+            },
+            "'lambda' and 'search.lambda' are the same: give one",
+        ),
+        (
+            "data: {data}",
+            {"searchSpace": {"data": {"_type": "choice", "_value": ["not-there"]}}},
+            "searchSpace, data: .*run 'easrec prepare not-there'",
+        ),
+        ("data: {data}", {"trialCommand": "python3 -m easrec_nni.trial"}, "a trial's arguments are 'missing'"),
+        ("data: {data}", {"trialCommand": "python3 -m easrec_nni.trial --settings ''"}, "write python3 -m"),
+        ("data: {data}", {"trialCommand": "python3 -m easrec_nni.trial --setings s.yml"}, "are '--setings s.yml'"),
+        (
+            "data: {data}",
+            {"trialCommand": "python3 -m easrec_nni.trial --settings settings.yml --out foo"},
+            "--settings FILE .--set KEY=VALUE.",
         ),
     ],
 )

@@ -81,7 +81,7 @@ def test_missing_files_and_files_of_other_kinds(tmp_path: Path) -> None:
         ("/opt/env/bin/python3.11 -W ignore -m easrec_nni.trial --settings s.yml", "/opt/env/bin/python3.11", "s.yml"),
         ("cd x && OMP_NUM_THREADS=1 python -m easrec_nni.trial --settings 'my s.yml'", "python", "my s.yml"),
         ("python3 -m easrec_nni.study.trial --study here", "python3", None),
-        ("python3 -m easrec_nni.trial", "python3", None),
+        ("python3 -m easrec_nni.trial --settings s.yml --set seed=1 2>log | tee x", "python3", "s.yml"),
         ("python3 trial.py --settings settings.yml", None, None),
         ("easrec_nni.trial", None, None),
         ("python3 -m 'easrec_nni.trial", None, None),

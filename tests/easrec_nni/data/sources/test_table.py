@@ -317,3 +317,26 @@ def test_one_column_cannot_be_user_and_item(tmp_path: Path, settings: PrepareSet
     with pytest.raises(UserError, match="is both user and item: name another with --user-column or --item-column"):
         prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
     assert not (tmp_path / "out").exists()
+
+
+def test_lists_and_rounded_numbers_are_no_ids(tmp_path: Path) -> None:
+    file, settings = tmp_path / "log.jsonl", PrepareSettings()
+    rows = [{"user": f"u{n % 4}", "item": ["i5", f"i{n}"], "time": n} for n in range(20)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(
+        UserError, match=r'20 item ids are lists or objects, such as \["i5","i0"\]: write a row for each'
+    ):
+        prepare(file, tmp_path / "out", settings=settings)
+    file.write_text("".join(f'{{"user": {2**53 + n % 4}.0, "item": {n % 5}, "time": {n}}}\n' for n in range(20)))
+    with pytest.raises(UserError, match="20 user ids are decimal numbers too large to have all their digits"):
+        prepare(file, tmp_path / "out", settings=settings)
+    file.write_text("".join(f'{{"user": {2**53 + n % 4}, "item": {n % 5}.0, "time": {n}}}\n' for n in range(20)))
+    assert sorted(histories(prepare(file, tmp_path / "out", settings=settings))) == [str(2**53 + n) for n in range(4)]
+
+
+def test_the_order_of_the_rows_and_a_time_exclude_each_other(tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "log.csv", index=False)
+    for column in ("time_column", "clock_column"):
+        settings = PrepareSettings.model_validate({"order_is_time": True, column: "time"})
+        with pytest.raises(UserError, match="--order-is-time and a time column exclude each other"):
+            prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
