@@ -87,7 +87,7 @@ class Architecture(ArchitectureSchema):
 
     @classmethod
     def read(cls, path: str | Path) -> Architecture:
-        """Read an architecture from a JSON file.
+        """Read an architecture from a JSON file, or from ``architecture.json`` in a folder.
 
         Raises
         ------
@@ -96,6 +96,8 @@ class Architecture(ArchitectureSchema):
             space, or the heads do not divide the widths.
         """
         file = Path(path)
+        if file.is_dir():
+            file /= "architecture.json"
         if not file.exists():
             raise UserError(f"there is no architecture file {file}; `easrec export` writes one")
         content = read_bounded(file, LARGEST_FILE_BYTES, ": not an architecture file")

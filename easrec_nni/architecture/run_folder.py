@@ -13,7 +13,7 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.split_names import NO_SPLIT
 from search_spaces import EASRecNetwork
 
-__all__ = ["check_dataset", "check_evaluated", "check_items", "open_run"]
+__all__ = ["check_dataset", "check_evaluated", "check_items", "network_folder", "open_run"]
 
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def open_run(
     UserError
         The folder or the dataset cannot be read, or they do not match.
     """
-    run = Path(folder)
+    run = network_folder(folder)
     architecture = Architecture.read(run / "architecture.json")
     network = load_network(architecture, run / "weights.safetensors").eval()
     dataset = None
@@ -50,6 +50,21 @@ def open_run(
     if dataset is not None:
         check_items(architecture, dataset)
     return network, dataset
+
+
+def network_folder(folder: str | Path) -> Path:
+    """Folder of a retrained network; refuse that of a search, whose network is in a folder within.
+
+    Raises
+    ------
+    UserError
+        It is a search's folder.
+    """
+    run = Path(folder)
+    within = run / "retrained"
+    if not (run / "weights.safetensors").is_file() and (within / "weights.safetensors").is_file():
+        raise UserError(f"{run} is the folder of a search: its network is in {within}")
+    return run
 
 
 def _open(data: Dataset | str | Path | None) -> Dataset:

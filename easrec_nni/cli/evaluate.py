@@ -56,7 +56,7 @@ def evaluate_command(
     for protocol_name in names:
         if protocol_name not in toolkit.KNOWN_PROTOCOLS:
             raise UserError(f"unknown --protocol {protocol_name}; choose from {', '.join(toolkit.KNOWN_PROTOCOLS)}")
-    architecture = toolkit.Architecture.read(run / "architecture.json")
+    architecture = toolkit.Architecture.read(toolkit.network_folder(run) / "architecture.json")
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
+from easrec_nni.common.readable import printable
+
 __all__ = ["RichReporter"]
 
 
@@ -35,12 +37,12 @@ class RichReporter:
 
     def note(self, message: str) -> None:
         """Print a permanent line."""
-        self._console.print(f"note: {message}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(f"note: {message}"), markup=False, highlight=False, soft_wrap=True)
 
     def understood(self, lines: Mapping[str, str]) -> None:
         """Print what the log was understood as, with its headings in a column."""
         for heading, text in lines.items():
-            self._console.print(f"{heading + ':':12} {text}", markup=False, highlight=False, soft_wrap=True)
+            self._console.print(printable(f"{heading + ':':12} {text}"), markup=False, highlight=False, soft_wrap=True)
 
     def transferred(self, done: int, total: int | None) -> None:
         """Update the download bar."""

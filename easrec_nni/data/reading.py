@@ -15,7 +15,7 @@ from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
 from easrec_nni.data.sources.delimited import DelimitedTable
 from easrec_nni.data.sources.jsonlines import JsonTable
-from easrec_nni.data.times import TimeColumn, clock_seconds, number_sql, present, time_column, trimmed
+from easrec_nni.data.times import TimeColumn, clock_seconds, hour_seconds, number_sql, present, time_column, trimmed
 from easrec_nni.data.units import TimeUnit, time_unit
 from easrec_nni.data.where import check_expression
 
@@ -269,6 +269,8 @@ def _time(
     if "date" in places or "clock" in places:
         day, clock = ("date", "time") if "date" in places else ("time", "clock")
         seconds = clock_seconds(f'"${clock}"', kinds[f"${clock}"])
+        if raw.table.names[places[clock]].lower() == "hour":
+            seconds = hour_seconds(engine, table, f'"${clock}"', kinds[f"${clock}"]) or seconds
         filled, fitting = engine.row(f'SELECT count("${clock}"), count({seconds}) FROM {table}')
         if filled == fitting or "clock" in places:
             date = time_column(engine, table, f'"${day}"', label, settings.time_format)
@@ -319,7 +321,8 @@ def _refuse_invalid(engine: Engine, table: str, label: str, rows: int, counted: 
                 "; times are numbers, or dates such as 2024-05-31T12:00:00Z, and --time-format names another format, "
                 "--clock-column a time of day beside the date of --time-column"
             )
+        advice = "correct them, or pass --drop-invalid to leave them out" if count < rows else "choose another column"
         raise UserError(
             f"{label}: {count} of {rows} rows have no {what}, the first is data row {first + 1} ({text[:40]!r}): "
-            f"correct them, or pass --drop-invalid to leave them out{hint}"
+            f"{advice}{hint}"
         )

@@ -238,6 +238,12 @@ def _spelling_notes(engine: Engine, role: str) -> list[str]:
         f'count(*) - count(DISTINCT CASE WHEN {plain} THEN "{role}" ELSE {shown} END) FROM {role}s'
     )
     notes = []
+    formulas = engine.row(f"""SELECT count(*) FROM {role}s WHERE "{role}" LIKE '="%"'""")[0]
+    if formulas:
+        notes.append(
+            f'{formulas} {role} ids are formulas of a spreadsheet (="001"): export the ids as text, or write them '
+            "without the sign and the quotation marks"
+        )
     lists, first = engine.row(f'SELECT count(*), min("{role}") FROM {role}s WHERE {is_list(identifier(role))}')
     if lists:
         notes.append(

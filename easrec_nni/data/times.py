@@ -11,7 +11,7 @@ import duckdb
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine, quoted
 
-__all__ = ["TimeColumn", "clock_seconds", "number_sql", "present", "time_column", "trimmed"]
+__all__ = ["TimeColumn", "clock_seconds", "hour_seconds", "number_sql", "present", "time_column", "trimmed"]
 
 _BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _DAYS: tuple[str, ...] = (
@@ -96,6 +96,15 @@ def clock_seconds(sql: str, kind: str) -> str:
     formats = ", ".join(map(quoted, ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")))
     moment = f"coalesce(try_strptime({padded}, '%H%M%S'), try_strptime({text}, [{formats}]))"
     return f"(hour({moment}) * 3600 + minute({moment}) * 60 + second({moment}))"
+
+
+def hour_seconds(engine: Engine, table: str, sql: str, kind: str) -> str | None:
+    """SQL of the seconds since midnight of whole hours, 0 to 24; None if other values are there."""
+    hour = number_sql(sql, kind)
+    others = engine.row(
+        f"SELECT count(*) FILTER (NOT coalesce({hour} = floor({hour}) AND {hour} BETWEEN 0 AND 24, false)) FROM {table}"
+    )[0]
+    return None if others else f"CAST({hour} AS BIGINT) * 3600"
 
 
 def time_column(engine: Engine, table: str, sql: str, label: str, time_format: str | None) -> TimeColumn:
@@ -247,7 +256,10 @@ def _other_format(engine: Engine, table: str, sql: str, label: str, read: int) -
     first = engine.rows(f"SELECT {trimmed(sql)} FROM {table} WHERE {trimmed(sql)} <> '' LIMIT 1")
     if not first:
         return None
-    attempts = ", ".join(f"try_strptime({quoted(first[0][0])}, {quoted(pattern)}) IS NOT NULL" for pattern in FORMATS)
+    # %Y also reads 23 as the year 23.
+    attempts = ", ".join(
+        f"coalesce(year(try_strptime({quoted(first[0][0])}, {quoted(pattern)})) > 99, false)" for pattern in FORMATS
+    )
     fit = [pattern for pattern, fits in zip(FORMATS, engine.row(f"SELECT {attempts}"), strict=True) if fits]
     counts = _counts(engine, table, [_formatted(engine, sql, pattern) for pattern in fit])
     best = max(counts, default=0)

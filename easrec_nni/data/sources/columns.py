@@ -134,6 +134,8 @@ def _not_found(names: Sequence[str], role: str, label: str, listing: str) -> str
     message = f"{label}: which column is the {role}? "
     if len(names) == 1 and names[0].startswith(_COMMENTS):
         return message + f"The first line, {names[0][:60]!r}, is a comment, not a header: delete it"
+    if names[0].lower() == "sep=":
+        return message + "The first line is a note for Excel (sep=), not a header: delete it"
     if len(names) == 1 and len(names[0].split()) > 1:
         message += f"The whole line is one column, {names[0][:60]!r}: pass --delimiter, such as --delimiter ' '"
         if looks_like_data(names[0].split()):

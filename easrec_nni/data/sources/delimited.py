@@ -23,6 +23,8 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine, listed, quoted
 
 _HEADER_LIMIT = 1 << 20
+_BEGINNING = 100  # characters in which UTF-16 read as UTF-8 has zeros
+_LONGEST_DELIMITER = 4  # of the engine
 _BLOCK = 1 << 22
 LARGEST_LINE_BYTES = 1 << 23
 _LARGEST_MEMBER_BYTES = 4 << 30
@@ -30,6 +32,8 @@ _LARGEST_MEMBER_BYTES = 4 << 30
 _LINE_ENDS = re.compile("\r\n|\n|\r")
 PACKED = (".gz", ".bz2", ".zst")
 """Suffixes of compressed files."""
+_MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\x28\xb5\x2f\xfd": ".zst"}
+"""First bytes of compressed files."""
 
 
 def check_encoding(name: str) -> str:
@@ -53,11 +57,11 @@ def check_delimiter(text: str) -> str:
     Raises
     ------
     UserError
-        If it is not a single character.
+        If it is not one character, or up to four such as ``::``.
     """
     delimiter = {"\\t": "\t", "tab": "\t"}.get(text, text)
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '\r\n"\0':
-        raise UserError(f"--delimiter {text!r} is not a single character: pass one such as ',' ';' '|' or '\\t'")
+    if not 1 <= len(delimiter) <= _LONGEST_DELIMITER or not delimiter.isascii() or set(delimiter) & set('\r\n"\0'):
+        raise UserError(f"--delimiter {text!r} cannot separate columns: pass one such as ',' ';' '|' '::' or '\\t'")
     return delimiter
 
 
@@ -84,7 +88,7 @@ def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
     except UserError:
         raise
     except UnicodeError as error:
-        raise UserError(f"{label} is not {encoding} text: pass its --encoding, such as latin-1") from error
+        raise UserError(_other_encoding(label, encoding)) from error
     except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise UserError(f"{label} is broken or incomplete ({error}): get the file again") from error
     except FileNotFoundError as error:
@@ -95,10 +99,14 @@ def readable(label: str, encoding: str = "utf-8") -> Iterator[None]:
         raise UserError(f"cannot read {label}: {str(error).splitlines()[0][:300]}") from error
 
 
+def _other_encoding(label: str, encoding: str) -> str:
+    return f"{label} is not {encoding} text: pass its --encoding, such as cp1252 (Windows), latin-1 or gb18030"
+
+
 def _explain(label: str, error: str, encoding: str) -> str:
     """Explain an error of the engine to the user."""
     if "invalid unicode" in error.lower() or "utf-8" in error.lower():
-        return f"{label} is not {encoding} text: pass its --encoding, such as latin-1"
+        return _other_encoding(label, encoding)
     line = re.search(r"on Line: (\d+)", error)
     where = f"line {line.group(1)}: " if line else ""
     place = re.search(r"at byte \d+ in (?:line|record/value) (\d+): (.*)", error)
@@ -142,12 +150,13 @@ class TextFile:
 
     @classmethod
     def at(cls, path: Path) -> TextFile:
-        """Text in a file, which is decompressed if it ends in ``.gz``, ``.bz2`` or ``.zst``."""
-        if path.suffix == ".gz":
+        """Text in a file, which is decompressed if its first bytes, or its name, say that it is compressed."""
+        kind = _packing(path)
+        if kind == ".gz":
             return cls(path.name, lambda: gzip.open(path, "rb"))  # type: ignore[arg-type, return-value]
-        if path.suffix == ".bz2":
+        if kind == ".bz2":
             return cls(path.name, lambda: bz2.open(path, "rb"))
-        if path.suffix == ".zst":
+        if kind == ".zst":
             return cls(path.name, lambda: pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
         return cls(path.name, lambda: path.open("rb"), path)
 
@@ -168,6 +177,24 @@ class TextFile:
                 while block := text.read(_BLOCK):
                     out.write(block)
         return copy
+
+
+def _packing(path: Path) -> str:
+    """Suffix of the compression that a file's first bytes show; that of its name if they show none.
+
+    Raises
+    ------
+    UserError
+        It is a workbook or an archive of files.
+    """
+    try:
+        with path.open("rb") as stream:
+            first = stream.read(4)
+    except OSError:
+        return path.suffix  # opening it says why it cannot be read
+    if first == b"PK\x03\x04":
+        raise UserError(f"{path.name} is a workbook or an archive: save it as CSV in UTF-8, or unpack it")
+    return next((suffix for magic, suffix in _MAGIC.items() if first.startswith(magic)), path.suffix)
 
 
 class _Raw(io.RawIOBase):
@@ -236,6 +263,12 @@ def read_beginning(text: TextFile, encoding: str) -> str:
         decoded = codecs.getincrementaldecoder(encoding)().decode(raw, final=len(raw) < _HEADER_LIMIT)
     if not decoded.strip("\ufeff \r\n\t\0"):
         raise UserError(f"{text.label} is empty: give a file with a header and interactions")
+    if "\0" in decoded[:_BEGINNING] and encoding == "utf-8":
+        place = decoded.index("\0") % 2
+        raise UserError(
+            f"{text.label} is not text in UTF-8: pass --encoding utf-16-{'le' if place else 'be'} if it is text, or "
+            "give a table as text or Parquet"
+        )
     return decoded
 
 
@@ -252,7 +285,7 @@ def read_header(text: TextFile, encoding: str) -> str:
 
 def split_header(line: str, delimiter: str, quote: bool) -> list[str]:
     """Names of the columns in a header line, without space around them."""
-    if not quote:
+    if not quote or len(delimiter) > 1:
         return [name.strip() for name in line.split(delimiter)]
     try:
         return [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]

@@ -105,11 +105,7 @@ def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> Delimite
     encoding = text_encoding(texts[0], settings.encoding)
     quote = check_quote(settings.quote)
     first = read_header(texts[0], encoding)
-    if settings.delimiter is not None:
-        delimiter = check_delimiter(settings.delimiter)
-    else:
-        candidates = _DELIMITERS + " " * (settings.order_is_time or settings.header is False)
-        delimiter = max(candidates, key=lambda candidate: len(split_header(first, candidate, quote=quote != "")))
+    delimiter = _delimiter(first, settings, quote)
     names = split_header(first, delimiter, quote=quote != "")
     header = settings.header is not False
     if settings.order_is_time and settings.layout != "rows":
@@ -127,12 +123,21 @@ def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> Delimite
         raise UserError(
             f"{texts[0].label}: the first line looks like data, so the header is missing ({listing}): pass --no-header "
             "and name the columns by number, such as --user-column 1 --item-column 2 --time-column 4; or --header if "
-            "these are names"
+            "these are names" + "; or --layout sequences if a line is a user and all its items" * settings.order_is_time
         )
     for text in texts[1:]:
         if header and split_header(read_header(text, encoding), delimiter, quote=quote != "") != names:
             raise UserError(f"{text.label} has another header than {texts[0].label}: give files of the same columns")
     return DelimitedTable(tuple(texts), tuple(names), delimiter, encoding, header, quote)
+
+
+def _delimiter(line: str, settings: PrepareSettings, quote: str | None) -> str:
+    """Delimiter by the settings, or the one that gives the first line most columns."""
+    if settings.delimiter is not None:
+        return check_delimiter(settings.delimiter)
+    candidates = _DELIMITERS + " " * (settings.order_is_time or settings.header is False)
+    delimiter = max(candidates, key=lambda candidate: len(split_header(line, candidate, quote=quote != "")))
+    return "::" if "::" in line and delimiter not in line else delimiter  # MovieLens's
 
 
 def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:

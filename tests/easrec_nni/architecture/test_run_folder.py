@@ -95,3 +95,15 @@ def test_a_run_that_did_not_record_its_items_is_used_with_a_warning(
 
 def test_ids_divided_otherwise_have_another_checksum() -> None:
     assert IdTable.of(["ab", "c"]).sha256() != IdTable.of(["a", "bc"]).sha256()
+
+
+@pytest.mark.parametrize("command", ["recommend {run} --history i7", "evaluate {run}", "export {run} --onnx {run}/o"])
+def test_the_folder_of_a_search_is_told_from_that_of_a_network(run: Path, tmp_path: Path, command: str) -> None:
+    search = tmp_path / "search"
+    run.rename(tmp_path / "retrained")
+    search.mkdir()
+    (tmp_path / "retrained").rename(search / "retrained")
+    done = CliRunner().invoke(app, command.format(run=search).split())
+    assert done.exit_code == 2
+    assert f"its network is in {search / 'retrained'}" in " ".join(done.output.split())
+    assert Architecture.read(search / "retrained").choices == CHOICE

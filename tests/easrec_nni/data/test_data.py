@@ -82,7 +82,7 @@ def test_bad_file(case: str, tmp_path: Path) -> None:
 BAD_SETTINGS: dict[str, tuple[PrepareSettings, str]] = {
     "encoding": (PrepareSettings(encoding="utf-99"), "unknown encoding 'utf-99': pass --encoding"),
     "binary codec": (PrepareSettings(encoding="base64"), "unknown encoding 'base64'"),
-    "delimiter": (PrepareSettings(delimiter="::"), "'::' is not a single character"),
+    "delimiter": (PrepareSettings(delimiter=":::::"), "':::::' cannot separate columns"),
     "wrong delimiter": (PrepareSettings(delimiter=";"), "which column is the user.*'user,item,time'"),
     "column": (PrepareSettings(item_column="movie"), "no column 'movie'.*'user', 'item', 'time'"),
     "rating": (PrepareSettings(min_rating=3), "which column is the rating.*--rating-column"),

@@ -340,6 +340,7 @@ def test_sizes_of_memory(tmp_path: Path) -> None:
         (["cafe\u0301", "caf\u00e9", "x", "y"], "1 item ids look like others, but have invisible characters"),
         (["tea\u200b", "tea", "x", "y"], "1 item ids look like others, but have invisible characters"),
         (["NA", "n/a", "x", "y"], "6 interactions have the item id 'NA' or 'n/a': if it stands for a missing one"),
+        (['="001"', '="002"', "x", "y"], '2 item ids are formulas of a spreadsheet (="001")'),
         (["['a', 'b']", "x", "y", "z"], "1 item ids are lists or objects, such as ['a', 'b'], and each is one item"),
     ],
 )
@@ -361,3 +362,11 @@ def test_times_with_their_first_digits_alone_are_noted(say: Say) -> None:
     assert "16 times are written with their first digits alone (such as 1.700e+09)" in say(rows).notes[0]
     rows = table([f"{BASE + n:.9e}" for n in range(16)])
     assert not say(rows).notes
+
+
+def test_whole_hours_beside_a_date(say: Say) -> None:
+    rows = table(["2024-05-31"] * 16).rename(columns={"time": "date"})
+    rows["hour"] = [n % 24 for n in range(16)]
+    assert say(rows).lines["times"].endswith("from 2024-05-31 00:00:00 to 2024-05-31 15:00:00")
+    rows["hour"] = [905 + n for n in range(16)]
+    assert say(rows).lines["times"].endswith("from 2024-05-31 09:05:00 to 2024-05-31 09:20:00")

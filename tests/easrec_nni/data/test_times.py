@@ -88,3 +88,7 @@ def test_times_of_32_bits_that_have_lost_digits_are_refused() -> None:
     with pytest.raises(UserError, match="2 times are decimal numbers of 32 bits, which have seven digits"):
         read(list(np.array([1.7e9, 1.7e9 + 1000, 5.0], dtype=np.float32)))
     assert read(list(np.array([1.5, 2.5], dtype=np.float32)))[0] == [1.5, 2.5]
+
+
+def test_years_of_two_digits() -> None:
+    assert read(["31/05/23", "01/06/23"]) == ([1685491200, 1685577600], "%d/%m/%y")

@@ -340,3 +340,38 @@ def test_the_order_of_the_rows_and_a_time_exclude_each_other(tmp_path: Path) -> 
         settings = PrepareSettings.model_validate({"order_is_time": True, column: "time"})
         with pytest.raises(UserError, match="--order-is-time and a time column exclude each other"):
             prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
+
+
+def test_columns_between_colons(tmp_path: Path) -> None:
+    lines = [f"u{user}::tea, {time}::{time}" for user in range(4) for time in range(5)]
+    (tmp_path / "log.dat").write_text("user::item::time\n" + "\n".join(lines) + "\n")
+    dataset = prepare(tmp_path / "log.dat", tmp_path / "out", settings=PrepareSettings())
+    assert histories(dataset) == {f"u{user}": [f"tea, {time}" for time in range(5)] for user in range(4)}
+    with pytest.raises(UserError, match=r"the header is missing \('u0', 'tea, 0', '0'\)"):
+        (tmp_path / "log.dat").write_text("\n".join(lines) + "\n")
+        prepare(tmp_path / "log.dat", tmp_path / "other")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+def test_compressed_files_under_a_plain_name(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    ROWS.to_csv(tmp_path / "plain.csv", index=False)
+    (tmp_path / "packed.csv").write_bytes(pack((tmp_path / "plain.csv").read_bytes()))
+    plain, packed = (prepare(tmp_path / f"{name}.csv", tmp_path / name) for name in ("plain", "packed"))
+    assert packed.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"PK\x03\x04rest", "log.csv is a workbook or an archive: save it as CSV"),
+        ("user,item,time\na,b,1\n".encode("utf-16-le"), "pass --encoding utf-16-le"),
+        ("user,item,time\na,b,1\n".encode("utf-16-be"), "pass --encoding utf-16-be"),
+        ("user,item,time\nus\u00e9r,b,1\n".encode("cp1252"), "pass its --encoding, such as cp1252"),
+        (b"sep=;\nuser;item;time\na;b;1\n", "The first line is a note for Excel"),
+        (b"user,item,time\na,b,soon\na,c,later\n", "2 of 2 rows have no readable time.*choose another column; times"),
+    ],
+)
+def test_files_of_other_kinds_are_told_apart(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        prepare(tmp_path / "log.csv", tmp_path / "out")
