@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -42,15 +41,8 @@ def show_command(
         raise UserError("--trial and --smallest each name a trial; give one of them")
     architecture = _read_architecture(source, trial, smallest)
     space = architecture.space
-    cost = toolkit.architecture_cost(space, architecture.choices).as_dict()
-    recorded = architecture.cost.get("parameters", cost["parameters"])
-    if recorded != cost["parameters"]:
-        print(
-            f"easrec: the file's costs are those of another architecture ({recorded:,.0f} parameters; this one has "
-            f"{cost['parameters']:,.0f}): they were counted again, for a full window",
-            file=sys.stderr,
-        )
-    if not architecture.cost or recorded != cost["parameters"]:  # written or changed by hand
+    if not architecture.cost:  # written by hand
+        cost = toolkit.architecture_cost(space, architecture.choices).as_dict()
         architecture = architecture.model_copy(update={"cost": cost})
     # Files written by hand or by earlier versions lack the field; counting needs torch.
     unpruned = architecture.unpruned_cost or toolkit.architecture_cost(space, space.largest).as_dict()

@@ -135,9 +135,8 @@ def _delimiter(line: str, settings: PrepareSettings, quote: str | None) -> str:
     """Delimiter by the settings, or the one that gives the first line most columns."""
     if settings.delimiter is not None:
         return check_delimiter(settings.delimiter)
-    candidates = _DELIMITERS + " " * (settings.order_is_time or settings.header is False)
-    delimiter = max(candidates, key=lambda candidate: len(split_header(line, candidate, quote=quote != "")))
-    return "::" if "::" in line and delimiter not in line else delimiter  # MovieLens's
+    candidates = [*_DELIMITERS, *[" "] * (settings.order_is_time or settings.header is False), "::"]
+    return max(candidates, key=lambda candidate: len(split_header(line, candidate, quote=quote != "")))
 
 
 def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:

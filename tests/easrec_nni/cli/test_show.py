@@ -60,15 +60,3 @@ def test_a_latency_file_adds_the_predicted_latency(tmp_path: Path) -> None:
     Architecture(choices=other.largest, space=other).write(file)
     done = CliRunner().invoke(app, ["show", str(file), "--latency", str(latency)])
     assert done.exit_code == 2 and "no layer of hidden width 16 and inner width 8" in done.output, done.output
-
-
-def test_costs_of_a_file_whose_choices_were_changed_are_counted_again(tmp_path: Path) -> None:
-    file, cost = tmp_path / "architecture.json", architecture_cost(SPACE, SPACE.largest).as_dict()
-    Architecture(choices=CHOICE, space=SPACE, cost=cost, unpruned_cost=cost).write(file)
-    done = CliRunner().invoke(app, ["show", str(file)], catch_exceptions=False)
-    assert "the file's costs are those of another architecture" in done.stderr
-    Architecture(
-        choices=CHOICE, space=SPACE, cost=architecture_cost(SPACE, CHOICE).as_dict(), unpruned_cost=cost
-    ).write(file)
-    again = CliRunner().invoke(app, ["show", str(file)], catch_exceptions=False)
-    assert not again.stderr and again.stdout == done.stdout
