@@ -72,6 +72,9 @@ class DatasetReference(_Part):
     items_sha256: str = Field("", description="checksum of the item ids in the order of their numbers")
     n_users: int = Field(ge=1)
     n_items: int = Field(ge=1, description="items of the catalogue, without padding")
+    suited_ranking: Literal["", "full", "unseen"] = Field(
+        "", description="ranking that suits the log's share of repeated items; empty in files of earlier versions"
+    )
     split: str = Field(LEAVE_ONE_OUT, description="what trained and what was a target; none: everything trained")
 
     @classmethod
@@ -81,6 +84,7 @@ class DatasetReference(_Part):
             name=dataset.name,
             fingerprint=dataset.fingerprint,
             items_sha256=dataset.items_sha256,
+            suited_ranking=dataset.suited_ranking,
             n_users=dataset.n_users,
             n_items=dataset.n_items,
             split=dataset.split.name,

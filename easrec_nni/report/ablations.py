@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from easrec_nni.common.readable import readable_count
 from easrec_nni.evaluation.metrics import METRICS
@@ -23,7 +22,7 @@ from easrec_nni.report.content import (
     signed,
 )
 from easrec_nni.report.published import FALLBACK, PUBLISHED_GATES, PUBLISHED_PROTOCOL
-from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.report.sections import RANKINGS, Section, SystemCells
 from easrec_nni.study.systems.ablations import FIXED_GATES
 
 __all__ = [
@@ -52,15 +51,10 @@ def _figures(section: Section, system: SystemCells) -> Record:
         "title": system.label,
         "seeds": len(system.cells),
     }
-    figures = [
-        ("valid", f"{metric}@10_{protocol}")
-        for protocol in ("pop100", PUBLISHED_PROTOCOL, "full")
-        for metric in METRICS
-    ]
+    protocols = tuple(dict.fromkeys(("pop100", PUBLISHED_PROTOCOL, "full", section.ranking)))
+    figures = [("valid", f"{metric}@10_{protocol}") for protocol in protocols for metric in METRICS]
     figures += [
-        ("test", "ndcg@10_pop100"),
-        ("test", f"ndcg@10_{PUBLISHED_PROTOCOL}"),
-        ("test", "ndcg@10_full"),
+        *(("test", f"ndcg@10_{protocol}") for protocol in protocols),
         ("cost", "madds_per_user"),
         ("cost", "parameters"),
     ]
@@ -69,10 +63,10 @@ def _figures(section: Section, system: SystemCells) -> Record:
     return record
 
 
-def _against_reference(reference: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Record]:
-    """Change of the test NDCG@10 (full ranking) by system; empty where it cannot be tested."""
+def _against_reference(reference: SystemCells, systems: Sequence[SystemCells], ranking: str) -> dict[str, Record]:
+    """Change of the test NDCG@10 by system; empty where it cannot be tested."""
     changes: dict[str, Record] = {}
-    for name, comparison in compare(reference, tuple(systems), "ndcg", "full").items():
+    for name, comparison in compare(reference, tuple(systems), "ndcg", ranking).items():
         users = comparison.users_interval
         changes[name] = {
             "change": -comparison.difference,
@@ -124,7 +118,8 @@ def _with_changes(section: Section, systems: Sequence[SystemCells], name: str = 
     reference = section.system(name)
     changes = {}
     if reference:
-        changes = _against_reference(reference, [system for system in systems if system.name != name])
+        others = [system for system in systems if system.name != name]
+        changes = _against_reference(reference, others, section.ranking)
     unknown = dict.fromkeys(("change", "change_low", "change_high", "change_p", "change_is_told_apart"))
     return [_figures(section, system) | changes.get(system.name, unknown) for system in systems]
 
@@ -139,9 +134,9 @@ def _change_entry(record: Record) -> Entry:
 
 
 CHANGE_NOTE = (
-    "Change: difference to EASRec of the test NDCG@10, full ranking; below it the 95 % interval over users, and p over "
-    "seeds, corrected for the number of rows. ★: significant over seeds and over users. Without it the change may be "
-    "due to chance."
+    "Change: difference to {reference} of the test NDCG@10, {ranking}; below it the 95 % interval over users, and p "
+    "over seeds, corrected for the number of rows. ★: significant over seeds and over users. Without it the change may "
+    "be due to chance."
 )
 NO_GATES_NOTE = (
     "Gates begin at layer 2 unless the settings say otherwise, so that a network of one layer has none, and the "
@@ -149,7 +144,14 @@ NO_GATES_NOTE = (
     "two layers do (`easrec reproduce gates`)."
 )
 _COST = Column("madds_per_user", "multiply-adds per user", "cost", False)
-_CHANGE = Column("change", "change to EASRec, NDCG@10 full", "test set")
+
+
+def _change(ranking: str, reference: str = "EASRec") -> Column:
+    return Column("change", f"change to {reference}, NDCG@10 {ranking}", "test set")
+
+
+def _change_note(ranking: str, reference: str = "EASRec") -> str:
+    return CHANGE_NOTE.format(reference=reference, ranking=RANKINGS[ranking])
 
 
 def _rows(records: Sequence[Record], columns: Sequence[Column], names: str) -> list[Row]:
@@ -169,35 +171,37 @@ def _rows(records: Sequence[Record], columns: Sequence[Column], names: str) -> l
     return mark_best(columns, rows)
 
 
-def _gate_columns(change: Column) -> list[Column]:
+def _gate_columns(change: Column, ranking: str) -> list[Column]:
     return [
         *(
             Column(f"valid_{m}@10_pop100", title, "validation set, pop100", True)
             for m, title in zip(METRICS, TITLES, strict=True)
         ),
-        Column("valid_ndcg@10_full", "NDCG@10", "validation, full", True),
+        Column(f"valid_ndcg@10_{ranking}", "NDCG@10", f"validation, {ranking}", True),
         change,
         _COST,
         Column("seeds", "seeds"),
     ]
 
 
-def fixed_gate_table(records: Sequence[Record]) -> Table:
+def fixed_gate_table(records: Sequence[Record], ranking: str = "full") -> Table:
     """Table of the gates of fixed networks."""
-    columns = _gate_columns(replace(_CHANGE, title="change to no gates, NDCG@10 full"))
-    note = CHANGE_NOTE.replace("difference to EASRec", "difference to the network without gates")
+    columns = _gate_columns(_change(ranking, "no gates"), ranking)
+    note = _change_note(ranking, "the network without gates")
     return Table("Gates without a search", columns, _rows(records, columns, "title"), first="network", notes=[note])
 
 
-def gate_table(records: Sequence[Record]) -> Table:
+def gate_table(records: Sequence[Record], ranking: str = "full") -> Table:
     """Table V: the data-aware gates."""
     note = (
         "As in the paper, figures of the validation set. Half of its users trained α and β, so test figures decide "
         f"whether gates help. {NO_GATES_NOTE}"
     )
-    columns = _gate_columns(_CHANGE)
+    columns = _gate_columns(_change(ranking), ranking)
     rows = _rows(records, columns, "gates")
-    return Table("Table V: the data-aware gates", columns, rows, first="EASRec with", notes=[note, CHANGE_NOTE])
+    return Table(
+        "Table V: the data-aware gates", columns, rows, first="EASRec with", notes=[note, _change_note(ranking)]
+    )
 
 
 def published_gate_table(section: Section, records: Sequence[Record]) -> Table | None:
@@ -220,14 +224,14 @@ def published_gate_table(section: Section, records: Sequence[Record]) -> Table |
     )
 
 
-def ablation_table(records: Sequence[Record]) -> Table:
+def ablation_table(records: Sequence[Record], ranking: str = "full") -> Table:
     """Table of EASRec with one change each."""
     columns = [
-        Column("test_ndcg@10_full", "NDCG@10 full", "test set", True),
+        Column(f"test_ndcg@10_{ranking}", f"NDCG@10 {ranking}", "test set", True),
         Column("test_ndcg@10_pop100", "NDCG@10 pop100", "test set", True),
-        _CHANGE,
+        _change(ranking),
         _COST,
         Column("seeds", "seeds"),
     ]
     rows = _rows(records, columns, "title")
-    return Table("EASRec with one thing changed", columns, rows, first="variant", notes=[CHANGE_NOTE])
+    return Table("EASRec with one thing changed", columns, rows, first="variant", notes=[_change_note(ranking)])

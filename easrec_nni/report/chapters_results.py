@@ -24,7 +24,7 @@ from easrec_nni.report.plots.sweep import sweep_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.published import NOT_COMPARABLE, NOT_SHOWN, published_for
 from easrec_nni.report.refitted import refitted_records, refitted_table
-from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.report.sections import RANKINGS, Section, SystemCells
 from easrec_nni.report.sweep import sweep_records, sweep_table
 
 __all__ = [
@@ -93,8 +93,8 @@ def _beside_published(section: Section, table: Table | None) -> list[Block]:
 def _trust(noise: Noise) -> str:
     text = (
         f"How far to trust it: there are {noise.users:,} test users. Had others been drawn, the best system's NDCG@10 "
-        f"of full ranking, {noise.mean:.4f}, would move by ± {noise.error:.4f} (its standard error, {noise.share:.0%} "
-        "of the figure), whichever seed is used."
+        f"by {RANKINGS[noise.ranking]}, {noise.mean:.4f}, would move by ± {noise.error:.4f} (its standard error, "
+        f"{noise.share:.0%} of the figure), whichever seed is used."
     )
     if noise.interval is not None:
         text += (
@@ -138,9 +138,9 @@ def costs_chapter(
     if published:
         blocks.append(published)
     cost = tradeoff_figure(records)
-    points = tradeoff_records(accuracy, records, cost)
+    points = tradeoff_records(accuracy, records, cost, section.ranking)
     if len(points) > 1:
-        blocks.append(tradeoff_plot(points, cost, f"{prefix}accuracy-cost"))
+        blocks.append(tradeoff_plot(points, cost, f"{prefix}accuracy-cost", section.ranking))
     return Chapter("cost", "Table IV: cost", blocks), points
 
 
@@ -154,7 +154,7 @@ def gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
         "(EASRec), one, or are left out. If gates help, accuracy falls from the first row to the last; "
         "searched networks of one layer, which have no gates, cannot show it."
     )
-    blocks: list[Block] = [Paragraph(explained), gate_table(records)]
+    blocks: list[Block] = [Paragraph(explained), gate_table(records, section.ranking)]
     blocks += _beside_published(section, published_gate_table(section, records))
     return Chapter("gates", "Table V: data-aware gates", blocks), records
 
@@ -168,7 +168,9 @@ def fixed_gates_chapter(section: Section) -> tuple[Chapter, list[Record]] | None
         "EASRec's largest network, trained without a search, with gates of several kinds and with none: neither a "
         "search's luck nor its constraint stands between the gates and the figures."
     )
-    return Chapter("fixed-gates", "Gates without a search", [Paragraph(explained), fixed_gate_table(records)]), records
+    return Chapter(
+        "fixed-gates", "Gates without a search", [Paragraph(explained), fixed_gate_table(records, section.ranking)]
+    ), records
 
 
 def ablations_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
@@ -177,7 +179,7 @@ def ablations_chapter(section: Section) -> tuple[Chapter, list[Record]] | None:
     if not records:
         return None
     explained = "What each part of EASRec contributes: each row is EASRec with the one change that it names."
-    return Chapter("ablations", "Ablations", [Paragraph(explained), ablation_table(records)]), records
+    return Chapter("ablations", "Ablations", [Paragraph(explained), ablation_table(records, section.ranking)]), records
 
 
 def sweep_chapter(section: Section, prefix: str) -> tuple[Chapter, list[Record]] | None:
@@ -194,8 +196,8 @@ def sweep_chapter(section: Section, prefix: str) -> tuple[Chapter, list[Record]]
         swept = [record for record in records if record["system"] == system]
         name = f"{prefix}fig4" if system == "easrec" else f"{prefix}fig4-{_slug(system)}"
         if len(swept) > 1:
-            blocks.append(sweep_plot(swept, name))
-    blocks.append(sweep_table(records))
+            blocks.append(sweep_plot(swept, name, section.ranking))
+    blocks.append(sweep_table(records, section.ranking))
     return Chapter("fig4", "Figure 4: the trade-off λ", blocks), records
 
 

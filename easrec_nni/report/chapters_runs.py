@@ -13,7 +13,7 @@ from easrec_nni.report.plots.options import options_plot
 from easrec_nni.report.plots.searching import cost_plot, entropy_plot, probabilities_plot
 from easrec_nni.report.plots.training import training_plot
 from easrec_nni.report.reading import read_history
-from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.report.sections import RANKINGS, Section, SystemCells
 from easrec_nni.study.systems.ablations import NO_WARMUP
 
 __all__ = ["provenance_chapter", "search_chapter", "training_chapter"]
@@ -96,11 +96,12 @@ def _options(system: SystemCells, title: str, name: str) -> list[Block]:
     return [options_plot(choices, warmup, title, name)]
 
 
-def training_chapter(systems: Sequence[SystemCells], prefix: str) -> Chapter | None:
+def training_chapter(section: Section, systems: Sequence[SystemCells], prefix: str) -> Chapter | None:
     """Chapter of the training curves of the evaluated networks."""
     blocks: list[Block] = []
+    accuracy, ranking = f"ndcg@10_{section.ranking}", f"validation NDCG@10, {RANKINGS[section.ranking]}"
     for key, name, title, unit in (
-        ("ndcg@10_full", "training-ndcg", "Validation NDCG@10 during training", "validation NDCG@10, full ranking"),
+        (accuracy, "training-ndcg", "Validation NDCG@10 during training", ranking),
         ("train_loss", "training-loss", "Loss during training", "cross entropy, nats"),
     ):
         trainings = {system.label: (system.first.group, curves(system, "training", key)) for system in systems}

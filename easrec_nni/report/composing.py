@@ -86,12 +86,12 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
     """
     systems = compared_systems(section)
     accuracy, costs = accuracy_records(section), cost_records(section)
-    reference = reference_of(systems)
+    reference = reference_of(systems, section.ranking)
     differences = difference_records(reference, systems) if reference else []
     chapters: list[Chapter | None] = []
     data: dict[str, list[Record]] = {"results": cell_records(section), "table3": accuracy, "table4": costs}
     if systems:
-        chapters.append(accuracy_chapter(section, accuracy, noise_of(systems, differences)))
+        chapters.append(accuracy_chapter(section, accuracy, noise_of(systems, differences, section.ranking)))
     if reference:
         dataset: Record = {"dataset": section.dataset.title, "reference": reference.name}
         data["differences"] = [dataset | record for record in differences]
@@ -110,7 +110,7 @@ def compose(section: Section, key: str = "", prefix: str = "") -> SectionContent
             data[name] = optional[1]
     chapters += [
         search_chapter(section, systems, prefix),
-        training_chapter(systems, prefix),
+        training_chapter(section, systems, prefix),
         provenance_chapter(section),
     ]
     anchored = [Chapter(f"{key}{chapter.key}", chapter.title, chapter.blocks) for chapter in chapters if chapter]

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from easrec_nni.report.accuracy import best_of
 from easrec_nni.report.comparing import Comparison, Interval, compare, is_significant, is_tested
 from easrec_nni.report.content import Column, Entry, Record, Row, Table, show_p, signed
-from easrec_nni.report.sections import SystemCells
+from easrec_nni.report.sections import RANKINGS, SystemCells
 
 __all__ = ["PROTOCOLS", "Noise", "difference_records", "difference_table", "noise_of", "reference_of"]
 
-PROTOCOLS = {"full": "full ranking", "pop100": "pop100", "pop100_recbole": "pop100_recbole"}
+PROTOCOLS = {**RANKINGS, "pop100": "pop100", "pop100_recbole": "pop100_recbole"}
 REFERENCE = "easrec"
 
 
-def reference_of(systems: Sequence[SystemCells]) -> SystemCells | None:
-    """EASRec or, if it was not run, the best system by NDCG@10 of full ranking."""
+def reference_of(systems: Sequence[SystemCells], ranking: str) -> SystemCells | None:
+    """EASRec or, if it was not run, the best system by NDCG@10 of a ranking."""
     reference = next((system for system in systems if system.name == REFERENCE), None)
-    return reference or best_of(systems, "ndcg", "full")
+    return reference or best_of(systems, "ndcg", ranking)
 
 
 def difference_records(reference: SystemCells, systems: Sequence[SystemCells]) -> list[Record]:
@@ -110,15 +110,18 @@ class Noise:
 
     Attributes
     ----------
+    ranking
+        Ranking of the figures.
     users
         Number of test users.
     error, mean
-        Standard error over users of the best system's NDCG@10 (full ranking), and that NDCG@10.
+        Standard error over users of the best system's NDCG@10, and that NDCG@10.
     interval
         Half-width of the 95 % interval of the difference between two systems, over users or over seeds, whichever is
         wider; median of all comparisons, None if there is none.
     """
 
+    ranking: str
     users: int
     error: float
     mean: float
@@ -130,19 +133,19 @@ class Noise:
         return self.error / self.mean if self.mean else 0.0
 
 
-def noise_of(systems: Sequence[SystemCells], records: Sequence[Record]) -> Noise | None:
-    """Uncertainty of NDCG@10 (full ranking); None without ranks."""
-    best = best_of(systems, "ndcg", "full")
-    error = best.user_error("ndcg", "full") if best else None
-    measure = best.measure("test", "ndcg@10_full") if best else None
+def noise_of(systems: Sequence[SystemCells], records: Sequence[Record], ranking: str) -> Noise | None:
+    """Uncertainty of NDCG@10 by a ranking; None without ranks."""
+    best = best_of(systems, "ndcg", ranking)
+    error = best.user_error("ndcg", ranking) if best else None
+    measure = best.measure("test", f"ndcg@10_{ranking}") if best else None
     if best is None or error is None or measure is None:
         return None
-    users = len(next(iter(best.gains("ndcg", "full").values())))
-    halves = [max(_half_width(record, "users"), _half_width(record, "seeds")) for record in records]
+    users = len(next(iter(best.gains("ndcg", ranking).values())))
+    halves = [max(_half_width(record, "users", ranking), _half_width(record, "seeds", ranking)) for record in records]
     compared = [half for half in halves if half > 0]
-    return Noise(users, error, measure.mean, statistics.median(compared) if compared else None)
+    return Noise(ranking, users, error, measure.mean, statistics.median(compared) if compared else None)
 
 
-def _half_width(record: Record, name: str) -> float:
-    low, high = record[f"{name}_low_full"], record[f"{name}_high_full"]
+def _half_width(record: Record, name: str, ranking: str) -> float:
+    low, high = record[f"{name}_low_{ranking}"], record[f"{name}_high_{ranking}"]
     return (high - low) / 2 if isinstance(low, float) and isinstance(high, float) else 0.0

@@ -29,10 +29,11 @@ from easrec_nni.report.content import (
 )
 from easrec_nni.report.histories import Curves
 from easrec_nni.report.judgements import choice_of, choice_text, judged_trials
-from easrec_nni.report.pareto import ACCURACY, figure_of
+from easrec_nni.report.pareto import figure_of
 from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.report.plots.tradeoff import tradeoff_plot
 from easrec_nni.report.plots.training import training_plot
+from easrec_nni.report.sections import RANKINGS
 
 __all__ = ["experiment_content", "is_experiment", "trial_records"]
 
@@ -198,20 +199,27 @@ def _text(value: object) -> Entry:
     return Entry("–" if value is None else str(value))
 
 
+def _ranking(trials: Sequence[Trial]) -> str:
+    """Ranking that selected the epochs of all trials; full where it is not one."""
+    selected = {str(trial.final.get("select_by")) for trial in trials if trial.final}
+    return "unseen" if selected == {"ndcg@10_unseen"} else "full"
+
+
 def _tradeoff(trials: Sequence[Trial], prefix: str) -> list[Block]:
-    figure = COST_FIGURES[compared_cost(trials)]
+    figure, ranking = COST_FIGURES[compared_cost(trials)], _ranking(trials)
+    key = f"ndcg@10_{ranking}"
     points: list[Record] = []
     for trial in trials:
-        cost, accuracy = trial.figure(figure), trial.figure(f"test_{ACCURACY}")
+        cost, accuracy = trial.figure(figure), trial.figure(f"test_{key}")
         if cost is not None and cost > 0 and accuracy is not None:
             title = f"trial {trial.number}"
-            points.append({"system": title, "title": title, "group": GROUP, figure: cost, ACCURACY: accuracy})
+            points.append({"system": title, "title": title, "group": GROUP, figure: cost, key: accuracy})
     if len(points) < 2:
         return []
-    front = set(pareto_front([(figure_of(point, figure), figure_of(point, ACCURACY)) for point in points]))
+    front = set(pareto_front([(figure_of(point, figure), figure_of(point, key)) for point in points]))
     records = [{**point, "pareto": index in front} for index, point in enumerate(points)]
     caption = "Further left is cheaper, further up is more accurate. Dashed: the Pareto front."
-    return [replace(tradeoff_plot(records, figure, f"{prefix}accuracy-cost"), caption=caption)]
+    return [replace(tradeoff_plot(records, figure, f"{prefix}accuracy-cost", ranking), caption=caption)]
 
 
 def _judgement(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
@@ -262,18 +270,22 @@ def _judgement_entries(part: str, judged: Judgement) -> dict[str, Entry]:
 
 def _curves(trials: Sequence[Trial], key: str, prefix: str) -> list[Chapter]:
     blocks: list[Block] = []
+    ranking = _ranking(trials)
+    accuracy = f"ndcg@10_{ranking}"
     for phase, title in (("search", "Validation NDCG@10 while searching"), ("retrain", "… while retraining")):
         curves: dict[str, tuple[str, Curves]] = {}
         for trial in trials[:MOST_CURVES]:
             points = [
-                (float(report["epoch"]), float(report[ACCURACY]))
+                (float(report["epoch"]), float(report[accuracy]))
                 for report in trial.intermediate
-                if report.get("phase") == phase and _are_numbers(report.get("epoch"), report.get(ACCURACY))
+                if report.get("phase") == phase and _are_numbers(report.get("epoch"), report.get(accuracy))
             ]
             if points:
                 curves[_label(trial)] = (GROUP, {0: points})
         if curves:
-            blocks.append(training_plot(curves, f"{prefix}training-{phase}", title, "validation NDCG@10, full ranking"))
+            blocks.append(
+                training_plot(curves, f"{prefix}training-{phase}", title, f"validation NDCG@10, {RANKINGS[ranking]}")
+            )
     return [Chapter(f"{key}curves", "How the trials went", blocks)] if blocks else []
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from easrec_nni.architecture.schema import DatasetIdentity
+from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.metrics import standard_error
 from easrec_nni.report.content import Record
@@ -19,9 +20,12 @@ from easrec_nni.report.significance import Summary, summarise
 from easrec_nni.study.documents import CellResult, EfficiencyRow
 from easrec_nni.study.systems import GROUPS, SYSTEMS
 
-__all__ = ["Section", "SystemCells", "merge_studies"]
+__all__ = ["RANKINGS", "Section", "SystemCells", "merge_studies"]
 
 TOP = 10
+UNSEEN = "unseen"
+RANKINGS = {"full": "full ranking", UNSEEN: "ranking of unseen items"}
+"""Rankings that can compare systems, in words."""
 
 
 @dataclass(frozen=True, eq=False)  # identity comparison: the key of cached comparisons of large arrays
@@ -106,6 +110,17 @@ class Section:
         """System with a given name, or None."""
         return next((system for system in self.systems if system.name == name), None)
 
+    @cached_property
+    def ranking(self) -> str:
+        """Ranking that compares the systems, ``full`` or ``unseen``: the one that selected their epochs.
+
+        It is ``full`` where cells were selected by different rankings, lack figures of ``unseen``, or do not say
+        which ranking suits the dataset.
+        """
+        rankings = {_ranking(cell.result) for cell in self.cells}
+        known = all(f"ndcg@10_{UNSEEN}" in cell.result.test for cell in self.cells)
+        return UNSEEN if rankings == {UNSEEN} and known else "full"
+
     @property
     def unfinished(self) -> tuple[str, ...]:
         """Paths of cells that no study has completed."""
@@ -126,6 +141,13 @@ class Section:
         """Efficiency measurements of a system."""
         rows = [row for study in self.studies if study.efficiency for row in study.efficiency.rows]
         return [row for row in rows if row.system == system.name and row.parameters == system.parameters]
+
+
+def _ranking(result: CellResult) -> str:
+    """Ranking by which a cell's epoch was selected."""
+    selected = str(result.settings.get("select_by", EARLIER_DEFAULTS["select_by"]))
+    named = selected.partition("_")[2] if selected.startswith("ndcg") else ""
+    return named or result.dataset.suited_ranking or "full"
 
 
 def _order(system: SystemCells) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from easrec_nni.common.readable import readable_count
+from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.report.content import Column, Record, Row, Table, mean_entry, number_entry, show_accuracy
 from easrec_nni.report.sections import Section
 
@@ -12,7 +13,6 @@ __all__ = ["SWEPT", "sweep_records", "sweep_table"]
 
 SWEPT = "lambda"
 FEWEST_SEEDS = 3
-ACCURACY = ("ndcg@10_full", "ndcg@10_pop100", "recall@10_full", "mrr@10_full")
 
 
 def sweep_records(section: Section) -> list[Record]:
@@ -29,7 +29,9 @@ def sweep_records(section: Section) -> list[Record]:
             SWEPT: float(value),
             "seeds": len(system.cells),
         }
-        parts = [*(("test", key) for key in ACCURACY), ("cost", "madds_per_user"), ("cost", "parameters")]
+        rankings = dict.fromkeys(("full", section.ranking))
+        accuracy = ("ndcg@10_pop100", *(f"{metric}@10_{name}" for name in rankings for metric in METRICS))
+        parts = [*(("test", key) for key in accuracy), ("cost", "madds_per_user"), ("cost", "parameters")]
         parts += [("choices", key) for key in ("hidden_pruning", "inner_pruning", "depth")]
         for part, key in parts:
             record |= system.record(part, key)
@@ -41,10 +43,10 @@ def _depth(value: float) -> str:
     return f"{value:.1f}"
 
 
-def sweep_table(records: Sequence[Record]) -> Table:
+def sweep_table(records: Sequence[Record], ranking: str = "full") -> Table:
     """Table of the figures in Figure 4."""
     formats: dict[str, tuple[str, Callable[[float], str]]] = {
-        "ndcg@10_full": ("NDCG@10 full", show_accuracy),
+        f"ndcg@10_{ranking}": (f"NDCG@10 {ranking}", show_accuracy),
         "ndcg@10_pop100": ("NDCG@10 pop100", show_accuracy),
         "madds_per_user": ("multiply-adds per user", readable_count),
         "parameters": ("parameters", readable_count),

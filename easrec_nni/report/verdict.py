@@ -11,17 +11,16 @@ from easrec_nni.evaluation.judgement import CONFIDENCE, judge
 from easrec_nni.report.accuracy import best_of
 from easrec_nni.report.comparing import Comparison, compare, is_better, is_significant, is_tested
 from easrec_nni.report.content import signed
-from easrec_nni.report.sections import Section, SystemCells
+from easrec_nni.report.sections import RANKINGS, Section, SystemCells
 from easrec_nni.settings.trial import JudgeSettings
 
 __all__ = ["verdict"]
 
 SUBJECT, BASELINE = "easrec", "sasrec"
-KEY = "ndcg@10_full"
 
 
-def _mean(system: SystemCells) -> float:
-    measure = system.measure("test", KEY)
+def _mean(system: SystemCells, ranking: str) -> float:
+    measure = system.measure("test", f"ndcg@10_{ranking}")
     return measure.mean if measure else 0.0
 
 
@@ -31,9 +30,9 @@ def _seeds(systems: Sequence[SystemCells]) -> str:
     return f"{text} seed{'' if numbers == [1] else 's'}"
 
 
-def _against_all(system: SystemCells, systems: Sequence[SystemCells]) -> dict[str, Comparison]:
+def _against_all(system: SystemCells, systems: Sequence[SystemCells], ranking: str) -> dict[str, Comparison]:
     """Comparisons with all others, corrected for their number as in the tables."""
-    return compare(system, tuple(other for other in systems if other is not system), "ndcg", "full")
+    return compare(system, tuple(other for other in systems if other is not system), "ndcg", ranking)
 
 
 def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
@@ -46,18 +45,19 @@ def verdict(section: Section, systems: Sequence[SystemCells]) -> str:
     systems
         Systems to compare.
     """
-    best = best_of(systems, "ndcg", "full")
+    ranking = section.ranking
+    best = best_of(systems, "ndcg", ranking)
     if best is None:
         return f"On {section.dataset.title} no system that could be compared is complete yet."
     others = [system for system in systems if system is not best]
     if not others:
-        shown = f"{best.label} ({_mean(best):.4f}, {_seeds([best])})"
+        shown = f"{best.label} ({_mean(best, ranking):.4f}, {_seeds([best])})"
         return f"On {section.dataset.title}, {shown} is the only complete system{_nothing_beside(section, best)}"
     sentence = (
         f"On {section.dataset.title}, of {len(systems)} systems ({_seeds(systems)} each), {best.label} has the highest "
-        f"mean NDCG@10 of full ranking on the test set, {_mean(best):.4f}"
+        f"mean NDCG@10 by {RANKINGS[ranking]} on the test set, {_mean(best, ranking):.4f}"
     )
-    return f"{sentence}{_first(best, systems)}.{_place(systems)}{_cost(systems)}"
+    return f"{sentence}{_first(best, systems, ranking)}.{_place(systems, ranking)}{_cost(systems, ranking)}"
 
 
 def _nothing_beside(section: Section, best: SystemCells) -> str:
@@ -70,13 +70,13 @@ def _nothing_beside(section: Section, best: SystemCells) -> str:
     return f" of the main tables; {compared} {best.label} {are} compared with it below."
 
 
-def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:
+def _first(best: SystemCells, systems: Sequence[SystemCells], ranking: str) -> str:
     """Clause on the significance of the first place."""
-    comparisons = _against_all(best, systems)
+    comparisons = _against_all(best, systems, ranking)
     others = [system for system in systems if system is not best]
-    runner_up = best_of(others, "ndcg", "full")
+    runner_up = best_of(others, "ndcg", ranking)
     assert runner_up is not None
-    second = f"{runner_up.label} ({_mean(runner_up):.4f})"
+    second = f"{runner_up.label} ({_mean(runner_up, ranking):.4f})"
     if not is_tested(comparisons.get(runner_up.name)):
         return f"; whether it differs from the next, {second}, was not tested, for which two seeds of both are needed"
     alike = [other for other in others if not is_better(comparisons.get(other.name))]
@@ -88,12 +88,14 @@ def _first(best: SystemCells, systems: Sequence[SystemCells]) -> str:
     return f", which cannot be told apart from the next, {second}{further}: that it is first may be chance"
 
 
-def _place(systems: Sequence[SystemCells]) -> str:
+def _place(systems: Sequence[SystemCells], ranking: str) -> str:
     """Sentence on the numbers of systems significantly better and worse than EASRec."""
     subject = next((system for system in systems if system.name == SUBJECT), None)
     if subject is None:
         return ""
-    comparisons = [comparison for comparison in _against_all(subject, systems).values() if is_tested(comparison)]
+    comparisons = [
+        comparison for comparison in _against_all(subject, systems, ranking).values() if is_tested(comparison)
+    ]
     if not comparisons:
         return ""
     better = sum(map(is_better, comparisons))
@@ -104,7 +106,7 @@ def _place(systems: Sequence[SystemCells]) -> str:
     )
 
 
-def _cost(systems: Sequence[SystemCells]) -> str:
+def _cost(systems: Sequence[SystemCells], ranking: str) -> str:
     """Sentence on EASRec's cost and accuracy relative to SASRec, and its judgement; empty if either is missing."""
     by_name = {system.name: system for system in systems}
     subject, baseline = by_name.get(SUBJECT), by_name.get(BASELINE)
@@ -118,19 +120,19 @@ def _cost(systems: Sequence[SystemCells]) -> str:
         cost = f"{ratio:.2f} times the multiply-adds of {baseline.label}, more and not fewer"
     else:
         cost = f"{ratio:.0%} of the multiply-adds of {baseline.label}"
-    difference = _accuracy_difference(subject, baseline, systems)
-    return f" {subject.label} takes {cost}; {difference}.{_kept(subject, baseline)}"
+    difference = _accuracy_difference(subject, baseline, systems, ranking)
+    return f" {subject.label} takes {cost}; {difference}.{_kept(subject, baseline, ranking)}"
 
 
-def _kept(subject: SystemCells, baseline: SystemCells) -> str:
+def _kept(subject: SystemCells, baseline: SystemCells, ranking: str) -> str:
     """Sentence on whether the subject keeps the baseline's accuracy; empty without ranks of a common seed."""
-    gains, others = subject.gains("ndcg", "full"), baseline.gains("ndcg", "full")
+    gains, others = subject.gains("ndcg", ranking), baseline.gains("ndcg", ranking)
     common = sorted(gains.keys() & others.keys())
     if not common:
         return ""
     means = [np.mean([part[seed] for seed in common], axis=0) for part in (gains, others)]
     margin = JudgeSettings().margin
-    judged = judge(means[0], means[1], margin, figure=KEY)
+    judged = judge(means[0], means[1], margin, figure=f"ndcg@10_{ranking}")
     words = {
         "kept": f"The accuracy of {baseline.label} is kept within {margin:.0%}",
         "lost": f"More than {margin:.0%} of the accuracy of {baseline.label} is lost",
@@ -143,9 +145,11 @@ def _kept(subject: SystemCells, baseline: SystemCells) -> str:
     return f" {words} ({CONFIDENCE:.0%} interval of the relative difference over users {interval})."
 
 
-def _accuracy_difference(subject: SystemCells, baseline: SystemCells, systems: Sequence[SystemCells]) -> str:
-    comparison = _against_all(subject, systems).get(baseline.name)
-    figures = f"{_mean(subject):.4f} against {_mean(baseline):.4f}"
+def _accuracy_difference(
+    subject: SystemCells, baseline: SystemCells, systems: Sequence[SystemCells], ranking: str
+) -> str:
+    comparison = _against_all(subject, systems, ranking).get(baseline.name)
+    figures = f"{_mean(subject, ranking):.4f} against {_mean(baseline, ranking):.4f}"
     if comparison is None or not is_tested(comparison) or comparison.users_interval is None:
         return f"whether its NDCG@10, {figures}, differs was not tested"
     if is_significant(comparison):

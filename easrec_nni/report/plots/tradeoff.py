@@ -9,8 +9,9 @@ from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.common.figures import INK, MUTED, Picture, look_of, new_figure, picture, set_titles
 from easrec_nni.common.readable import readable_count
 from easrec_nni.report.content import Record
-from easrec_nni.report.pareto import ACCURACY, figure_of
+from easrec_nni.report.pareto import figure_of
 from easrec_nni.report.plots.labels import PointLabel, place_labels
+from easrec_nni.report.sections import RANKINGS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,24 +27,29 @@ _TITLES = {
 }
 
 
-def tradeoff_plot(records: Sequence[Record], cost: str, name: str) -> Picture:
-    """Scatter plot of ``tradeoff_records`` with this figure of the cost; standard deviations over seeds as bars."""
+def tradeoff_plot(records: Sequence[Record], cost: str, name: str, ranking: str = "full") -> Picture:
+    """Scatter plot of ``tradeoff_records`` with these figures of cost and ranking; bars are standard deviations."""
+    accuracy = f"ndcg@10_{ranking}"
     x_title = _TITLES[cost]
     with new_figure(7.6, 5.2) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        _points(axes, records, cost)
+        _points(axes, records, cost, accuracy)
         front = sorted((record for record in records if record["pareto"]), key=lambda record: figure_of(record, cost))
         _limits(axes, records, cost)
         steps_x = [figure_of(record, cost) for record in front] + [axes.get_xlim()[1]]
-        steps_y = [figure_of(record, ACCURACY) for record in front]
+        steps_y = [figure_of(record, accuracy) for record in front]
         axes.step(steps_x, [*steps_y, steps_y[-1]], where="post", color=MUTED, linewidth=1.0, linestyle="--", zorder=1)
         axes.xaxis.set_major_formatter(lambda value, _: readable_count(value))
         axes.xaxis.set_minor_formatter(lambda value, _: "")
         _ticks(axes)
-        set_titles(axes, x=f"{x_title} (logarithmic)", y="NDCG@10, full ranking, test")
+        set_titles(axes, x=f"{x_title} (logarithmic)", y=f"NDCG@10, {RANKINGS[ranking]}, test")
         order = sorted(records, key=lambda record: (record["system"] != "easrec", not record["pareto"]))
-        place_labels(axes, [_label(record, cost) for record in order], _lines(records, cost, steps_x, steps_y))
+        place_labels(
+            axes,
+            [_label(record, cost, accuracy) for record in order],
+            _lines(records, (cost, accuracy), (steps_x, steps_y)),
+        )
         names = ", ".join(str(record["title"]) for record in front)
         title = "Accuracy against cost"
         alt = f"Scatter plot of NDCG@10 against {x_title}. On the Pareto front: {names}."
@@ -55,15 +61,15 @@ def tradeoff_plot(records: Sequence[Record], cost: str, name: str) -> Picture:
         return picture(figure, name, title, alt, caption)
 
 
-def _points(axes: Axes, records: Sequence[Record], cost: str) -> None:
+def _points(axes: Axes, records: Sequence[Record], cost: str, accuracy: str) -> None:
     for record in records:
         look = look_of(str(record["group"]))
         ours = record["system"] == "easrec"
         axes.errorbar(
             figure_of(record, cost),
-            figure_of(record, ACCURACY),
+            figure_of(record, accuracy),
             xerr=figure_of(record, f"{cost}_sd") or None,
-            yerr=figure_of(record, f"{ACCURACY}_sd") or None,
+            yerr=figure_of(record, f"{accuracy}_sd") or None,
             fmt=look.marker,
             color=look.colour,
             markersize=9 if ours else 7,
@@ -78,15 +84,18 @@ def _points(axes: Axes, records: Sequence[Record], cost: str) -> None:
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, handletextpad=0.1, borderaxespad=0)
 
 
-def _lines(records: Sequence[Record], cost: str, steps_x: Sequence[float], steps_y: Sequence[float]) -> list[Corners]:
-    """Corners of the front's steps and of the error bars."""
-    steps = [(steps_x[0], steps_y[0])]
+def _lines(
+    records: Sequence[Record], figures: tuple[str, str], steps: tuple[Sequence[float], Sequence[float]]
+) -> list[Corners]:
+    """Corners of the front's steps and of the error bars, by the figures of cost and accuracy."""
+    (cost, accuracy), (steps_x, steps_y) = figures, steps
+    corners = [(steps_x[0], steps_y[0])]
     for x, y in zip(steps_x[1:], [*steps_y[1:], steps_y[-1]], strict=True):
-        steps += [(x, steps[-1][1]), (x, y)]
-    bars: list[Corners] = [steps]
+        corners += [(x, corners[-1][1]), (x, y)]
+    bars: list[Corners] = [corners]
     for record in records:
-        x, y = figure_of(record, cost), figure_of(record, ACCURACY)
-        dx, dy = figure_of(record, f"{cost}_sd"), figure_of(record, f"{ACCURACY}_sd")
+        x, y = figure_of(record, cost), figure_of(record, accuracy)
+        dx, dy = figure_of(record, f"{cost}_sd"), figure_of(record, f"{accuracy}_sd")
         bars += [[(x, y - dy), (x, y + dy)], [(max(x - dx, x / 10), y), (x + dx, y)]]
     return bars
 
@@ -115,6 +124,6 @@ def _ticks(axes: Axes) -> None:
     axes.set_xlim(low, high)
 
 
-def _label(record: Record, cost: str) -> PointLabel:
+def _label(record: Record, cost: str, accuracy: str) -> PointLabel:
     ours = record["system"] == "easrec"
-    return PointLabel(figure_of(record, cost), figure_of(record, ACCURACY), str(record["title"]), ours)
+    return PointLabel(figure_of(record, cost), figure_of(record, accuracy), str(record["title"]), ours)

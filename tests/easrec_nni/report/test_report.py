@@ -103,9 +103,9 @@ def test_ablations_need_something_to_compare(write_study: WriteStudy, tmp_path: 
 def test_the_reference_is_easrec_or_else_the_best(write_study: WriteStudy, tmp_path: Path) -> None:
     section = _section(write_study(tmp_path / "s", {"easrec": -0.9, "sasrec": 0.0, "popularity": -1.5}, users=300))
     systems = compared_systems(section)
-    assert reference_of(systems) is section.system("easrec")
-    assert reference_of([system for system in systems if system.name != "easrec"]) is section.system("sasrec")
-    assert reference_of([]) is None
+    assert reference_of(systems, "full") is section.system("easrec")
+    assert reference_of([system for system in systems if system.name != "easrec"], "full") is section.system("sasrec")
+    assert reference_of([], "full") is None
 
 
 def test_differences_say_who_is_better_and_noise_how_large_chance_is(write_study: WriteStudy, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_differences_say_who_is_better_and_noise_how_large_chance_is(write_study
         assert " to +0." in sasrec["users"].text and " to +0." in sasrec["seeds"].text
         assert (sasrec["p"].value or 1) < 0.05 and (sasrec["effect"].value or 0) > 1
         assert recnas["difference"].text[0] == "−" and recnas["verdict"].text == "worse"
-    noise = noise_of(compared_systems(section), records)
+    noise = noise_of(compared_systems(section), records, "full")
     best = section.system("recnas")
     assert noise is not None and best is not None
     assert noise.users == 300 and noise.error == best.user_error("ndcg", "full")

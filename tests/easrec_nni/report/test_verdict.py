@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from easrec_nni.common.figures import Picture
 from easrec_nni.report.accuracy import compared_systems
+from easrec_nni.report.composing import compose
 from easrec_nni.report.reading import read_study
 from easrec_nni.report.sections import merge_studies
 from easrec_nni.report.verdict import verdict
@@ -21,7 +27,7 @@ def test_a_clear_winner_is_named_with_its_runner_up_and_cost(write_study: WriteS
     path = write_study(tmp_path / "s", systems, users=400, seeds=range(5), madds={"sasrec": 8e6})
     text = _verdict(path)
     assert text.startswith(
-        "On ml-100k, of 3 systems (5 seeds each), EASRec has the highest mean NDCG@10 of full ranking"
+        "On ml-100k, of 3 systems (5 seeds each), EASRec has the highest mean NDCG@10 by full ranking"
     )
     assert "significantly more than each other one; the next is DARTS + SASRec (0." in text
     assert "tested against, EASRec is significantly better than 2 and worse than 0; 0 cannot be told apart" in text
@@ -70,3 +76,39 @@ def test_a_single_system_and_none_at_all(write_study: WriteStudy, tmp_path: Path
 def test_without_sasrec_nothing_is_said_of_its_cost(write_study: WriteStudy, tmp_path: Path) -> None:
     text = _verdict(write_study(tmp_path / "s", {"easrec": 0.1, "popularity": -0.9}))
     assert "multiply-adds" not in text and text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("select_by", "suited", "first"),
+    [
+        ("ndcg@10_unseen", "", "SASRec has the highest mean NDCG@10 by ranking of unseen items"),
+        ("auto", "unseen", "SASRec has the highest mean NDCG@10 by ranking of unseen items"),
+        ("cross_entropy_full", "unseen", "SASRec has the highest mean NDCG@10 by ranking of unseen items"),
+        ("ndcg@10_full", "unseen", "EASRec has the highest mean NDCG@10 by full ranking"),
+        ("auto", "full", "EASRec has the highest mean NDCG@10 by full ranking"),
+        ("auto", "", "EASRec has the highest mean NDCG@10 by full ranking"),
+    ],
+)
+def test_the_ranking_that_selected_decides(
+    write_study: WriteStudy, tmp_path: Path, select_by: str, suited: str, first: str
+) -> None:
+    path = write_study(tmp_path / "s", {"easrec": 1.5, "sasrec": 0.0}, users=400)
+    for seed in range(3):  # EASRec is better by all rankings but that of unseen items
+        cells = [path / "cells" / system / f"seed{seed}" for system in ("easrec", "sasrec")]
+        ranks = [dict(np.load(cell / "ranks.npz")) for cell in cells]
+        results = [json.loads((cell / "result.json").read_text()) for cell in cells]
+        for cell, own, result, others, other in zip(cells, ranks, results, ranks[::-1], results[::-1], strict=True):
+            np.savez(cell / "ranks.npz", **{**own, "test_unseen": others["test_unseen"]})
+            unseen = {key: value for key, value in other["test"].items() if key.endswith("_unseen")}
+            dataset = {**result["dataset"], "suited_ranking": suited}
+            settings = {**result["settings"], "select_by": select_by}
+            changed = {**result, "test": {**result["test"], **unseen}, "dataset": dataset, "settings": settings}
+            (cell / "result.json").write_text(json.dumps(changed))
+    assert first in _verdict(path)
+    (section,) = merge_studies([read_study(path)])
+    content = compose(section)
+    records = content.data["accuracy-cost"]
+    assert [record["pareto"] for record in records] == [record["system"] in first.lower() for record in records]
+    drawn = [block for chapter in content.chapters for block in chapter.blocks if isinstance(block, Picture)]
+    by = first.partition(" by ")[2]
+    assert by in next(block for block in drawn if block.name == "accuracy-cost").svg
