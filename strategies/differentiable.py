@@ -96,7 +96,7 @@ class DifferentiableModule(BaseOneShotLightningModule):
         with self.settings.processes.same_draws(self.device):
             weights = self.selection.draw()
         with _frozen_weights(self.training_module):
-            loss = self.training_module.training_step(batch, batch_idx)
+            loss = self._architecture_loss(batch, batch_idx)
         resource = self.resource(weights)
         total = loss + self.trade_off() * resource  # Eq. 16
         parameters = list(self.logits.values())
@@ -107,6 +107,10 @@ class DifferentiableModule(BaseOneShotLightningModule):
         if self.multiplier is not None:
             self.multiplier.update(self.expected_cost())
         self._losses.append((loss.detach(), resource.detach()))
+
+    def _architecture_loss(self, batch: Any, batch_idx: int) -> Tensor:
+        own = getattr(self.training_module, "architecture_loss", self.training_module.training_step)
+        return own(batch, batch_idx)
 
     def expected_cost(self) -> float:
         """Expected cost under the probabilities, without noise and temperature."""
@@ -197,7 +201,8 @@ class DifferentiableStrategy(OneShotStrategy):
     and schedule are common to all strategies, so that they only differ in their method.
 
     The evaluator's ``val_dataloaders`` may be a dictionary: batches under ``architecture`` train alpha and beta, those
-    under ``selection``, of other users, are for validation. Otherwise the same batches serve both.
+    under ``selection``, of other users, are for validation. Otherwise the same batches serve both. Alpha and beta
+    are trained by ``architecture_loss`` of the evaluator's module, if it has one, or else by its ``training_step``.
 
     Parameters
     ----------

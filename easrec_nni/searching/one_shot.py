@@ -120,6 +120,7 @@ def search_one_shot(
             loss=context.loss(),
             micro_batch=MicroBatchSize(settings.micro_batch),
             select_by=settings.select_by,
+            calibrates=options.calibrates,
         ),
         make_trainer(options.epochs, callbacks, progress, settings.precision),
         train_batches=train_batches,

@@ -124,6 +124,11 @@ class SearchSettings(OptimizerSettings):
         None, gt=0, description="learning rate of Adam for alpha and beta, as stated in papers; replaces arch_movement"
     )
     arch_every: int = Field(1, ge=1, description="f, number of iterations per step of alpha and beta")
+    arch_loss: Literal["training", "calibrated"] | None = Field(
+        None,
+        description="loss of alpha and beta: that of the weights, or without dropout and at the best scale of the "
+        "scores; calibrated by default for easrec, unless constraint: printed",
+    )
     arch_share: float = Field(0.5, gt=0, lt=1, description="share of users whose validation target trains alpha, beta")
     lambda_: float | None = Field(
         None, ge=0, alias="lambda", description="trade-off weight in Eq. 16; 0.1 by default, none with a budget"
@@ -211,6 +216,12 @@ class SearchSettings(OptimizerSettings):
     def warmup(self) -> int:
         """Number of warm-up epochs, with the default resolved."""
         return self.epochs // 3 if self.warmup_epochs is None else self.warmup_epochs
+
+    @property
+    def calibrates(self) -> bool:
+        """Whether alpha and beta are trained by the calibrated loss, with the default resolved."""
+        by_default = self.strategy == "easrec" and self.constraint != "printed"
+        return by_default if self.arch_loss is None else self.arch_loss == "calibrated"
 
     @property
     def cost_kind(self) -> CostKind:

@@ -39,7 +39,7 @@ Stage = Literal["search", "retrain"]
 # A refit follows the run and does not change it; the kind of cost is a key of its own; what a latency file predicts and
 # what a teacher says count, and not their names.
 OUTSIDE_IDENTITY: dict[Stage, set[str]] = {
-    "search": {"cost", "latency_file"},
+    "search": {"arch_loss", "cost", "latency_file"},
     "retrain": {"refit", "teacher", *OF_TEACHERS},
 }
 
@@ -194,12 +194,7 @@ class TrialContext:
             "seed": settings.seed,
         }
         if stage == "search":
-            # A default of today is left out under the rules of the versions in which it was one.
-            if settings.search.lambda_ == DEFAULT_LAMBDA:
-                del identity["search"]["lambda_"]
-            identity["cost"] = settings.search.cost_kind
-            if settings.search.cost_kind == "latency" and self.latency is not None:
-                identity["latency"] = latency_table(self.latency, self.space)
+            self._identify_search(identity)
         if settings.mode == "masked":
             identity["masking"] = settings.masking.model_dump(mode="json")
         if settings.loss != "softmax":
@@ -214,6 +209,18 @@ class TrialContext:
             identity["gbce_t"] = settings.gbce_t
         defaults = {key: EARLIER_DEFAULTS[key] for key in ("batch_by", "select_by")}
         return identity | _changed(settings, {**defaults, "label_smoothing": 0.0})
+
+    def _identify_search(self, identity: dict[str, Any]) -> None:
+        """Add what only a search depends on, with defaults resolved that earlier versions did not have."""
+        options = self.settings.search
+        # A default of today is left out under the rules of the versions in which it was one.
+        if options.lambda_ == DEFAULT_LAMBDA:
+            del identity["search"]["lambda_"]
+        identity["cost"] = options.cost_kind
+        if options.calibrates:
+            identity["search"]["arch_loss"] = "calibrated"
+        if options.cost_kind == "latency" and self.latency is not None:
+            identity["latency"] = latency_table(self.latency, self.space)
 
     @property
     def figure(self) -> str:

@@ -19,7 +19,7 @@ from easrec_nni.evaluation.metrics import mean_by_user
 from easrec_nni.evaluation.ranking import metrics_of
 from easrec_nni.evaluation.scoring import PROTOCOLS, Ranker
 from easrec_nni.evaluation.selection import COMPARED, CROSS_ENTROPY, MONITOR, compared_figure, protocol_of
-from easrec_nni.training.losses import ItemLoss, next_item_loss
+from easrec_nni.training.losses import Calibrated, ItemLoss, Softmax, next_item_loss
 from easrec_nni.training.micro_batch_size import MicroBatchSize
 from easrec_nni.training.micro_batches import loss_in_parts, parts_of
 from easrec_nni.training.parallel import all_gather, average_gradients
@@ -47,6 +47,8 @@ class SequenceModule(LightningModule):
         own column.
     select_by
         Metric that selects the epoch, from resolved settings.
+    calibrates
+        Whether architecture parameters are trained by the calibrated loss instead of that of the weights.
 
     Attributes
     ----------
@@ -63,11 +65,12 @@ class SequenceModule(LightningModule):
         micro_batch: MicroBatchSize | None = None,
         compared: NDArray[np.int64] | None = None,
         select_by: str = MONITOR,
+        calibrates: bool = False,
     ) -> None:
         super().__init__()
         self.compared, self.select_by = compared, select_by
         self.figure = compared_figure(select_by, dataset)
-        self.loss, self.micro_batch = loss, micro_batch or MicroBatchSize()
+        self.loss, self.micro_batch, self.calibrates = loss, micro_batch or MicroBatchSize(), calibrates
         self.dataset, self.optimizer_settings = dataset, optimizer
         self.protocols = tuple(dict.fromkeys([*protocols, protocol_of(self.figure)]))
         self.metrics: dict[str, float] = {}
@@ -78,6 +81,18 @@ class SequenceModule(LightningModule):
     def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
         """Loss of a batch, computed in micro-batches."""
         return self.in_micro_batches(self._loss_of, batch)
+
+    def architecture_loss(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        """Loss of a batch that trains architecture parameters; calibrated, it is without dropout."""
+        if not self.calibrates:
+            return self.training_step(batch, batch_idx)
+        loss = Calibrated(self.loss or Softmax(self.model.config.n_items))
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            return self.in_micro_batches(lambda part: next_item_loss(self.model, part, loss), batch)
+        finally:
+            self.model.train(was_training)
 
     def in_micro_batches(self, loss_of: Callable[[TrainingBatch], Tensor], batch: TrainingBatch) -> Tensor:
         """Loss of a batch from a function that returns the mean loss of a part over its targets."""

@@ -402,14 +402,14 @@ def test_weights_are_constants_in_a_step_of_the_architecture_and_learn_again_aft
     name: str, tiny_dataset: Dataset, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[bool, list[set[bool]]] = {True: [], False: []}
-    step = SequenceModule.training_step
+    step = SequenceModule.in_micro_batches
 
-    def spy(module: SequenceModule, batch: Any, batch_idx: int) -> Tensor:
-        loss = step(module, batch, batch_idx)
+    def spy(module: SequenceModule, loss_of: Any, batch: Any) -> Tensor:
+        loss = step(module, loss_of, batch)
         seen[batch.targets.dim() == 1].append({weight.requires_grad for weight in module.model.parameters()})
         return loss
 
-    monkeypatch.setattr(SequenceModule, "training_step", spy)
+    monkeypatch.setattr(SequenceModule, "in_micro_batches", spy)
     sizes = {key: value for key, value in SIZES.items() if key != "n_items"}
     document = {"data": str(tiny_dataset.path), "space": {**sizes, "supernet": "shared"}}
     options = {"strategy": name, "epochs": 1, "batch_size": 8, "arch_learning_rate": 0.1}

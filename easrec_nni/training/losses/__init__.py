@@ -12,6 +12,7 @@ distributions, which ``soft_targets.py`` defines.
 from __future__ import annotations
 
 from easrec_nni.training.losses.base import ItemLoss
+from easrec_nni.training.losses.calibrated import Calibrated
 from easrec_nni.training.losses.distillation import Distilled, distilled_cross_entropy
 from easrec_nni.training.losses.gbce import GeneralisedCrossEntropy
 from easrec_nni.training.losses.in_place_distillation import NetworkOutput, in_place_cross_entropy
@@ -22,6 +23,7 @@ from easrec_nni.training.losses.softmax import Softmax, item_cross_entropy
 
 __all__ = [
     "LOSSES",
+    "Calibrated",
     "Distilled",
     "GeneralisedCrossEntropy",
     "ItemLoss",

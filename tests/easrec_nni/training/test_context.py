@@ -70,7 +70,7 @@ def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, shar
 # Defaults of earlier versions, which the identities of their runs do not name.
 EARLIER: dict[str, Any] = {"batch_by": "sequences", "select_by": "ndcg@10_full"}
 STAGES = {
-    "search": {"batch_size": 32},
+    "search": {"batch_size": 32, "arch_loss": "training"},
     "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0},
 }
 
@@ -98,7 +98,8 @@ def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, 
     decide = {**DECIDE, "batch_by": "targets", "select_by": "ndcg@10_unseen"}
     for key, value in decide.items():
         assert identity(**{key: value})[key] != plain.get(key), key
-    others = {"batch_size": 7, "averaging": 0.5, "beta2": 0.9, "weight_decay": 0.3, "epochs": 3}
+    others: dict[str, Any] = {"arch_loss": "calibrated", "batch_size": 7, "averaging": 0.5}
+    others |= {"beta2": 0.9, "weight_decay": 0.3, "epochs": 3}
     for key in [*STAGES[stage], "epochs"]:
         changed = identity(**{stage: {**STAGES[stage], key: others[key]}})[stage]
         assert set(changed) == {key}
@@ -122,6 +123,10 @@ def test_settings_at_todays_defaults_are_those_of_versions_without_them(tiny_dat
     assert identity(budget=0.2)["search"] == {"budget": 0.2}
     for other in ({"cost": "nominal"}, {"constraint": "printed"}):
         assert identity(**other)["cost"] == "nominal"
+    calibrated = {"arch_loss": "calibrated"}
+    assert identity(arch_loss=None)["search"] == identity(**calibrated)["search"] == calibrated
+    for plain_by_default in ({"strategy": "darts"}, {"constraint": "printed"}):
+        assert "arch_loss" not in identity(arch_loss=None, **plain_by_default)["search"]
 
 
 def test_a_document_of_an_architecture_has_what_belongs_to_it(tiny_dataset: Dataset) -> None:

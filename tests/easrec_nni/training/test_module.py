@@ -1,4 +1,4 @@
-"""Adam of the settings, against its formula number by number."""
+"""Adam of the settings against its formula number by number, and the loss of architecture parameters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
 from easrec_nni.architecture.training_settings import OptimizerSettings
 from easrec_nni.data import Dataset
+from easrec_nni.data.batches.training import TrainingBatch
 from easrec_nni.training.module import SequenceModule
 from search_spaces import EASRecNetwork, SpaceConfig
 
@@ -54,3 +56,22 @@ def test_steps_are_those_of_adam_and_decay_spares_biases_and_norms(
             wanted = adam(float(before[name].flatten()[place]), values, beta2, share)
             assert float(weight.flatten()[place]) == pytest.approx(wanted, rel=1e-4, abs=1e-6), name
     assert ("embedding.items.weight" in decayed) == (decay > 0)
+
+
+def test_the_calibrated_loss_of_the_architecture_is_without_dropout(tiny_dataset: Dataset) -> None:
+    torch.manual_seed(1)
+    network = EASRecNetwork(SpaceConfig(n_items=30, max_length=4, hidden=4, inner=4, heads=1, dropout=0.5, **FIXED))
+    batch = TrainingBatch(torch.tensor([[0, 3, 9, 2], [4, 4, 1, 30]]), torch.tensor([5, 7]))
+    with torch.no_grad():
+        network.embedding.items.weight.mul_(50)  # over-confident
+        scores = network.eval()(batch.ids)[:, 1:].double()
+    smallest = min(float(cross_entropy(scale * scores, batch.targets - 1)) for scale in torch.logspace(-0.9, 0.3, 2000))
+    losses = {}
+    for calibrates in (False, True):
+        module = SequenceModule(tiny_dataset, OptimizerSettings(), calibrates=calibrates)
+        module.set_model(network)
+        network.train()
+        losses[calibrates] = [float(module.architecture_loss(batch, 0)) for _ in range(3)]
+        assert network.training
+    assert losses[True] == pytest.approx([smallest] * 3, rel=1e-3)
+    assert len(set(losses[False])) == 3, "dropout is drawn"
