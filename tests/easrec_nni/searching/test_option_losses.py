@@ -61,14 +61,10 @@ def test_it_is_the_cross_entropy_of_the_compact_networks(
     largest, exact = config.largest, 1e-5 if arch_loss == "training" else 1e-3
     for place, depth in enumerate(config.depths):
         choice = largest.model_copy(update={"depth": depth})
-        assert losses_by_label["depth"][place] == pytest.approx(
-            expected[choice], rel=1e-5 if arch_loss == "training" else 1e-3
-        )
+        assert losses_by_label["depth"][place] == pytest.approx(expected[choice], rel=exact)
     for place, (hidden, inner) in enumerate(config.candidates):
         choice = largest.model_copy(update={"hidden_pruning": hidden, "inner_pruning": inner})
-        assert losses_by_label["pruning"][place] == pytest.approx(
-            expected[choice], rel=1e-5 if arch_loss == "training" else 1e-3
-        )
+        assert losses_by_label["pruning"][place] == pytest.approx(expected[choice], rel=exact)
     assert len(set(losses_by_label["depth"])) == 3
 
 
