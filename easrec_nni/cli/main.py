@@ -64,7 +64,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "pareto": (
         "easrec_nni.cli.pareto:pareto_command",
-        "List and draw the architectures of an elastic supernet that no other beats in accuracy and cost.",
+        "List and draw the architectures of a supernet that no other beats in accuracy and cost.",
     ),
     "pick": (
         "easrec_nni.cli.pick:pick_command",

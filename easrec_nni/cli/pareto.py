@@ -13,14 +13,14 @@ from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.common.errors import UserError
-from easrec_nni.searching.front import Front, find_front, read_front
+from easrec_nni.searching.front import Front, find_front, find_supernet, read_front
 from easrec_nni.searching.picking import cost_figure, readable_cost, with_latency
 
 COST_HELP = f"{', '.join(COST_FIGURES)}; executed by default."
 
 
 def pareto_command(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search with search.strategy: elastic.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a search: elastic, or any one-shot one.")],
     cost: Annotated[str | None, typer.Option(metavar="KIND", help=COST_HELP)] = None,
     latency: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of `easrec profile`, which predicts --cost latency.")
@@ -34,7 +34,7 @@ def pareto_command(
         Path | None, typer.Option("--out", metavar="DIR", help="Folder for front.csv, front.svg and front.png.")
     ] = None,
     evaluate: Annotated[
-        bool, typer.Option("--evaluate", help="Evaluate the supernet again and write the search's front.json.")
+        bool, typer.Option("--evaluate", help="Evaluate the supernet (again) and write the search's front.json.")
     ] = False,
     data: Annotated[
         str | None, typer.Option("--data", help="--evaluate: prepared dataset; the search's by default.")
@@ -44,10 +44,11 @@ def pareto_command(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="--evaluate: threads; all cores by default.", min=1)] = None,
 ) -> None:
-    """List and draw the architectures of an elastic supernet that no other beats in accuracy and cost.
+    """List and draw the architectures of a supernet that no other beats in accuracy and cost.
 
-    Accuracy is that of the selection users with the supernet's weights, without any further training, as the search
-    wrote it to front.json. `easrec pick` takes one of them.
+    Accuracy is that of the selection users with the supernet's weights, without any further training, as an elastic
+    search wrote it to front.json; of any other one-shot search it is measured by --evaluate. `easrec pick` takes one of
+    them.
 
     \b
     Examples:
@@ -58,7 +59,7 @@ def pareto_command(
       easrec pareto run --table table.json.gz
       easrec pareto run --evaluate --threads 1
     """  # noqa: D301 (the command line's formatter asks for this character)
-    folder = find_front(run)
+    folder = find_supernet(run) if evaluate else find_front(run)
     if evaluate:
         progress = begin_training_command(threads)
         front = toolkit.evaluate_again(folder, data, limit, progress)

@@ -17,11 +17,13 @@ __all__ = [
     "EvaluatedArchitecture",
     "Front",
     "find_front",
+    "find_supernet",
     "read_front",
     "write_front",
 ]
 
 FRONT_FILE, TABLE_FILE = "front.json", "architectures.csv"
+SUPERNET_FILE = "supernet.safetensors"
 
 
 class EvaluatedArchitecture(Document):
@@ -115,13 +117,33 @@ def find_front(run: Path) -> Path:
     UserError
         Neither holds a front.
     """
-    folders = [run, run / "search"]
-    found = next((folder for folder in folders if (folder / FRONT_FILE).is_file()), None)
+    found = _folder_with(FRONT_FILE, run)
+    if found is not None:
+        return found
+    hint = ""
+    if _folder_with(SUPERNET_FILE, run) is not None:
+        hint = f"; `easrec pareto {run} --evaluate` evaluates the architectures of this search's supernet"
+    raise UserError(
+        f"there is no {run / FRONT_FILE}: give the folder of a finished search with search.strategy: elastic{hint}"
+    )
+
+
+def find_supernet(run: Path) -> Path:
+    """Folder of a search with a supernet in a trial's folder, which may be the folder itself.
+
+    Raises
+    ------
+    UserError
+        Neither holds a supernet.
+    """
+    found = _folder_with(SUPERNET_FILE, run)
     if found is None:
-        raise UserError(
-            f"there is no {run / FRONT_FILE}: give the folder of a finished search with search.strategy: elastic"
-        )
+        raise UserError(f"there is no {run / SUPERNET_FILE}: give the folder of a finished one-shot search")
     return found
+
+
+def _folder_with(name: str, run: Path) -> Path | None:
+    return next((folder for folder in (run, run / "search") if (folder / name).is_file()), None)
 
 
 def read_front(folder: Path) -> Front:

@@ -57,6 +57,16 @@ def test_pareto_evaluates_again(run: Path, tiny_dataset: Dataset) -> None:
     assert read_front(run).architectures == before.architectures
 
 
+def test_pareto_evaluates_the_supernet_of_any_one_shot_search(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    settings = settings_for(tiny_dataset).with_parameters({"search.strategy": "darts"})
+    search(tiny_dataset, settings, tmp_path / "run")
+    refused = " ".join(invoke("pareto", tmp_path / "run").output.split())
+    assert "--evaluate` evaluates the architectures of this search's supernet" in refused
+    done("pareto", tmp_path / "run", "--evaluate", "--data", tiny_dataset.path, "--threads", "1")
+    assert len(read_front(tmp_path / "run").architectures) == 8
+    assert "there is no" in invoke("pareto", tmp_path / "gone", "--evaluate").output
+
+
 def test_pick_writes_the_architecture(run: Path, tmp_path: Path) -> None:
     front = read_front(run)
     output = done("pick", run, "--max-cost", "40%", "--cost", "parameters", "--no-train", "--out", tmp_path)
