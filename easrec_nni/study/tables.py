@@ -74,6 +74,7 @@ TABLES: dict[str, TableDefinition] = {
             "easrec-gates-from-1",
             "easrec-static",
             "easrec-printed",
+            "easrec-training-loss",
             "easrec-independent",
             "easrec-scratch",
             "unpruned",

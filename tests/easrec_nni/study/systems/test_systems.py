@@ -57,6 +57,8 @@ def test_the_papers_systems_differ_in_what_their_names_say() -> None:
     searches = {name: SYSTEMS[name].settings(BASE).search for name in SYSTEMS}
     assert searches["darts"].lambda_ == 0 and searches["proxylessnas"].lambda_ == 0.3
     assert not searches["easrec-static"].dynamic and searches["easrec-printed"].constraint == "printed"
+    plain = {name for name in SYSTEMS if name.startswith("easrec") and not searches[name].calibrates}
+    assert plain == {"easrec-training-loss"} and not searches["darts"].calibrates
     assert SYSTEMS["easrec-scratch"].settings(BASE).retrain.weights == "scratch"
 
 
