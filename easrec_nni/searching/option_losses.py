@@ -19,7 +19,7 @@ __all__ = ["MOST_USERS", "OptionLosses"]
 MOST_USERS = 2048
 """Largest number of users whose targets are scored for each option; the same users in every epoch."""
 
-SCALE_USERS = 512
+SCALE_USERS = 256
 """Number of these users, about, whose targets decide the scale of an option's scores."""
 
 
