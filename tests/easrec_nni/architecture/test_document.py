@@ -251,8 +251,10 @@ def test_no_document_raises_anything_but_a_user_error(document: Any) -> None:
 def test_missing_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="easrec export"):
         Architecture.read(tmp_path / "none.json")
-    with pytest.raises(UserError, match="cannot read"):
+    with pytest.raises(UserError, match=r"there is no architecture file .*architecture\.json"):
         Architecture.read(tmp_path)
+    full_architecture().write(tmp_path / "architecture.json")
+    assert Architecture.read(tmp_path) == full_architecture()
     with pytest.raises(UserError, match="is a folder"):
         full_architecture().write(tmp_path)
 

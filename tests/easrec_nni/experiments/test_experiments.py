@@ -187,4 +187,4 @@ def test_a_trial_above_the_ceiling_says_so_and_is_not_the_best(
 )
 def test_a_trials_command_that_is_not_understood(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 2
-    assert "usage: python -m easrec_nni.trial --settings FILE [--set KEY=VALUE]..." in capsys.readouterr().err
+    assert "write python3 -m easrec_nni.trial --settings FILE [--set KEY=VALUE]..." in capsys.readouterr().err

@@ -312,7 +312,7 @@ def cycles(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 def test_a_training_that_spoils_the_network_gives_it_back_unchanged(
     cycles: Dataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    learning = {"epochs": 8, "batch_size": 8, "learning_rate": 0.02}
+    learning = {"epochs": 8, "batch_size": 8, "learning_rate": 0.02, "arch_loss": "training"}
     result = search(cycles, settings_for(cycles, search=learning, loss="softmax"), tmp_path / "searched")
     settings = TrialSettings(data="x", retrain={"learning_rate": 30.0, "averaging": 0, "epochs": 6, "patience": 3})
     with caplog.at_level(logging.INFO):

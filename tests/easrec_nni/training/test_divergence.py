@@ -100,14 +100,14 @@ def test_every_search_ends_in_one_line(
     if side == "weights":
         chosen["learning_rate"] = HUGE
     else:
-        step = SequenceModule.training_step
+        loss = SequenceModule.in_micro_batches
 
-        def poisoned(self: SequenceModule, batch: Any, batch_idx: int) -> torch.Tensor:
+        def poisoned(self: SequenceModule, loss_of: Any, batch: Any) -> torch.Tensor:
             is_architecture_step = not self.model.embedding.items.weight.requires_grad
             poison = is_architecture_step and self.trainer.current_epoch == 1
-            return step(self, batch, batch_idx) * (math.nan if poison else 1.0)
+            return loss(self, loss_of, batch) * (math.nan if poison else 1.0)
 
-        monkeypatch.setattr(SequenceModule, "training_step", poisoned)
+        monkeypatch.setattr(SequenceModule, "in_micro_batches", poisoned)
     with pytest.raises(DivergedError) as error:
         search(tiny_dataset, settings_for(tiny_dataset, search=chosen), tmp_path / "run")
     epoch = 0 if side == "weights" else 1
