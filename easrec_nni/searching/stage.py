@@ -30,6 +30,8 @@ __all__ = ["SearchResult", "run_search", "search", "search_worker"]
 _logger = logging.getLogger(__name__)
 
 _SEARCHES = dict.fromkeys(MULTI_TRIAL_STRATEGIES, search_by_trials) | dict.fromkeys(SUPERNET_STRATEGIES, search_elastic)
+LATER = ("cost", "arch_loss")
+"""Parts of a search's identity that runs of earlier versions lack; finished ones are taken as they are."""
 """Functions that run the strategies other than the differentiable ones."""
 
 
@@ -122,14 +124,10 @@ def run_search(
             f"another and do not use {settings.devices} devices: set devices: 1"
         )
     check_budget(context)
-    folder = RunFolder.open(out, context.identity("search"), restart, later=("cost",))
+    folder = RunFolder.open(out, context.identity("search"), restart, later=LATER)
     architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
     if not architecture_file.is_file():
-        if "cost" not in folder.identity and settings.search.cost_kind != "nominal":
-            raise UserError(
-                f"{folder.path} holds an unfinished search of an earlier version, which weighed nominal cost: set "
-                "search.cost: nominal, choose another --out, or pass --restart to start over"
-            )
+        _refuse_unfinished(folder, settings)
         run = _SEARCHES.get(settings.search.strategy, search_one_shot)
         with data_parallel(settings.devices, context.job(folder.path), "easrec_nni.searching.worker"):
             decision = run(context, folder, progress, on_epoch)
@@ -150,10 +148,24 @@ def run_search(
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
 
+def _refuse_unfinished(folder: RunFolder, settings: TrialSettings) -> None:
+    """Refuse to go on with a search that an earlier version began under another default."""
+    earlier = ""
+    if "cost" not in folder.identity and settings.search.cost_kind != "nominal":
+        earlier = "weighed nominal cost: set search.cost: nominal"
+    elif "arch_loss" not in folder.identity and settings.search.calibrates:
+        earlier = "trained alpha and beta by the loss of the weights: set search.arch_loss: training"
+    if earlier:
+        raise UserError(
+            f"{folder.path} holds an unfinished search of an earlier version, which {earlier}, choose another --out, "
+            "or pass --restart to start over"
+        )
+
+
 def search_worker(job: Job) -> None:
     """Data-parallel worker of :func:`run_search`; writes nothing."""
     context = TrialContext.open(TrialSettings.parse(job["settings"], "job"), load_dataset(job["data"]))
-    folder = RunFolder.open(job["out"], context.identity("search"), later=("cost",))
+    folder = RunFolder.open(job["out"], context.identity("search"), later=LATER)
     run = train_elastic if context.settings.search.strategy in SUPERNET_STRATEGIES else search_one_shot
     run(context, folder, progress=False, on_epoch=None)
 

@@ -218,7 +218,7 @@ class TrialContext:
             del identity["search"]["lambda_"]
         identity["cost"] = options.cost_kind
         if options.calibrates:
-            identity["search"]["arch_loss"] = "calibrated"
+            identity["arch_loss"] = "calibrated"
         if options.cost_kind == "latency" and self.latency is not None:
             identity["latency"] = latency_table(self.latency, self.space)
 

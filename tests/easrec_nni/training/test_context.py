@@ -70,7 +70,7 @@ def test_users_either_train_alpha_and_beta_or_select(tiny_dataset: Dataset, shar
 # Defaults of earlier versions, which the identities of their runs do not name.
 EARLIER: dict[str, Any] = {"batch_by": "sequences", "select_by": "ndcg@10_full"}
 STAGES = {
-    "search": {"batch_size": 32, "arch_loss": "training"},
+    "search": {"batch_size": 32},
     "retrain": {"batch_size": 32, "averaging": 0.0, "beta2": 0.999, "weight_decay": 0.0},
 }
 
@@ -93,13 +93,14 @@ def test_a_stage_is_known_by_all_that_decides_its_result(tiny_dataset: Dataset, 
         return context_of(tiny_dataset, **{**base, **changes}).identity(stage)
 
     plain = identity()
-    kind_of_cost = {"cost"} if stage == "search" else set()
-    assert set(plain) == {"dataset", "space", stage, "mode", "history", "seed"} | kind_of_cost and plain[stage] == {}
+    resolved_defaults = {"cost", "arch_loss"} if stage == "search" else set()
+    assert (
+        set(plain) == {"dataset", "space", stage, "mode", "history", "seed"} | resolved_defaults and plain[stage] == {}
+    )
     decide = {**DECIDE, "batch_by": "targets", "select_by": "ndcg@10_unseen"}
     for key, value in decide.items():
         assert identity(**{key: value})[key] != plain.get(key), key
-    others: dict[str, Any] = {"arch_loss": "calibrated", "batch_size": 7, "averaging": 0.5}
-    others |= {"beta2": 0.9, "weight_decay": 0.3, "epochs": 3}
+    others = {"batch_size": 7, "averaging": 0.5, "beta2": 0.9, "weight_decay": 0.3, "epochs": 3}
     for key in [*STAGES[stage], "epochs"]:
         changed = identity(**{stage: {**STAGES[stage], key: others[key]}})[stage]
         assert set(changed) == {key}
@@ -123,10 +124,9 @@ def test_settings_at_todays_defaults_are_those_of_versions_without_them(tiny_dat
     assert identity(budget=0.2)["search"] == {"budget": 0.2}
     for other in ({"cost": "nominal"}, {"constraint": "printed"}):
         assert identity(**other)["cost"] == "nominal"
-    calibrated = {"arch_loss": "calibrated"}
-    assert identity(arch_loss=None)["search"] == identity(**calibrated)["search"] == calibrated
-    for plain_by_default in ({"strategy": "darts"}, {"constraint": "printed"}):
-        assert "arch_loss" not in identity(arch_loss=None, **plain_by_default)["search"]
+    assert plain["arch_loss"] == identity(arch_loss="calibrated")["arch_loss"] == "calibrated"
+    for by_the_weights_loss in ({"strategy": "darts"}, {"constraint": "printed"}, {"arch_loss": "training"}):
+        assert "arch_loss" not in identity(**by_the_weights_loss)
 
 
 def test_a_document_of_an_architecture_has_what_belongs_to_it(tiny_dataset: Dataset) -> None:
