@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["curves_plot", "regret_plot"]
 
 COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#332288", "#999933")
-MARKERS = "os^Dv<>P"
+MARKERS = "os^Dv<>PXhd"  # not as many as colours: every pair is there once before one comes again
 
 
 def _look(number: int) -> dict[str, Any]:
