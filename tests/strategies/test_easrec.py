@@ -91,7 +91,8 @@ def test_without_lambda_the_cost_table_has_no_influence_and_with_it_it_has(
     for lambda_ in (0.0, 1.0):
         for form in ("cumulative", "printed"):
             folder = tmp_path / f"{form}{lambda_}"
-            run(tiny_dataset, folder, constraint=form, epochs=1, arch_learning_rate=0.1, **{"lambda": lambda_})
+            options = {"constraint": form, "arch_loss": "calibrated", "lambda": lambda_}
+            run(tiny_dataset, folder, epochs=1, arch_learning_rate=0.1, **options)
             ends[form, lambda_] = final_logits(folder)
     for label in ("pruning", "depth"):
         assert torch.equal(ends["cumulative", 0.0][label], ends["printed", 0.0][label])

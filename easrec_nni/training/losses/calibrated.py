@@ -23,7 +23,8 @@ class Calibrated(ItemLoss):
 
     Networks that overfit are over-confident before they rank worse: the wider the sooner. Their scores are right up to
     a factor (the temperature of Guo, Pleiss, Sun and Weinberger, ICML 2017), which does not move any item in a ranking
-    and decides the cross entropy. At the best scale the gradient for everything else is that of the minimum.
+    and decides the cross entropy. At the best scale the gradient for everything else is that of the minimum. Each
+    micro-batch, and each process of a distributed search, takes the best scale of its own targets.
 
     Parameters
     ----------

@@ -60,16 +60,20 @@ def test_a_retraining_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, 
 
 
 @pytest.mark.slow
-def test_a_search_in_two_processes_is_the_one_in_one(tiny_dataset: Dataset, tmp_path: Path) -> None:
-    chosen = {**SEARCH, "epochs": 2}
+@pytest.mark.parametrize(("arch_loss", "rtol", "atol"), [("training", 1e-4, 1e-5), ("calibrated", 0.05, 0.1)])
+def test_a_search_in_two_processes_is_the_one_in_one(
+    arch_loss: str, rtol: float, atol: float, tiny_dataset: Dataset, tmp_path: Path
+) -> None:
+    """Up to rounding; calibrated only nearly, as each process takes the best scale of its own half of a batch."""
+    chosen = {**SEARCH, "epochs": 2, "arch_loss": arch_loss}
     one, two = (search(tiny_dataset, settings_for(tiny_dataset, n, search=chosen), tmp_path / str(n)) for n in (1, 2))
     assert two.architecture.choices == one.architecture.choices
     expected, result = read_weights(one.supernet), read_weights(two.supernet)
     assert any(name.startswith("logits.") and weight.abs().max() > 0.1 for name, weight in expected.items())
     for name, weight in expected.items():
-        torch.testing.assert_close(result[name], weight, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(result[name], weight, rtol=rtol, atol=atol)
     for before, after in zip(one.history, two.history, strict=True):
-        assert {**after, "seconds": 0} == pytest.approx({**before, "seconds": 0}, rel=1e-4)
+        assert {**after, "seconds": 0} == pytest.approx({**before, "seconds": 0}, rel=rtol, abs=atol)
 
 
 @pytest.mark.slow
