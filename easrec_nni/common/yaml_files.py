@@ -16,9 +16,6 @@ __all__ = ["LARGEST_FILE_BYTES", "MOST_ENTRIES", "read_yaml", "safe_value"]
 LARGEST_FILE_BYTES = 1 << 20
 MOST_ENTRIES = 100_000
 LONGEST_QUOTE = 300  # characters of an error message shown
-# The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
-# `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
-_INVALID = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class _Loader(yaml.SafeLoader):
@@ -56,10 +53,7 @@ def safe_value(text: str) -> Any:
     UserError
         It is not valid YAML.
     """
-    try:
-        return _Loader(text).get_single_data()
-    except _INVALID as error:
-        raise UserError(f"{text[:LONGEST_QUOTE]!r} is not valid YAML: {_reason(error)}") from None
+    return _load(text, repr(text[:LONGEST_QUOTE]))
 
 
 def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[str, Any]:
@@ -96,10 +90,7 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     if not file.is_file():
         raise UserError(f"there is no {what} {file}; {advice}")
     content = read_bounded(file, LARGEST_FILE_BYTES, f": not a {what}")
-    try:
-        document = _Loader(content.decode("utf-8-sig")).get_single_data()
-    except _INVALID as error:
-        raise UserError(f"{file} is not valid YAML: {_reason(error)}") from None
+    document = _load(content, str(file))
     if not isinstance(document, dict):
         raise UserError(f"{file} must hold keys and values, such as `{example}`")
     if _entries(document, {}) > MOST_ENTRIES:
@@ -107,8 +98,15 @@ def read_yaml(path: str | Path, what: str, advice: str, example: str) -> dict[st
     return {str(key): value for key, value in document.items()}
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:LONGEST_QUOTE] or type(error).__name__
+def _load(content: str | bytes, shown: str) -> Any:
+    """Parse a YAML text; messages call it ``shown``."""
+    try:
+        return _Loader(content if isinstance(content, str) else content.decode("utf-8-sig")).get_single_data()
+    # The loader's conversions raise errors of their own: `!!int ""` an IndexError, `!!bool maybe` a KeyError,
+    # `!!timestamp x` an AttributeError, a date of month 13 or a number of 5,000 digits a ValueError.
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:LONGEST_QUOTE] or type(error).__name__
+        raise UserError(f"{shown} is not valid YAML: {reason}") from None
 
 
 def _entries(node: Any, counts: dict[int, int]) -> int:

@@ -13,6 +13,7 @@ from easrec_nni.data.splits.validation_users import split_validation_users
 from easrec_nni.settings.resolution import suited_figure
 
 __all__ = [
+    "COMPARABLE",
     "COMPARED",
     "CROSS_ENTROPY",
     "MONITOR",

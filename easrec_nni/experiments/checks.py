@@ -98,7 +98,7 @@ def check_interpreter(experiment: ExperimentFile) -> str:
         return _check_other_command(experiment)
     if experiment.platform != "local":
         return f"trialCommand's {named} must be on the workers' PATH and have this package: not checked from here"
-    _check_module(experiment)
+    _check_module(str(experiment.module))
     environment = manager_environment(expose=True)
     path = os.path.expanduser(os.path.expandvars(named))
     if "/" in path:
@@ -117,9 +117,8 @@ def check_interpreter(experiment: ExperimentFile) -> str:
     return f"trialCommand's {named} is {program}"
 
 
-def _check_module(experiment: ExperimentFile) -> None:
+def _check_module(module: str) -> None:
     """Check that this package has the module that ``trialCommand`` runs."""
-    module = next(word for word in experiment.command_words if word.startswith("easrec_nni."))
     if not re.fullmatch(r"\w+(\.\w+)+", module) or not _is_module(module):
         raise UserError(f"trialCommand names {module}, which does not exist: this package's trial is {TRIAL_MODULE}")
 

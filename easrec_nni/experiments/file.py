@@ -121,13 +121,18 @@ class ExperimentFile:
             return []
 
     @property
+    def module(self) -> str | None:
+        """Module of this package that ``trialCommand`` runs by ``-m``; None for other commands."""
+        pairs = itertools.pairwise(self.command_words)
+        return next((word for option, word in pairs if option == "-m" and word.startswith("easrec_nni.")), None)
+
+    @property
     def interpreter(self) -> str | None:
         """Python interpreter in ``trialCommand`` that runs this package; None for other commands."""
-        words = self.command_words
-        module = next((place for place, word in enumerate(words) if word.startswith("easrec_nni.")), 0)
-        if module < 2 or words[module - 1] != "-m":
+        if self.module is None:
             return None
-        named = [word for word in words[: module - 1] if _PYTHON.fullmatch(os.path.basename(word))]
+        words = self.command_words
+        named = [word for word in words[: words.index(self.module)] if _PYTHON.fullmatch(os.path.basename(word))]
         return named[-1] if named else None
 
     @property
@@ -139,9 +144,9 @@ class ExperimentFile:
         UserError
             The trial's program would refuse its arguments.
         """
-        words = self.command_words
-        if ["-m", TRIAL_MODULE] not in map(list, itertools.pairwise(words)):
+        if self.module != TRIAL_MODULE:
             return None
+        words = self.command_words
         rest = itertools.takewhile(lambda word: not _SHELL.match(word), words[words.index(TRIAL_MODULE) + 1 :])
         try:
             return read_trial_arguments(list(rest))
@@ -157,7 +162,8 @@ class ExperimentFile:
     @property
     def settings_changes(self) -> list[str]:
         """``KEY=VALUE`` of every ``--set`` in ``trialCommand``."""
-        return self.trial_arguments[1] if self.trial_arguments is not None else []
+        arguments = self.trial_arguments
+        return [] if arguments is None else arguments[1]
 
 
 def read_experiment(path: str | Path) -> ExperimentFile:

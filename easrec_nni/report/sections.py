@@ -14,6 +14,7 @@ from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.architecture.training_settings import EARLIER_DEFAULTS
 from easrec_nni.common.errors import UserError
 from easrec_nni.evaluation.metrics import standard_error
+from easrec_nni.evaluation.selection import COMPARABLE, protocol_of
 from easrec_nni.report.content import Record
 from easrec_nni.report.reading import CellRecord, StudyRecord
 from easrec_nni.report.significance import Summary, summarise
@@ -146,8 +147,7 @@ class Section:
 def _ranking(result: CellResult) -> str:
     """Ranking by which a cell's epoch was selected."""
     selected = str(result.settings.get("select_by", EARLIER_DEFAULTS["select_by"]))
-    named = selected.partition("_")[2] if selected.startswith("ndcg") else ""
-    return named or result.dataset.suited_ranking or "full"
+    return protocol_of(selected) if selected in COMPARABLE else result.dataset.suited_ranking or "full"
 
 
 def _order(system: SystemCells) -> tuple[object, ...]:
