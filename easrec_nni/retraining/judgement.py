@@ -20,7 +20,8 @@ from easrec_nni.evaluation.metrics import mean_by_user, user_gains
 from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks
 from easrec_nni.evaluation.selection import MONITOR, compared_figure, protocol_of, validation_rows
 from easrec_nni.retraining.metrics import RunMetrics, read_metrics
-from easrec_nni.settings.trial import SearchSettings, TrialSettings
+from easrec_nni.settings.search import SearchSettings
+from easrec_nni.settings.trial import TrialSettings
 
 __all__ = ["JUDGEMENT_FILE", "RunJudgement", "judge_run", "read_judgement"]
 

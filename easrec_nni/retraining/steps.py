@@ -35,7 +35,7 @@ from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
 from easrec_nni.retraining.teacher.opening import open_teacher
 from easrec_nni.retraining.teacher.source import TeacherSource
 from easrec_nni.retraining.teacher.store import open_store, remove_store
-from easrec_nni.settings.trial import SearchSettings
+from easrec_nni.settings.search import SearchSettings
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged

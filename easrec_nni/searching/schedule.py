@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 
-from easrec_nni.settings.trial import SearchSettings
+from easrec_nni.settings.search import SearchSettings
 
 __all__ = ["LARGEST_MOVEMENT_PER_EPOCH", "architecture_learning_rate", "architecture_steps"]
 

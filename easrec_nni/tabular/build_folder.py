@@ -15,7 +15,8 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.settings.trial import ObjectiveSettings, SearchSettings, TrialSettings
+from easrec_nni.settings.search import SearchSettings
+from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
 from search_spaces import Choice, SpaceConfig
 
 __all__ = [

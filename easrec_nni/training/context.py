@@ -25,7 +25,8 @@ from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluation_batch_size
 from easrec_nni.evaluation.selection import compared_figure, validation_rows
 from easrec_nni.settings.resolution import resolved
-from easrec_nni.settings.trial import DEFAULT_LAMBDA, TrialSettings
+from easrec_nni.settings.search import DEFAULT_LAMBDA
+from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.losses import LOSSES, ItemLoss, WithNegatives, make_loss
 from easrec_nni.training.parallel import Job, ShareOfBatches, count, rank
 from easrec_nni.training.recorded import recorded_training

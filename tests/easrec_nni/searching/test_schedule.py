@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from easrec_nni.searching.schedule import architecture_learning_rate
-from easrec_nni.settings.trial import SearchSettings
+from easrec_nni.settings.search import SearchSettings
 
 
 @pytest.mark.parametrize(("epochs", "warmup", "iterations", "every"), [(30, 0, 20, 1), (12, 5, 17, 3), (9, None, 4, 2)])
