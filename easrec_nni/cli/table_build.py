@@ -19,7 +19,8 @@ def table_build_command(
     dataset: Annotated[str, typer.Argument(help="Prepared dataset, by name or path.")],
     settings: Annotated[Path, typer.Option(metavar="FILE", help="Settings file of a trial, with space and recipe.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs.")],
-    seeds: Annotated[int, typer.Option(help="Number of seeds, counted from 0.", min=1)] = 3,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
+    first_seed: Annotated[int, typer.Option(help="The first seed; the others follow it.", min=0)] = 0,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of the table; DIR/table.json.gz by default.")
     ] = None,
@@ -42,15 +43,17 @@ def table_build_command(
     """Train every architecture of a space from scratch, with several seeds.
 
     A run trains a compact network with fresh weights by the settings' recipe, in a folder of its own; all architectures
-    with seed 0 come first, in an order of which every prefix covers the range of costs. The table is written after each
-    run. The same command goes on with an interrupted build, in the middle of a run; more --seeds are added to a
-    complete one. Several processes may share a build: each run is trained by one of them.
+    with the first seed come first, in an order of which every prefix covers the range of costs. The table is written
+    after each run. The same command goes on with an interrupted build, in the middle of a run; more --seeds are added
+    to a complete one. Several processes may share a build: each run is trained by one of them. Machines that share no
+    folder train different seeds, and `easrec table collect` makes one table of their builds.
 
     \b
     Examples:
       easrec table build ml-100k --settings settings.yml --seeds 3 --out runs/table
       easrec table build amazon-beauty --settings benchmarks/settings/table-beauty.yml --out runs/table --threads 1
       easrec table build ml-100k --settings settings.yml --out runs/table --limit-minutes 60
+      easrec table build ml-100k --settings settings.yml --first-seed 3 --seeds 2 --out runs/on-another-machine
       easrec table build ml-100k --settings settings.yml --out runs/table --nni --jobs 2
     """  # noqa: D301 (the command line's formatter asks for this character)
     if nni and (limit_minutes is not None or keep_weights or threads is not None):
@@ -60,7 +63,7 @@ def table_build_command(
     raise_interrupt_on_signals()
     progress = begin_training_command(threads)
     chosen = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
-    build = toolkit.Build.open(dataset, chosen, seeds, out)
+    build = toolkit.Build.open(dataset, chosen, seeds, out, first_seed=first_seed)
     file = table or out / "table.json.gz"
     if nni:
         console = Console()

@@ -1,4 +1,4 @@
-"""``easrec table collect``: table of a build's complete runs."""
+"""``easrec table collect``: table of the complete runs of builds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from easrec_nni.common.errors import UserError
 
 
 def table_collect_command(
-    folder: Annotated[Path, typer.Argument(help="Folder of `easrec table build`.")],
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Folders of `easrec table build`, or tables.")
+    ],
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of the table; FOLDER/table.json.gz by default.")
     ] = None,
@@ -23,23 +25,34 @@ def table_collect_command(
         ),
     ] = None,
 ) -> None:
-    """Write the table of a build's complete runs.
+    """Write the table of a build's complete runs, or one table of several builds and tables.
 
     The file is JSON with a line for each architecture and run, compressed if its name ends in .gz. Its header states
-    the noise ceiling: the rank correlations of two halves of the seeds, and of validation with test.
+    the noise ceiling: the rank correlations of two halves of the seeds, and of validation with test. Builds and tables
+    of other data, settings or spaces are refused.
 
     \b
     Examples:
       easrec table collect runs/table --out benchmarks/results/table-beauty.json.gz
       easrec table collect runs/table --latency laptop.json --out table-laptop.json.gz
+      easrec table collect table.json runs/on-another-machine --out table.json
     """  # noqa: D301 (the command line's formatter asks for this character)
-    file = out or folder / "table.json.gz"
-    build = toolkit.BuildFolder.read(folder)
-    device = None
+    if out is None and (len(sources) > 1 or not sources[0].is_dir()):
+        raise UserError("give the file of the table: --out FILE")
+    file = out or sources[0] / "table.json.gz"
+    tables = {str(source): _table(source) for source in sources}
+    table = toolkit.merge_tables(tables) if len(tables) > 1 else next(iter(tables.values()))
     if latency is not None:
-        device = toolkit.LatencyFile.read(latency, build.settings.space_for(build.dataset.n_items))
-    table = toolkit.collect(build, file, _dataset(build), device)
+        table = toolkit.with_latency(table, toolkit.LatencyFile.read(latency, table.space))
+    toolkit.write_table(table, file)
     print(f"{file}: {len(table.runs)} runs of {len(table.architectures)} architectures")
+
+
+def _table(source: Path) -> toolkit.TableDocument:
+    if not source.is_dir():
+        return toolkit.read_table(source)
+    build = toolkit.BuildFolder.read(source)
+    return toolkit.build_table(build, _dataset(build))
 
 
 def _dataset(build: toolkit.BuildFolder) -> toolkit.Dataset | None:

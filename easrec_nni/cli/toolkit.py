@@ -61,8 +61,10 @@ if TYPE_CHECKING:
     from easrec_nni.tabular.agreement import agreement
     from easrec_nni.tabular.build_folder import BuildFolder
     from easrec_nni.tabular.building import Build
-    from easrec_nni.tabular.collecting import collect
+    from easrec_nni.tabular.collecting import build_table
+    from easrec_nni.tabular.documents import TableDocument, read_table, write_table
     from easrec_nni.tabular.experiment import run_as_experiment
+    from easrec_nni.tabular.merging import merge_tables, with_latency
     from easrec_nni.tabular.results import OWN_COST, write_regret, write_study
     from easrec_nni.tabular.searches import read_search
     from easrec_nni.tabular.simulation import TabularEvaluator, check_strategies

@@ -25,7 +25,9 @@ __all__ = [
     "BuildDocument",
     "BuildFolder",
     "Run",
+    "differing_settings",
     "open_build",
+    "recorded_settings",
     "settings_record",
     "without_search",
 ]
@@ -56,6 +58,18 @@ def settings_record(settings: TrialSettings) -> dict[str, Any]:
     return settings.model_dump(mode="json", by_alias=True, exclude=set(_SEARCHING))
 
 
+def recorded_settings(record: Mapping[str, Any], source: str) -> TrialSettings:
+    """Settings of :func:`settings_record`, of an earlier version too.
+
+    Raises
+    ------
+    UserError
+        They cannot be used any longer; the message names their source.
+    """
+    given = {name: value for name, value in record.items() if name not in _SEARCHING}
+    return without_search(TrialSettings.reopen(given, source))
+
+
 class BuildDocument(ResultDocument):
     """``build.json``: what determines the runs of a build."""
 
@@ -63,6 +77,7 @@ class BuildDocument(ResultDocument):
     dataset: DatasetIdentity
     settings: dict[str, Any]
     seeds: int
+    first_seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,12 +132,15 @@ class BuildFolder:
         Number of seeds.
     dataset
         Dataset of all runs.
+    first_seed
+        The first seed; the others follow it.
     """
 
     path: Path
     settings: TrialSettings
     seeds: int
     dataset: DatasetIdentity
+    first_seed: int = 0
 
     def folder(self, run: Run) -> Path:
         """Folder of a run."""
@@ -134,7 +152,8 @@ class BuildFolder:
 
     def runs(self, architectures: Sequence[Choice]) -> list[Run]:
         """Runs of a build, seeds outermost, so that an interrupted build has complete rounds."""
-        return [Run(choice, seed) for seed in range(self.seeds) for choice in architectures]
+        seeds = range(self.first_seed, self.first_seed + self.seeds)
+        return [Run(choice, seed) for seed in seeds for choice in architectures]
 
     def complete(self, architectures: Sequence[Choice]) -> list[Run]:
         """Complete runs, those with seeds of an earlier, larger build too."""
@@ -158,12 +177,11 @@ class BuildFolder:
         if not file.is_file():
             raise UserError(f"{path} holds no build: it has no {BUILD_FILE}; `easrec table build` creates one")
         document = read_document(file, BuildDocument, "choose another --out")
-        given = {name: value for name, value in document.settings.items() if name not in _SEARCHING}
-        settings = without_search(TrialSettings.reopen(given, str(file)))
-        return cls(path, settings, document.seeds, document.dataset)
+        settings = recorded_settings(document.settings, str(file))
+        return cls(path, settings, document.seeds, document.dataset, document.first_seed)
 
 
-def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int) -> BuildFolder:
+def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int, first_seed: int = 0) -> BuildFolder:
     """Create the folder of a build, or open it to go on, with more or fewer seeds.
 
     Raises
@@ -173,7 +191,7 @@ def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int
     """
     if (path / BUILD_FILE).is_file():
         existing = BuildFolder.read(path)
-        if changed := _differing(settings_record(existing.settings), settings_record(settings)):
+        if changed := differing_settings(settings_record(existing.settings), settings_record(settings)):
             raise UserError(f"{path} holds a build with other settings ({', '.join(changed)}): choose another --out")
         if existing.dataset.fingerprint != dataset.fingerprint:
             raise UserError(f"{path} holds a build with other data: choose another --out")
@@ -185,19 +203,20 @@ def open_build(path: Path, dataset: Dataset, settings: TrialSettings, seeds: int
         dataset=identity,
         settings=settings_record(settings),
         seeds=seeds,
+        first_seed=first_seed,
         **provenance(),
     )
     write_json(path / BUILD_FILE, document.as_json())
-    return BuildFolder(path, settings, seeds, identity)
+    return BuildFolder(path, settings, seeds, identity, first_seed)
 
 
-def _differing(one: Mapping[str, Any], other: Mapping[str, Any], within: str = "") -> list[str]:
+def differing_settings(one: Mapping[str, Any], other: Mapping[str, Any], within: str = "") -> list[str]:
     """Dotted names of the settings that two records do not share."""
     names: list[str] = []
     for name in dict.fromkeys([*one, *other]):
         first, second = one.get(name), other.get(name)
         if isinstance(first, Mapping) and isinstance(second, Mapping):
-            names += _differing(first, second, f"{within}{name}.")
+            names += differing_settings(first, second, f"{within}{name}.")
         elif first != second:
             names.append(f"{within}{name}")
     return names

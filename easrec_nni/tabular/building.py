@@ -117,7 +117,7 @@ class Build:
     space: SpaceConfig
 
     @classmethod
-    def open(cls, data: str, settings: TrialSettings, seeds: int, out: Path) -> Build:
+    def open(cls, data: str, settings: TrialSettings, seeds: int, out: Path, *, first_seed: int = 0) -> Build:
         """Create a build, or open it to go on.
 
         Parameters
@@ -127,9 +127,11 @@ class Build:
         settings
             Settings of its runs.
         seeds
-            Number of seeds, counted from 0.
+            Number of seeds.
         out
             Folder of the build.
+        first_seed
+            The first seed; the others follow it.
 
         Raises
         ------
@@ -139,7 +141,7 @@ class Build:
         settings = build_settings(data, settings)
         dataset = load_dataset(settings.data)
         context = TrialContext.open(settings, dataset)
-        return cls(open_build(out, dataset, settings, seeds), dataset, context.space)
+        return cls(open_build(out, dataset, settings, seeds, first_seed), dataset, context.space)
 
     @property
     def runs(self) -> list[Run]:

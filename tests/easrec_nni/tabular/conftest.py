@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from easrec_nni.tabular.collecting import ACCURACY, FIGURES
+from easrec_nni.tabular.assembling import ACCURACY, FIGURES
 from easrec_nni.tabular.documents import TableDocument
 from easrec_nni.tabular.noise import noise_ceiling
 from search_spaces import SpaceConfig

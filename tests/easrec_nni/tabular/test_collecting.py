@@ -11,8 +11,9 @@ from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset
 from easrec_nni.settings.trial import TrialSettings
+from easrec_nni.tabular.assembling import FIGURES
 from easrec_nni.tabular.building import Build, train_run
-from easrec_nni.tabular.collecting import FIGURES, collect
+from easrec_nni.tabular.collecting import collect
 from easrec_nni.tabular.documents import read_table
 from easrec_nni.tabular.table import ArchitectureTable
 from tests.easrec_nni.tabular.test_building import SPACE

@@ -1,0 +1,81 @@
+"""One table of several, such as those of machines that trained different seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from easrec_nni.architecture.cost_kinds import COST_FIGURES
+from easrec_nni.architecture.latency import LatencyFile
+from easrec_nni.common.errors import UserError
+from easrec_nni.tabular.assembling import FIGURES, RunFigures, assemble
+from easrec_nni.tabular.build_folder import Run, differing_settings, recorded_settings, settings_record
+from easrec_nni.tabular.documents import TableDocument
+from search_spaces import Choice
+
+__all__ = ["merge_tables", "with_latency"]
+
+
+def merge_tables(tables: Mapping[str, TableDocument]) -> TableDocument:
+    """Table with the runs of all tables.
+
+    An architecture has the costs that all of its tables have, each as in the last of them.
+
+    Parameters
+    ----------
+    tables
+        Tables by the name of their source, for messages.
+
+    Raises
+    ------
+    UserError
+        The tables are not of the same dataset, space, settings and figures, or two of them have other figures of one
+        run.
+    """
+    (first_name, first), *others = tables.items()
+    for name, table in tables.items():
+        if tuple(table.figures) != FIGURES:
+            raise UserError(f"{name} has other figures than this version collects: build it again")
+    for name, table in others:
+        if reason := _difference(first_name, first, name, table):
+            raise UserError(f"{first_name} and {name} are not of one build: they differ in {reason}")
+    costs: dict[Choice, dict[str, float]] = {}
+    runs: dict[Run, RunFigures] = {}
+    for name, table in tables.items():
+        for row in table.architectures:
+            known = costs.get(row.choices, row.cost)
+            costs[row.choices] = {key: value for key, value in row.cost.items() if key in known}
+        for of_run in table.runs:
+            run = Run(table.architectures[of_run.architecture].choices, of_run.seed)
+            figures = RunFigures(of_run.values, of_run.commit)
+            if runs.setdefault(run, figures) != figures:
+                raise UserError(f"{name} has other figures of {run} than a table before it: give one of them")
+    return assemble(
+        dataset=first.dataset,
+        select_by=first.select_by,
+        settings=first.settings,
+        space=first.space,
+        costs=costs,
+        runs=runs,
+    )
+
+
+def _difference(first_name: str, first: TableDocument, name: str, table: TableDocument) -> str | None:
+    """What two tables differ in; None if they are of one build."""
+    if table.dataset.fingerprint != first.dataset.fingerprint:
+        return "the data"
+    one, other = (
+        settings_record(recorded_settings(each.settings, source))
+        for source, each in ((first_name, first), (name, table))
+    )
+    if changed := differing_settings(one, other):
+        return f"the settings {', '.join(changed)}"
+    return "the space" if table.space != first.space else None
+
+
+def with_latency(table: TableDocument, device: LatencyFile) -> TableDocument:
+    """Table with the latency that a device's file predicts as one more cost of every architecture."""
+    rows = [
+        row.model_copy(update={"cost": {**row.cost, COST_FIGURES["latency"]: device.predict(row.choices, table.space)}})
+        for row in table.architectures
+    ]
+    return table.model_copy(update={"architectures": rows})
