@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from easrec_nni.tabular.experiment import run_as_experiment
     from easrec_nni.tabular.merging import merge_tables, with_latency
     from easrec_nni.tabular.results import OWN_COST, write_regret, write_study
-    from easrec_nni.tabular.searches import read_search
+    from easrec_nni.tabular.searches import read_searches
     from easrec_nni.tabular.simulation import TabularEvaluator, check_strategies
     from easrec_nni.tabular.studying import study_strategies
     from easrec_nni.tabular.table import ArchitectureTable

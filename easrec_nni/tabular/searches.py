@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,20 @@ from easrec_nni.tabular.table import ArchitectureTable, TableEntry
 from easrec_nni.training.history import read_history
 from search_spaces import SpaceConfig
 
-__all__ = ["ExportedSearch", "read_search"]
+__all__ = ["ExportedSearch", "read_search", "read_searches"]
 
 RECIPE_FIELDS = ("dropout", "supernet")  # of a space; they change no network
+COLUMNS = (
+    "strategy",
+    "seed",
+    "architecture",
+    "budget_share",
+    "budget_cost",
+    "search_epochs_of_largest",
+    "search_seconds",
+    "folder",
+)
+"""Columns of a ``searches.csv`` that are read; the others follow from the table."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +69,69 @@ class ExportedSearch:
     budget: float | None = None
     budget_kind: str | None = None
     budget_used: float | None = None
+
+
+def read_searches(source: str, table: ArchitectureTable) -> list[ExportedSearch]:
+    """Read the folder of a search, or a ``searches.csv`` of ``easrec table regret`` with many.
+
+    Raises
+    ------
+    UserError
+        As of :func:`read_search`; or the file is damaged, or has an architecture that the table does not have.
+    """
+    file = Path(source)
+    if file.suffix == ".csv" and file.is_file():
+        return _read_rows(file, table)
+    return [read_search(source, table)]
+
+
+def _read_rows(file: Path, table: ArchitectureTable) -> list[ExportedSearch]:
+    """Searches of a ``searches.csv``; their figures and costs are the table's, whatever the file says."""
+    entries = {str(entry): entry for entry in table.entries}
+    found = []
+    for number, row in enumerate(_rows(file), start=1):
+        if row["architecture"] not in entries:
+            raise UserError(f"{file}, row {number}: the table has no architecture {row['architecture']!r}")
+        try:
+            found.append(_of_row(row, entries[row["architecture"]], table))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{file}, row {number} is damaged ({error}): give the searches' folders") from None
+    if not found:
+        raise UserError(f"{file} has no searches")
+    return found
+
+
+def _rows(file: Path) -> list[dict[str, str]]:
+    """Rows of a ``searches.csv`` with all columns that are used."""
+    try:
+        with file.open(newline="", encoding="utf-8") as text:
+            reader = csv.DictReader(text)
+            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(f"{file} is no searches.csv of `easrec table regret`: it has no column {missing[0]}")
+            return list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file} is no CSV file ({error}): give the searches' folders") from None
+
+
+def _of_row(row: Mapping[str, str], entry: TableEntry, table: ArchitectureTable) -> ExportedSearch:
+    kind = row["budget_cost"] or None
+    known = kind in table.cost_kinds
+    return ExportedSearch(
+        label=row["strategy"],
+        seed=int(row["seed"]),
+        entry=entry,
+        epochs_of_largest=_number(row["search_epochs_of_largest"]),
+        seconds=_number(row["search_seconds"]),
+        folder=Path(row["folder"]),
+        budget=_number(row["budget_share"]),
+        budget_kind=kind,
+        budget_used=table.cost(entry, kind) / table.cost(table.largest, kind) if known else None,
+    )
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
 
 
 def read_search(source: str, table: ArchitectureTable) -> ExportedSearch:

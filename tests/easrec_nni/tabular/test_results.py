@@ -116,6 +116,67 @@ def test_without_an_option_every_search_has_its_own_budget(make_table, tmp_path:
     assert limits == [("own cost", "darts"), ("own cost", "random"), ("own cost", "tpe"), ("budget", "tpe")]
 
 
+def test_a_file_of_searches_stands_for_their_folders(make_table, tmp_path: Path) -> None:
+    table = ArchitectureTable(make_table())
+    write_table(table.document, tmp_path / "table.json")
+    costs = {"cost": {"madds_per_user": 1.0}, "unpruned_cost": {"madds_per_user": 2.0}, "cost_kind": "nominal"}
+    folders = [
+        str(exported(table, tmp_path / label / f"seed{seed}", seed, table.entries[3 * seed].choice, **fields))
+        for label, fields in (("random", {}), ("easrec", {"budget": 0.5, **costs}))
+        for seed in range(4)
+    ]
+
+    def regret(out: str, *sources: str, file: str = "table.json") -> dict[str, bytes]:
+        words = ["table", "regret", str(tmp_path / file), *sources, "--out", str(tmp_path / out)]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        return {name: (tmp_path / out / name).read_bytes() for name in ("searches.csv", "strategies.csv", "regret.png")}
+
+    # The folders tell another budget used than the table's costs, which a file's searches have.
+    for row in (expected := read_rows(regret("whole", *folders))):
+        if row["strategy"] == "easrec":
+            row["budget_missed_share"] = str(max(0.0, float(row["cost_share"]) / 0.5 - 1))
+    regret("grown", *folders[:6])
+    file = str(tmp_path / "grown" / "searches.csv")
+    assert read_rows(regret("grown", file, *folders[6:])) == expected
+    again = regret("grown", file)
+    assert regret("grown", file) == again
+    # Another table, with other figures of the same architectures.
+    write_table(make_table(seed=1), tmp_path / "other.json")
+    other = regret("other", *folders, file="other.json")
+    assert other["strategies.csv"] != again["strategies.csv"]
+    assert regret("grown", file, file="other.json")["strategies.csv"] == other["strategies.csv"]
+
+
+def read_rows(files: dict[str, bytes]) -> list[dict[str, str]]:
+    return list(csv.DictReader(files["searches.csv"].decode().splitlines()))
+
+
+def test_a_file_that_has_no_searches_of_the_table_is_refused(make_table, tmp_path: Path) -> None:
+    write_table(make_table(), tmp_path / "table.json")
+    file = tmp_path / "searches.csv"
+
+    def refusal(content: str) -> str:
+        file.write_text(content)
+        return refused(tmp_path)
+
+    assert "it has no column architecture" in refusal("strategy,seed\nrandom,1\n")
+    columns = "strategy,seed,architecture,budget_share,budget_cost,search_epochs_of_largest,search_seconds,folder\n"
+    assert "has no searches" in refusal(columns)
+    unknown = 'random,1,"hidden99_inner0, depth 1",,,,,a\n'
+    assert "row 1: the table has no architecture 'hidden99_inner0, depth 1'" in refusal(columns + unknown)
+    assert "row 1 is damaged (invalid literal" in refusal(columns + 'random,?,"hidden0_inner0, depth 1",,,,,a\n')
+    assert "row 1 is damaged" in refusal(columns + 'random,1,"hidden0_inner0, depth 1"\n')
+    file.write_bytes(b"\xff\xfe\x00")
+    assert "is no CSV file" in refused(tmp_path)
+
+
+def refused(folder: Path) -> str:
+    done = CliRunner().invoke(app, ["table", "regret", str(folder / "table.json"), str(folder / "searches.csv")])
+    assert done.exit_code == 2 and "Traceback" not in done.output
+    return done.stderr
+
+
 def test_two_searches_of_a_strategy_with_one_seed_are_refused(make_table, tmp_path: Path) -> None:
     table = ArchitectureTable(make_table())
     twice = [ExportedSearch("easrec", 0, table.entries[0], None, None, tmp_path / name) for name in "ab"]
