@@ -64,6 +64,11 @@ BAD_FILES: dict[str, tuple[str, bytes, str]] = {
         b"user_id:token\titem_id:token\n1\t2\n",
         "no column timestamp, its columns are user_id, item_id.*--time-column",
     ),
+    "atomic histories": (
+        "log.inter",
+        b"user_id:token\titem_id_list:token_seq\titem_id:token\ttimestamp:float\n1\t2 3\t4\t5\n",
+        "whole history in each row .item_id_list., as RecBole's benchmark files have",
+    ),
     "atomic header only": ("log.inter", TYPED.encode(), "no interactions below its header"),
     "atomic times": ("log.inter", (TYPED + "a\tb\tx\n").encode(), "1 of 1 rows have no readable time"),
 }
