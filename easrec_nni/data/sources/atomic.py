@@ -108,8 +108,8 @@ def read_inter(texts: Sequence[TextFile], settings: PrepareSettings) -> RawLog:
     history = f"{settings.item_column or defaults['item']}_list"
     if fields.get(history, (0, ""))[1] == "token_seq":
         raise UserError(
-            f"{texts[0].label} has a whole history in each row ({history}), as RecBole's benchmark files have: give the "
-            "file with one interaction a row that it was made from"
+            f"{texts[0].label} has a whole history in each row ({history}), as RecBole's benchmark files have: give "
+            "the file with one interaction a row that it was made from"
         )
     columns = Columns({}, {})
     for role, default in defaults.items():
