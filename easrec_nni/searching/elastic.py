@@ -20,6 +20,7 @@ from easrec_nni.searching.inherited import choices_to_evaluate, evaluate_archite
 from easrec_nni.searching.nni_engine import run_strategy
 from easrec_nni.searching.paths_module import PathsModule
 from easrec_nni.searching.record import Decision
+from easrec_nni.settings.search import ElasticSettings
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
@@ -35,9 +36,9 @@ from strategies import SUPERNET_STRATEGIES, Elastic
 
 __all__ = [
     "BALANCE",
-    "ELASTIC_EPOCHS_OF_LARGEST",
     "SMALLEST",
     "best_architecture",
+    "epoch_price",
     "evaluate_again",
     "evaluate_supernet",
     "make_elastic",
@@ -51,9 +52,19 @@ SMALLEST = "smallest_"
 BALANCE = "balance"
 """Metric that selects the epoch: geometric mean of the largest and the smallest network's selecting figures."""
 
-ELASTIC_EPOCHS_OF_LARGEST = 2.0
-"""Epochs of the largest network that take as long as one epoch of an elastic supernet: processor time on Amazon Beauty
-with ``benchmarks/settings/elastic-beauty.yml`` (docs/elastic.md); a warm-up epoch is one of the largest network."""
+
+def epoch_price(options: ElasticSettings) -> float:
+    """Epochs of the largest network that an epoch costs at most: as if every architecture were as large.
+
+    Examples
+    --------
+    >>> epoch_price(ElasticSettings())  # measured on Amazon Beauty: 2.1, see docs/elastic.md
+    2.0
+    >>> epoch_price(ElasticSettings(sandwich=False, distillation=0))
+    1.0
+    """
+    paths = 2 * options.sandwich + options.random_paths
+    return 1 + options.share * (paths - 1)
 
 
 def make_elastic(context: TrialContext) -> tuple[Elastic, PathsModule]:
@@ -109,13 +120,15 @@ def train_elastic(
     strategy, module = make_elastic(context)
 
     def columns() -> dict[str, float]:
+        warmup = strategy.oneshot_module.current_epoch < options.elastic.warmup_epochs
         smallest = inherited_figures(context, space.freeze(context.space.smallest))
         ends = module.metrics[context.figure], smallest[context.figure]
         return {
             **{f"{SMALLEST}{name}": value for name, value in smallest.items()},
             BALANCE: (ends[0] * ends[1]) ** 0.5,
             **context.space.largest.model_dump(),
-            "warmup": float(strategy.oneshot_module.current_epoch < options.elastic.warmup_epochs),
+            "warmup": float(warmup),
+            "price": 1.0 if warmup else epoch_price(options.elastic),
             "expected_cost": 1.0,
             "argmax_cost": 1.0,
         }

@@ -13,7 +13,6 @@ from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.searching.by_trials import SUPERNET_EPOCHS_OF_LARGEST
-from easrec_nni.searching.elastic import BALANCE, ELASTIC_EPOCHS_OF_LARGEST
 from easrec_nni.tabular.table import ArchitectureTable, TableEntry
 from easrec_nni.training.history import read_history
 from search_spaces import SpaceConfig
@@ -206,8 +205,6 @@ def _cost(history: Path, space: SpaceConfig) -> tuple[float | None, float | None
     rows = [row for row in read_history(history, "remove the file") if row["epoch"] >= 0]
     if any("price" in row for row in rows):
         epochs = sum(row["price"] for row in rows)
-    elif any(BALANCE in row for row in rows):
-        epochs = sum(1.0 if row.get("warmup") else ELASTIC_EPOCHS_OF_LARGEST for row in rows)
     else:
         epochs = len(rows) * SUPERNET_EPOCHS_OF_LARGEST[space.supernet]
     return epochs, sum(row["seconds"] for row in rows)

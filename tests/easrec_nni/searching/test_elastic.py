@@ -134,6 +134,7 @@ def test_within_a_budget_the_most_accurate_is_taken(tiny_dataset: Dataset, folde
 
 def test_history_has_the_largest_and_the_smallest_network(folder: Path, result: SearchResult) -> None:
     assert [row["warmup"] for row in result.history] == [1, 0, 0]
+    assert [row["price"] for row in result.history] == [1, 2, 2]
     best = max(result.history, key=lambda row: row["balance"])
     assert best["balance"] == pytest.approx((best["ndcg@10_full"] * best["smallest_ndcg@10_full"]) ** 0.5)
     front = read_front(folder)

@@ -37,13 +37,6 @@ def test_a_search_is_read_with_its_cost(table: ArchitectureTable, tmp_path: Path
     assert read_search(str(folder), table).epochs_of_largest == pytest.approx(3.0)
 
 
-def test_an_elastic_epoch_costs_less_than_one_of_alpha_and_beta(table: ArchitectureTable, tmp_path: Path) -> None:
-    folder = exported(table, tmp_path / "elastic")
-    rows = [{"epoch": e, "seconds": 2.0, "balance": 0.1, "warmup": float(e == 0)} for e in range(3)]
-    write_history(rows, folder / "state/history.csv")
-    assert read_search(str(folder), table).epochs_of_largest == pytest.approx(1 + 2 * 2.0)
-
-
 def test_a_budget_is_that_of_the_search_in_its_own_kind_of_cost(table: ArchitectureTable, tmp_path: Path) -> None:
     costs = {"cost": {"parameters": 30.0, "madds_per_user": 9.0}, "unpruned_cost": {"parameters": 50.0}}
     found = read_search(str(exported(table, tmp_path, budget=0.5, cost_kind="parameters", **costs)), table)
