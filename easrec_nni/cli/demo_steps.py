@@ -30,7 +30,14 @@ from easrec_nni.experiments.export import ARCHITECTURE_FILE, export_architecture
 from easrec_nni.experiments.manager import DEFAULT_PORT, running_experiment
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import trials_table, watch
-from easrec_nni.report.comparison import ComparisonRow, comparison_csv, comparison_markdown, comparison_table, read_run
+from easrec_nni.report.comparison import (
+    RANKINGS,
+    ComparisonRow,
+    comparison_csv,
+    comparison_markdown,
+    comparison_table,
+    read_run,
+)
 from easrec_nni.report.judgements import JudgedTrial, choice_of, choice_text, judged_trials
 from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.settings.examples import examples_folder
@@ -100,7 +107,7 @@ def run_demo(out: Path, port: int = DEFAULT_PORT, source: Path | None = None, fr
         (out / STATE_FILE).unlink(missing_ok=True)
     demo.step(1, "data")
     prepared = prepare_data(demo, source)
-    demo.step(2, "search: one NNI trial for each λ, each judged against the unpruned network")
+    demo.step(2, "search: one NNI trial for each budget, each judged against the unpruned network")
     experiment_id, trials = search(demo, prepared)
     demo.step(3, "choose the smallest network that keeps the accuracy")
     judged = judged_trials(trials)
@@ -187,7 +194,8 @@ def compare(demo: Demo, dataset: Dataset, chosen: JudgedTrial) -> None:
     """Print the table of the networks' test figures and write it as CSV and Markdown."""
     title = "MovieLens-100K: searched, unpruned, popularity"
     rows = [read_run(name, demo.out / name / "metrics.json") for name in ("searched", "unpruned")]
-    rows.append(ComparisonRow("popularity", evaluate(Popularity(dataset), dataset, "test")))
+    figures = evaluate(Popularity(dataset), dataset, "test", protocols=RANKINGS)
+    rows.append(ComparisonRow("popularity", figures, dataset.split.name))
     demo.console.print(comparison_table(rows, title))
     write_text(demo.out / "comparison.csv", comparison_csv(rows))
     text = f"## {title}\n\n{comparison_markdown(rows)}\n\n{chosen.test.text}\n"

@@ -21,6 +21,7 @@ from easrec_nni.evaluation.figures import REFITTED
 
 __all__ = [
     "COLUMNS",
+    "RANKINGS",
     "Column",
     "ComparisonRow",
     "comparison_csv",
@@ -29,6 +30,9 @@ __all__ = [
     "read_run",
 ]
 
+
+RANKINGS = ("full", "unseen", "pop100")
+"""Rankings of the accuracy that is compared."""
 
 SECTIONS = ("cost", "inference", "test", "test_refitted")
 
@@ -55,7 +59,7 @@ COLUMNS = (
     *(
         Column(f"{key}@10_{protocol}{suffix}", f"{title}@10 {protocol}{suffix.replace('_', ', ')}", _accuracy, True)
         for suffix in ("", REFITTED)
-        for protocol in ("full", "pop100")
+        for protocol in RANKINGS
         for key, title in (("recall", "Recall"), ("mrr", "MRR"), ("ndcg", "NDCG"))
     ),
     Column("madds_per_user", "multiply-adds per user", readable_count, False),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from rich.console import Console
@@ -13,7 +15,6 @@ from rich.console import Console
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.cli import demo_steps
 from easrec_nni.cli.demo_steps import STATE_FILE, Demo, choose, conclude, earlier, run_demo
-from easrec_nni.data import Dataset
 from easrec_nni.evaluation.judgement import Judgement
 from easrec_nni.experiments.experiment import Trial
 from easrec_nni.experiments.manager import free_port
@@ -34,8 +35,8 @@ def printed(demo: Demo) -> str:
 
 
 @pytest.fixture
-def tiny_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_dataset: Dataset) -> Path:
-    """The demo's example with two small trials, and the tiny log as its data."""
+def tiny_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The demo's example with two small trials."""
     folder = tmp_path / "examples"
     (folder / "settings").mkdir(parents=True)
     settings = {
@@ -50,17 +51,31 @@ def tiny_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_dataset:
     document = experiment_document(searchSpace=searched, trialCommand=command, maxTrialNumber=2)
     (folder / "demo.yml").write_text(yaml.safe_dump(document))
     monkeypatch.setattr(demo_steps, "examples_folder", lambda: folder)
-    monkeypatch.setattr(demo_steps, "prepare", lambda *_, **options: tiny_dataset)
+    return folder
+
+
+@pytest.fixture
+def tiny_movielens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A log of 40 users and 30 films in the form of MovieLens-100K, which the demo itself prepares."""
+    monkeypatch.setenv("EASREC_HOME", str(tmp_path / "home"))
+    rng = np.random.default_rng(0)
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    for user in range(40):
+        items = rng.permutation(30)[:18]
+        lines += [f"u{user}\ti{item}\t5\t{880_000_000 + place}" for place, item in enumerate(items)]
+    folder = tmp_path / "ml-100k"
+    folder.mkdir()
+    (folder / "ml-100k.inter").write_text("\n".join(lines) + "\n")
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("nni_home", "tiny_examples")
 def test_a_demo_ends_with_the_judgement_and_takes_it_from_the_earlier_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, tiny_movielens: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "results"
-    run_demo(out, free_port(18900))
+    run_demo(out, free_port(18900), tiny_movielens)
     first = capsys.readouterr().out
     assert "checked on the test users:" in first and "4/4" in first
     names = {file.relative_to(out).as_posix() for file in out.rglob("*") if file.is_file()}
@@ -73,8 +88,12 @@ def test_a_demo_ends_with_the_judgement_and_takes_it_from_the_earlier_run(
         == Architecture.read(out / "architecture.json").choices
     )
     assert read_metrics(out / "unpruned").training.weights == "scratch"
+    with (out / "comparison.csv").open(newline="") as file:
+        rows = {row["network"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["searched", "unpruned", "popularity"]
+    assert float(rows["searched"]["ndcg@10_unseen"]) > 0 and float(rows["popularity"]["ndcg@10_unseen"]) > 0
     (out / "judgement.png").unlink()
-    run_demo(out, free_port(18900))
+    run_demo(out, free_port(18900), tiny_movielens)
     second = capsys.readouterr().out
     assert "reusing experiment" in second and (out / "judgement.png").is_file()
     assert first.splitlines()[-6:-3] == second.splitlines()[-6:-3]
