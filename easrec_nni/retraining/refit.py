@@ -43,7 +43,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _RefitRecord(EpochRecord):
-    """Record of a fixed number of epochs without validation; saves the last epoch's weights."""
+    """Record of a fixed number of epochs, its patience, without validation; saves the last epoch's weights."""
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the epoch; stop after the last one."""
@@ -58,6 +58,11 @@ class _RefitRecord(EpochRecord):
             self.on_epoch(row)
         if self.out_of_patience:
             trainer.should_stop = True
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether all epochs are done."""
+        return len(self.history) >= self.patience
 
 
 def fit_again(
@@ -90,7 +95,6 @@ def fit_again(
         Training loss; that of the settings by default.
     """
     settings, options = context.settings, context.settings.retrain
-    # The best epoch stays -1, so that a patience of `epochs` ends the run after that many epochs.
     averaged = [AveragedWeights(network, options.averaging)] if options.averaging else []
     weights = averaged[0].weights if averaged else network.state_dict
     record = _RefitRecord(folder.state, "train_loss", epochs, weights=weights, on_epoch=on_epoch)

@@ -103,7 +103,9 @@ class SearchRecord(EpochRecord):
     @property
     def out_of_patience(self) -> bool:
         """Whether alpha and beta are decided and ``patience`` epochs brought no improvement."""
-        return self.best_epoch >= 0 and super().out_of_patience and self.is_decided()
+        if self.best_epoch < 0 or not self.is_decided():
+            return False
+        return bool(self.history[-1]["epoch"] - self.best_epoch >= self.patience)
 
     def decision(self, rule: str, probabilities: dict[str, Tensor]) -> Decision:
         """Architecture to export, with the file of its weights.

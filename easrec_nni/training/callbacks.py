@@ -43,8 +43,8 @@ class EpochRecord(Callback):
     """History of a run, best weights, and early stopping.
 
     If the trainer validates before training (Lightning's sanity check), the initial network gets a row of epoch
-    :data:`BEFORE_TRAINING` and competes with the epochs. All processes of a run keep the same record, so that they
-    stop together; only the first one writes and reports.
+    :data:`BEFORE_TRAINING` and competes with the epochs; patience counts from the best trained one. All processes of a
+    run keep the same record, so that they stop together; only the first one writes and reports.
 
     Parameters
     ----------
@@ -153,8 +153,15 @@ class EpochRecord(Callback):
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether the last ``patience`` epochs brought no improvement."""
-        return bool(self.history) and self.history[-1]["epoch"] - self.best_epoch >= self.patience
+        """Whether the last ``patience`` epochs brought no improvement on the trained epochs before them.
+
+        The initial network does not count: trained weights first fall below inherited ones, with an optimiser that
+        begins anew, and pass them only after some epochs.
+        """
+        trained = [row for row in self.history if row["epoch"] != BEFORE_TRAINING]
+        if not trained:
+            return False
+        return bool(trained[-1]["epoch"] - max(trained, key=self.score)["epoch"] >= self.patience)
 
     def state_dict(self) -> dict[str, Any]:
         """State for the checkpoint."""

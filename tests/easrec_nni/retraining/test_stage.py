@@ -314,12 +314,11 @@ def test_a_training_that_spoils_the_network_gives_it_back_unchanged(
 ) -> None:
     learning = {"epochs": 8, "batch_size": 8, "learning_rate": 0.02, "arch_loss": "training"}
     result = search(cycles, settings_for(cycles, search=learning, loss="softmax"), tmp_path / "searched")
-    settings = TrialSettings(data="x", retrain={"learning_rate": 30.0, "averaging": 0, "epochs": 6, "patience": 3})
+    settings = TrialSettings(data="x", retrain={"learning_rate": 30.0, "averaging": 0, "epochs": 3})
     with caplog.at_level(logging.INFO):
         done = retrain(result.architecture, cycles, tmp_path / "out", weights=result.supernet, settings=settings)
     scores = [row["ndcg@10_full"] for row in read_history(tmp_path / "out" / "history.csv")]
     assert scores[0] > 0.9 and max(scores[1:]) < 0.7
-    assert len(scores) == 1 + 3, "patience counts from the network before the training"
     training = done.metrics["training"]
     assert (training["best_epoch"], training["kept"], training["epochs"]) == (-1, "inherited", 3)
     assert "the network from inherited weights is kept unchanged" in caplog.text

@@ -1,4 +1,4 @@
-"""Random states in checkpoints, with CPU generators in place of GPU ones."""
+"""Random states in checkpoints, with CPU generators in place of GPU ones; patience."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from easrec_nni.training import callbacks
-from easrec_nni.training.callbacks import SavePoint
+from easrec_nni.training.callbacks import BEFORE_TRAINING, EpochRecord, SavePoint
 
 GPU = torch.device("cuda", 0)
 CPU = torch.device("cpu")
@@ -106,3 +106,22 @@ def test_a_run_of_a_gpu_resumes_on_a_cpu(gpus: dict[int, torch.Generator], tmp_p
 
 def test_a_run_on_the_cpu_writes_what_earlier_versions_wrote(tmp_path: Path) -> None:
     assert save(tmp_path, CPU).keys() == {"random_state"}
+
+
+@pytest.mark.parametrize(
+    ("scores", "ended"),
+    [
+        ([0.08], False),
+        ([0.08, 0.05, 0.06, 0.07], False),  # trained epochs rise, though below the initial network
+        ([0.08, 0.05, 0.06, 0.07, 0.07, 0.06], True),
+        ([0.08, 0.07, 0.06, 0.05], True),
+        ([0.02, 0.07, 0.06, 0.09], False),
+    ],
+)
+def test_patience_counts_from_the_best_trained_epoch(scores: list[float], ended: bool, tmp_path: Path) -> None:
+    record = EpochRecord(tmp_path, "ndcg@10_full", 2, weights=dict)
+    for epoch, score in enumerate(scores, start=BEFORE_TRAINING):
+        record.history.append({"epoch": epoch, "ndcg@10_full": score})
+        record.keep_best(record.history[-1])
+    assert record.out_of_patience == ended
+    assert record.best_epoch == scores.index(max(scores)) - 1, "the initial network competes"
