@@ -26,7 +26,7 @@ WHOLE_PROJECT = {
     "web_ui": "NNI's web UI in a real browser",
     "test_documents.py": "README and documents against the repository",
     "test_earlier_versions.py": "files that earlier versions wrote",
-    "test_hostile_files.py": "damaged files of every kind",
+    "hostile_files": "files that were made to do harm, at every reader",
     "test_imports.py": "what starting a command imports",
     "test_mirror.py": "this file",
     "test_packaging.py": "what is installed",
