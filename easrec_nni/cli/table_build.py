@@ -21,6 +21,10 @@ def table_build_command(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs.")],
     seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
     first_seed: Annotated[int, typer.Option(help="The first seed; the others follow it.", min=0)] = 0,
+    known: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Table whose runs are not trained again; can be repeated."),
+    ] = None,
     table: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File of the table; DIR/table.json.gz by default.")
     ] = None,
@@ -46,7 +50,8 @@ def table_build_command(
     with the first seed come first, in an order of which every prefix covers the range of costs. The table is written
     after each run. The same command goes on with an interrupted build, in the middle of a run; more --seeds are added
     to a complete one. Several processes may share a build: each run is trained by one of them. Machines that share no
-    folder train different seeds, and `easrec table collect` makes one table of their builds.
+    folder train different seeds, and `easrec table collect` makes one table of their builds. With --known, only the
+    runs that an earlier table lacks are trained.
 
     \b
     Examples:
@@ -54,16 +59,22 @@ def table_build_command(
       easrec table build amazon-beauty --settings benchmarks/settings/table-beauty.yml --out runs/table --threads 1
       easrec table build ml-100k --settings settings.yml --out runs/table --limit-minutes 60
       easrec table build ml-100k --settings settings.yml --first-seed 3 --seeds 2 --out runs/on-another-machine
+      easrec table build ml-100k --settings settings.yml --seeds 5 --known table.json --out runs/more-seeds
       easrec table build ml-100k --settings settings.yml --out runs/table --nni --jobs 2
     """  # noqa: D301 (the command line's formatter asks for this character)
-    if nni and (limit_minutes is not None or keep_weights or threads is not None):
-        raise UserError("--limit-minutes, --keep-weights and --threads are for runs in this process: leave out --nni")
+    if nni and (limit_minutes is not None or keep_weights or threads is not None or known):
+        here = "--limit-minutes, --keep-weights, --threads and --known are for runs in this process"
+        raise UserError(f"{here}: leave out --nni")
     if jobs is not None and not nni:
         raise UserError("--jobs needs --nni; without it, start the same command several times: they share the build")
     raise_interrupt_on_signals()
     progress = begin_training_command(threads)
     chosen = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
-    build = toolkit.Build.open(dataset, chosen, seeds, out, first_seed=first_seed)
+    tables = {str(name): toolkit.read_table(name) for name in known or ()}
+    build = toolkit.Build.open(dataset, chosen, seeds, out, first_seed=first_seed, known=tables)
+    if not build.runs:
+        print("nothing to train: the known tables have all runs")
+        return
     file = table or out / "table.json.gz"
     if nni:
         console = Console()

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from easrec_nni.architecture.cost import architecture_cost
+from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import DivergedError, UserError
 from easrec_nni.common.locks import LOCK_FILE, file_lock
 from easrec_nni.common.readable import readable_seconds
@@ -22,6 +24,8 @@ from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.tabular.build_folder import BuildFolder, Run, open_build, without_search
 from easrec_nni.tabular.collecting import collect
+from easrec_nni.tabular.documents import TableDocument
+from easrec_nni.tabular.merging import runs_in
 from easrec_nni.tabular.order import training_order
 from easrec_nni.training.context import TrialContext
 from search_spaces import Choice, SpaceConfig
@@ -110,14 +114,26 @@ class Build:
         Dataset of its runs.
     space
         Space of its architectures.
+    known
+        Runs of other tables, which are not trained again.
     """
 
     folder: BuildFolder
     dataset: Dataset
     space: SpaceConfig
+    known: frozenset[Run] = frozenset()
 
     @classmethod
-    def open(cls, data: str, settings: TrialSettings, seeds: int, out: Path, *, first_seed: int = 0) -> Build:
+    def open(
+        cls,
+        data: str,
+        settings: TrialSettings,
+        seeds: int,
+        out: Path,
+        *,
+        first_seed: int = 0,
+        known: Mapping[str, TableDocument] = MappingProxyType({}),
+    ) -> Build:
         """Create a build, or open it to go on.
 
         Parameters
@@ -132,6 +148,8 @@ class Build:
             Folder of the build.
         first_seed
             The first seed; the others follow it.
+        known
+            Tables, by name, whose runs are not trained again.
 
         Raises
         ------
@@ -141,13 +159,14 @@ class Build:
         settings = build_settings(data, settings)
         dataset = load_dataset(settings.data)
         context = TrialContext.open(settings, dataset)
-        return cls(open_build(out, dataset, settings, seeds, first_seed), dataset, context.space)
+        runs = runs_in(known, BuildFolder(out, settings, seeds, DatasetIdentity.of(dataset), first_seed))
+        return cls(open_build(out, dataset, settings, seeds, first_seed), dataset, context.space, runs)
 
     @property
     def runs(self) -> list[Run]:
-        """All runs in the order of their training."""
+        """All runs but the known ones, in the order of their training."""
         cost: Callable[[Choice], float] = lambda choice: architecture_cost(self.space, choice).madds_per_user  # noqa: E731
-        return self.folder.runs(training_order(self.space, cost))
+        return [run for run in self.folder.runs(training_order(self.space, cost)) if run not in self.known]
 
     @property
     def missing(self) -> list[Run]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.architecture.latency import LatencyFile
+from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import UserError
 from easrec_nni.tabular.assembling import FIGURES, RunFigures, assemble
-from easrec_nni.tabular.build_folder import Run, differing_settings, recorded_settings, settings_record
+from easrec_nni.tabular.build_folder import BuildFolder, Run, differing_settings, recorded_settings, settings_record
 from easrec_nni.tabular.documents import TableDocument
-from search_spaces import Choice
+from search_spaces import Choice, SpaceConfig
 
-__all__ = ["merge_tables", "with_latency"]
+__all__ = ["merge_tables", "runs_in", "with_latency"]
 
 
 def merge_tables(tables: Mapping[str, TableDocument]) -> TableDocument:
@@ -36,7 +38,7 @@ def merge_tables(tables: Mapping[str, TableDocument]) -> TableDocument:
         if tuple(table.figures) != FIGURES:
             raise UserError(f"{name} has other figures than this version collects: build it again")
     for name, table in others:
-        if reason := _difference(first_name, first, name, table):
+        if reason := _difference(_origin(first_name, first), _origin(name, table)):
             raise UserError(f"{first_name} and {name} are not of one build: they differ in {reason}")
     costs: dict[Choice, dict[str, float]] = {}
     runs: dict[Run, RunFigures] = {}
@@ -59,17 +61,43 @@ def merge_tables(tables: Mapping[str, TableDocument]) -> TableDocument:
     )
 
 
-def _difference(first_name: str, first: TableDocument, name: str, table: TableDocument) -> str | None:
-    """What two tables differ in; None if they are of one build."""
-    if table.dataset.fingerprint != first.dataset.fingerprint:
+def runs_in(tables: Mapping[str, TableDocument], build: BuildFolder) -> frozenset[Run]:
+    """Runs of a build that tables already have.
+
+    Raises
+    ------
+    UserError
+        A table is of another dataset, space or settings than the build.
+    """
+    runs: set[Run] = set()
+    space = build.settings.space_for(build.dataset.n_items)
+    for name, table in tables.items():
+        if reason := _difference(_origin(name, table), Origin(build.dataset, settings_record(build.settings), space)):
+            raise UserError(f"{name} is no table of this build: they differ in {reason}")
+        runs |= {Run(table.architectures[row.architecture].choices, row.seed) for row in table.runs}
+    return frozenset(runs)
+
+
+class Origin(NamedTuple):
+    """What makes runs comparable."""
+
+    dataset: DatasetIdentity
+    settings: dict[str, Any]
+    space: SpaceConfig
+
+
+def _origin(name: str, table: TableDocument) -> Origin:
+    return Origin(table.dataset, settings_record(recorded_settings(table.settings, name)), table.space)
+
+
+def _difference(one: Origin, other: Origin) -> str | None:
+    """What two origins differ in; None if their runs are comparable."""
+    if one.dataset.fingerprint != other.dataset.fingerprint:
         return "the data"
-    one, other = (
-        settings_record(recorded_settings(each.settings, source))
-        for source, each in ((first_name, first), (name, table))
-    )
-    if changed := differing_settings(one, other):
+    # The dataset's path may be another on each machine.
+    if changed := differing_settings(one.settings | {"data": ""}, other.settings | {"data": ""}):
         return f"the settings {', '.join(changed)}"
-    return "the space" if table.space != first.space else None
+    return "the space" if one.space != other.space else None
 
 
 def with_latency(table: TableDocument, device: LatencyFile) -> TableDocument:

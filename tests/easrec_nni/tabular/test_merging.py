@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
@@ -44,6 +46,37 @@ def test_builds_of_different_seeds_are_one_table(tiny_dataset: Dataset, tmp_path
     assert figures(merged) == figures(whole)
     assert merged.noise == whole.noise and merged.complete_seeds == [0, 1, 2]
     assert merged.architectures == whole.architectures
+
+
+def test_runs_of_a_known_table_are_not_trained_again(tiny_dataset: Dataset, tmp_path: Path) -> None:
+    document = {"space": {**SPACE, "layers": 1}, "retrain": {"epochs": 1, "weights": "scratch"}}
+    settings = TrialSettings(data=str(tiny_dataset.path), **document)
+    (tmp_path / "settings.yml").write_text(json.dumps({"data": "x", **document}))
+    Build.open(settings.data, settings, 1, tmp_path / "earlier").train(tmp_path / "earlier.json")
+    earlier = read_table(tmp_path / "earlier.json")
+    part = earlier.model_copy(update={"runs": earlier.runs[:1]})
+    write_table(part, tmp_path / "part.json")
+    words = ["table", "build", settings.data, "--settings", str(tmp_path / "settings.yml"), "--threads", "1"]
+
+    def build(folder: str, known: str, *more: str) -> Result:
+        return CliRunner().invoke(
+            app, [*words, "--known", str(tmp_path / known), "--out", str(tmp_path / folder), *more]
+        )
+
+    done = build("rest", "part.json", "--seeds", "2")
+    assert done.exit_code == 0 and "3 of 3 runs are complete" in done.stdout, done.output
+    rest = read_table(tmp_path / "rest" / "table.json.gz")
+    assert {(rest.architectures[run.architecture].choices, run.seed) for run in rest.runs} == {
+        *((row.choices, 1) for row in earlier.architectures),
+        (earlier.architectures[1].choices, 0),
+    }
+    assert merge_tables({"part": part, "rest": rest}).complete_seeds == [0, 1]
+    assert "nothing to train" in build("none", "earlier.json", "--seeds", "1").stdout
+    other = build("other", "part.json", "--set", "retrain.epochs=2")
+    assert (
+        other.exit_code == 2 and "is no table of this build: they differ in the settings retrain.epochs" in other.stderr
+    )
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_seed_that_is_not_complete_waits_for_its_other_runs(make_table: MakeTable, tmp_path: Path) -> None:
