@@ -105,8 +105,6 @@ class Training:
         self.network.train()
         trainer = make_trainer(1, [timer], False, self.precision)
         trainer.fit(self.module, self.batches if first is None else FirstBatches(self.batches, first))
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         self.epochs += 1
         return EpochTime(timer.seconds(0), timer.seconds(1), len(self.batches))
 

@@ -11,7 +11,6 @@ from rich.console import Console
 from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.signals import raise_interrupt_on_signals
 from easrec_nni.settings.assignments import read_assignments
 
 
@@ -67,7 +66,6 @@ def table_build_command(
         raise UserError(f"{here}: leave out --nni")
     if jobs is not None and not nni:
         raise UserError("--jobs needs --nni; without it, start the same command several times: they share the build")
-    raise_interrupt_on_signals()
     progress = begin_training_command(threads)
     chosen = toolkit.TrialSettings.read(settings).with_parameters(read_assignments(set_))
     tables = {str(name): toolkit.read_table(name) for name in known or ()}

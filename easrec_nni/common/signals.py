@@ -19,19 +19,24 @@ def _interrupt(number: int, frame: object) -> NoReturn:
 
 
 def raise_interrupt_on_signals() -> None:
-    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in this process from now on."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in this process from now on, unless they are ignored."""
+    for number in _not_ignored(signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 
 
 def signals_interrupt() -> AbstractContextManager[None]:
-    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in the block, so that it can clean up."""
-    return _handled_by(_interrupt, signal.SIGTERM, signal.SIGHUP)
+    """Make SIGTERM and SIGHUP, unless ignored, raise KeyboardInterrupt in the block, so that it can clean up."""
+    return _handled_by(_interrupt, *_not_ignored(signal.SIGTERM, signal.SIGHUP))
 
 
 def signals_ignored() -> AbstractContextManager[None]:
     """Ignore signals during clean-up, so that a second Ctrl-C cannot leave processes behind."""
     return _handled_by(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _not_ignored(*numbers: signal.Signals) -> list[signal.Signals]:
+    """Signals that the process was not started to ignore, as ``nohup`` does with SIGHUP."""
+    return [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
 
 
 @contextlib.contextmanager
@@ -69,12 +74,8 @@ class StopSignals:
             os.set_blocking(end, False)
         # A handler runs between two bytecodes, which is too late for a blocking wait: the pipe wakes it.
         self._wakeup = signal.set_wakeup_fd(self._writing, warn_on_full_buffer=False)
-        numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-        self._before = {
-            number: signal.signal(number, self._note)
-            for number in numbers
-            if signal.getsignal(number) != signal.SIG_IGN
-        }
+        numbers = _not_ignored(signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+        self._before = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -112,8 +112,6 @@ def fit_again(
     seed_rank(settings.seed)
     batches = context.trained_through(through).training_batches(options.batch_size)
     trainer.fit(module, batches, ckpt_path=folder.checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
     return record.history
 
 

@@ -199,8 +199,6 @@ class Retraining:
             ckpt_path=folder.checkpoint,
             weights_only=True,
         )
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         return record, size
 
     def train(

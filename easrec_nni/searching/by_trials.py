@@ -198,8 +198,6 @@ class _Search:
             self.context.training_batches(settings.search.batch_size),
             self.context.selection_batches(),
         )
-        if trainer.interrupted:
-            raise KeyboardInterrupt
         return network.state_dict(), loss.mean, module.metrics
 
     def _log(self, choice: Choice, row: dict[str, float]) -> None:

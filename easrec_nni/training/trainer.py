@@ -13,6 +13,7 @@ from nni.nas.evaluator.pytorch import Trainer
 from pytorch_lightning import Callback
 from pytorch_lightning.callbacks import Checkpoint, RichProgressBar
 
+from easrec_nni.training.interruption import RaiseInterruption
 from easrec_nni.training.parallel import count, is_first, rank
 
 __all__ = ["make_trainer", "seed_everything"]
@@ -30,7 +31,7 @@ def make_trainer(
     epochs
         Maximum number of epochs.
     callbacks
-        Lightning callbacks.
+        Lightning callbacks, besides that of interruptions.
     progress
         Whether to show a progress bar, in the first process only.
     precision
@@ -43,6 +44,7 @@ def make_trainer(
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # a refit validates nothing
+    callbacks = [RaiseInterruption(), *callbacks]
     if progress and is_first():
         callbacks = [RichProgressBar(leave=False), *callbacks]  # first: removed before an error is shown
     return Trainer(

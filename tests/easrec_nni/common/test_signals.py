@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from easrec_nni.common.signals import signals_ignored, signals_interrupt
+from easrec_nni.common.signals import raise_interrupt_on_signals, signals_ignored, signals_interrupt
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -22,6 +22,20 @@ def test_termination_signals_interrupt_as_ctrl_c_does(number: signal.Signals) ->
         os.kill(os.getpid(), number)
         signal.sigtimedwait([], 5)  # until the signal has come
     assert [signal.getsignal(number) for number in NUMBERS] == before
+
+
+def test_a_signal_that_nohup_ignores_stays_ignored() -> None:
+    before = [signal.getsignal(number) for number in NUMBERS]
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals_interrupt():
+            os.kill(os.getpid(), signal.SIGHUP)
+        raise_interrupt_on_signals()
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        for number, handler in zip(NUMBERS, before, strict=True):
+            signal.signal(number, handler)
 
 
 def test_a_clean_up_ignores_signals() -> None:
