@@ -13,8 +13,10 @@ from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.split_names import NO_SPLIT
 from search_spaces import EASRecNetwork
 
-__all__ = ["check_dataset", "check_evaluated", "check_items", "network_folder", "open_run"]
+__all__ = ["REFIT_FOLDER", "check_dataset", "check_evaluated", "check_items", "network_folder", "open_run", "refitted"]
 
+REFIT_FOLDER = "refitted"
+"""Folder of the refitted network inside the retraining's: a run folder of its own, for serving."""
 
 _logger = logging.getLogger(__name__)
 
@@ -65,6 +67,12 @@ def network_folder(folder: str | Path) -> Path:
     if not (run / "weights.safetensors").is_file() and (within / "weights.safetensors").is_file():
         raise UserError(f"{run} is the folder of a search: its network is in {within}")
     return run
+
+
+def refitted(run: Path) -> Path | None:
+    """Folder of a run's refitted network, which is the one to serve; None without a refit."""
+    folder = run / REFIT_FOLDER
+    return folder if (folder / "weights.safetensors").is_file() else None
 
 
 def _open(data: Dataset | str | Path | None) -> Dataset:

@@ -123,7 +123,7 @@ def _show(front: Front, row: EvaluatedArchitecture, key: str) -> None:
     cost = row.cost[key]
     print(
         f"picked {row.name}: validation {front.figure} {front.accuracy(row):.4f} with inherited weights, "
-        f"{front.share_of_accuracy(row):.1%} of the unpruned network's; {key} {readable_cost(key, cost)}, "
+        f"{front.share_of_accuracy(row):.1%} of the supernet's largest network; {key} {readable_cost(key, cost)}, "
         f"{cost / front.unpruned().cost[key]:.1%}; parameters {readable_count(row.cost['parameters'])}"
     )
 

@@ -119,6 +119,7 @@ def _one_shot(
     run: Path, items: list[str], k: int, unseen: bool, data: str | None, numbers: bool
 ) -> tuple[list[str], list[float]]:
     network, dataset = toolkit.open_run(run, data, needs_dataset=not numbers)
+    _tell_of_refit(run)
     return toolkit.recommend_after(network, items, k, unseen, None if numbers or dataset is None else dataset.item_ids)
 
 
@@ -142,6 +143,7 @@ def _stream(
                 "start with another file"
             )
         recommender = toolkit.StreamingRecommender.load(run, data, numbers=numbers, **{"keep_seen": unseen, **settings})
+        _tell_of_refit(run)
         with StopSignals() as stop:
             if state_file:
                 state_file.begin(recommender)
@@ -165,6 +167,12 @@ def _descriptor(file: TextIO | None, name: str) -> int:
     if file is None:
         raise UserError(f"standard {name} is closed: a stream needs it")
     return file.fileno()
+
+
+def _tell_of_refit(run: Path) -> None:
+    """Name the network of a run that was trained on more interactions."""
+    if (folder := toolkit.refitted(run)) is not None:
+        _say(f"{folder} was trained on the validation interactions too: that is the network to serve")
 
 
 def _say(line: str) -> None:

@@ -146,8 +146,11 @@ class EventStream:
             return {"error": "this is not a JSON object that can be parsed: nested too deeply, or a number is too long"}
 
     def _answer(self, event: Any) -> dict[str, Any]:
-        if not isinstance(event, dict) or "user" not in event or not event.keys() <= {"user", "item", "k"}:
-            raise UserError('expected an object such as {"user": "ann", "item": "50"}, with an optional "k"')
+        expected = 'expected an object such as {"user": "ann", "item": "50"}, with an optional "k"'
+        if not isinstance(event, dict) or "user" not in event:
+            raise UserError(expected)
+        if unknown := [name for name in event if name not in ("user", "item", "k")]:
+            raise UserError(f"{expected}; leave out {', '.join(map(repr, unknown[:5]))}")
         user, item, count = event["user"], event.get("item"), event.get("k", self.k)
         for value in (user, item if "item" in event else ""):
             if not isinstance(value, str | int) or isinstance(value, bool):

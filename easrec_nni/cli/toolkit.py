@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from easrec_nni.architecture.cost import architecture_cost
     from easrec_nni.architecture.document import Architecture
     from easrec_nni.architecture.latency import LatencyFile
-    from easrec_nni.architecture.run_folder import check_evaluated, network_folder, open_run
+    from easrec_nni.architecture.run_folder import check_evaluated, network_folder, open_run, refitted
     from easrec_nni.architecture.weights import load_network
     from easrec_nni.bench.document import write_documents
     from easrec_nni.bench.latency import measure_latency

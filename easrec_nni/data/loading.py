@@ -120,7 +120,8 @@ def _dataset_path(name_or_path: str | Path) -> Path:
         path = dataset_folder(name_or_path)
         if not (path / MANIFEST_NAME).is_file():
             raise UserError(
-                f"there is no dataset {name_or_path!r} in {path.parent}: run 'easrec prepare {name_or_path}'"
+                f"there is no dataset {name_or_path!r} in {path.parent}: run 'easrec prepare {name_or_path}', "
+                f"or for a log of your own 'easrec prepare FILE --name {name_or_path}'"
             )
         return path
     path = Path(name_or_path).expanduser()

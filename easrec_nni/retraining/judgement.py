@@ -103,7 +103,7 @@ def judge_run(run: Path, unpruned: Path, dataset: Dataset, margin: float) -> Run
         test=judged("test", all_rows, dataset.split.test.row_users),
         cost=metrics.cost,
         unpruned_cost=other.cost,
-        notes=[*_different_settings(metrics, other), *_ran_out(other)],
+        notes=[*_different_settings(metrics, other), *_ran_out(metrics, run), *_ran_out(other, unpruned)],
         **provenance(),
     )
     write_json(run / JUDGEMENT_FILE, judgement.as_json())
@@ -171,10 +171,10 @@ def _training_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in {*MAY_DIFFER, "retrain"}} | flat
 
 
-def _ran_out(unpruned: RunMetrics) -> list[str]:
-    """Note on an unpruned network that was still improving in its last epoch."""
-    training = unpruned.training
-    allowed = unpruned.settings.get("retrain", {}).get("epochs")
+def _ran_out(metrics: RunMetrics, folder: Path) -> list[str]:
+    """Note on a network that was still improving in its last epoch."""
+    training = metrics.training
+    allowed = metrics.settings.get("retrain", {}).get("epochs")
     if training.epochs == allowed == training.best_epoch + 1:
-        return [f"the unpruned network still improved in the last of its {allowed} epochs: trained longer, it may gain"]
+        return [f"{folder} still improved in the last of its {allowed} epochs: trained longer, it may gain"]
     return []

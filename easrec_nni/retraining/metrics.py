@@ -193,7 +193,7 @@ def validated_epochs(run: str | Path | None, inherited: bool) -> int:
     Parameters
     ----------
     run
-        Folder of a retraining.
+        Folder of a retraining, or of a search with the retraining in ``retrained``.
     inherited
         Whether the new training begins with a supernet's weights.
 
@@ -203,6 +203,8 @@ def validated_epochs(run: str | Path | None, inherited: bool) -> int:
         There is no such run, its initial weights are of the other kind, or no epoch improved on them.
     """
     advice = "give its folder (--validated FOLDER), or a number (--epochs N)"
+    if run is not None and (Path(run) / "retrained" / METRICS_FILE).is_file():
+        run = Path(run) / "retrained"
     if run is None or not (Path(run) / METRICS_FILE).is_file():
         raise UserError(
             f"a training on all data takes its number of epochs from a validated run, and {run or 'none'} is no such "

@@ -34,10 +34,7 @@ from easrec_nni.training.run_folder import RunFolder
 from easrec_nni.training.trainer import make_trainer
 from search_spaces import EASRecNetwork
 
-__all__ = ["REFIT_FOLDER", "finish_refit", "fit_again"]
-
-REFIT_FOLDER = "refitted"
-"""Folder of the refitted network inside the retraining's: a run folder of its own, for serving."""
+__all__ = ["finish_refit", "fit_again"]
 
 _logger = logging.getLogger(__name__)
 

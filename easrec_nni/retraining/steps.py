@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.feature_tables import set_features
-from easrec_nni.architecture.run_folder import check_dataset, check_items
+from easrec_nni.architecture.run_folder import REFIT_FOLDER, check_dataset, check_items
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
 from easrec_nni.common.files import atomic_copy, write_json
@@ -31,7 +31,7 @@ from easrec_nni.retraining.metrics import (
     metrics_without_figures,
     run_metrics,
 )
-from easrec_nni.retraining.refit import REFIT_FOLDER, finish_refit, fit_again
+from easrec_nni.retraining.refit import finish_refit, fit_again
 from easrec_nni.retraining.teacher.opening import open_teacher
 from easrec_nni.retraining.teacher.source import TeacherSource
 from easrec_nni.retraining.teacher.store import open_store, remove_store

@@ -146,6 +146,6 @@ def pick(
         best = max(rows, key=front.accuracy)
         raise UserError(
             f"no architecture within the limits keeps {front.figure} {least:.4f}: the best, {best.name}, has "
-            f"{front.accuracy(best):.4f}, {front.share_of_accuracy(best):.1%} of the unpruned network's"
+            f"{front.accuracy(best):.4f}, {front.share_of_accuracy(best):.1%} of the supernet's largest network"
         )
     return min(accurate, key=lambda row: (row.cost[key], -front.accuracy(row)))

@@ -14,7 +14,7 @@ from rich.progress import track
 from torch import Tensor
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.run_folder import check_evaluated, check_items
+from easrec_nni.architecture.run_folder import REFIT_FOLDER, check_evaluated, check_items
 from easrec_nni.architecture.training_settings import TeacherKind
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
@@ -23,7 +23,6 @@ from easrec_nni.data.batches.modes import History
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.retraining.metrics import WEIGHTS_FILE
-from easrec_nni.retraining.refit import REFIT_FOLDER
 from easrec_nni.retraining.teacher.source import TeacherSource
 from easrec_nni.retraining.teacher.store import PLACES, STATES, VECTORS, new_arrays, states_arrays
 from easrec_nni.training.context import TrialContext
