@@ -169,7 +169,9 @@ def test_every_weight_learns(use: str, features: dict[str, Any]) -> None:
     network = make_network(features=use, gate_layers=1, **features).train()
     network.states(torch.arange(1, N_ITEMS + 1).view(3, 5)).square().sum().backward()
     for name, weight in network.named_parameters():
-        assert weight.grad is not None and weight.grad.abs().max() > 0, name
+        # The same number for every feature's energy moves no softmax: its gradient is zero but for rounding.
+        idle = name == "embedding.features.energy.2.bias"
+        assert weight.grad is not None and (idle or weight.grad.abs().max() > 0), name
     for number, most in enumerate(network.config.feature_values):
         gradient = dict(network.named_parameters())[f"embedding.features.fields.{number}.values.weight"].grad
         assert (gradient[0].abs().max() > 0) == (most == 1)  # row 0 is "none" where there is one value, else padding
