@@ -192,7 +192,7 @@ def changes_table(
         Rows of ``runs.csv``, one for each change and seed.
     gains
         Differences of NDCG@10 ``[seeds, users]`` by change; their mean and its standard error over users (of each
-        user's mean over seeds) are shown. A change that is missing has the gain of its row, if it has a single one.
+        user's mean over seeds) are shown. A change that is missing has the means of its rows.
     kept
         Decisions by change.
     """
@@ -226,8 +226,10 @@ def _gain(group: Sequence[Mapping[str, str]], differences: NDArray[np.float64] |
     pairs = [row for row in group if row["gain_valid_ndcg@10"]]
     if differences is not None:
         gain, error = float(differences.mean()), standard_error(differences)
-    elif len(pairs) == 1:
-        gain, error = float(pairs[0]["gain_valid_ndcg@10"]), float(pairs[0]["gain_standard_error"])
+    elif pairs:
+        # Without the ranks: the seeds share their users, so that the mean error is the largest that the mean can have.
+        gain = mean(float(row["gain_valid_ndcg@10"]) for row in pairs)
+        error = mean(float(row["gain_standard_error"]) for row in pairs)
     else:
         return ""
     text = f"{gain:+.4f} ± {0 if error is None else error:.4f}".replace("-", "−").replace("0.", ".")
