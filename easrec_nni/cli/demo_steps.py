@@ -24,20 +24,14 @@ from easrec_nni.common.files import atomic_copy, atomic_write, read_json, write_
 from easrec_nni.common.readable import readable_seconds
 from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.data.dataset import Dataset
+from easrec_nni.evaluation.figures import RANKINGS
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.experiments.experiment import Trial, check_results
 from easrec_nni.experiments.export import ARCHITECTURE_FILE, export_architecture
 from easrec_nni.experiments.manager import DEFAULT_PORT, running_experiment
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import trials_table, watch
-from easrec_nni.report.comparison import (
-    RANKINGS,
-    ComparisonRow,
-    comparison_csv,
-    comparison_markdown,
-    comparison_table,
-    read_run,
-)
+from easrec_nni.report.comparison import ComparisonRow, comparison_csv, comparison_markdown, comparison_table, read_run
 from easrec_nni.report.judgements import JudgedTrial, choice_of, choice_text, judged_trials
 from easrec_nni.report.plots.judgement import judgement_plot
 from easrec_nni.settings.examples import examples_folder

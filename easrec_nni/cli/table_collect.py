@@ -42,10 +42,16 @@ def table_collect_command(
     file = out or sources[0] / "table.json.gz"
     tables = {str(source): _table(source) for source in sources}
     table = toolkit.merge_tables(tables) if len(tables) > 1 else next(iter(tables.values()))
+    if left_out := _costs(*tables.values()) - _costs(table):
+        print(f"left out, since not every table has them: {', '.join(sorted(left_out))}")
     if latency is not None:
         table = toolkit.with_latency(table, toolkit.LatencyFile.read(latency, table.space))
     toolkit.write_table(table, file)
     print(f"{file}: {len(table.runs)} runs of {len(table.architectures)} architectures")
+
+
+def _costs(*tables: toolkit.TableDocument) -> set[str]:
+    return {name for table in tables for row in table.architectures for name in row.cost}
 
 
 def _table(source: Path) -> toolkit.TableDocument:

@@ -9,6 +9,7 @@ from easrec_nni.evaluation.metrics import METRICS
 __all__ = [
     "LATER_PROTOCOLS",
     "PROTOCOLS",
+    "RANKINGS",
     "REFITTED",
     "TEST_USERS",
     "check_accuracy",
@@ -18,6 +19,9 @@ __all__ = [
 
 PROTOCOLS = ("full", "unseen", "pop100", "pop100_recbole", "uni100")
 """Ranking protocols of a final evaluation."""
+
+RANKINGS = ("full", "unseen", "pop100")
+"""Protocols in which networks are set beside each other in tables."""
 
 LATER_PROTOCOLS = ("unseen", "pop100_recbole")
 """Protocols of :data:`PROTOCOLS` that results of earlier versions lack."""

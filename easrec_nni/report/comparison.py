@@ -17,11 +17,10 @@ from easrec_nni.common.files import read_json
 from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_count
 from easrec_nni.data.split_names import LEAVE_ONE_OUT
-from easrec_nni.evaluation.figures import REFITTED
+from easrec_nni.evaluation.figures import RANKINGS, REFITTED
 
 __all__ = [
     "COLUMNS",
-    "RANKINGS",
     "Column",
     "ComparisonRow",
     "comparison_csv",
@@ -30,9 +29,6 @@ __all__ = [
     "read_run",
 ]
 
-
-RANKINGS = ("full", "unseen", "pop100")
-"""Rankings of the accuracy that is compared."""
 
 SECTIONS = ("cost", "inference", "test", "test_refitted")
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.provenance import provenance
+from easrec_nni.evaluation.figures import RANKINGS
 from easrec_nni.evaluation.metrics import METRICS
 from easrec_nni.tabular.build_folder import Run
 from easrec_nni.tabular.documents import KIND, ArchitectureRow, NoiseCeiling, RunRow, TableDocument
@@ -18,8 +19,7 @@ from search_spaces import Choice, SpaceConfig
 
 __all__ = ["ACCURACY", "FIGURES", "TRAINING", "RunFigures", "assemble"]
 
-PROTOCOLS = ("full", "unseen", "pop100")
-ACCURACY = tuple(f"{metric}@10_{protocol}" for protocol in PROTOCOLS for metric in METRICS)
+ACCURACY = tuple(f"{metric}@10_{protocol}" for protocol in RANKINGS for metric in METRICS)
 TRAINING = ("epochs", "best_epoch", "seconds")
 FIGURES = (*(f"{part}_{name}" for part in ("valid", "test") for name in ACCURACY), *TRAINING)
 
