@@ -4,8 +4,8 @@
   from it without torch
 * ``build_folder.py``: folder of a build and its runs; ``order.py``: order of the runs; ``building.py``: runs trained in
   this process; ``experiment.py``, ``trial.py``: runs as trials of an NNI experiment
-* ``collecting.py``: table of the complete runs, ``merging.py``: of several tables; ``assembling.py`` makes both, with the
-  noise ceiling of ``noise.py``
+* ``collecting.py``: table of the complete runs, ``merging.py``: of several tables; ``assembling.py`` makes both, with
+  the noise ceiling of ``noise.py``
 * ``simulation.py``, ``studying.py``: multi-trial strategies that search the table instead of training
 * ``regret.py``, ``searches.py``, ``comparing.py``: distance of exported architectures to the front, tests over seeds
 * ``agreement.py``: rank correlation of a supernet's figures with a table

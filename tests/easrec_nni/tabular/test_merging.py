@@ -98,6 +98,16 @@ def test_costs_are_those_that_all_tables_have(make_table: MakeTable) -> None:
     assert len(merged.runs) == len(table.runs)
 
 
+def test_a_cost_that_a_table_lacks_is_named(make_table: MakeTable, tmp_path: Path) -> None:
+    table = make_table(seeds=1).model_copy(update={"settings": {"data": "ml-100k"}})
+    rows = [row.model_copy(update={"cost": {"madds_per_user": 7.0}}) for row in table.architectures]
+    write_table(table, tmp_path / "one.json")
+    write_table(table.model_copy(update={"architectures": rows}), tmp_path / "other.json")
+    sources = [str(tmp_path / name) for name in ("one.json", "other.json")]
+    said = collected([*sources, "--out", str(tmp_path / "merged.json")])
+    assert "left out, since not every table has them: parameters" in said
+
+
 def test_tables_of_different_builds_are_refused(make_table: MakeTable) -> None:
     table = make_table(seeds=2).model_copy(update={"settings": {"data": "ml-100k"}})
 
