@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch.utils.tensorboard import SummaryWriter
 
