@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from easrec_nni.cli import toolkit
-from easrec_nni.common.signals import raise_interrupt_on_signals
 
 
 def demo_command(
@@ -29,5 +28,4 @@ def demo_command(
       easrec demo
       easrec demo --data ml-100k.zip --port 9000 --fresh
     """  # noqa: D301 (the command line's formatter asks for this character)
-    raise_interrupt_on_signals()  # before anything heavy is imported
     toolkit.run_demo(out, port, data, fresh)

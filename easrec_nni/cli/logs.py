@@ -8,13 +8,12 @@ import warnings
 from typing import TextIO
 
 from easrec_nni.cli import toolkit
-from easrec_nni.common.signals import raise_interrupt_on_signals
 
 __all__ = ["begin_training_command"]
 
 
 def begin_training_command(threads: int | None, show: TextIO | None = None) -> bool:
-    """Set up logging, signals and threads, and hide the warnings of NNI and Lightning.
+    """Set up logging and threads, and hide the warnings of NNI and Lightning.
 
     Parameters
     ----------
@@ -31,6 +30,6 @@ def begin_training_command(threads: int | None, show: TextIO | None = None) -> b
     warnings.filterwarnings("ignore", module="nni.*")
     warnings.filterwarnings("ignore", module="pytorch_lightning.*")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=show or sys.stdout)
-    raise_interrupt_on_signals()
+
     toolkit.use_threads(threads)
     return sys.stdout.isatty()

@@ -18,6 +18,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.signals import signals_interrupt
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -120,7 +121,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "table collect": (
         "easrec_nni.cli.table_collect:table_collect_command",
-        "Write the table of a build's complete runs.",
+        "Write the table of the complete runs of builds and tables.",
     ),
     "table query": (
         "easrec_nni.cli.table_query:table_query_command",
@@ -207,7 +208,7 @@ def build_command(name: str | None, command: Callable[..., None]) -> Any:
 
 
 def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that user errors print one line instead of a traceback.
+    """Wrap a command so that user errors and termination signals print one line instead of a traceback.
 
     Parameters
     ----------
@@ -223,7 +224,8 @@ def reporting_errors(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
         try:
-            command(*args, **kwargs)
+            with signals_interrupt():
+                command(*args, **kwargs)
         except UserError as error:
             print(f"easrec: error: {error.message}", file=sys.stderr)
             raise typer.Exit(EXIT_USER_ERROR) from error

@@ -9,7 +9,6 @@ import typer
 from rich.console import Console
 
 from easrec_nni.cli import toolkit
-from easrec_nni.common.signals import raise_interrupt_on_signals
 from easrec_nni.settings.assignments import read_assignments
 
 
@@ -70,6 +69,5 @@ def reproduce_command(
         measure,
         toolkit.write_report if report else None,
     )
-    raise_interrupt_on_signals()  # so that NNI and its trials are ended first
     if not toolkit.reproduce(request, Console()):
         raise typer.Exit(1)

@@ -25,7 +25,7 @@ def table_collect_command(
         ),
     ] = None,
 ) -> None:
-    """Write the table of a build's complete runs, or one table of several builds and tables.
+    """Write the table of the complete runs of builds and tables.
 
     The file is JSON with a line for each architecture and run, compressed if its name ends in .gz. Its header states
     the noise ceiling: the rank correlations of two halves of the seeds, and of validation with test. Builds and tables

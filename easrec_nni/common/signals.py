@@ -11,17 +11,11 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, NoReturn
 
-__all__ = ["StopSignals", "raise_interrupt_on_signals", "signals_ignored", "signals_interrupt"]
+__all__ = ["StopSignals", "signals_ignored", "signals_interrupt"]
 
 
 def _interrupt(number: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def raise_interrupt_on_signals() -> None:
-    """Make SIGTERM and SIGHUP raise KeyboardInterrupt in this process from now on, unless they are ignored."""
-    for number in _not_ignored(signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
 
 
 def signals_interrupt() -> AbstractContextManager[None]:

@@ -67,7 +67,9 @@ def test_impossible_limits_name_the_nearest_architecture() -> None:
         for row in front.architectures
     ]
     front = front.model_copy(update={"architectures": rows})
-    with pytest.raises(UserError, match=r"keeps ndcg@10_full 0.0396: the best, .* has 0.0300, 75.0% of the unpruned"):
+    with pytest.raises(
+        UserError, match=r"keeps ndcg@10_full 0.0396: the best, .* has 0.0300, 75.0% of the supernet's largest"
+    ):
         pick(front, [Limit("parameters", 200)], 0.99)
 
 
