@@ -39,6 +39,11 @@ BatchSize = Literal["auto"] | Annotated[int, Field(ge=1, le=LARGEST_NUMBER)]
 
 Beta2 = Annotated[float, Field(ge=0, lt=1, description="Adam: decay of the mean of squared gradients")]
 
+Averaging = Annotated[
+    float,
+    Field(ge=0, lt=1, description="decay of the moving average of the weights, which is validated and saved instead"),
+]
+
 WeightDecay = Annotated[
     float,
     Field(ge=0, description="AdamW: share of matrices and embeddings that a step takes away, per learning rate"),
@@ -101,12 +106,7 @@ class RetrainSettings(OptimizerSettings):
     beta2: Beta2 = 0.98
     weight_decay: WeightDecay = 0.1
     weights: Literal["inherit", "scratch"] = Field("inherit", description="the supernet's weights, or random ones")
-    averaging: float = Field(
-        0.998,
-        ge=0,
-        lt=1,
-        description="decay of the moving average of the weights, which is validated and saved instead",
-    )
+    averaging: Averaging = 0.998
     refit: bool = Field(
         False, description="train once more for the best number of epochs, on training and validation interactions"
     )

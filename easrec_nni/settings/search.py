@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from easrec_nni.architecture.cost_kinds import CostKind
-from easrec_nni.architecture.training_settings import BatchSize, OptimizerSettings
+from easrec_nni.architecture.training_settings import Averaging, BatchSize, OptimizerSettings
 from easrec_nni.architecture.training_settings import SettingsPart as _Settings
 
 __all__ = ["DEFAULT_LAMBDA", "ElasticSettings", "SearchSettings", "TemperatureSettings"]
@@ -37,12 +37,7 @@ class ElasticSettings(_Settings):
         0.5, gt=0, le=1, description="share of a batch's sequences that each smaller network is trained on"
     )
     warmup_epochs: int = Field(0, ge=0, description="first epochs, which only train the largest network")
-    averaging: float = Field(
-        0.998,
-        ge=0,
-        lt=1,
-        description="decay of the moving average of the weights, which is validated and saved instead",
-    )
+    averaging: Averaging = 0.998
     evaluated: int = Field(
         256, ge=2, le=1 << 16, description="largest number of architectures evaluated after the training"
     )
