@@ -159,7 +159,7 @@ class Build:
         settings = build_settings(data, settings)
         dataset = load_dataset(settings.data)
         context = TrialContext.open(settings, dataset)
-        runs = runs_in(known, BuildFolder(out, settings, seeds, DatasetIdentity.of(dataset), first_seed))
+        runs = runs_in(known, DatasetIdentity.of(dataset), settings, context.space)
         return cls(open_build(out, dataset, settings, seeds, first_seed), dataset, context.space, runs)
 
     @property

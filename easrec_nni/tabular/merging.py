@@ -9,8 +9,9 @@ from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.architecture.latency import LatencyFile
 from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import UserError
+from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.tabular.assembling import FIGURES, RunFigures, assemble
-from easrec_nni.tabular.build_folder import BuildFolder, Run, differing_settings, recorded_settings, settings_record
+from easrec_nni.tabular.build_folder import Run, differing_settings, recorded_settings, settings_record
 from easrec_nni.tabular.documents import TableDocument
 from search_spaces import Choice, SpaceConfig
 
@@ -61,8 +62,17 @@ def merge_tables(tables: Mapping[str, TableDocument]) -> TableDocument:
     )
 
 
-def runs_in(tables: Mapping[str, TableDocument], build: BuildFolder) -> frozenset[Run]:
+def runs_in(
+    tables: Mapping[str, TableDocument], dataset: DatasetIdentity, settings: TrialSettings, space: SpaceConfig
+) -> frozenset[Run]:
     """Runs of a build that tables already have.
+
+    Parameters
+    ----------
+    tables
+        Tables by the name of their source, for messages.
+    dataset, settings, space
+        Dataset, settings and space of the build.
 
     Raises
     ------
@@ -70,10 +80,10 @@ def runs_in(tables: Mapping[str, TableDocument], build: BuildFolder) -> frozense
         A table is of another dataset, space or settings than the build.
     """
     runs: set[Run] = set()
-    space = build.settings.space_for(build.dataset.n_items)
+    build = Origin(dataset, settings_record(settings), space)
     for name, table in tables.items():
-        if reason := _difference(_origin(name, table), Origin(build.dataset, settings_record(build.settings), space)):
-            raise UserError(f"{name} is no table of this build: they differ in {reason}")
+        if reason := _difference(_origin(name, table), build):
+            raise UserError(f"{name} is not a table of this build: they differ in {reason}")
         runs |= {Run(table.architectures[row.architecture].choices, row.seed) for row in table.runs}
     return frozenset(runs)
 

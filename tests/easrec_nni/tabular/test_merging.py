@@ -74,7 +74,8 @@ def test_runs_of_a_known_table_are_not_trained_again(tiny_dataset: Dataset, tmp_
     assert "nothing to train" in build("none", "earlier.json", "--seeds", "1").stdout
     other = build("other", "part.json", "--set", "retrain.epochs=2")
     assert (
-        other.exit_code == 2 and "is no table of this build: they differ in the settings retrain.epochs" in other.stderr
+        other.exit_code == 2
+        and "is not a table of this build: they differ in the settings retrain.epochs" in other.stderr
     )
     assert not (tmp_path / "other").exists()
 
