@@ -107,10 +107,10 @@ def _rows(file: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(text)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise UserError(f"{file} is no searches.csv of `easrec table regret`: it has no column {missing[0]}")
+                raise UserError(f"{file} is not a searches.csv of `easrec table regret`: it has no column {missing[0]}")
             return list(reader)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{file} is no CSV file ({error}): give the searches' folders") from None
+        raise UserError(f"{file} is not a CSV file ({error}): give the searches' folders") from None
 
 
 def _of_row(row: Mapping[str, str], entry: TableEntry, table: ArchitectureTable) -> ExportedSearch:

@@ -155,8 +155,8 @@ class EpochRecord(Callback):
     def out_of_patience(self) -> bool:
         """Whether the last ``patience`` epochs brought no improvement on the trained epochs before them.
 
-        The initial network does not count: trained weights first fall below inherited ones, with an optimiser that
-        begins anew, and pass them only after some epochs.
+        The initial network does not count: with a fresh optimiser, weights that start from inherited ones first get
+        worse, and pass them only after some epochs.
         """
         trained = [row for row in self.history if row["epoch"] != BEFORE_TRAINING]
         if not trained:

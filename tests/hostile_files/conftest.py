@@ -1,4 +1,4 @@
-"""Files that somebody else wrote, at every reader of the package: nothing is executed, one line says what is wrong.
+"""Malicious and damaged files, at every reader of the package: nothing is executed, one line says what is wrong.
 
 The readers' own tests say what they accept; here are the files that were made to do harm.
 """

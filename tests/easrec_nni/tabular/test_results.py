@@ -168,7 +168,7 @@ def test_a_file_that_has_no_searches_of_the_table_is_refused(make_table, tmp_pat
     assert "row 1 is damaged (invalid literal" in refusal(columns + 'random,?,"hidden0_inner0, depth 1",,,,,a\n')
     assert "row 1 is damaged" in refusal(columns + 'random,1,"hidden0_inner0, depth 1"\n')
     file.write_bytes(b"\xff\xfe\x00")
-    assert "is no CSV file" in refused(tmp_path)
+    assert "is not a CSV file" in refused(tmp_path)
 
 
 def refused(folder: Path) -> str:
