@@ -109,8 +109,8 @@ def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> Delimite
     names = split_header(first, delimiter, quote=quote != "")
     header = settings.header is not False
     if settings.order_is_time and settings.layout != "rows":
-        widths = {len(line.split(delimiter)) for line in read_beginning(texts[0], encoding).splitlines()[:-1]}
-        if settings.layout == "sequences" or (len(widths) > 2 and settings.header is None and looks_like_data(names)):
+        varying = len(_widths(texts[0], encoding, delimiter)) > 2
+        if settings.layout == "sequences" or (varying and settings.header is None and looks_like_data(names)):
             return SequenceTable(tuple(texts), delimiter, encoding)
     if settings.order_is_time and settings.header is None and looks_like_data(names) and len(names) == 2:
         header = False
@@ -119,16 +119,39 @@ def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> Delimite
         if names == ["1", "2"] and settings.order_is_time:
             names = ["user", "item"] if (settings.user_column, settings.item_column) == (None, None) else names
     elif settings.header is None and looks_like_data(names):
-        listing = ", ".join(repr(name) for name in names[:30])
-        raise UserError(
-            f"{texts[0].label}: the first line looks like data, so the header is missing ({listing}): pass --no-header "
-            "and name the columns by number, such as --user-column 1 --item-column 2 --time-column 4; or --header if "
-            "these are names" + "; or --layout sequences if a line is a user and all its items" * settings.order_is_time
-        )
+        raise _missing_header(texts[0], names, encoding, delimiter, settings)
     for text in texts[1:]:
         if header and split_header(read_header(text, encoding), delimiter, quote=quote != "") != names:
             raise UserError(f"{text.label} has another header than {texts[0].label}: give files of the same columns")
     return DelimitedTable(tuple(texts), tuple(names), delimiter, encoding, header, quote)
+
+
+def _widths(text: TextFile, encoding: str, delimiter: str) -> set[int]:
+    """Numbers of values in the first lines."""
+    return {len(line.split(delimiter)) for line in read_beginning(text, encoding).splitlines()[:-1]}
+
+
+def _missing_header(
+    text: TextFile, values: Sequence[str], encoding: str, delimiter: str, settings: PrepareSettings
+) -> UserError:
+    """Error of a first line that looks like data, with the options for what such a line may be."""
+    fixes = [
+        "--no-header and name the columns by number, such as --user-column 1 --item-column 2 --time-column 4",
+        "--header if these are names",
+    ]
+    if settings.order_is_time:
+        fixes.append("--layout sequences if a line is a user and all its items")
+    else:
+        # Files of SASRec and S3-Rec have no times; their spaces are no delimiter unless the option says so.
+        widths = _widths(text, encoding, " " if len(values) == 1 else delimiter)
+        if widths == {2} or len(widths) > 2:
+            line = "a user and an item" if widths == {2} else "a user and all its items"
+            fixes.insert(0, f"--order-is-time if a line is {line}, in the order of time")
+    listing = ", ".join(repr(value) for value in values[:30])
+    return UserError(
+        f"{text.label}: the first line looks like data, so the header is missing ({listing}): pass "
+        + "; or ".join(fixes)
+    )
 
 
 def _delimiter(line: str, settings: PrepareSettings, quote: str | None) -> str:

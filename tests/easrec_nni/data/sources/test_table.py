@@ -227,6 +227,28 @@ def test_a_user_without_items_is_refused(tmp_path: Path) -> None:
         prepare("amazon-beauty", tmp_path / "out", path=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        ("1 4 5 6\n2 4 5\n3 6 4 5 4 4\n", "a user and all its items"),
+        ("1,4,5,6\n2,4,5\n3,6,4,5,4,4\n", "a user and all its items"),
+        ("1 4\n1 5\n2 6\n", "a user and an item"),
+        ("1\t4\n1\t5\n2\t6\n", "a user and an item"),
+    ],
+)
+def test_lines_without_times_are_told_with_the_option_that_reads_them(tmp_path: Path, lines: str, what: str) -> None:
+    (tmp_path / "log.txt").write_text(lines * 3)
+    with pytest.raises(UserError, match=f"header is missing.*: pass --order-is-time if a line is {what}, in the order"):
+        prepare(tmp_path / "log.txt", tmp_path / "out")
+    assert prepare(tmp_path / "log.txt", tmp_path / "out", settings=PrepareSettings(order_is_time=True)).n_items == 3
+
+
+def test_lines_with_times_are_not_taken_for_lines_without(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("1,4,881250949\n1,5,881250950\n2,4,881250951\n")
+    with pytest.raises(UserError, match=r"header is missing \('1', '4', '881250949'\): pass --no-header"):
+        prepare(tmp_path / "log.csv", tmp_path / "out")
+
+
 def test_without_a_header(tmp_path: Path) -> None:
     text = csv_text(header=False)
     (tmp_path / "log.csv").write_text(text)
