@@ -42,6 +42,7 @@ COVERED_THROUGH = {
     "easrec_nni/report/plots/front.py": "tests/easrec_nni/report/test_front.py",
     "easrec_nni/report/plots/judgement.py": "tests/easrec_nni/report/test_experiments.py",
     "easrec_nni/report/plots/network.py": "tests/easrec_nni/report/test_report.py",
+    "easrec_nni/common/run_files.py": "tests/easrec_nni/retraining/test_judgement.py",
     "easrec_nni/report/plots/sweep.py": "tests/easrec_nni/report/test_sweep.py",
     "easrec_nni/report/plots/tradeoff.py": "tests/easrec_nni/report/test_experiments.py",
     "easrec_nni/report/plots/training.py": "tests/easrec_nni/report/test_experiments.py",

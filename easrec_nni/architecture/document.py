@@ -19,6 +19,7 @@ from easrec_nni.architecture.schema import (
 )
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_bounded, write_text
+from easrec_nni.common.run_files import ARCHITECTURE_FILE
 from easrec_nni.common.validation import first_problem
 
 __all__ = [
@@ -97,7 +98,7 @@ class Architecture(ArchitectureSchema):
         """
         file = Path(path)
         if file.is_dir():
-            file /= "architecture.json"
+            file /= ARCHITECTURE_FILE
         if not file.exists():
             raise UserError(f"there is no architecture file {file}; `easrec export` writes one")
         content = read_bounded(file, LARGEST_FILE_BYTES, ": not an architecture file")

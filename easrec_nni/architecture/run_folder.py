@@ -8,15 +8,14 @@ from pathlib import Path
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, REFITTED_FOLDER, RETRAINED_FOLDER, WEIGHTS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.data.split_names import NO_SPLIT
 from search_spaces import EASRecNetwork
 
-__all__ = ["REFIT_FOLDER", "check_dataset", "check_evaluated", "check_items", "network_folder", "open_run", "refitted"]
+__all__ = ["check_dataset", "check_evaluated", "check_items", "network_folder", "open_run", "refitted"]
 
-REFIT_FOLDER = "refitted"
-"""Folder of the refitted network inside the retraining's: a run folder of its own, for serving."""
 
 _logger = logging.getLogger(__name__)
 
@@ -41,8 +40,8 @@ def open_run(
         The folder or the dataset cannot be read, or they do not match.
     """
     run = network_folder(folder)
-    architecture = Architecture.read(run / "architecture.json")
-    network = load_network(architecture, run / "weights.safetensors").eval()
+    architecture = Architecture.read(run / ARCHITECTURE_FILE)
+    network = load_network(architecture, run / WEIGHTS_FILE).eval()
     dataset = None
     try:
         dataset = _open(data or (architecture.dataset.name if architecture.dataset else None))
@@ -63,16 +62,16 @@ def network_folder(folder: str | Path) -> Path:
         It is a search's folder.
     """
     run = Path(folder)
-    within = run / "retrained"
-    if not (run / "weights.safetensors").is_file() and (within / "weights.safetensors").is_file():
+    within = run / RETRAINED_FOLDER
+    if not (run / WEIGHTS_FILE).is_file() and (within / WEIGHTS_FILE).is_file():
         raise UserError(f"{run} is the folder of a search: its network is in {within}")
     return run
 
 
 def refitted(run: Path) -> Path | None:
     """Folder of a run's refitted network, which is the one to serve; None without a refit."""
-    folder = run / REFIT_FOLDER
-    return folder if (folder / "weights.safetensors").is_file() else None
+    folder = run / REFITTED_FOLDER
+    return folder if (folder / WEIGHTS_FILE).is_file() else None
 
 
 def _open(data: Dataset | str | Path | None) -> Dataset:

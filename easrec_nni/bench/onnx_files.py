@@ -19,6 +19,7 @@ from easrec_nni.bench.serving import scoring_ms
 from easrec_nni.bench.tables import format_figure
 from easrec_nni.common.markdown import markdown_table
 from easrec_nni.common.readable import readable_bytes
+from easrec_nni.common.run_files import WEIGHTS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.serving.onnx_export import OnnxNetwork, export_onnx, need_onnx
@@ -45,7 +46,7 @@ def _row(bench: Bench, name: str, network: EASRecNetwork, dataset: Dataset, trai
     """Figures of a network in its three forms."""
     length, threads = network.config.max_length, bench.request.threads
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "weights.safetensors"
+        weights = Path(folder) / WEIGHTS_FILE
         save_weights(network.state_dict(), weights)
         begin = time.perf_counter()
         float32 = export_onnx(network, Path(folder) / "network.onnx", dataset)

@@ -17,6 +17,7 @@ from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.bench.repeats import timed
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
+from easrec_nni.common.run_files import WEIGHTS_FILE
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.loading import load_dataset
 
@@ -153,7 +154,7 @@ def _identity(request: BenchRequest) -> dict[str, Any]:
     """Request with fingerprints in place of the paths of its dataset and retrained networks."""
     dataset = None if request.dataset is None else DatasetReference.of(load_dataset(request.dataset)).model_dump()
     try:
-        weights = [file_digest(Path(run) / "weights.safetensors") for run in request.runs]
+        weights = [file_digest(Path(run) / WEIGHTS_FILE) for run in request.runs]
     except OSError as error:
         raise UserError(f"--run: {error.filename} cannot be read ({error.strerror})") from None
     asked = request.model_dump(mode="json")

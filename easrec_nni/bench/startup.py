@@ -15,6 +15,7 @@ from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.bench.measurement import Bench, Figures, Measurement
 from easrec_nni.bench.repeats import ratio, spread
+from easrec_nni.common.run_files import ARCHITECTURE_FILE
 
 __all__ = ["MEASUREMENT", "PROGRAMS", "time_programs", "write_inputs"]
 
@@ -48,7 +49,7 @@ ProcessTimes = dict[tuple[str, str], list[ProcessTime | None]]
 
 def write_inputs(folder: Path, architecture: Architecture) -> None:
     """Write small input files for the commands: an architecture, a log, results of one trial."""
-    architecture.write(folder / "architecture.json")
+    architecture.write(folder / ARCHITECTURE_FILE)
     rows = [f"u{user},i{(user * 7 + step) % 60},{step}" for user in range(200) for step in range(10)]
     (folder / "log.csv").write_text("user,item,time\n" + "\n".join(rows) + "\n", encoding="utf-8")
     (folder / "results.json").write_text('{"default": 0.1, "lambda": 0.1}\n', encoding="utf-8")

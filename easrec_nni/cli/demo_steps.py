@@ -22,12 +22,20 @@ from easrec_nni.cli.reporter import RichReporter
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy, atomic_write, read_json, write_text
 from easrec_nni.common.readable import readable_seconds
+from easrec_nni.common.run_files import (
+    ARCHITECTURE_FILE,
+    HISTORY_FILE,
+    METRICS_FILE,
+    RANKS_FILE,
+    RETRAINED_FOLDER,
+    WEIGHTS_FILE,
+)
 from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.figures import RANKINGS
 from easrec_nni.evaluation.scoring import evaluate
 from easrec_nni.experiments.experiment import Trial, check_results
-from easrec_nni.experiments.export import ARCHITECTURE_FILE, export_architecture
+from easrec_nni.experiments.export import export_architecture
 from easrec_nni.experiments.manager import DEFAULT_PORT, running_experiment
 from easrec_nni.experiments.records import find_experiment, list_trials
 from easrec_nni.experiments.watching import trials_table, watch
@@ -45,7 +53,7 @@ SPLIT = f"last:{TARGETS}"
 STEPS = 4
 STATE_FILE = "experiment.json"
 PICTURE = "judgement"
-RUN_FILES = ("architecture.json", "weights.safetensors", "metrics.json", "ranks.npz", "history.csv")
+RUN_FILES = (ARCHITECTURE_FILE, WEIGHTS_FILE, METRICS_FILE, RANKS_FILE, HISTORY_FILE)
 
 
 @dataclass(frozen=True)
@@ -176,7 +184,7 @@ def choose(demo: Demo, experiment_id: str, judged: Sequence[JudgedTrial]) -> Jud
     trial = chosen.trial
     exported = export_architecture(experiment_id, demo.out / ARCHITECTURE_FILE, trial.id, weights=True)
     unpruned = Path(str((trial.final or {}).get("unpruned_run")))
-    for run, name in ((trial.folder / "retrained", "searched"), (unpruned, "unpruned")):
+    for run, name in ((trial.folder / RETRAINED_FOLDER, "searched"), (unpruned, "unpruned")):
         for file in RUN_FILES:
             atomic_copy(run / file, demo.out / name / file)
     space = exported.architecture.space
@@ -187,7 +195,7 @@ def choose(demo: Demo, experiment_id: str, judged: Sequence[JudgedTrial]) -> Jud
 def compare(demo: Demo, dataset: Dataset, chosen: JudgedTrial) -> None:
     """Print the table of the networks' test figures and write it as CSV and Markdown."""
     title = "MovieLens-100K: searched, unpruned, popularity"
-    rows = [read_run(name, demo.out / name / "metrics.json") for name in ("searched", "unpruned")]
+    rows = [read_run(name, demo.out / name / METRICS_FILE) for name in ("searched", "unpruned")]
     figures = evaluate(Popularity(dataset), dataset, "test", protocols=RANKINGS)
     rows.append(ComparisonRow("popularity", figures, dataset.split.name))
     demo.console.print(comparison_table(rows, title))

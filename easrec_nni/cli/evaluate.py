@@ -12,6 +12,7 @@ from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, WEIGHTS_FILE
 
 
 def evaluate_command(
@@ -56,7 +57,7 @@ def evaluate_command(
     for protocol_name in names:
         if protocol_name not in toolkit.KNOWN_PROTOCOLS:
             raise UserError(f"unknown --protocol {protocol_name}; choose from {', '.join(toolkit.KNOWN_PROTOCOLS)}")
-    architecture = toolkit.Architecture.read(toolkit.network_folder(run) / "architecture.json")
+    architecture = toolkit.Architecture.read(toolkit.network_folder(run) / ARCHITECTURE_FILE)
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError("the run's architecture.json names no dataset: give --data NAME")
@@ -65,7 +66,7 @@ def evaluate_command(
         raise UserError(f"{run} was trained on the validation targets (a refit): evaluate it on --part test")
     dataset = toolkit.load_dataset(name)
     toolkit.check_evaluated(architecture, dataset, run)
-    network = toolkit.load_network(architecture, run / "weights.safetensors")
+    network = toolkit.load_network(architecture, run / WEIGHTS_FILE)
     if compile_first:
         toolkit.compile_scoring(network)
     figures, _ = toolkit.evaluate_fully(network, dataset, part, ks, tuple(names) or toolkit.PROTOCOLS)

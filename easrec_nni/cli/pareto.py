@@ -13,6 +13,7 @@ from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE
 from easrec_nni.searching.front import Front, find_front, find_supernet, read_front
 from easrec_nni.searching.picking import cost_figure, readable_cost, with_latency
 
@@ -68,7 +69,7 @@ def pareto_command(
     else:
         front = read_front(folder)
     if latency is not None:
-        space = toolkit.Architecture.read(folder / "architecture.json").space
+        space = toolkit.Architecture.read(folder / ARCHITECTURE_FILE).space
         front = with_latency(front, toolkit.LatencyFile.read(latency, space), space)
         cost = cost or "latency"
     key = cost_figure(front, cost)

@@ -13,6 +13,7 @@ from easrec_nni.cli.pareto import COST_HELP
 from easrec_nni.cli.retrain import show_metrics
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.readable import readable_count
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, SUPERNET_FILE
 from easrec_nni.searching.front import EvaluatedArchitecture, Front, find_front, read_front
 from easrec_nni.searching.picking import LATENCY, Limit, cost_figure, parse_share, pick, readable_cost, with_latency
 from easrec_nni.settings.assignments import read_assignments
@@ -66,7 +67,7 @@ def pick_command(
     if max_latency_ms is not None and latency is None:
         raise UserError("--max-latency-ms needs the latencies of a device: --latency FILE, from `easrec profile`")
     folder = find_front(run)
-    front, searched = read_front(folder), toolkit.Architecture.read(folder / "architecture.json")
+    front, searched = read_front(folder), toolkit.Architecture.read(folder / ARCHITECTURE_FILE)
     if latency is not None:
         front = with_latency(front, toolkit.LatencyFile.read(latency, searched.space), searched.space)
     key = cost_figure(front, cost)
@@ -83,7 +84,7 @@ def pick_command(
     _check_out(out, folder, train)
     architecture = _architecture(searched, row)
     if not train:
-        architecture.write(out / "architecture.json")
+        architecture.write(out / ARCHITECTURE_FILE)
         print(f"architecture.json is in {out}; its weights are part of {folder / 'supernet.safetensors'}")
         return
     name = data or (architecture.dataset.name if architecture.dataset else None)
@@ -96,7 +97,7 @@ def pick_command(
         architecture,
         name,
         out,
-        weights=folder / "supernet.safetensors",
+        weights=folder / SUPERNET_FILE,
         settings=settings,
         progress=progress,
         restart=restart,

@@ -97,7 +97,10 @@ def recommend_command(
 def _items(history: str) -> list[str]:
     """Item ids of a history, given as a JSON list or separated by commas."""
     if not history.lstrip().startswith("["):
-        return [item.strip() for item in history.split(",") if item.strip()]
+        items = [item.strip() for item in history.split(",")]
+        if "" in items and items != [""]:
+            raise UserError(f"item {items.index('') + 1} of {len(items)} of the history is empty: leave out the comma")
+        return [item for item in items if item]
     advice = (
         """a history that begins with [ must be a JSON list of strings and integers, such as '["a,b", "007", 258]'"""
     )

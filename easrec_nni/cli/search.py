@@ -10,6 +10,7 @@ import typer
 from easrec_nni.cli import toolkit
 from easrec_nni.cli.logs import begin_training_command
 from easrec_nni.cli.retrain import show_metrics
+from easrec_nni.common.run_files import RETRAINED_FOLDER
 from easrec_nni.settings.assignments import read_assignments
 
 
@@ -38,7 +39,7 @@ def search_command(
     trial_settings = toolkit.TrialSettings.read(settings).with_parameters(parameters)
     progress = begin_training_command(threads)
     result = toolkit.run_trial(trial_settings, out, progress=progress, restart=restart)
-    retrained = result.folder / "retrained"
+    retrained = result.folder / RETRAINED_FOLDER
     show_metrics(toolkit.read_metrics(retrained).as_json())
     if trial_settings.judge.unpruned:
         print(*toolkit.read_judgement(retrained).lines, sep="\n")

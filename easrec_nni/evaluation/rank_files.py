@@ -14,9 +14,7 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write
 from easrec_nni.evaluation.figures import TEST_USERS
 
-__all__ = ["RANKS_FILE", "read_ranks", "write_ranks"]
-
-RANKS_FILE = "ranks.npz"
+__all__ = ["read_ranks", "write_ranks"]
 
 
 def write_ranks(ranks: Mapping[str, NDArray[np.int64]], path: Path) -> None:

@@ -10,6 +10,7 @@ from easrec_nni.architecture.cost_kinds import COST_FIGURES, comparable_madds
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, SUPERNET_FILE
 from easrec_nni.evaluation.judgement import KEPT, VERDICT_NUMBERS
 from easrec_nni.evaluation.selection import SELECTED, name_in
 from easrec_nni.experiments.experiment import Trial, best_trial
@@ -18,9 +19,7 @@ from easrec_nni.experiments.remote_files import fetch_file, trial_place
 from easrec_nni.experiments.result_files import read_exported
 
 __all__ = [
-    "ARCHITECTURE_FILE",
     "KEPT_BY_SELECTION",
-    "WEIGHTS_FILE",
     "Exported",
     "choose_trial",
     "compared_cost",
@@ -30,8 +29,6 @@ __all__ = [
     "trials_of",
 ]
 
-ARCHITECTURE_FILE = "architecture.json"
-WEIGHTS_FILE = "supernet.safetensors"
 KEPT_BY_SELECTION = f"{SELECTED}{KEPT}"
 """Verdict of a trial by the validation users, by which networks are chosen."""
 
@@ -226,9 +223,9 @@ def _take_weights(experiment: str | Path, trial: Trial, supernet: Path, target: 
     if supernet.is_file():
         atomic_copy(supernet, target)
     elif trial.folder.is_dir() or Path(experiment).is_file() or not trial_place(trial):
-        raise _missing(trial, WEIGHTS_FILE)
+        raise _missing(trial, SUPERNET_FILE)
     else:
-        fetch_file(find_experiment(str(experiment)), trial, WEIGHTS_FILE, target)
+        fetch_file(find_experiment(str(experiment)), trial, SUPERNET_FILE, target)
 
 
 def export_architecture(
@@ -262,8 +259,8 @@ def export_architecture(
     """
     trial = choose_trial(trials_of(experiment), trial_id, smallest)
     architecture, rebuilt = trial_architecture(trial)
-    supernet, target = trial.folder / WEIGHTS_FILE, Path(out)
+    supernet, target = trial.folder / SUPERNET_FILE, Path(out)
     if weights:  # first: without the weights, the JSON file would be half an export
-        _take_weights(experiment, trial, supernet, target.with_name(WEIGHTS_FILE))
+        _take_weights(experiment, trial, supernet, target.with_name(SUPERNET_FILE))
     architecture.write(target)
-    return Exported(trial, architecture, target, target.with_name(WEIGHTS_FILE) if weights else None, rebuilt)
+    return Exported(trial, architecture, target, target.with_name(SUPERNET_FILE) if weights else None, rebuilt)

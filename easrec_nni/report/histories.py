@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.run_files import ARCHITECTURE_FILE
 from easrec_nni.report.reading import CellRecord, read_history
 from easrec_nni.report.sections import SystemCells
 
@@ -84,5 +85,5 @@ def searched_architectures(cells: Sequence[CellRecord]) -> dict[int, Architectur
     UserError
         An architecture file is damaged.
     """
-    files = {cell.result.seed: cell.folder / "search" / "architecture.json" for cell in cells}
+    files = {cell.result.seed: cell.folder / "search" / ARCHITECTURE_FILE for cell in cells}
     return {seed: Architecture.read(file) for seed, file in files.items() if file.is_file()}

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from easrec_nni.common.documents import read_document
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import RANKS_FILE
 from easrec_nni.evaluation.figures import TEST_USERS, protocols_of
 from easrec_nni.evaluation.metrics import mean_by_user, user_gains
-from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks
+from easrec_nni.evaluation.rank_files import read_ranks
 from easrec_nni.study.cells import Cell
 from easrec_nni.study.documents import (
     EFFICIENCY_FILE,

@@ -14,18 +14,18 @@ from easrec_nni.common.documents import ResultDocument, deep_merge, read_documen
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, JUDGEMENT_FILE, RANKS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.judgement import Judgement, judge
 from easrec_nni.evaluation.metrics import mean_by_user, user_gains
-from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks
+from easrec_nni.evaluation.rank_files import read_ranks
 from easrec_nni.evaluation.selection import MONITOR, compared_figure, protocol_of, validation_rows
 from easrec_nni.retraining.metrics import RunMetrics, read_metrics
 from easrec_nni.settings.search import SearchSettings
 from easrec_nni.settings.trial import TrialSettings
 
-__all__ = ["JUDGEMENT_FILE", "RunJudgement", "judge_run", "read_judgement"]
+__all__ = ["RunJudgement", "judge_run", "read_judgement"]
 
-JUDGEMENT_FILE = "judgement.json"
 
 MAY_DIFFER = frozenset({"seed", "data_fingerprint", "devices", "micro_batch", "objective", "judge", "select_by"})
 RETRAIN_MAY_DIFFER = frozenset({"epochs", "weights", "refit"})
@@ -88,7 +88,7 @@ def judge_run(run: Path, unpruned: Path, dataset: Dataset, margin: float) -> Run
     _check_comparable(run, metrics, unpruned, other)
     protocol = protocol_of(compared_figure(_select_by(metrics), dataset))
     ranks, other_ranks = (_read_ranks(folder, protocol) for folder in (run, unpruned))
-    recorded = Architecture.read(run / "architecture.json").training
+    recorded = Architecture.read(run / ARCHITECTURE_FILE).training
     share = recorded.arch_share if recorded and recorded.arch_share is not None else SearchSettings().arch_share
     _, rows = validation_rows(dataset, share)
     all_rows = np.arange(len(dataset.split.test))

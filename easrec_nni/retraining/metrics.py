@@ -18,6 +18,7 @@ from easrec_nni.architecture.training_settings import TeacherRecord
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.run_files import METRICS_FILE, RETRAINED_FOLDER
 from easrec_nni.evaluation.figures import check_kind
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.inference import measure_inference
@@ -26,20 +27,15 @@ from easrec_nni.training.context import TrialContext
 from search_spaces import EASRecNetwork
 
 __all__ = [
-    "METRICS_FILE",
     "RefitMetrics",
     "RefitTraining",
     "RunMetrics",
     "RunTraining",
-    "WEIGHTS_FILE",
     "metrics_without_figures",
     "read_metrics",
     "run_metrics",
     "validated_epochs",
 ]
-
-METRICS_FILE = "metrics.json"
-WEIGHTS_FILE = "weights.safetensors"
 
 
 ValidatedFigures = Annotated[dict[str, float], AfterValidator(partial(check_kind, refitted=False))]
@@ -203,8 +199,8 @@ def validated_epochs(run: str | Path | None, inherited: bool) -> int:
         There is no such run, its initial weights are of the other kind, or no epoch improved on them.
     """
     advice = "give its folder (--validated FOLDER), or a number (--epochs N)"
-    if run is not None and (Path(run) / "retrained" / METRICS_FILE).is_file():
-        run = Path(run) / "retrained"
+    if run is not None and (Path(run) / RETRAINED_FOLDER / METRICS_FILE).is_file():
+        run = Path(run) / RETRAINED_FOLDER
     if run is None or not (Path(run) / METRICS_FILE).is_file():
         raise UserError(
             f"a training on all data takes its number of epochs from a validated run, and {run or 'none'} is no such "

@@ -17,11 +17,12 @@ from pytorch_lightning import LightningModule, Trainer
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.files import atomic_copy, write_json
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, HISTORY_FILE, METRICS_FILE, RANKS_FILE, WEIGHTS_FILE
 from easrec_nni.evaluation.figures import PROTOCOLS, REFITTED
 from easrec_nni.evaluation.final import rank_arrays
-from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
+from easrec_nni.evaluation.rank_files import write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully
-from easrec_nni.retraining.metrics import METRICS_FILE, WEIGHTS_FILE, RefitMetrics, RefitTraining
+from easrec_nni.retraining.metrics import RefitMetrics, RefitTraining
 from easrec_nni.training.callbacks import AveragedWeights, EpochOrder, EpochRecord, SavePoint
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.divergence import EndIfDiverged
@@ -47,7 +48,7 @@ class _RefitRecord(EpochRecord):
         row = self.measured(trainer.current_epoch)
         self.history.append(row)
         if is_first():
-            write_history(self.history, self.folder / "history.csv")
+            write_history(self.history, self.folder / HISTORY_FILE)
             if self.out_of_patience:
                 save_weights(self.weights(), self.folder / "best.safetensors")
         _logger.info("epoch %d, not validated: loss %.4f, %.1f s", row["epoch"], row["train_loss"], row["seconds"])
@@ -139,9 +140,9 @@ def finish_refit(
     write_ranks(rank_arrays(ranks, context.dataset, REFITTED), folder.path / RANKS_FILE)
     metrics_of_test = {f"retrained_test_{name}": value for name, value in test.items()}
     architecture.model_copy(update={"metrics": {**architecture.metrics, **metrics_of_test}}).write(
-        folder.path / "architecture.json"
+        folder.path / ARCHITECTURE_FILE
     )
-    atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
+    atomic_copy(folder.state / HISTORY_FILE, folder.path / HISTORY_FILE)
     seconds = sum(row["seconds"] for row in history)
     metrics = RefitMetrics(test_refitted=test, refit=RefitTraining(epochs=len(history), seconds=seconds))
     write_json(folder.path / METRICS_FILE, metrics.as_json())

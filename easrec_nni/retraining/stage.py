@@ -10,11 +10,10 @@ from typing import Any
 
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.weights import load_network
+from easrec_nni.common.run_files import METRICS_FILE, WEIGHTS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.retraining.metrics import (
-    METRICS_FILE,
-    WEIGHTS_FILE,
     RunMetrics,
     read_metrics,
     validated_epochs,

@@ -15,17 +15,23 @@ from numpy.typing import NDArray
 
 from easrec_nni.architecture.document import Architecture, DatasetReference
 from easrec_nni.architecture.feature_tables import set_features
-from easrec_nni.architecture.run_folder import REFIT_FOLDER, check_dataset, check_items
+from easrec_nni.architecture.run_folder import check_dataset, check_items
 from easrec_nni.architecture.training_settings import TrainingSettings
 from easrec_nni.architecture.weights import load_network, read_weights, save_weights
 from easrec_nni.common.files import atomic_copy, write_json
+from easrec_nni.common.run_files import (
+    ARCHITECTURE_FILE,
+    HISTORY_FILE,
+    METRICS_FILE,
+    RANKS_FILE,
+    REFITTED_FOLDER,
+    WEIGHTS_FILE,
+)
 from easrec_nni.data.batches.modes import check_mode
 from easrec_nni.data.download import file_digest
 from easrec_nni.data.splits.checks import check_trainable
-from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
+from easrec_nni.evaluation.rank_files import write_ranks
 from easrec_nni.retraining.metrics import (
-    METRICS_FILE,
-    WEIGHTS_FILE,
     RunMetrics,
     RunTraining,
     metrics_without_figures,
@@ -258,7 +264,7 @@ class Retraining:
         identity = {**folder.identity, "refit_epochs": epochs}
         if self.teacher_of_refit is not None:
             identity |= self.teacher_of_refit.identity(self.context)
-        return RunFolder.open(folder.path / REFIT_FOLDER, identity)
+        return RunFolder.open(folder.path / REFITTED_FOLDER, identity)
 
     def train_to_serve(
         self,
@@ -299,8 +305,8 @@ class Retraining:
                 "metrics": {**self.architecture.metrics, **figures},
                 "cost": metrics.cost,
             }
-        ).write(folder.path / "architecture.json")
-        atomic_copy(folder.state / "history.csv", folder.path / "history.csv")
+        ).write(folder.path / ARCHITECTURE_FILE)
+        atomic_copy(folder.state / HISTORY_FILE, folder.path / HISTORY_FILE)
         write_json(folder.path / METRICS_FILE, metrics.as_json())
         remove_store(folder.state)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from easrec_nni.architecture.cost import architecture_cost
 from easrec_nni.architecture.weights import save_weights
+from easrec_nni.common.run_files import HISTORY_FILE
 from easrec_nni.training.history import read_history, write_history
 from search_spaces import Choice, SpaceConfig
 
@@ -96,7 +97,7 @@ class CandidateRecord:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        file = folder / "history.csv"
+        file = folder / HISTORY_FILE
         self.rows: list[dict[str, float]] = [self._typed(row) for row in read_history(file)] if file.is_file() else []
 
     @staticmethod
@@ -128,5 +129,5 @@ class CandidateRecord:
         if max(rows, key=lambda candidate: candidate["reward"]) is row:
             # Weights before the row: after a kill in between, the candidate is trained again, to the same weights.
             save_weights(weights, self.folder / "best.safetensors")
-        write_history(rows, self.folder / "history.csv")
+        write_history(rows, self.folder / HISTORY_FILE)
         self.rows = rows

@@ -13,6 +13,7 @@ from easrec_nni.architecture.document import Architecture
 from easrec_nni.architecture.run_folder import check_items
 from easrec_nni.architecture.weights import LOGITS, load_supernet
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, SUPERNET_FILE
 from easrec_nni.searching.candidates import log_linear_reward
 from easrec_nni.searching.costs import cheapest, cost_table
 from easrec_nni.searching.front import EvaluatedArchitecture, Front, write_front
@@ -215,7 +216,7 @@ def evaluate_again(
     progress
         Whether to draw a progress bar.
     """
-    architecture = Architecture.read(folder / "architecture.json")
+    architecture = Architecture.read(folder / ARCHITECTURE_FILE)
     name = data or (architecture.dataset.name if architecture.dataset else None)
     if name is None:
         raise UserError(f"{folder / 'architecture.json'} names no dataset: give --data NAME")
@@ -225,7 +226,7 @@ def evaluate_again(
     dataset = settings.dataset()
     check_items(architecture, dataset)
     context = TrialContext(settings, dataset, architecture.space)
-    front = evaluate_supernet(context, folder / "supernet.safetensors", progress)
+    front = evaluate_supernet(context, folder / SUPERNET_FILE, progress)
     write_front(front, folder)
     return front
 

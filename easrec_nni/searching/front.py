@@ -9,6 +9,7 @@ from pathlib import Path
 from easrec_nni.common.documents import Document, Number, ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json, write_text
+from easrec_nni.common.run_files import SUPERNET_FILE
 from search_spaces.config import Choice
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
 ]
 
 FRONT_FILE, TABLE_FILE = "front.json", "architectures.csv"
-SUPERNET_FILE = "supernet.safetensors"
 
 
 class EvaluatedArchitecture(Document):

@@ -10,6 +10,7 @@ from pathlib import Path
 from easrec_nni.architecture.document import Architecture, is_decided
 from easrec_nni.architecture.weights import read_weights, save_weights
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, HISTORY_FILE, SUPERNET_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.selection import CROSS_ENTROPY
@@ -125,7 +126,7 @@ def run_search(
         )
     check_budget(context)
     folder = RunFolder.open(out, context.identity("search"), restart, later=LATER)
-    architecture_file, supernet_file = folder.path / "architecture.json", folder.path / "supernet.safetensors"
+    architecture_file, supernet_file = folder.path / ARCHITECTURE_FILE, folder.path / SUPERNET_FILE
     if not architecture_file.is_file():
         _refuse_unfinished(folder, settings)
         run = _SEARCHES.get(settings.search.strategy, search_one_shot)
@@ -144,7 +145,7 @@ def run_search(
     else:
         _logger.info("%s: already complete, reusing it", folder.path)
         check_within_budget(context, Architecture.read(architecture_file).choices)
-    history = read_history(folder.state / "history.csv")
+    history = read_history(folder.state / HISTORY_FILE)
     return SearchResult(Architecture.read(architecture_file), supernet_file, history)
 
 

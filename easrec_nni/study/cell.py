@@ -17,10 +17,10 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_copy, write_json
 from easrec_nni.common.locks import exclusive_lock
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.run_files import RANKS_FILE, WEIGHTS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.final import final_evaluation
-from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
-from easrec_nni.retraining.metrics import WEIGHTS_FILE
+from easrec_nni.evaluation.rank_files import write_ranks
 from easrec_nni.searching.stage import SearchResult
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.cells import Cell, cell_settings, lacks_refit, read_result

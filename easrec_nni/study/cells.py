@@ -16,12 +16,8 @@ from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.documents import RESULT_FILE, CellResult
 from easrec_nni.study.systems import SYSTEMS, find_systems
 
-__all__ = ["RETRAINED", "WEIGHTS", "Cell", "cell_settings", "complete_result", "lacks_refit", "read_result"]
+__all__ = ["Cell", "cell_settings", "complete_result", "lacks_refit", "read_result"]
 
-RETRAINED = "retrained"
-"""Folder of a cell's trained network."""
-WEIGHTS = "weights.safetensors"
-"""File of its weights, in that folder."""
 LONGEST_NAME = 255  # maximum length of a folder's name in bytes
 
 

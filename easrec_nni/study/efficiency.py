@@ -21,10 +21,11 @@ from easrec_nni.bench.repeats import spread
 from easrec_nni.bench.worker_process import LineProcess
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
+from easrec_nni.common.run_files import RETRAINED_FOLDER, WEIGHTS_FILE
 from easrec_nni.common.threads import available_threads, thread_environment
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.study.cells import RETRAINED, WEIGHTS, read_result
+from easrec_nni.study.cells import read_result
 from easrec_nni.study.documents import (
     EFFICIENCY_FILE,
     SCHEMA_VERSION,
@@ -131,7 +132,7 @@ def measure_systems(
         raise UserError(f"repeats={repeats}: must be 1 or more")
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     results = {cell: _result(cell, data) for cell in cells}
-    trained = [cell for cell in cells if (cell / RETRAINED / WEIGHTS).is_file()]
+    trained = [cell for cell in cells if (cell / RETRAINED_FOLDER / WEIGHTS_FILE).is_file()]
     count = threads or available_threads()
     before = load_average()
     with ExitStack() as stack:

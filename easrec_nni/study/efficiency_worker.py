@@ -18,9 +18,9 @@ from easrec_nni.architecture.weights import load_network
 from easrec_nni.bench.memory import peak_memory_bytes
 from easrec_nni.bench.worker_process import Answer, answer_stream
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, RETRAINED_FOLDER, WEIGHTS_FILE
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.evaluation.inference import ScoringTimer
-from easrec_nni.study.cells import RETRAINED, WEIGHTS
 
 __all__ = ["main", "serve"]
 
@@ -51,10 +51,10 @@ def serve(
         The cell's files or the dataset cannot be read.
     """
     torch.set_num_threads(threads)
-    architecture = Architecture.read(cell / RETRAINED / "architecture.json")
+    architecture = Architecture.read(cell / RETRAINED_FOLDER / ARCHITECTURE_FILE)
     timer = ScoringTimer(load_dataset(dataset), architecture.space.max_length, single_users=users)
     baseline = peak_memory_bytes()  # Python, its libraries and the batches: the same for every network
-    network = load_network(architecture, cell / RETRAINED / WEIGHTS)
+    network = load_network(architecture, cell / RETRAINED_FOLDER / WEIGHTS_FILE)
     timer.pass_seconds(network)
     timer.latencies_ms(network)
     handlers: dict[str, Callable[[], Answer]] = {
@@ -69,7 +69,7 @@ def serve(
             "latency_users": len(timer.singles),
             "threads": torch.get_num_threads(),
             "baseline_peak_memory_bytes": baseline,
-            "bytes_on_disk": (cell / RETRAINED / WEIGHTS).stat().st_size,
+            "bytes_on_disk": (cell / RETRAINED_FOLDER / WEIGHTS_FILE).stat().st_size,
         }
     )
     for request in requests:

@@ -11,13 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import RETRAINED_FOLDER
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
 from easrec_nni.experiments.manager import DEFAULT_PORT
 from easrec_nni.settings.examples import examples_folder
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.study.budgets import with_budget
-from easrec_nni.study.cells import RETRAINED, Cell, cell_settings
+from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.documents import EFFICIENCY_FILE
 from easrec_nni.study.efficiency import measure_study
 from easrec_nni.study.folder import Study, open_study
@@ -171,7 +172,7 @@ def _measure(study: Study, grids: Sequence[Grid], console: Console) -> None:
     """Measure the efficiency of one cell per system, with no trials running."""
     first_seeds = {cell.system: cell for grid in grids for cell in reversed(grid.cells()) if not cell.parameters}
     folders = [study.cell_folder(cell) for cell in first_seeds.values()]
-    measured = measure_study(study.path, [folder for folder in folders if (folder / RETRAINED).is_dir()])
+    measured = measure_study(study.path, [folder for folder in folders if (folder / RETRAINED_FOLDER).is_dir()])
     _say(console, f"efficiency of {len(measured.rows)} systems measured: {study.path / EFFICIENCY_FILE}")
 
 

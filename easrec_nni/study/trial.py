@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.experiments.export import ARCHITECTURE_FILE, WEIGHTS_FILE
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, RETRAINED_FOLDER, SUPERNET_FILE
 from easrec_nni.study.cell import run_cell_in
 from easrec_nni.study.cells import Cell, cell_settings
 from easrec_nni.study.folder import Study, read_settings
@@ -64,14 +64,14 @@ def run_cell_trial(study: Path, parameters: dict[str, Any]) -> dict[str, Any]:
 
 def _architecture(folder: Path) -> Architecture | None:
     """Architecture of a cell, searched or fixed; None for a baseline."""
-    files = [folder / stage / ARCHITECTURE_FILE for stage in ("search", "retrained")]
+    files = [folder / stage / ARCHITECTURE_FILE for stage in ("search", RETRAINED_FOLDER)]
     return next((Architecture.read(file) for file in files if file.is_file()), None)
 
 
 def _place_files(architecture: Architecture, folder: Path, files: Path) -> None:
     """Write a cell's architecture, and link its supernet's weights, to the trial's folder."""
     architecture.write(files / ARCHITECTURE_FILE)
-    weights, link = (folder / "search" / WEIGHTS_FILE).resolve(), files / WEIGHTS_FILE
+    weights, link = (folder / "search" / SUPERNET_FILE).resolve(), files / SUPERNET_FILE
     if weights.is_file() and not link.exists():
         link.unlink(missing_ok=True)  # remove a dangling link
         link.symlink_to(weights)

@@ -14,6 +14,7 @@ from easrec_nni.common.documents import ResultDocument, read_document
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import write_json
 from easrec_nni.common.provenance import provenance
+from easrec_nni.common.run_files import METRICS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.settings.search import SearchSettings
 from easrec_nni.settings.trial import ObjectiveSettings, TrialSettings
@@ -21,7 +22,6 @@ from search_spaces import Choice, SpaceConfig
 
 __all__ = [
     "BUILD_FILE",
-    "METRICS_FILE",
     "BuildDocument",
     "BuildFolder",
     "Run",
@@ -33,8 +33,6 @@ __all__ = [
 ]
 
 BUILD_FILE = "build.json"
-METRICS_FILE = "metrics.json"
-"""File of a run's figures, written last: its presence means that the run is complete."""
 
 
 _SEARCHING = {"search": SearchSettings(), "objective": ObjectiveSettings()}

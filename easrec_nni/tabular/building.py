@@ -17,9 +17,10 @@ from easrec_nni.architecture.schema import DatasetIdentity
 from easrec_nni.common.errors import DivergedError, UserError
 from easrec_nni.common.locks import LOCK_FILE, file_lock
 from easrec_nni.common.readable import readable_seconds
+from easrec_nni.common.run_files import WEIGHTS_FILE
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.data.loading import load_dataset
-from easrec_nni.retraining.metrics import WEIGHTS_FILE, RunMetrics, read_metrics
+from easrec_nni.retraining.metrics import RunMetrics, read_metrics
 from easrec_nni.retraining.stage import retrain
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.tabular.build_folder import BuildFolder, Run, open_build, without_search

@@ -12,6 +12,7 @@ from typing import Any
 from easrec_nni.architecture.cost_kinds import COST_FIGURES
 from easrec_nni.architecture.document import Architecture
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, HISTORY_FILE
 from easrec_nni.searching.by_trials import SUPERNET_EPOCHS_OF_LARGEST
 from easrec_nni.tabular.table import ArchitectureTable, TableEntry
 from easrec_nni.training.history import read_history
@@ -151,12 +152,12 @@ def read_search(source: str, table: ArchitectureTable) -> ExportedSearch:
     """
     label, separator, path = source.partition("=")
     folder = Path(path if separator else source)
-    file = next((f for f in (folder / "architecture.json", folder / "search/architecture.json") if f.is_file()), None)
+    file = next((f for f in (folder / ARCHITECTURE_FILE, folder / "search" / ARCHITECTURE_FILE) if f.is_file()), None)
     if file is None:
         raise UserError(f"{folder} holds no finished search: it has no architecture.json")
     architecture = Architecture.read(file)
     _check_same(architecture, table, file)
-    epochs, seconds = _cost(file.parent / "state" / "history.csv", architecture.space)
+    epochs, seconds = _cost(file.parent / "state" / HISTORY_FILE, architecture.space)
     return ExportedSearch(
         label=label if separator else _label(folder.resolve()),
         seed=architecture.seed or 0,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from easrec_nni.architecture.weights import save_weights
 from easrec_nni.common.files import atomic_write
+from easrec_nni.common.run_files import HISTORY_FILE
 from easrec_nni.evaluation.selection import score_of
 from easrec_nni.training.history import write_history
 from easrec_nni.training.parallel import all_gather, average, is_first, rank
@@ -103,7 +104,7 @@ class EpochRecord(Callback):
         self.history.append(row)
         self.keep_best(row)
         if is_first():
-            write_history(self.history, self.folder / "history.csv")
+            write_history(self.history, self.folder / HISTORY_FILE)
         if epoch == BEFORE_TRAINING:
             _logger.info("before training: %s %.4f, %.1f s", self.monitor, row[self.monitor], row["seconds"])
         else:

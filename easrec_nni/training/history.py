@@ -13,6 +13,7 @@ from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import atomic_write
+from easrec_nni.common.run_files import HISTORY_FILE
 
 __all__ = ["read_history", "replay_history", "write_history"]
 
@@ -76,6 +77,6 @@ def replay_history(on_epoch: Callable[[str, dict[str, float]], None], **folders:
         A history file is damaged.
     """
     for phase, folder in folders.items():
-        history = folder / "state" / "history.csv"
+        history = folder / "state" / HISTORY_FILE
         for row in read_history(history) if history.is_file() else []:
             on_epoch(phase, row)

@@ -13,12 +13,13 @@ import torch
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.files import read_json, write_json
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, JUDGEMENT_FILE, METRICS_FILE
 
 __all__ = ["RunFolder", "identity_digest"]
 
 
 # The first two say that a run is complete; front.json and architectures.csv are of an elastic search.
-RESULTS = ("metrics.json", "architecture.json", "judgement.json", "front.json", "architectures.csv")
+RESULTS = (METRICS_FILE, ARCHITECTURE_FILE, JUDGEMENT_FILE, "front.json", "architectures.csv")
 CHECKPOINT_PARTS = {"pytorch-lightning_version", "state_dict", "loops", "callbacks", "optimizer_states"}
 
 

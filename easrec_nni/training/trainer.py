@@ -44,6 +44,7 @@ def make_trainer(
     warnings.filterwarnings("ignore", message=".*num_workers.*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")  # a refit validates nothing
+    warnings.filterwarnings("ignore", message=".*treespec, LeafSpec.*")  # of Lightning's own code, with new torch
     callbacks = [RaiseInterruption(), *callbacks]
     if progress and is_first():
         callbacks = [RichProgressBar(leave=False), *callbacks]  # first: removed before an error is shown

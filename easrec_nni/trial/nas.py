@@ -25,6 +25,7 @@ from nni.nas.experiment import NasExperiment, NasExperimentConfig
 from nni.nas.space import ExecutableModelSpace, SimplifiedModelSpace
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE
 from easrec_nni.settings.trial import TrialSettings
 from easrec_nni.training.context import TrialContext
 from easrec_nni.training.threads import use_threads
@@ -136,7 +137,7 @@ def run_architecture_trial(settings: TrialSettings, sample: Mapping[str, Any], o
     """
     context = TrialContext.open(settings)
     architecture = context.architecture(context.space.choice(dict(sample)))
-    architecture.write(out / "architecture.json")
+    architecture.write(out / ARCHITECTURE_FILE)
     reports = EpochReports.of(context, out)
     results = run_stages(
         context,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from easrec_nni.architecture.document import Architecture
+from easrec_nni.common.run_files import RETRAINED_FOLDER
 from easrec_nni.retraining.judgement import RunJudgement, judge_run
 from easrec_nni.retraining.stage import Retrained, retrain
 from easrec_nni.retraining.teacher.opening import open_teacher
@@ -103,12 +104,12 @@ def run_stages(
     if on_architecture is not None:
         on_architecture(architecture, searched)
     if not restart:
-        replay_history(report, retrain=folder / "retrained")
+        replay_history(report, retrain=folder / RETRAINED_FOLDER)
     inherits = context.settings.retrain.weights == "inherit"
     retrained = retrain(
         architecture,
         context.dataset,
-        folder / "retrained",
+        folder / RETRAINED_FOLDER,
         weights=searched.supernet if searched is not None and inherits else None,
         settings=context.settings.with_parameters({}),  # every key set explicitly: none comes from the architecture
         progress=progress,

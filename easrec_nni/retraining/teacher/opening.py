@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE
 from easrec_nni.retraining.teacher.onnx_file import OnnxTeacher
 from easrec_nni.retraining.teacher.run import RunTeacher
 from easrec_nni.retraining.teacher.source import TeacherSource
@@ -22,7 +23,7 @@ def open_teacher(path: str | Path) -> TeacherSource:
         The folder or file does not exist.
     """
     place = Path(path).expanduser()
-    if (place / "architecture.json").is_file():
+    if (place / ARCHITECTURE_FILE).is_file():
         return RunTeacher(place)
     if place.is_file():
         return OnnxTeacher(place) if place.suffix == ".onnx" else TableTeacher(place)

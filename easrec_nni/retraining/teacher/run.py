@@ -14,15 +14,15 @@ from rich.progress import track
 from torch import Tensor
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.architecture.run_folder import REFIT_FOLDER, check_evaluated, check_items
+from easrec_nni.architecture.run_folder import check_evaluated, check_items
 from easrec_nni.architecture.training_settings import TeacherKind
 from easrec_nni.architecture.weights import load_network
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import ARCHITECTURE_FILE, REFITTED_FOLDER, WEIGHTS_FILE
 from easrec_nni.data.arrays import places_between
 from easrec_nni.data.batches.modes import History
 from easrec_nni.data.batches.training import TrainingBatches
 from easrec_nni.data.dataset import Dataset
-from easrec_nni.retraining.metrics import WEIGHTS_FILE
 from easrec_nni.retraining.teacher.source import TeacherSource
 from easrec_nni.retraining.teacher.store import PLACES, STATES, VECTORS, new_arrays, states_arrays
 from easrec_nni.training.context import TrialContext
@@ -53,7 +53,7 @@ class RunTeacher(TeacherSource):
     @cached_property
     def architecture(self) -> Architecture:
         """Architecture of the network."""
-        return Architecture.read(self.path / "architecture.json")
+        return Architecture.read(self.path / ARCHITECTURE_FILE)
 
     def check(self, dataset: Dataset, served: bool) -> None:
         """See :meth:`.TeacherSource.check`."""
@@ -74,12 +74,13 @@ class RunTeacher(TeacherSource):
         if training is not None and training.refitted_epochs is not None:
             raise UserError(
                 f"the teacher {self.path} was refitted on the validation interactions, so that the validation would "
-                f"measure what it has seen: give the folder of the validated run; its {REFIT_FOLDER}/ teaches the refit"
+                "measure what it has seen: give the folder of the validated run; "
+                f"its {REFITTED_FOLDER}/ teaches the refit"
             )
 
     def for_refit(self) -> RunTeacher:
         """The run's refitted network if it has one: it was trained on the same interactions as the refit."""
-        again = RunTeacher(self.path / REFIT_FOLDER)
+        again = RunTeacher(self.path / REFITTED_FOLDER)
         return again if again.weights.is_file() else self
 
     @torch.no_grad()

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from easrec_nni.architecture.training_settings import OptimizerSettings
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import RANKS_FILE
 from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
 from easrec_nni.data.splits import LeaveOneOut
 from easrec_nni.evaluation.figures import TEST_USERS
 from easrec_nni.evaluation.final import final_evaluation
 from easrec_nni.evaluation.metrics import figure_standard_error
-from easrec_nni.evaluation.rank_files import RANKS_FILE, write_ranks
+from easrec_nni.evaluation.rank_files import write_ranks
 from easrec_nni.evaluation.scoring import evaluate_fully, rank_users
 from easrec_nni.evaluation.selection import validation_rows
 from easrec_nni.training.module import SequenceModule

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.evaluation.rank_files import RANKS_FILE, read_ranks, write_ranks
+from easrec_nni.common.run_files import RANKS_FILE
+from easrec_nni.evaluation.rank_files import read_ranks, write_ranks
 
 
 def test_arrays_are_read_by_name(tmp_path: Path) -> None:

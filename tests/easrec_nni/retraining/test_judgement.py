@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 from easrec_nni import Architecture, Choice, Dataset, TrialSettings, retrain
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
+from easrec_nni.common.run_files import JUDGEMENT_FILE, RANKS_FILE
 from easrec_nni.data import PrepareSettings, prepare
-from easrec_nni.evaluation.rank_files import RANKS_FILE
 from easrec_nni.evaluation.selection import validation_rows
-from easrec_nni.retraining.judgement import JUDGEMENT_FILE, judge_run, read_judgement
+from easrec_nni.retraining.judgement import judge_run, read_judgement
 
 SPACE = {"max_length": 6, "hidden": 8, "inner": 16, "heads": 2, "layers": 2}
 

@@ -10,7 +10,8 @@ import pytest
 
 from easrec_nni import Dataset, TrialSettings, retrain
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.retraining.judgement import JUDGEMENT_FILE, read_judgement
+from easrec_nni.common.run_files import JUDGEMENT_FILE
+from easrec_nni.retraining.judgement import read_judgement
 from easrec_nni.retraining.metrics import read_metrics
 from easrec_nni.training.context import TrialContext
 from easrec_nni.trial import unpruned
