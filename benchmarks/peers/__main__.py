@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import benchmarks.peers
 from benchmarks.peers.conversion import convert
-from benchmarks.peers.curve import Limits, compare, record_curve
+from benchmarks.peers.curve import PROTOCOLS, Limits, compare, record_curve
 from benchmarks.peers.epoch import against_recbole, against_rectools, measure_epochs
 from benchmarks.peers.inference import OURS, contestants, measure_inference, read_choice
 from benchmarks.peers.install import PEERS, environments_folder, install
@@ -62,6 +62,7 @@ def parse_options(words: list[str]) -> argparse.Namespace:
     compare_parser.add_argument("ours", type=Path, help="curve of ours")
     compare_parser.add_argument("peer", type=Path, help="curve of a peer")
     compare_parser.add_argument("--minutes", type=float, help="target: the peer's best epoch within this time")
+    compare_parser.add_argument("--ranking", choices=PROTOCOLS, help="ranking to compare; the peer's file's by default")
     compare_parser.add_argument("--out", type=Path, help="JSON file to write")
     return parser.parse_args(words)
 
@@ -184,8 +185,9 @@ def main(words: list[str] | None = None) -> int:
         if options.command == "install":
             install(tuple(options.peer or PEERS), options.torch)
         elif options.command == "compare-curves":
-            curves = [json.loads(file.read_text(encoding="utf-8"))["rows"] for file in (options.ours, options.peer)]
-            result = compare(*curves, options.minutes)
+            own, peer = (json.loads(file.read_text(encoding="utf-8")) for file in (options.ours, options.peer))
+            ranking = options.ranking or peer.get("ranking", "full")
+            result = {"ranking": ranking, **compare(own["rows"], peer["rows"], options.minutes, ranking)}
             print(json.dumps(result, indent=2))
             if options.out:
                 write_json(options.out, result)

@@ -23,10 +23,9 @@ from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import Ranker, metrics_of
 
-__all__ = ["Limits", "compare", "metrics_of_scores", "first_row_at", "record_curve"]
+__all__ = ["PROTOCOLS", "Limits", "compare", "metrics_of_scores", "first_row_at", "record_curve"]
 
 PROTOCOLS = ("full", "pop100", "unseen")
-MONITOR = "valid_ndcg@10_full"
 
 
 class Limits(NamedTuple):
@@ -46,16 +45,20 @@ class Limits(NamedTuple):
     minutes: float | None = None
     patience: int | None = None
 
-    def reached(self, rows: Sequence[dict[str, Any]]) -> bool:
+    def reached(self, rows: Sequence[dict[str, Any]], ranking: str) -> bool:
         """Whether a curve of these rows is complete."""
         if not rows:
             return self.epochs <= 0
-        best = max(range(len(rows)), key=lambda place: (rows[place][MONITOR], -place))
+        best = max(range(len(rows)), key=lambda place: (rows[place][_figure("valid", ranking)], -place))
         return (
             len(rows) >= self.epochs
             or (self.minutes is not None and rows[-1]["seconds"] >= 60 * self.minutes)
             or (self.patience is not None and len(rows) - 1 - best >= self.patience)
         )
+
+
+def _figure(part: str, ranking: str) -> str:
+    return f"{part}_ndcg@10_{ranking}"
 
 
 def metrics_of_scores(scores: Path, dataset: Dataset, part: str) -> dict[str, float]:
@@ -96,28 +99,29 @@ def record_curve(
     -------
     dict
         ``rows``, one per epoch: ``epoch``, ``train_seconds``, ``score_seconds``, ``seconds`` (both, from the start),
-        and the metrics; ``facts`` of the system.
+        and the metrics; ``ranking`` that suits the dataset, which selects the epoch; ``facts`` of the system.
     """
     file, state = work / "curve.json", work / "state.pt"
     request = {"order": {key: value for key, value in system.order.items() if key not in ("log", "dataset")}}
-    curve = {**request, "rows": []}
+    ranking = dataset.suited_ranking
+    curve = {**request, "ranking": ranking, "rows": []}
     if file.is_file() and not restart:
         curve = read_json(file)
         if curve["order"] != request["order"]:
             raise UserError(f"{work} holds a curve of other settings: choose another --name, or pass --restart")
     rows: list[dict[str, Any]] = curve["rows"]
-    if limits.reached(rows):
+    if limits.reached(rows, ranking):
         return curve
     worker = start(system)
     try:
         if rows:
             ask(worker, "load", file=str(state.absolute()))
-        while not limits.reached(rows):
+        while not limits.reached(rows, ranking):
             rows.append(_epoch(worker, dataset, rows))
             with atomic_write(state) as temporary:
                 ask(worker, "save", file=str(temporary.absolute()))
             write_json(file, {**curve, "facts": worker.facts})
-            print(f"{system.name}: " + _line(rows[-1]), flush=True)
+            print(f"{system.name}: " + _line(rows[-1], ranking), flush=True)
         return {**curve, "facts": worker.facts}
     finally:
         worker.close()
@@ -143,20 +147,21 @@ def _epoch(worker: Any, dataset: Dataset, rows: Sequence[dict[str, Any]]) -> dic
     }
 
 
-def _line(row: dict[str, Any]) -> str:
-    return (
-        f"epoch {row['epoch']}, {row['seconds']:.0f} s: NDCG@10 full, valid {row[MONITOR]:.4f}, "
-        f"test {row['test_ndcg@10_full']:.4f}"
-    )
+def _line(row: dict[str, Any], ranking: str) -> str:
+    valid, test = (row[_figure(part, ranking)] for part in ("valid", "test"))
+    return f"epoch {row['epoch']}, {row['seconds']:.0f} s: NDCG@10 {ranking}, valid {valid:.4f}, test {test:.4f}"
 
 
-def first_row_at(rows: Sequence[dict[str, Any]], target: float, metric: str = MONITOR) -> dict[str, Any] | None:
+def first_row_at(rows: Sequence[dict[str, Any]], target: float, metric: str) -> dict[str, Any] | None:
     """First row whose metric reaches the target; None if there is none."""
     return next((row for row in rows if row[metric] >= target), None)
 
 
 def compare(
-    ours: Sequence[dict[str, Any]], peer: Sequence[dict[str, Any]], minutes: float | None = None
+    ours: Sequence[dict[str, Any]],
+    peer: Sequence[dict[str, Any]],
+    minutes: float | None = None,
+    ranking: str = "full",
 ) -> dict[str, Any]:
     """Speed-up of our network to a peer's best accuracy, and the best figures of both.
 
@@ -166,6 +171,8 @@ def compare(
         Rows of the two curves.
     minutes
         Time limit in minutes, on the peer's own time, for its best epoch, which is the target; unlimited by default.
+    ranking
+        Ranking of the NDCG@10 that is compared.
 
     Returns
     -------
@@ -174,10 +181,11 @@ def compare(
         their ratio; None if ours never reaches it. ``best``: figures of both at their best validation epoch.
     """
     eligible = [row for row in peer if minutes is None or row["seconds"] <= 60 * minutes] or list(peer[:1])
-    best = max(eligible, key=lambda row: row[MONITOR])
+    monitor = _figure("valid", ranking)
+    best = max(eligible, key=lambda row: row[monitor])
     result: dict[str, Any] = {}
     for part in ("valid", "test"):
-        metric = f"{part}_ndcg@10_full"
+        metric = _figure(part, ranking)
         row_at_target = first_row_at(ours, best[metric], metric)
         seconds = row_at_target["seconds"] if row_at_target else None
         result[part] = {
@@ -186,7 +194,7 @@ def compare(
             "our_seconds": seconds,
             "times_as_fast": best["seconds"] / seconds if seconds else None,
         }
-    our_best = max(ours, key=lambda row: row[MONITOR])
+    our_best = max(ours, key=lambda row: row[monitor])
     result["best"] = {
         name: {"seconds": row["seconds"], **{key: row[key] for key in row if "ndcg" in key}}
         for name, row in (("ours", our_best), ("peer", best))

@@ -100,7 +100,12 @@ class Shape:
         }
 
 
-SHAPES = {"ml-100k": Shape(50, 64, 256, 2, 2), "ml-1m": Shape(200, 128, 256, 4, 4)}
+SHAPES = {
+    "ml-100k": Shape(50, 64, 256, 2, 2),
+    "ml-1m": Shape(200, 128, 256, 4, 4),
+    "amazon-beauty": Shape(50, 64, 256, 2, 2, dropout=0.5),  # RecBole's defaults
+    "amazon-toys": Shape(50, 64, 256, 2, 2, dropout=0.5),
+}
 """Default shapes by dataset."""
 
 

@@ -159,6 +159,6 @@ def test_a_peer_that_is_not_installed_is_an_error(
 
 def test_patience_ends_a_curve_after_epochs_without_a_better_one() -> None:
     rows = [{"seconds": 1.0 * place, "valid_ndcg@10_full": ndcg} for place, ndcg in enumerate((0.1, 0.3, 0.2, 0.3))]
-    assert not Limits(9, patience=3).reached(rows)
-    assert Limits(9, patience=2).reached(rows)  # an equal one is not better
-    assert not Limits(9, patience=2).reached(rows[:3]) and not Limits(9, patience=1).reached([])
+    assert not Limits(9, patience=3).reached(rows, "full")
+    assert Limits(9, patience=2).reached(rows, "full")  # an equal one is not better
+    assert not Limits(9, patience=2).reached(rows[:3], "full") and not Limits(9, patience=1).reached([], "full")
