@@ -52,9 +52,6 @@ class EASRecNetwork(nn.Module):
         self.head: CoreHead | None = self._make_head(effective) if config.head == "core" else None
         self._compiled: CompiledScoring | None = None
         self.apply(_initialise)
-        if config.item_initialisation == "xavier_normal":
-            with torch.no_grad():
-                nn.init.xavier_normal_(self.embedding.items.weight)[0].zero_()
 
     def _make_layers(self, config: SpaceConfig) -> nn.Module:
         if not config.is_fixed:

@@ -15,7 +15,16 @@ from easrec_nni.data.reporting import Reporter
 from easrec_nni.data.sources.base import RawLog
 from easrec_nni.data.sources.delimited import DelimitedTable
 from easrec_nni.data.sources.jsonlines import JsonTable
-from easrec_nni.data.times import TimeColumn, clock_seconds, hour_seconds, number_sql, present, time_column, trimmed
+from easrec_nni.data.times import (
+    TimeColumn,
+    clock_seconds,
+    date_column,
+    hour_seconds,
+    number_sql,
+    present,
+    time_column,
+    trimmed,
+)
 from easrec_nni.data.units import TimeUnit, time_unit
 from easrec_nni.data.where import check_expression
 
@@ -273,11 +282,16 @@ def _time(
             seconds = hour_seconds(engine, table, f'"${clock}"', kinds[f"${clock}"]) or seconds
         filled, fitting = engine.row(f'SELECT count("${clock}"), count({seconds}) FROM {table}')
         if filled == fitting or "clock" in places:
-            date = time_column(engine, table, f'"${day}"', label, settings.time_format)
-            if date.is_date:
-                name = f"{raw.table.names[places[day]]} and {raw.table.names[places[clock]]} (a date and a time of day)"
-                sql, per_second = f"({date.sql}) + ({seconds}) * {date.per_second}", date.per_second
-                return TimeColumn(sql, f"{date.format}, time of day", per_second), names | {"time": name}
+            day_name, clock_name = raw.table.names[places[day]], raw.table.names[places[clock]]
+            date = date_column(engine, table, f'"${day}"', label, settings.time_format)
+            if not date.is_date:
+                raise UserError(
+                    f"{label}: {clock_name} is a time of day, and {day_name} has no dates beside it but numbers: write "
+                    f"them as dates such as 2024-05-31, or pass --time-column with the one that orders the log"
+                )
+            name = f"{day_name} and {clock_name} (a date and a time of day)"
+            sql, per_second = f"({date.sql}) + ({seconds}) * {date.per_second}", date.per_second
+            return TimeColumn(sql, f"{date.format}, time of day", per_second), names | {"time": name}
     return time_column(engine, table, '"$time"', label, settings.time_format), names
 
 

@@ -11,7 +11,16 @@ import duckdb
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine, quoted
 
-__all__ = ["TimeColumn", "clock_seconds", "hour_seconds", "number_sql", "present", "time_column", "trimmed"]
+__all__ = [
+    "TimeColumn",
+    "clock_seconds",
+    "date_column",
+    "hour_seconds",
+    "number_sql",
+    "present",
+    "time_column",
+    "trimmed",
+]
 
 _BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 _DAYS: tuple[str, ...] = (
@@ -161,6 +170,19 @@ def time_column(engine: Engine, table: str, sql: str, label: str, time_format: s
         return _seconds(engine, table, iso, "ISO 8601", _iso_nanos(sql, iso))
     times = _numbers(engine, table, sql, kind)
     return replace(times, notes=_rounded_notes(engine, table, sql))
+
+
+def date_column(engine: Engine, table: str, sql: str, label: str, time_format: str | None) -> TimeColumn:
+    """Detect how to read a column of dates beside a time of day: as `time_column`, and numbers such as 20240531."""
+    column = time_column(engine, table, sql, label, time_format)
+    if column.is_date:
+        return column
+    digits = f"CAST({column.sql} AS VARCHAR)"
+    written = _seconds(engine, table, _formatted(engine, digits, "%Y%m%d"), "%Y%m%d")
+    rows, others = engine.row(
+        f"SELECT count({sql}), count({sql}) FILTER (len({digits}) <> 8 OR {written.sql} IS NULL) FROM {table}"
+    )
+    return written if rows and not others else column
 
 
 def trimmed(sql: str) -> str:

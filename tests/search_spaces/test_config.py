@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from search_spaces import Choice, EASRecSpace, SpaceConfig, candidate_label, parse_candidate_label
+from search_spaces.config import REMOVED_FIELDS
 
 SMALL: dict[str, Any] = {"n_items": 20, "max_length": 8, "hidden": 16, "inner": 32, "heads": 2, "layers": 3}
 SPACE = SpaceConfig(**SMALL)
@@ -195,3 +196,10 @@ def test_compact_is_one_architecture_of_the_right_size() -> None:
         # ... and all that is not a choice is as it was.
         changed = {"hidden", "inner", "layers", "min_depth", "hidden_pruning", "inner_pruning", "supernet"}
         assert compact.model_dump(exclude=changed) == SPACE.model_dump(exclude=changed)
+
+
+def test_fields_of_earlier_versions_are_left_out_at_the_value_that_is_left() -> None:
+    for name, value in REMOVED_FIELDS.items():
+        assert SpaceConfig(**SMALL, **{name: value}) == SPACE
+        with pytest.raises(ValueError, match=f"{name}\n.*not permitted"):
+            SpaceConfig(**SMALL, **{name: "another"})

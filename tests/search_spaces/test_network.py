@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from search_spaces import EASRecNetwork, SpaceConfig
+from search_spaces import SpaceConfig
 from search_spaces.attention import CHUNK
 from tests.search_spaces.spaces import (
     COVER,
@@ -141,17 +141,3 @@ def test_training_with_dropout_is_random_and_evaluation_is_not() -> None:
     assert torch.equal(network(IDS), network(IDS))
     network.train()
     assert not torch.equal(network(IDS), network(IDS))
-
-
-def test_glorot_initialisation_changes_the_item_table_alone() -> None:
-    fixed: dict[str, Any] = {"layers": 1, "hidden_pruning": [0], "inner_pruning": [0], "max_length": 5}
-    networks = []
-    for form in ("normal", "xavier_normal"):
-        torch.manual_seed(3)
-        config = SpaceConfig(n_items=3000, hidden=32, inner=32, item_initialisation=form, **fixed)
-        networks.append(dict(EASRecNetwork(config).named_parameters()))
-    tables = [weights.pop("embedding.items.weight") for weights in networks]
-    assert all(torch.equal(weight, networks[1][name]) for name, weight in networks[0].items())
-    for table, deviation in zip(tables, (0.02, (2 / (3001 + 32)) ** 0.5), strict=True):
-        assert not table[0].any(), "padding"
-        assert float(table[1:].std()) == pytest.approx(deviation, rel=0.02)

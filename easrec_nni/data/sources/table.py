@@ -147,7 +147,7 @@ def _missing_header(
         if widths == {2} or len(widths) > 2:
             line = "a user and an item" if widths == {2} else "a user and all its items"
             fixes.insert(0, f"--order-is-time if a line is {line}, in the order of time")
-    listing = ", ".join(repr(value) for value in values[:30])
+    listing = ", ".join(f"{place}: {value!r}" for place, value in enumerate(values[:30], start=1))
     return UserError(
         f"{text.label}: the first line looks like data, so the header is missing ({listing}): pass "
         + "; or ".join(fixes)
@@ -155,11 +155,16 @@ def _missing_header(
 
 
 def _delimiter(line: str, settings: PrepareSettings, quote: str | None) -> str:
-    """Delimiter by the settings, or the one that gives the first line most columns."""
+    """Delimiter by the settings, or the one that gives the first line most columns.
+
+    Blanks separate columns only where nothing else does: texts and dates have them too.
+    """
     if settings.delimiter is not None:
         return check_delimiter(settings.delimiter)
-    candidates = [*_DELIMITERS, *[" "] * (settings.order_is_time or settings.header is False), "::"]
-    return max(candidates, key=lambda candidate: len(split_header(line, candidate, quote=quote != "")))
+    columns = {candidate: len(split_header(line, candidate, quote=quote != "")) for candidate in (*_DELIMITERS, "::")}
+    if max(columns.values()) == 1 and (settings.order_is_time or settings.header is False):
+        return " "
+    return max(columns, key=columns.__getitem__)
 
 
 def read_table(text: TextFile, settings: PrepareSettings) -> RawLog:

@@ -81,6 +81,11 @@ def test_the_comparison_looks_for_the_peers_best_epoch() -> None:
     assert result["test"] == {"target": 0.2, "peer_seconds": 200, "our_seconds": 50, "times_as_fast": 4}
     assert result["best"]["ours"]["test_ndcg@10_full"] == 0.15
     assert compare(ours, peer)["valid"]["our_seconds"] is None
+    unseen = [
+        [{key.replace("full", "unseen"): 1 - value for key, value in row.items()} for row in rows]
+        for rows in (ours, peer)
+    ]
+    assert compare(*unseen, ranking="unseen")["valid"]["target"] == 0.9
 
 
 def test_a_peer_that_fails_is_named_with_its_words(fake_peer: Any, log: Path) -> None:

@@ -160,6 +160,18 @@ def test_date_and_clock(tmp_path: Path) -> None:
         assert histories(dataset) == right
         assert dataset.times.tolist() == prepare(tmp_path / "plain.csv", tmp_path / "plain").times.tolist()
         assert dataset.manifest.understood["time"] == "date and time (a date and a time of day)"
+    # Dates as numbers, in a column named `date` and in one that an option names.
+    number = rows.assign(date=moments.strftime("%Y%m%d"), time=moments.strftime("%H%M").astype(int))
+    number.to_csv(tmp_path / "till.csv", index=False)
+    assert histories(prepare(tmp_path / "till.csv", tmp_path / "numbers")) == right
+    number.rename(columns={"date": "d", "time": "t"}).astype({"d": int}).to_parquet(tmp_path / "till.parquet")
+    named = PrepareSettings(time_column="d", clock_column="t")
+    assert histories(prepare(tmp_path / "till.parquet", tmp_path / "parquet", settings=named)) == right
+    days = number.assign(date=[each.toordinal() for each in moments])
+    days.to_csv(tmp_path / "days.csv", index=False)
+    for settings in (PrepareSettings(), PrepareSettings(time_column="date", clock_column="time")):
+        with pytest.raises(UserError, match="time is a time of day, and date has no dates beside it but numbers"):
+            prepare(tmp_path / "days.csv", tmp_path / "days", settings=settings)
     rows = rows.rename(columns={"date": "d", "time": "t"})
     rows.to_csv(tmp_path / "named.csv", index=False)
     named = PrepareSettings(time_column="d", clock_column="t")

@@ -245,8 +245,25 @@ def test_lines_without_times_are_told_with_the_option_that_reads_them(tmp_path: 
 
 def test_lines_with_times_are_not_taken_for_lines_without(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("1,4,881250949\n1,5,881250950\n2,4,881250951\n")
-    with pytest.raises(UserError, match=r"header is missing \('1', '4', '881250949'\): pass --no-header"):
+    with pytest.raises(UserError, match=r"header is missing \(1: '1', 2: '4', 3: '881250949'\): pass --no-header"):
         prepare(tmp_path / "log.csv", tmp_path / "out")
+
+
+def test_blanks_within_values_are_no_delimiter(tmp_path: Path) -> None:
+    # Foursquare's check-ins: the date and some venues have more blanks than the line has tabs.
+    lines = [
+        f"{user}\tv{venue}\tArts & Crafts Store\tTue Apr 0{user + 1} 18:0{venue}:00 +0000 2012\n"
+        for user in range(3)
+        for venue in range(4)
+    ]
+    (tmp_path / "checkins.txt").write_text("".join(lines))
+    settings = PrepareSettings(header=False, user_column="1", item_column="2", time_column="4")
+    dataset = prepare(tmp_path / "checkins.txt", tmp_path / "out", settings=settings)
+    assert histories(dataset) == {str(user): [f"v{venue}" for venue in range(4)] for user in range(3)}
+    blanks = "".join(line.replace("Arts & Crafts ", "").replace("\t", " ") for line in lines)
+    (tmp_path / "blanks.txt").write_text(blanks)
+    settings = PrepareSettings(header=False, user_column="1", item_column="2", order_is_time=True)
+    assert histories(prepare(tmp_path / "blanks.txt", tmp_path / "blanks", settings=settings)) == histories(dataset)
 
 
 def test_without_a_header(tmp_path: Path) -> None:
@@ -369,7 +386,7 @@ def test_columns_between_colons(tmp_path: Path) -> None:
     (tmp_path / "log.dat").write_text("user::item::time\n" + "\n".join(lines) + "\n")
     dataset = prepare(tmp_path / "log.dat", tmp_path / "out", settings=PrepareSettings())
     assert histories(dataset) == {f"u{user}": [f"tea, {time}" for time in range(5)] for user in range(4)}
-    with pytest.raises(UserError, match=r"the header is missing \('u0', 'tea, 0', '0'\)"):
+    with pytest.raises(UserError, match=r"the header is missing \(1: 'u0', 2: 'tea, 0', 3: '0'\)"):
         (tmp_path / "log.dat").write_text("\n".join(lines) + "\n")
         prepare(tmp_path / "log.dat", tmp_path / "other")
 
