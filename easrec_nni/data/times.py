@@ -245,7 +245,8 @@ def _iso_micros(sql: str) -> str:
     """SQL of the microseconds since 1970 of an ISO 8601 date, UTC where it names no zone."""
     text = trimmed(sql)
     like_a_date = f"ascii({text}) BETWEEN 48 AND 57 AND substr({text}, 5, 1) IN ('-', '/')"
-    return f"CASE WHEN {like_a_date} THEN epoch_us(TRY_CAST({text} AS TIMESTAMPTZ)) END"
+    point = f"replace({text}, ',', '.')"  # ISO 8601 allows either before the fraction; Python's logging writes a comma
+    return f"CASE WHEN {like_a_date} THEN epoch_us(TRY_CAST({point} AS TIMESTAMPTZ)) END"
 
 
 def _iso_nanos(sql: str, micros: str) -> str:

@@ -12,14 +12,14 @@ from easrec_nni.data.manifest import PrepareSettings
 __all__ = ["Columns", "choose_columns", "looks_like_data"]
 
 _GUESSES = {
-    "user": "user_id userid user uid username user_name reviewerid reviewer_id customer_id customerid "
-    "visitorid visitor_id account_id session_id sessionid",
-    "item": "item_id itemid item iid movie_id movieid product_id productid asin parent_asin article_id "
-    "articleid book_id business_id song_id track_id location_id locationid poi_id venue_id",
-    "time": "timestamp time datetime date ts unixreviewtime unix_timestamp event_time created_at t_dat",
+    "user": "userid user uid username reviewerid customerid visitorid accountid sessionid",
+    "item": "itemid item iid movieid productid asin parentasin articleid bookid businessid songid trackid videoid "
+    "locationid poiid venueid",
+    "time": "timestamp time datetime date ts unixreviewtime unixtimestamp eventtime createdat tdat",
     "rating": "rating ratings stars star score overall",
 }
-_CLOCKS, _DAYS = ("time", "clock", "hour", "time_of_day"), ("date", "day")
+"""Names of columns, in lower case and without blanks, dashes and underscores."""
+_CLOCKS, _DAYS = ("time", "clock", "hour", "timeofday"), ("date", "day")
 _COMMENTS = ("#", "%", "//")
 _VALUE = re.compile(r"[+-]?\d+([.,:/ T-]\d+)*Z?")
 
@@ -57,7 +57,7 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     names : sequence of str
         Columns of the table.
     settings : PrepareSettings
-        Names that the user gave; for the others, common names are tried, in upper or lower case.
+        Names that the user gave; for the others, common names are tried, such as user_id, userId or User ID.
     label : str
         Name of the table in messages.
 
@@ -82,7 +82,7 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
     if settings.order_is_time and (settings.time_column or settings.clock_column):
         raise UserError("--order-is-time and a time column exclude each other: give one of them")
-    lowered = [name.lower() for name in names]
+    plain = [re.sub(r"[\s_-]", "", name.lower()) for name in names]
     columns = Columns({}, {})
     notes = []
     for role, name in requested.items():
@@ -93,17 +93,18 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
                 raise UserError(f"{label} has no column {name!r} (--{role}-column): its columns are {listing}")
             columns.places[role], columns.why[role] = names.index(name), f"--{role}-column"
         elif role == "clock":
-            _find_clock(lowered, settings, columns)
+            _find_clock(plain, settings, columns)
         else:
-            hits = [guess for guess in _GUESSES[role].split() if guess in lowered]
+            guesses = _GUESSES[role].split()
+            hits = [place for guess in guesses for place, name in enumerate(plain) if name == guess]
             if not hits:
                 raise UserError(_not_found(names, role, label, listing))
-            columns.places[role], columns.why[role] = lowered.index(hits[0]), "a common name"
-            others = [names[lowered.index(guess)] for guess in hits[1:]]
+            columns.places[role], columns.why[role] = hits[0], "a common name"
+            chosen, *others = (names[place] for place in hits)
+            others = [name for name in others if name != chosen]  # equal names are refused below
             if others and role in ("user", "item", "time"):
                 notes.append(
-                    f"{names[lowered.index(hits[0])]} is taken for the {role}; {' or '.join(others)} could be it too: "
-                    f"--{role}-column decides"
+                    f"{chosen} is taken for the {role}; {' or '.join(others)} could be it too: --{role}-column decides"
                 )
     _check_chosen(names, columns.places, label)
     return Columns(columns.places, columns.why, tuple(notes))
@@ -121,13 +122,13 @@ def _check_chosen(names: Sequence[str], places: dict[str, int], label: str) -> N
         )
 
 
-def _find_clock(lowered: Sequence[str], settings: PrepareSettings, columns: Columns) -> None:
+def _find_clock(plain: Sequence[str], settings: PrepareSettings, columns: Columns) -> None:
     """Pair a time of day with the date beside it; reading checks that the values are such."""
-    clock = next((name for name in _CLOCKS if name in lowered), None)
-    day = next((name for name in _DAYS if name in lowered), None)
+    clock = next((name for name in _CLOCKS if name in plain), None)
+    day = next((name for name in _DAYS if name in plain), None)
     if settings.time_column is None and "time" in columns.places and clock is not None and day is not None:
-        if lowered[columns.places["time"]] in (clock, day):
-            columns.places.update(time=lowered.index(clock), date=lowered.index(day))
+        if plain[columns.places["time"]] in (clock, day):
+            columns.places.update(time=plain.index(clock), date=plain.index(day))
 
 
 def _not_found(names: Sequence[str], role: str, label: str, listing: str) -> str:

@@ -183,6 +183,7 @@ def test_date_and_clock(tmp_path: Path) -> None:
 
 FORMATS = [
     "%Y-%m-%d %H:%M:%S UTC",
+    "%Y-%m-%d %H:%M:%S,000",
     "%m %d, %Y",
     "%a %b %d %H:%M:%S +0000 %Y",
     "%d %b %Y, %H:%M",
