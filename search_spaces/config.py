@@ -67,10 +67,6 @@ class Choice(BaseModel):
         return candidate_label(self.hidden_pruning, self.inner_pruning)
 
 
-REMOVED_FIELDS = {"item_initialisation": "normal"}
-"""Fields that files of earlier versions name, with the value that is the only one today."""
-
-
 class SpaceConfig(BaseModel):
     """Sizes and candidates of a search space; defaults are Table II's for MovieLens-1M.
 
@@ -120,6 +116,9 @@ class SpaceConfig(BaseModel):
     positions: Literal["from_end", "from_start", "none"] = Field(
         "from_end", description="position embeddings counted from the newest or the oldest interaction, or none"
     )
+    item_initialisation: Literal["normal"] = Field(
+        "normal", exclude=True, description="field of earlier versions, which had another value too"
+    )
     embedding_norm: bool = Field(True, description="LayerNorm over the kept dimensions of the embedding")
     supernet: Literal["independent", "shared"] = Field(
         "independent", description="candidates with separate weights (the paper), or slices of the largest block"
@@ -144,13 +143,6 @@ class SpaceConfig(BaseModel):
         if not ratios or any(not 0 <= ratio < 1 for ratio in ratios) or len(set(ratios)) != len(ratios):
             raise ValueError(f"pruning ratios must be distinct numbers from 0 up to, not including, 1; got {ratios}")
         return tuple(sorted(ratios))
-
-    @model_validator(mode="before")
-    @classmethod
-    def _leave_out_removed_fields(cls, fields: Any) -> Any:
-        if not isinstance(fields, dict):
-            return fields
-        return {name: value for name, value in fields.items() if REMOVED_FIELDS.get(name, ...) != value}
 
     @model_validator(mode="after")
     def _check_widths(self) -> SpaceConfig:
