@@ -97,10 +97,9 @@ class SpaceConfig(BaseModel):
     inner_pruning: tuple[float, ...] = Field((0.0, 0.25, 0.5), description="candidate pruning ratios of D")
     attention: str = Field("linrec", description="form of attention, a name of search_spaces.attention.ATTENTIONS")
     direction: Literal["causal", "bidirectional"] = Field("causal", description="positions that attention may see")
-    key_norm: Literal["row", "column", "row_unscaled"] = Field(
+    key_norm: Literal["row", "column"] = Field(
         "row",
-        description="LinRec: keys normalised per position or per feature (Eq. 5 as printed), and divided by the root "
-        "of the head's width; row_unscaled: per position without that division (its published code)",
+        description="LinRec: keys normalised per position (its published code) or per feature (Eq. 5 as printed)",
     )
     linformer_rank: int = Field(32, ge=1, description="linformer: number of position mixtures, k")
     gate_layers: Literal[0, 1, 2] = Field(2, description="dense layers of a data-aware gate, 0: no gates (Table V)")

@@ -37,8 +37,6 @@ def check_streamable(config: SpaceConfig) -> None:
         )
     if config.item_width is not None:
         raise UserError(f"space.item_width={config.item_width} cannot be streamed: remove item_width; {train}")
-    if config.key_norm == "row_unscaled":
-        raise UserError(f"space.key_norm='row_unscaled' cannot be streamed: set key_norm: row or column; {train}")
     if config.positions == "from_end":
         raise UserError(
             "space.positions='from_end' renumbers all old events when one arrives, so that no state of constant "

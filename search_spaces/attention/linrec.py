@@ -20,8 +20,8 @@ def linrec_attention(
 
     :math:`A_1` divides each query row by its L2 norm and :math:`\sqrt{d_h}`. :math:`A_2` does the same with each key
     column (``key_norm="column"``, as printed) or each key row (``"row"``, as in LinRec's published code). That code
-    divides by :math:`\sqrt{d_h}` once, while Eq. 5 as printed and this function do so twice, so that the published
-    attention is :math:`\sqrt{d_h}` times as strong. A head has the usual width :math:`d_h = d / n` for n heads;
+    divides by :math:`\sqrt{d_h}` once, while Eq. 5 as printed and this function do so twice: with rows, attention is
+    :math:`\sqrt{d_h}` times weaker here. A head has the usual width :math:`d_h = d / n` for n heads;
     EASRec's Eq. 9 prints :math:`W_Q^h \in R^{d \times d}`, heads of full width, and :math:`W_O \in R^{nd \times d}`.
 
     In causal form a column's norm runs over positions up to the query's, so that no future item is seen; it then only
@@ -39,7 +39,7 @@ def linrec_attention(
     causal
         Whether position t only sees positions up to t.
     key_norm
-        ``"row"``, ``"column"``, or ``"row_unscaled"``: rows without the second division, as in the published code.
+        ``"row"`` or ``"column"``.
     dropout
         Not used, as linear attention has no attention matrix.
 
@@ -54,8 +54,7 @@ def linrec_attention(
     query = F.elu(query)
     query = query * (scale / query.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
     key, present = F.elu(key), mask[:, None, :, None].to(key.dtype)
-    if key_norm != "column":
-        scale = scale if key_norm == "row" else 1.0
+    if key_norm == "row":
         key = key * (present * scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
     else:
         key = key * present

@@ -77,10 +77,8 @@ class RunningAttention:
         scale = query.shape[-1] ** -0.5
         query, key = F.elu(query), F.elu(key) * present
         query = query * (scale / query.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
-        if key_norm != "column":
-            key = key * (
-                (scale if key_norm == "row" else 1.0) / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM)
-            )
+        if key_norm == "row":
+            key = key * (scale / key.norm(dim=-1, keepdim=True).clamp_min(SMALLEST_NORM))
         else:
             squares = self._update_sums(query, key, key.square())
             query = query * (scale / squares.clamp_min(SMALLEST_NORM**2).sqrt()).to(query.dtype)

@@ -97,7 +97,7 @@ def test_any_text_is_read_or_refused_as_a_value_error(text: str) -> None:
         ),
         ({"dropout_scaling": "depth"}, "'none' or 'width'"),
         ({"dropout_scaling": "width", "head": "core"}, "remove dropout_scaling"),
-        ({"key_norm": "none"}, "'row', 'column' or 'row_unscaled'"),
+        ({"key_norm": "none"}, "'row' or 'column'"),
     ],
 )
 def test_impossible_spaces_are_refused_with_the_reason(change: dict[str, Any], message: str) -> None:

@@ -208,7 +208,6 @@ def test_mistakes_change_nothing(make_network: Any) -> None:
         ({"attention": "softmax"}, "attention to linrec or elu.*streaming.yml"),
         ({"attention": "efficient"}, "attention to linrec or elu"),
         ({"item_width": 4}, "remove item_width"),
-        ({"key_norm": "row_unscaled"}, "key_norm: row or column"),
         ({"head": "core"}, "head: state"),
         ({"features": "stream", "feature_sizes": (3,), "feature_values": (1,)}, "features to fused or none"),
     ],

@@ -32,10 +32,7 @@ from search_spaces.exponent import LARGEST_EXPONENT
 
 BATCH, HEADS, LENGTH, WIDTH = 3, 2, 6, 4
 RANK = 3
-NAMES = [(name, "row") for name in ATTENTIONS] + [
-    ("linrec", "column"),
-    ("linrec", "row_unscaled"),
-]  # no other form reads them
+NAMES = [(name, "row") for name in ATTENTIONS] + [("linrec", "column")]  # no other form reads it
 CASES = [
     (name, key_norm, causal)
     for name, key_norm in NAMES
@@ -85,8 +82,7 @@ def linrec_at(query: list[float], keys: list[list[float]], values: list[list[flo
         norms = [math.sqrt(sum(row[j] ** 2 for row in rows)) for j in range(width)]
         rows = [[row[j] / norms[j] / math.sqrt(width) for j in range(width)] for row in rows]
     else:
-        scale = math.sqrt(width) if key_norm == "row" else 1.0
-        rows = [[x / math.sqrt(sum(y * y for y in row)) / scale for x in row] for row in rows]
+        rows = [[x / math.sqrt(sum(y * y for y in row)) / math.sqrt(width) for x in row] for row in rows]
     out = [0.0] * width
     for row, value in zip(rows, values, strict=True):
         product = sum(activated[j] * row[j] for j in range(width))
