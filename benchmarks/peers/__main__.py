@@ -12,6 +12,7 @@ from typing import Any, get_args
 import benchmarks.peers
 from benchmarks.peers.conversion import convert
 from benchmarks.peers.curve import PROTOCOLS, Limits, compare, record_curve
+from benchmarks.peers.drawing import curves_plot, read_curve
 from benchmarks.peers.epoch import against_recbole, against_rectools, measure_epochs
 from benchmarks.peers.inference import OURS, contestants, measure_inference, read_choice
 from benchmarks.peers.install import PEERS, environments_folder, install
@@ -19,7 +20,7 @@ from benchmarks.peers.systems import RECBOLE_MODELS, SHAPES, VARIANTS, Contestan
 from benchmarks.peers.turns import write_result
 from easrec_nni.bench.machine import load_average
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.files import write_json
+from easrec_nni.common.files import atomic_write, write_json
 from easrec_nni.common.threads import available_threads
 from easrec_nni.data import load_dataset
 from easrec_nni.data.batches.modes import History
@@ -64,7 +65,19 @@ def parse_options(words: list[str]) -> argparse.Namespace:
     compare_parser.add_argument("--minutes", type=float, help="target: the peer's best epoch within this time")
     compare_parser.add_argument("--ranking", choices=PROTOCOLS, help="ranking to compare; the peer's file's by default")
     compare_parser.add_argument("--out", type=Path, help="JSON file to write")
+    plot_parser = commands.add_parser("plot-curves", help="accuracy over time of several systems")
+    plot_parser.add_argument("curves", nargs="+", metavar="NAME=FILE", help="curve, or history.csv of a retraining")
+    plot_parser.add_argument("--dataset", default="ml-1m", help="name in the title [ml-1m]")
+    plot_parser.add_argument("--ranking", choices=PROTOCOLS, default="full", help="[full]")
+    plot_parser.add_argument("--out", type=Path, required=True, help="PNG file to write")
     return parser.parse_args(words)
+
+
+def _named_file(word: str) -> tuple[str, str]:
+    name, found, file = word.partition("=")
+    if not (name and found and file):
+        raise UserError(f"{word!r} is no NAME=FILE, such as 'RecBole SASRec=curve.json'")
+    return name, file
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -185,12 +198,17 @@ def main(words: list[str] | None = None) -> int:
         if options.command == "install":
             install(tuple(options.peer or PEERS), options.torch)
         elif options.command == "compare-curves":
-            own, peer = (json.loads(file.read_text(encoding="utf-8")) for file in (options.ours, options.peer))
+            own, peer = read_curve(options.ours), read_curve(options.peer)
             ranking = options.ranking or peer.get("ranking", "full")
             result = {"ranking": ranking, **compare(own["rows"], peer["rows"], options.minutes, ranking)}
             print(json.dumps(result, indent=2))
             if options.out:
                 write_json(options.out, result)
+        elif options.command == "plot-curves":
+            curves = {name: read_curve(Path(file))["rows"] for name, file in map(_named_file, options.curves)}
+            with atomic_write(options.out) as temporary:
+                temporary.write_bytes(curves_plot(curves, options.ranking, options.dataset).png)
+            print(f"written to {options.out}")
         else:
             measure(options)
     except UserError as error:

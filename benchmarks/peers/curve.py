@@ -177,8 +177,9 @@ def compare(
     Returns
     -------
     dict
-        For validation (which selects the peer's epoch) and for test: the target, the peer's seconds to it, ours, and
-        their ratio; None if ours never reaches it. ``best``: figures of both at their best validation epoch.
+        For validation (which selects the peer's epoch) and, where ours has it, for test: the target, the peer's seconds
+        to it, ours, and their ratio; None if ours never reaches it. ``best``: figures of both at their best validation
+        epoch.
     """
     eligible = [row for row in peer if minutes is None or row["seconds"] <= 60 * minutes] or list(peer[:1])
     monitor = _figure("valid", ranking)
@@ -186,6 +187,8 @@ def compare(
     result: dict[str, Any] = {}
     for part in ("valid", "test"):
         metric = _figure(part, ranking)
+        if metric not in ours[-1]:  # a retraining evaluates the test set once, at its end
+            continue
         row_at_target = first_row_at(ours, best[metric], metric)
         seconds = row_at_target["seconds"] if row_at_target else None
         result[part] = {
