@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.ticker import LogLocator
+
 from easrec_nni.common.errors import UserError
 from easrec_nni.common.figures import ACCENT, MUTED, Picture, new_figure, picture, set_titles
 from easrec_nni.common.files import read_json
@@ -56,7 +58,10 @@ def curves_plot(curves: Mapping[str, Sequence[Mapping[str, float]]], ranking: st
             axes.plot(best["seconds"], best[metric], "o", color=colour, markersize=5)
         set_titles(axes, x="seconds of training (logarithmic)", y=f"NDCG@10 {ranking}, validation")
         axes.set_ylim(bottom=0)
-        axes.legend(frameon=False, loc="upper left")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.xaxis.set_minor_formatter(lambda value, _: "")
+        axes.legend(frameon=False, loc="lower right")
         title = f"Accuracy over time, {dataset}"
         caption = "A point is the best epoch of a system."
         return picture(figure, f"curves-{dataset}", title, f"{title}: {', '.join(curves)}. {caption}", caption)
