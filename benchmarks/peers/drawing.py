@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,21 @@ def read_curve(file: Path) -> dict[str, Any]:
 
 
 def curves_plot(curves: Mapping[str, Sequence[Mapping[str, float]]], ranking: str, dataset: str) -> Picture:
-    """Validation NDCG@10 over seconds of training and validating, with the best epoch of each system marked."""
+    """Validation NDCG@10 over seconds of training and validating, with the best epoch of each system marked.
+
+    Raises
+    ------
+    UserError
+        A curve has no trained epoch with this ranking.
+    """
     metric = f"valid_ndcg@10_{ranking}"
     with new_figure(7.0, 4.2) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")
-        for (name, rows), colour in zip(curves.items(), COLOURS, strict=False):
-            trained = [row for row in rows if row["epoch"] >= 0]
+        for (name, rows), colour in zip(curves.items(), cycle(COLOURS), strict=False):
+            trained = [row for row in rows if row["epoch"] >= 0 and metric in row]
+            if not trained:
+                raise UserError(f"{name} has no epoch with {metric}: choose another --ranking or file")
             best = max(trained, key=lambda row: row[metric])
             axes.plot([row["seconds"] for row in trained], [row[metric] for row in trained], color=colour, label=name)
             axes.plot(best["seconds"], best[metric], "o", color=colour, markersize=5)

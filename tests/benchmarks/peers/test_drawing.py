@@ -54,5 +54,7 @@ def test_commands_draw_and_compare(
     result = json.loads((tmp_path / "ratio.json").read_text())
     assert result["valid"] == {"target": 0.2, "peer_seconds": 200, "our_seconds": 23, "times_as_fast": 200 / 23}
     assert "test" not in result and result["ranking"] == "full"
+    assert main(["plot-curves", f"ours={files[0]}", "--ranking", "unseen", "--out", str(tmp_path / "plot.png")]) == 2
+    assert "ours has no epoch with valid_ndcg@10_unseen" in capsys.readouterr().err
     assert main(["plot-curves", "ours", "--out", str(tmp_path / "plot.png")]) == 2
     assert "'ours' is no NAME=FILE" in capsys.readouterr().err
