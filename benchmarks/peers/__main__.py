@@ -76,7 +76,7 @@ def parse_options(words: list[str]) -> argparse.Namespace:
 def _named_file(word: str) -> tuple[str, str]:
     name, found, file = word.partition("=")
     if not (name and found and file):
-        raise UserError(f"{word!r} is no NAME=FILE, such as 'RecBole SASRec=curve.json'")
+        raise UserError(f"{word!r} must be NAME=FILE, such as 'RecBole SASRec=curve.json'")
     return name, file
 
 
@@ -86,7 +86,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help=f"JSON file to write [{RESULTS}/…]")
     for name in ("length", "hidden", "inner", "layers", "heads"):
         parser.add_argument(f"--{name}", type=int, help="shape, the dataset's in SHAPES by default")
-    parser.add_argument("--dropout", type=float, help="shape [0.2]")
+    parser.add_argument("--dropout", type=float, help="shape, the dataset's in SHAPES by default")
     parser.add_argument("--variants", nargs="+", choices=sorted(VARIANTS), default=["shipped", "tuned"])
 
 

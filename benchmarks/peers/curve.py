@@ -23,7 +23,7 @@ from easrec_nni.data.batches.evaluation import EvaluationBatches
 from easrec_nni.data.dataset import Dataset
 from easrec_nni.evaluation.ranking import Ranker, metrics_of
 
-__all__ = ["PROTOCOLS", "Limits", "compare", "metrics_of_scores", "first_row_at", "record_curve"]
+__all__ = ["PROTOCOLS", "Limits", "compare", "figure_name", "metrics_of_scores", "first_row_at", "record_curve"]
 
 PROTOCOLS = ("full", "pop100", "unseen")
 
@@ -49,7 +49,7 @@ class Limits(NamedTuple):
         """Whether a curve of these rows is complete."""
         if not rows:
             return self.epochs <= 0
-        best = max(range(len(rows)), key=lambda place: (rows[place][_figure("valid", ranking)], -place))
+        best = max(range(len(rows)), key=lambda place: (rows[place][figure_name("valid", ranking)], -place))
         return (
             len(rows) >= self.epochs
             or (self.minutes is not None and rows[-1]["seconds"] >= 60 * self.minutes)
@@ -57,7 +57,8 @@ class Limits(NamedTuple):
         )
 
 
-def _figure(part: str, ranking: str) -> str:
+def figure_name(part: str, ranking: str) -> str:
+    """Name of a part's NDCG@10 in the rows of a curve."""
     return f"{part}_ndcg@10_{ranking}"
 
 
@@ -148,7 +149,7 @@ def _epoch(worker: Any, dataset: Dataset, rows: Sequence[dict[str, Any]]) -> dic
 
 
 def _line(row: dict[str, Any], ranking: str) -> str:
-    valid, test = (row[_figure(part, ranking)] for part in ("valid", "test"))
+    valid, test = (row[figure_name(part, ranking)] for part in ("valid", "test"))
     return f"epoch {row['epoch']}, {row['seconds']:.0f} s: NDCG@10 {ranking}, valid {valid:.4f}, test {test:.4f}"
 
 
@@ -182,11 +183,11 @@ def compare(
         epoch.
     """
     eligible = [row for row in peer if minutes is None or row["seconds"] <= 60 * minutes] or list(peer[:1])
-    monitor = _figure("valid", ranking)
+    monitor = figure_name("valid", ranking)
     best = max(eligible, key=lambda row: row[monitor])
     result: dict[str, Any] = {}
     for part in ("valid", "test"):
-        metric = _figure(part, ranking)
+        metric = figure_name(part, ranking)
         if metric not in ours[-1]:  # a retraining evaluates the test set once, at its end
             continue
         row_at_target = first_row_at(ours, best[metric], metric)

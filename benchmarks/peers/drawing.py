@@ -9,14 +9,13 @@ from typing import Any
 
 from matplotlib.ticker import LogLocator
 
+from benchmarks.peers.curve import figure_name
 from easrec_nni.common.errors import UserError
-from easrec_nni.common.figures import ACCENT, MUTED, Picture, new_figure, picture, set_titles
+from easrec_nni.common.figures import COLOURS, Picture, new_figure, picture, set_titles
 from easrec_nni.common.files import read_json
 from easrec_nni.training.history import read_history
 
 __all__ = ["curves_plot", "read_curve"]
-
-COLOURS = (ACCENT, "#0072b2", "#009e73", "#cc79a7", "#56b4e9", MUTED)
 
 
 def read_curve(file: Path) -> dict[str, Any]:
@@ -54,7 +53,7 @@ def curves_plot(curves: Mapping[str, Sequence[Mapping[str, float]]], ranking: st
     UserError
         A curve has no trained epoch with this ranking.
     """
-    metric = f"valid_ndcg@10_{ranking}"
+    metric = figure_name("valid", ranking)
     with new_figure(7.0, 4.2) as figure:
         axes = figure.add_subplot()
         axes.set_xscale("log")

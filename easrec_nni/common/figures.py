@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACCENT",
+    "COLOURS",
     "GRID",
     "INK",
     "MUTED",
@@ -35,6 +36,8 @@ __all__ = [
 
 INK, MUTED, GRID, PAPER = "#1a1b1c", "#68696a", "#d8d9da", "#fefdfc"
 ACCENT = "#d55e00"
+COLOURS = (ACCENT, "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8a8b8c")
+"""Colours of lines and bars, in this order: the colour-blind-safe palette of Okabe and Ito, and a grey."""
 _VARIABLES = {INK: "--ink", MUTED: "--muted", GRID: "--grid", PAPER: "--paper"}
 """Colours that a page in dark mode replaces; nothing else may use them."""
 

@@ -287,7 +287,7 @@ def _time(
             if not date.is_date:
                 raise UserError(
                     f"{label}: {clock_name} is a time of day, and {day_name} has no dates beside it but numbers: write "
-                    f"them as dates such as 2024-05-31, or pass --time-column with the one that orders the log"
+                    "them as dates such as 2024-05-31, or pass --time-column with the one that orders the log"
                 )
             name = f"{day_name} and {clock_name} (a date and a time of day)"
             sql, per_second = f"({date.sql}) + ({seconds}) * {date.per_second}", date.per_second

@@ -79,15 +79,20 @@ IDS = torch.tensor(
 )
 
 
-def make_space(seed: int = 0, **options: Any) -> EASRecSpace:
+def random_space(config: SpaceConfig, seed: int = 0, dtype: torch.dtype = torch.float32) -> EASRecSpace:
     """Space with random weights, in eval mode."""
     torch.manual_seed(seed)
-    space = EASRecSpace(SpaceConfig(**SMALL | options)).eval()
+    space = EASRecSpace(config).eval().to(dtype)
     with torch.no_grad():
         for name, weight in space.named_parameters():
             weight.normal_(1.0 if "norm.weight" in name else 0.0, 0.3)
         space.embedding.items.weight[0] = 0
     return space
+
+
+def make_space(seed: int = 0, **options: Any) -> EASRecSpace:
+    """Small space with random weights, in eval mode."""
+    return random_space(SpaceConfig(**SMALL | options), seed)
 
 
 def make_supernet(space: EASRecSpace) -> Selection:

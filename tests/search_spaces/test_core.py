@@ -13,6 +13,7 @@ from torch import Tensor
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.candidates import WidthMasks
 from strategies import STRATEGIES
+from tests.search_spaces.spaces import random_space
 
 N_ITEMS = 15
 SMALL: dict[str, Any] = {
@@ -29,13 +30,7 @@ IDS = torch.tensor([[0, 0, 0, 0, 0, 9, 3, 3, 12], [1, 2, 3, 4, 5, 6, 7, 8, 9], [
 
 def make_space(**options: Any) -> EASRecSpace:
     """Space in float64 with random weights, in eval mode."""
-    torch.manual_seed(0)
-    space = EASRecSpace(SpaceConfig(**SMALL | options)).eval().double()
-    with torch.no_grad():
-        for name, weight in space.named_parameters():
-            weight.normal_(1.0 if "norm.weight" in name else 0.0, 0.3)
-        space.embedding.items.weight[0] = 0
-    return space
+    return random_space(SpaceConfig(**SMALL | options), dtype=torch.float64)
 
 
 def make_network(**options: Any) -> EASRecSpace:

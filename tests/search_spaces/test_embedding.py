@@ -9,6 +9,7 @@ import torch
 
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.attention import ATTENTIONS
+from tests.search_spaces.spaces import random_space
 
 N_ITEMS = 15
 MASK = N_ITEMS + 1
@@ -26,14 +27,8 @@ ATTENTION = pytest.mark.parametrize("attention", ATTENTIONS)
 
 
 def make_network(**options: Any) -> EASRecSpace:
-    torch.manual_seed(0)
     config = SpaceConfig(**SMALL | options)
-    network = EASRecSpace(config).eval().double()
-    with torch.no_grad():
-        for name, weight in network.named_parameters():
-            weight.normal_(1.0 if "norm.weight" in name else 0.0, 0.3)
-        network.embedding.items.weight[0] = 0
-    return network.freeze(config.largest)
+    return random_space(config, dtype=torch.float64).freeze(config.largest)
 
 
 @torch.no_grad()

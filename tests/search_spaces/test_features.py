@@ -11,8 +11,8 @@ from torch import Tensor
 
 from search_spaces import EASRecSpace, SpaceConfig
 from search_spaces.features import Feature
+from tests.search_spaces.spaces import IDS, N_ITEMS, random_space
 
-N_ITEMS = 15
 FIXED: dict[str, Any] = {
     "n_items": N_ITEMS,
     "max_length": 9,
@@ -39,17 +39,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
 EACH = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 WITH = pytest.mark.parametrize("features", FEATURES.values(), ids=FEATURES)
 USE = pytest.mark.parametrize("use", ["fused", "stream"])
-# No padding, padding on the left, on the right, in the middle, one item alone, and nothing at all.
-IDS = torch.tensor(
-    [
-        [1, 2, 3, 4, 5, 6, 7, 8, 9],
-        [0, 0, 0, 0, 0, 9, 3, 3, 12],
-        [4, 4, 2, 7, 0, 0, 0, 0, 0],
-        [5, 0, 6, 0, 0, 7, 0, 8, 0],
-        [0, 0, 0, 0, 0, 0, 0, 0, 11],
-        [0, 0, 0, 0, 0, 0, 0, 0, 0],
-    ]
-)
 
 
 def make_tables(config: SpaceConfig, seed: int = 5) -> list[Tensor]:
@@ -66,12 +55,7 @@ def make_tables(config: SpaceConfig, seed: int = 5) -> list[Tensor]:
 
 def make_network(**options: Any) -> EASRecSpace:
     """Network with random weights and tables, in eval mode."""
-    torch.manual_seed(0)
-    network = EASRecSpace(SpaceConfig(**FIXED | options)).eval()
-    with torch.no_grad():
-        for name, weight in network.named_parameters():
-            weight.normal_(1.0 if "norm.weight" in name else 0.0, 0.3)
-        network.embedding.items.weight[0] = 0
+    network = random_space(SpaceConfig(**FIXED | options))
     if network.config.features != "none":
         network.set_feature_tables(make_tables(network.config))
     return network

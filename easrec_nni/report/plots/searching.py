@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import MaxNLocator
 
 from easrec_nni.architecture.document import Architecture
-from easrec_nni.common.figures import INK, MUTED, Picture, new_figure, picture, set_titles
+from easrec_nni.common.figures import COLOURS, INK, MUTED, Picture, new_figure, picture, set_titles
 from easrec_nni.report.histories import Curves, mean_curve
 from search_spaces.config import parse_candidate_label
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["cost_plot", "entropy_plot", "percent_label", "probabilities_plot"]
 
 # Okabe and Ito's palette, darkened for thin lines; line styles distinguish them without colour.
-COLOURS = ("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#8a8b8c")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 APART = 0.055  # minimum distance between two labels at line ends, as a share of the axes' height
 

@@ -57,4 +57,4 @@ def test_commands_draw_and_compare(
     assert main(["plot-curves", f"ours={files[0]}", "--ranking", "unseen", "--out", str(tmp_path / "plot.png")]) == 2
     assert "ours has no epoch with valid_ndcg@10_unseen" in capsys.readouterr().err
     assert main(["plot-curves", "ours", "--out", str(tmp_path / "plot.png")]) == 2
-    assert "'ours' is no NAME=FILE" in capsys.readouterr().err
+    assert "'ours' must be NAME=FILE" in capsys.readouterr().err
