@@ -147,5 +147,5 @@ def _place(path: Sequence[str], names: Sequence[str], expression: str) -> int:
     raise UserError(
         f"--where {expression[:80]!r}: there is {'no' if not alike else 'more than one'} column "
         f"{'.'.join(path)[:60]!r}, the columns are {listing}; "
-        "texts stand in single quotes, names with blanks in double ones"
+        "texts stand in single quotes, names with blanks or dots in double ones"
     )

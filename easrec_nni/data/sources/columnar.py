@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyarrow import dataset, parquet
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data.engine import Engine, identifier, listed
+from easrec_nni.data.engine import Engine, identifier, listed, quoted
 from easrec_nni.data.sources.delimited import readable
 
 __all__ = ["ColumnarTable"]
@@ -23,14 +24,14 @@ class ColumnarTable:
     ----------
     paths : tuple of Path
         Files of the same columns.
-    names : tuple of str
-        Names of the columns.
+    fields : tuple of tuple of str
+        Names of the columns; several names where a value is a structure of fields.
     arrow : bool
         Whether they are Arrow files.
     """
 
     paths: tuple[Path, ...]
-    names: tuple[str, ...]
+    fields: tuple[tuple[str, ...], ...]
     arrow: bool
 
     @classmethod
@@ -42,16 +43,21 @@ class ColumnarTable:
         UserError
             If a file is of another kind, or has other columns than the first.
         """
-        names: list[tuple[str, ...]] = []
+        tables: list[ColumnarTable] = []
         for path in paths:
             with readable(path.name):
                 schema = dataset.dataset(str(path), format="ipc").schema if arrow else parquet.read_schema(path)
-                names.append(tuple(schema.names))
-            if names[-1] != names[0]:
+                tables.append(cls(tuple(paths), tuple(_fields(schema)), arrow))
+            if tables[-1] != tables[0]:
                 raise UserError(f"{path.name} has other columns than {paths[0].name}: give files of the same columns")
-        if len(set(map(str.lower, names[0]))) < len(names[0]):
+        if len(set(map(str.lower, tables[0].names))) < len(tables[0].names):
             raise UserError(f"{paths[0].name} has two columns of one name: rename one")
-        return cls(tuple(paths), names[0], arrow)
+        return tables[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns, joined by dots where structures are nested (``user.id``)."""
+        return tuple(".".join(names) for names in self.fields)
 
     @property
     def label(self) -> str:
@@ -65,7 +71,7 @@ class ColumnarTable:
 
     def relation(self, engine: Engine) -> str:
         """SQL that reads the files."""
-        columns = ", ".join(f"{identifier(name)} AS c{place}" for place, name in enumerate(self.names))
+        columns = ", ".join(f"{_value(*names)} AS c{place}" for place, names in enumerate(self.fields))
         if self.arrow:
             engine.register("arrow", dataset.dataset([str(path) for path in self.paths], format="ipc"))
             return f"(SELECT {columns} FROM arrow)"
@@ -73,3 +79,20 @@ class ColumnarTable:
         if self.row_number is None:
             return f"(SELECT {columns} FROM read_parquet({files}))"
         return f"(SELECT file_row_number, {columns} FROM read_parquet({files}, file_row_number = true))"
+
+
+def _value(column: str, *names: str) -> str:
+    """SQL of a value, under further names in a column of structures."""
+    sql = identifier(column)
+    for name in names:
+        sql = f"struct_extract({sql}, {quoted(name)})"
+    return sql
+
+
+def _fields(fields: Iterable[pa.Field]) -> Iterator[tuple[str, ...]]:
+    """Names of all fields that are not structures of fields themselves."""
+    for field in fields:
+        if pa.types.is_struct(field.type):
+            yield from ((field.name, *inner) for inner in _fields(field.type.fields))
+        else:
+            yield (field.name,)

@@ -18,7 +18,8 @@ _GUESSES = {
     "time": "timestamp time datetime date ts unixreviewtime unixtimestamp eventtime createdat tdat",
     "rating": "rating ratings stars star score overall",
 }
-"""Names of columns, in lower case and without blanks, dashes and underscores."""
+"""Names of columns, in lower case and without blanks, dashes, dots and underscores."""
+_EVENTS = "event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype interactiontype"
 _CLOCKS, _DAYS = ("time", "clock", "hour", "timeofday"), ("date", "day")
 _COMMENTS = ("#", "%", "//")
 _VALUE = re.compile(r"[+-]?\d+([.,:/ T-]\d+)*Z?")
@@ -57,7 +58,7 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     names : sequence of str
         Columns of the table.
     settings : PrepareSettings
-        Names that the user gave; for the others, common names are tried, such as user_id, userId or User ID.
+        Names that the user gave; for the others, common names are tried, such as user_id, userId, user.id or User ID.
     label : str
         Name of the table in messages.
 
@@ -82,7 +83,7 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
     if settings.order_is_time and (settings.time_column or settings.clock_column):
         raise UserError("--order-is-time and a time column exclude each other: give one of them")
-    plain = [re.sub(r"[\s_-]", "", name.lower()) for name in names]
+    plain = [re.sub(r"[\s_.-]", "", name.lower()) for name in names]
     columns = Columns({}, {})
     notes = []
     for role, name in requested.items():
@@ -107,7 +108,15 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
                     f"{chosen} is taken for the {role}; {' or '.join(others)} could be it too: --{role}-column decides"
                 )
     _check_chosen(names, columns.places, label)
+    if settings.where is None:
+        kinds = (place for place, name in enumerate(plain) if name in _EVENTS.split())
+        notes += [_event_note(names[place]) for place in kinds if place not in columns.places.values()]
     return Columns(columns.places, columns.why, tuple(notes))
+
+
+def _event_note(name: str) -> str:
+    example = f", as in --where \"{name} = 'purchase'\"" if re.fullmatch(r"[A-Za-z_]\w*", name) else ""
+    return f"{name} may be the kind of an event: all kinds count alike, --where keeps one{example}"
 
 
 def _check_chosen(names: Sequence[str], places: dict[str, int], label: str) -> None:

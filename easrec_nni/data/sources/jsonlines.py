@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from easrec_nni.data.sources.delimited import TextFile, read_beginning
 __all__ = ["JsonTable"]
 
 _LARGEST_OBJECT_BYTES = 1 << 24
+_DEEPEST = 8
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class JsonTable:
     ----------
     texts : tuple of TextFile
         Texts to read, in order.
-    names : tuple of str
-        Keys of the first objects.
+    paths : tuple of tuple of str
+        Keys of the first objects; several keys where a value is an object itself.
     encoding : str
         Encoding of all texts.
     array : bool
@@ -33,7 +34,7 @@ class JsonTable:
     """
 
     texts: tuple[TextFile, ...]
-    names: tuple[str, ...]
+    paths: tuple[tuple[str, ...], ...]
     encoding: str
     array: bool
     row_number = None
@@ -49,8 +50,14 @@ class JsonTable:
         """
         text = read_beginning(texts[0], encoding).lstrip("\ufeff \t\r\n")
         array = text.startswith("[")
-        names = dict.fromkeys(name for record in _first_objects(text, texts[0].label) for name in record)
-        return cls(tuple(texts), tuple(names), encoding, array)
+        paths = dict.fromkeys(path for record in _first_objects(text, texts[0].label) for path in _paths(record))
+        inner = {path[:depth] for path in paths for depth in range(1, len(path))}
+        return cls(tuple(texts), tuple(path for path in paths if path not in inner), encoding, array)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns: keys, joined by dots where objects are nested (``user.id``)."""
+        return tuple(".".join(path) for path in self.paths)
 
     @property
     def label(self) -> str:
@@ -59,14 +66,37 @@ class JsonTable:
 
     def relation(self, engine: Engine) -> str:
         """SQL that reads all texts, every value as a string (a list or an object as JSON)."""
-        paths = [str(text.utf8(engine, self.encoding)) for text in self.texts]
-        fields = ", ".join(f"{quoted(name)}: 'VARCHAR'" for name in self.names)
-        aliases = ", ".join(f"c{place}" for place in range(len(self.names)))
-        return (
-            f"(SELECT * FROM read_json({listed(paths)}, columns = {{{fields}}}, auto_detect = false, "
-            f"format = '{'array' if self.array else 'newline_delimited'}', "
-            f"maximum_object_size = {_LARGEST_OBJECT_BYTES}) AS objects({aliases}))"
+        files = [str(text.utf8(engine, self.encoding)) for text in self.texts]
+        keys: dict[str, str] = {}
+        for key, *inner in self.paths:
+            keys[key] = "JSON" if inner else keys.get(key, "VARCHAR")
+        fields = ", ".join(f"{quoted(key)}: '{kind}'" for key, kind in keys.items())
+        aliases = {key: f"k{place}" for place, key in enumerate(keys)}
+        columns = ", ".join(
+            f"{_value(aliases[path[0]], path[1:])} AS c{place}" for place, path in enumerate(self.paths)
         )
+        return (
+            f"(SELECT {columns} FROM read_json({listed(files)}, columns = {{{fields}}}, auto_detect = false, "
+            f"format = '{'array' if self.array else 'newline_delimited'}', "
+            f"maximum_object_size = {_LARGEST_OBJECT_BYTES}) AS objects({', '.join(aliases.values())}))"
+        )
+
+
+def _value(column: str, keys: Sequence[str]) -> str:
+    """SQL of a value, under further keys in a column of objects."""
+    if not keys:
+        return column
+    pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)  # RFC 6901
+    return f"json_extract_string({column}, {quoted(pointer)})"
+
+
+def _paths(record: Mapping[str, Any], depth: int = 1) -> Iterator[tuple[str, ...]]:
+    """Keys of all values of an object that are not objects themselves, or too deep in it to be a user or an item."""
+    for key, value in record.items():
+        if isinstance(value, dict) and value and depth < _DEEPEST:
+            yield from ((key, *inner) for inner in _paths(value, depth + 1))
+        else:
+            yield (key,)
 
 
 def _first_objects(text: str, label: str) -> list[dict[str, Any]]:

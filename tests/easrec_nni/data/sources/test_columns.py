@@ -34,3 +34,13 @@ def test_other_columns_that_could_be_meant_are_noted() -> None:
 def test_a_name_that_two_columns_have_is_refused() -> None:
     with pytest.raises(UserError, match="2 columns named 'user'"):
         choose_columns(("user", "user", "item", "time"), PrepareSettings(), "log.csv")
+
+
+def test_a_column_of_kinds_of_events_is_noted_unless_it_is_used() -> None:
+    names = ("user", "item", "time", "Event Type")
+    (note,) = choose_columns(names, PrepareSettings(), "log.csv").notes
+    assert note == "Event Type may be the kind of an event: all kinds count alike, --where keeps one"
+    assert choose_columns(names, PrepareSettings(where="time > 0"), "log.csv").notes == ()
+    assert choose_columns(names, PrepareSettings(item_column="Event Type"), "log.csv").notes == ()
+    (note,) = choose_columns(("user", "item", "time", "action"), PrepareSettings(), "log.csv").notes
+    assert note.endswith("""--where keeps one, as in --where "action = 'purchase'\"""")

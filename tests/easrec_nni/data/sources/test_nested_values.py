@@ -1,0 +1,89 @@
+"""Values in nested objects: columns whose names have dots."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import feather, parquet
+
+from easrec_nni.common.errors import UserError
+from easrec_nni.data import Dataset, PrepareSettings, prepare
+
+EVENTS = [(f"u{n % 5}", f"i{n * 7 % 11}", 1_700_000_000 + n) for n in range(60)]
+
+
+def histories(dataset: Dataset) -> dict[str, list[str]]:
+    return {
+        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
+        for row, user in enumerate(dataset.user_ids)
+    }
+
+
+def expected(without: str = "") -> dict[str, list[str]]:
+    users = {user for user, _, _ in EVENTS} - {without}
+    return {user: [item for other, item, _ in EVENTS if other == user] for user in users}
+
+
+def lines(file: Path, rows: list[Any]) -> Path:
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.mark.parametrize("form", ["log.jsonl", "log.json", "log.parquet", "log.feather"])
+def test_they_are_read_from_every_form_that_has_them(tmp_path: Path, form: str) -> None:
+    file = tmp_path / form
+    rows = [
+        {"context": None, "user": {"id": user, "name": "x"}, "event": {"item": {"a/b~c": item}}, "ts": time}
+        for user, item, time in EVENTS
+    ]
+    if form == "log.jsonl":
+        lines(file, [row | {"context": {}} for row in rows])
+    elif form == "log.json":
+        file.write_text(json.dumps(rows))
+    elif form == "log.parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), file)
+    else:
+        feather.write_feather(pa.Table.from_pylist(rows), str(file))
+    settings = PrepareSettings(item_column="event.item.a/b~c", where="\"user.id\" <> 'u1' and ts > 0")
+    assert histories(prepare(file, tmp_path / "out", settings=settings)) == expected(without="u1")
+
+
+def test_names_with_dots_are_common_names_too(tmp_path: Path) -> None:
+    nested = lines(tmp_path / "a.jsonl", [{"user": {"id": u}, "item": {"id": i}, "ts": t} for u, i, t in EVENTS])
+    flat = lines(tmp_path / "b.jsonl", [{"user.id": u, "item.id": i, "ts": t} for u, i, t in EVENTS])
+    assert histories(prepare(nested, tmp_path / "nested")) == histories(prepare(flat, tmp_path / "flat")) == expected()
+    both = lines(tmp_path / "c.jsonl", [{"user": {"id": u}, "user.id": u, "item": i, "ts": t} for u, i, t in EVENTS])
+    with pytest.raises(UserError, match=r"2 columns named 'user\.id'"):
+        prepare(both, tmp_path / "both")
+
+
+def test_a_row_without_the_inner_value_has_no_id(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"user": {"id": u}, "item": i, "ts": t} for u, i, t in EVENTS]
+    for user in ("u0", None, {}, {"id": None}, ["u0"]):
+        rows[7]["user"] = user
+        with pytest.raises(UserError, match="1 of 60 rows have no user id, the first is data row 8"):
+            prepare(lines(tmp_path / "log.jsonl", rows), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_condition_names_them_in_quotes(tmp_path: Path) -> None:
+    file = lines(tmp_path / "log.jsonl", [{"user": {"id": u}, "item": i, "ts": t} for u, i, t in EVENTS])
+    with pytest.raises(UserError, match="names with blanks or dots in double ones"):
+        prepare(file, tmp_path / "out", settings=PrepareSettings(where="user.id <> 'u1'"))
+
+
+@pytest.mark.parametrize("depth", [7, 8, 300, 100_000])
+def test_objects_of_any_depth_are_read_or_refused_in_a_line(tmp_path: Path, depth: int) -> None:
+    deep = '{"a":' * depth + "1" + "}" * depth
+    file = tmp_path / "log.jsonl"
+    file.write_text("".join(f'{{"user": "{u}", "item": "{i}", "ts": {t}, "more": {deep}}}\n' for u, i, t in EVENTS))
+    if depth <= 300:
+        assert histories(prepare(file, tmp_path / "out")) == expected()
+        return
+    with pytest.raises(UserError) as caught:
+        prepare(file, tmp_path / "out")
+    assert len(str(caught.value)) < 400
