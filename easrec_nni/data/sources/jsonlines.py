@@ -1,8 +1,9 @@
-"""JSON tables: an object per line, or an array of objects."""
+"""JSON tables: objects one after another, as a rule one a line, or an array of objects."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,11 @@ from easrec_nni.data.sources.delimited import TextFile, read_beginning
 __all__ = ["JsonTable"]
 
 _LARGEST_OBJECT_BYTES = 1 << 24
+_LARGEST_FIRST_OBJECT = 500_000
 _DEEPEST = 8
+_WHOLE_TABLE = re.compile(
+    r'\{\s*("columns":\s*\[|"0":\s*\{|"([^"\\]|\\.)*":\s*\{\s*"0":)'
+)  # forms of DataFrame.to_json
 
 
 @dataclass(frozen=True)
@@ -29,14 +34,15 @@ class JsonTable:
         Keys of the first objects; several keys where a value is an object itself.
     encoding : str
         Encoding of all texts.
-    array : bool
-        Whether each text is an array of objects instead of an object a line.
+    layout : str
+        DuckDB's name of what each text is: an ``array``, ``newline_delimited`` objects, or ``unstructured`` ones over
+        several lines each.
     """
 
     texts: tuple[TextFile, ...]
     paths: tuple[tuple[str, ...], ...]
     encoding: str
-    array: bool
+    layout: str
     row_number = None
 
     @classmethod
@@ -46,13 +52,19 @@ class JsonTable:
         Raises
         ------
         UserError
-            If the first text does not begin with an object.
+            If the first text does not begin with an object, or its first object holds all rows.
         """
         text = read_beginning(texts[0], encoding).lstrip("\ufeff \t\r\n")
-        array = text.startswith("[")
-        paths = dict.fromkeys(path for record in _first_objects(text, texts[0].label) for path in _paths(record))
+        if _WHOLE_TABLE.match(text):
+            raise UserError(
+                f"{texts[0].label} is one object for the whole table: write an object for each row, such as with "
+                "DataFrame.to_json(path, orient='records', lines=True)"
+            )
+        records = _first_objects(text, texts[0].label)
+        _refuse_wrapped_rows(records, texts[0].label)
+        paths = dict.fromkeys(path for record in records for path in _paths(record))
         inner = {path[:depth] for path in paths for depth in range(1, len(path))}
-        return cls(tuple(texts), tuple(path for path in paths if path not in inner), encoding, array)
+        return cls(tuple(texts), tuple(path for path in paths if path not in inner), encoding, _layout(text))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,7 +89,7 @@ class JsonTable:
         )
         return (
             f"(SELECT {columns} FROM read_json({listed(files)}, columns = {{{fields}}}, auto_detect = false, "
-            f"format = '{'array' if self.array else 'newline_delimited'}', "
+            f"format = '{self.layout}', "
             f"maximum_object_size = {_LARGEST_OBJECT_BYTES}) AS objects({', '.join(aliases.values())}))"
         )
 
@@ -99,6 +111,16 @@ def _paths(record: Mapping[str, Any], depth: int = 1) -> Iterator[tuple[str, ...
             yield (key,)
 
 
+def _layout(text: str) -> str:
+    if text.startswith("["):
+        return "array"
+    try:
+        json.loads(text.partition("\n")[0])
+    except ValueError:  # the first object goes on in the next line, as jq writes it
+        return "unstructured"
+    return "newline_delimited"
+
+
 def _first_objects(text: str, label: str) -> list[dict[str, Any]]:
     """Whole objects at the beginning of a text that may be cut anywhere."""
     decoder, objects, place = json.JSONDecoder(), [], 1 if text.startswith("[") else 0
@@ -114,16 +136,29 @@ def _first_objects(text: str, label: str) -> list[dict[str, Any]]:
                 objects.append(value)
     except (ValueError, RecursionError) as error:
         if not objects:  # and not the end of what was read
-            raise UserError(_not_json_message(text, label)) from error
+            raise UserError(_not_json_message(text, label, getattr(error, "pos", 0))) from error
     if not objects:
         raise UserError(f"{label} has no JSON object: give a file with an object for each interaction")
     return objects
 
 
-def _not_json_message(text: str, label: str) -> str:
+def _refuse_wrapped_rows(records: Sequence[Mapping[str, Any]], label: str) -> None:
+    """Refuse a single object with the list of rows under one of its keys."""
+    for key, value in records[0].items() if len(records) == 1 else ():
+        if isinstance(value, list) and len(value) > 1 and all(isinstance(row, dict) for row in value):
+            raise UserError(
+                f"{label} is one object, with rows in a list under {key[:60]!r}: write that list alone into a file, "
+                f"such as with jq '.{key[:60]}' {label} > rows.json"
+            )
+
+
+def _not_json_message(text: str, label: str, place: int) -> str:
     if text.lstrip("[{ \t\r\n").startswith(("'", "u'", 'u"')):
         return (
             f"{label} has objects of Python instead of JSON ({text[:40]!r}): write each line anew with "
             "json.dumps(ast.literal_eval(line))"
         )
+    if place > _LARGEST_FIRST_OBJECT:
+        size = f"more than {_LARGEST_FIRST_OBJECT} characters"
+        return f"{label} begins with an object of {size}: write an object for each interaction"
     return f"{label} begins like JSON but has no whole object ({text[:40]!r}): correct it"
