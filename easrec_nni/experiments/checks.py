@@ -80,6 +80,8 @@ def check_disk(experiment: ExperimentFile) -> str:
         (experiment.code_directory, LEAST_FREE_BYTES, "the trials' code directory"),
     ):
         existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise UserError(f"{existing} is a file: set experimentWorkingDirectory to a folder")
         if folder != experiment.code_directory and not os.access(existing, os.W_OK):
             raise UserError(f"{existing} is not writable: set experimentWorkingDirectory to a writable folder")
         free = shutil.disk_usage(existing).free

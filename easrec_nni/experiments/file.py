@@ -228,6 +228,8 @@ def _reason(error: Exception) -> str:
     reason = " ".join(str(error).split())
     if "attribute 'platform'" in reason:
         return "trainingService must name a platform that NNI knows, such as `trainingService: {platform: local}`"
+    if "could not convert string to float" in reason:
+        return f"{reason}: write durations in seconds, or with s, m, h or d, such as maxExperimentDuration: 30m"
     line = traceback.extract_tb(error.__traceback__)[-1].line or ""
     if not reason and line.startswith("assert "):
         return f"it requires {line.removeprefix('assert ').replace('self.', '')}"

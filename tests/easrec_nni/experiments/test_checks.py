@@ -138,6 +138,13 @@ def test_a_working_directory_that_cannot_be_written_to(make: Make, monkeypatch: 
     assert "is not writable: set experimentWorkingDirectory" in refusal(check_disk, make())
 
 
+def test_a_working_directory_that_is_a_file(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in ("file", "file/inner"):
+        message = refusal(check_disk, make(experimentWorkingDirectory=str(tmp_path / folder)))
+        assert message == f"{tmp_path / 'file'} is a file: set experimentWorkingDirectory to a folder"
+
+
 def test_a_trials_state_grows_with_catalogue_and_network(make: Make, tmp_path: Path) -> None:
     experiment = make()
     embeddings, blocks = (30 + 1 + 8) * 8, 2 * (4 * 64 + 2 * 8 * 16)

@@ -48,6 +48,10 @@ def test_an_example_is_read_as_nni_reads_it() -> None:
     [
         ({"trialConcurrency": 0}, "it requires trial_concurrency > 0"),
         ({"trialConcurrency": "many"}, "type of trial_concurrency"),
+        (
+            {"maxExperimentDuration": "30 minutes"},
+            "write durations in seconds, .* maxExperimentDuration: 30m",
+        ),
         ({"trialCodeDirectory": "nowhere"}, "nowhere.* is not a directory"),
         ({"experimentNam": "x"}, "does not have field.* experimentnam"),
         ({"trainingService": None}, "trainingService must name a platform"),
