@@ -15,8 +15,14 @@ from easrec_nni.settings.assignments import read_assignments
 
 
 def retrain_command(
-    arch: Annotated[Path, typer.Option("--arch", help="architecture.json, from a search or written by hand.")],
     data: Annotated[str, typer.Option("--data", help="Prepared dataset: its name, or the path of its folder.")],
+    arch: Annotated[
+        Path | None, typer.Option("--arch", help="architecture.json, from a search or written by hand.")
+    ] = None,
+    unpruned: Annotated[
+        bool,
+        typer.Option("--unpruned", help="Instead of --arch: the largest network of the space in --settings."),
+    ] = False,
     out: Annotated[Path, typer.Option("--out", help="Folder for weights, metrics.json and history.csv.")] = Path(
         "retrained"
     ),
@@ -78,6 +84,9 @@ def retrain_command(
     --settings, --set and options override them key by key, and the first log line shows the result. The initial network
     competes with the epochs: if no epoch is better, its weights are the result.
 
+    With --unpruned the largest network of the settings' space is trained from random weights, without a search. Smaller
+    networks are compared with it (--compare) or learn from it (--teacher).
+
     With --refit, OUT/refitted holds the network to serve: trained on the validation interactions too, for the number of
     epochs that was best without them; its figures end in _refitted. It can be added to a completed run.
 
@@ -96,13 +105,15 @@ def retrain_command(
     Examples:
       easrec retrain --arch architecture.json --data ml-100k --weights supernet.safetensors
       easrec retrain --arch architecture.json --data ml-100k --scratch --set loss=gbce --set negatives=64
+      easrec retrain --unpruned --settings settings/my-log.yml --data shop --out unpruned
       easrec retrain --arch by-hand.json --data ml-100k --scratch --epochs 30 --seed 1 --out run1
       easrec retrain --arch small.json --data ml-100k --scratch --teacher run1 --out small
       easrec retrain --arch run1/architecture.json --data ml-100k --scratch --all-data --out served
       easrec retrain --arch small.json --data ml-100k --scratch --compare unpruned --margin 5%
     """  # noqa: D301 (the command line's formatter asks for this character)
-    if (weights is None) == (not scratch):
-        raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
+    check_start(arch, unpruned, settings, weights, scratch)
+    if all_data and unpruned:
+        raise UserError("--unpruned trains a validated network: then give --arch OUT/architecture.json --all-data")
     if all_data and refit:
         raise UserError("--refit trains on validation too, --all-data on everything: give one of them")
     if validated is not None and not all_data:
@@ -127,7 +138,7 @@ def retrain_command(
         "retrain.teacher": teacher,
     }
     overrides = {**read_assignments(set_), **{name: value for name, value in overrides.items() if value is not None}}
-    trial_settings = read_settings(arch, settings, data, overrides)
+    architecture, trial_settings = read_settings(arch, settings, data, overrides)
     if compare is not None:
         toolkit.read_metrics(compare)  # a wrong folder shows before the training, not after it
     options: dict[str, Any] = {
@@ -137,10 +148,10 @@ def retrain_command(
         "restart": restart,
     }
     if all_data:
-        result = toolkit.retrain_on_all_data(arch, data, out, epochs=epochs, validated=validated, **options)
+        result = toolkit.retrain_on_all_data(architecture, data, out, epochs=epochs, validated=validated, **options)
         print(f"trained on all interactions of {data}: no figures, as nothing is left to measure the network by")
     else:
-        result = toolkit.retrain(arch, data, out, **options)
+        result = toolkit.retrain(architecture, data, out, **options)
         show_metrics(result.metrics)
         if compare is not None:
             dataset = toolkit.load_dataset(data)
@@ -149,10 +160,31 @@ def retrain_command(
     print(f"weights.safetensors, metrics.json, architecture.json and history.csv are in {result.folder}")
 
 
-def read_settings(arch: Path, file: Path | None, data: str, overrides: dict[str, Any]) -> toolkit.TrialSettings:
-    """Training settings of an architecture, overridden by a file's and then by single keys."""
-    base = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
-    return toolkit.with_recorded(toolkit.Architecture.read(arch), base).with_parameters(overrides)
+def check_start(arch: Path | None, unpruned: bool, settings: Path | None, weights: Path | None, scratch: bool) -> None:
+    """Refuse options that name no network or no initial weights, or two of them."""
+    if (arch is None) == (not unpruned):
+        raise UserError("give either --arch architecture.json, or --unpruned with --settings FILE")
+    if unpruned and settings is None:
+        raise UserError("--unpruned trains the largest network of a space: name the file that has it with --settings")
+    if unpruned and weights is not None:
+        raise UserError("--unpruned starts from random weights: leave out --weights")
+    if not unpruned and (weights is None) == (not scratch):
+        raise UserError("give either --weights supernet.safetensors, to inherit its weights, or --scratch")
+
+
+def read_settings(
+    arch: Path | None, file: Path | None, data: str, overrides: dict[str, Any]
+) -> tuple[Path | toolkit.Architecture, toolkit.TrialSettings]:
+    """Architecture, and its training settings, overridden by a file's and then by single keys.
+
+    Without an architecture's file it is the largest one of the space in the settings.
+    """
+    given = toolkit.TrialSettings.read(file) if file is not None else toolkit.TrialSettings(data=data)
+    if arch is None:
+        given = given.with_parameters({"data": data, **overrides})
+        context = toolkit.TrialContext.open(given, toolkit.load_dataset(data))
+        return context.architecture(context.space.largest), given
+    return arch, toolkit.with_recorded(toolkit.Architecture.read(arch), given).with_parameters(overrides)
 
 
 def read_share(text: str) -> float:
