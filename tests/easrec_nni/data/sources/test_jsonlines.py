@@ -1,4 +1,4 @@
-"""Values in nested objects: columns whose names have dots."""
+"""JSON in every layout, and values in nested objects: read, or refused with the way to write it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import feather, parquet
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, prepare
+from easrec_nni.data.sources.delimited import TextFile
+from easrec_nni.data.sources.jsonlines import JsonTable
 
 EVENTS = [(f"u{n % 5}", f"i{n * 7 % 11}", 1_700_000_000 + n) for n in range(60)]
+
+
+MANY = [{"user": f"u{n % 7}", "item": f"i{n * 5 % 23}", "ts": n} for n in range(30_000)]
+FRAME = pd.DataFrame(MANY[:200])
 
 
 def histories(dataset: Dataset) -> dict[str, list[str]]:
@@ -34,7 +41,7 @@ def lines(file: Path, rows: list[Any]) -> Path:
 
 
 @pytest.mark.parametrize("form", ["log.jsonl", "log.json", "log.parquet", "log.feather"])
-def test_they_are_read_from_every_form_that_has_them(tmp_path: Path, form: str) -> None:
+def test_values_in_nested_objects_are_read_from_every_form_that_has_them(tmp_path: Path, form: str) -> None:
     file = tmp_path / form
     rows = [
         {"context": None, "user": {"id": user, "name": "x"}, "event": {"item": {"a/b~c": item}}, "ts": time}
@@ -87,3 +94,41 @@ def test_objects_of_any_depth_are_read_or_refused_in_a_line(tmp_path: Path, dept
     with pytest.raises(UserError) as caught:
         prepare(file, tmp_path / "out")
     assert len(str(caught.value)) < 400
+
+
+def test_objects_over_several_lines_are_read_in_order(tmp_path: Path) -> None:
+    """As jq writes them; many more than the engine reads at once."""
+    (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in MANY))
+    (tmp_path / "pretty.json").write_text("".join(json.dumps(row, indent=2) + "\n" for row in MANY))
+    (tmp_path / "array.json").write_text(json.dumps(MANY, indent=2))
+    names = ("lines.jsonl", "pretty.json", "array.json")
+    lines, *others = (prepare(tmp_path / name, tmp_path / f"of-{name}") for name in names)
+    assert len(lines.items) == len(MANY)
+    assert [other.fingerprint for other in others] == [lines.fingerprint] * 2
+
+
+@pytest.mark.parametrize("orient", ["columns", "index", "split"])
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_table_as_one_object_is_told_apart(tmp_path: Path, orient: str, indent: int | None) -> None:
+    FRAME.to_json(tmp_path / "log.json", orient=orient, indent=indent)  # type: ignore[call-overload]
+    with pytest.raises(UserError, match="one object for the whole table: .* orient='records', lines=True"):
+        prepare(tmp_path / "log.json", tmp_path / "out")
+    FRAME.to_json(tmp_path / "log.json", orient="records", lines=True)
+    assert len(prepare(tmp_path / "log.json", tmp_path / "out").items) == len(FRAME)
+
+
+def test_rows_under_a_key_are_named(tmp_path: Path) -> None:
+    (tmp_path / "log.json").write_text(json.dumps({"status": "ok", "hits": MANY[:200]}, indent=1))
+    with pytest.raises(UserError, match="rows in a list under 'hits': .* jq '.hits' log.json > rows.json"):
+        prepare(tmp_path / "log.json", tmp_path / "out")
+    (tmp_path / "log.json").write_text(json.dumps({"status": "ok", "hits": MANY}))
+    with pytest.raises(UserError, match="begins with an object of more than 500000 characters"):
+        prepare(tmp_path / "log.json", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_and_layout_are_those_of_the_first_objects(tmp_path: Path) -> None:
+    file = tmp_path / "log.json"
+    file.write_text('{"a": {"b": 1,\n "c": {}}}\n{"a": {"d": [1]}, "e": null}')
+    table = JsonTable.at([TextFile.at(file)], "utf-8")
+    assert table.names == ("a.b", "a.c", "a.d", "e") and table.layout == "unstructured"
