@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ __all__ = ["JsonTable"]
 _LARGEST_OBJECT_BYTES = 1 << 24
 _LARGEST_FIRST_OBJECT = 500_000
 _DEEPEST = 8
+_MOST_INNER = 100
 _WHOLE_TABLE = re.compile(
     r'\{\s*("columns":\s*\[|"0":\s*\{|"([^"\\]|\\.)*":\s*\{\s*"0":)'
 )  # forms of DataFrame.to_json
@@ -63,8 +65,7 @@ class JsonTable:
         records = _first_objects(text, texts[0].label)
         _refuse_wrapped_rows(records, texts[0].label)
         paths = dict.fromkeys(path for record in records for path in _paths(record))
-        inner = {path[:depth] for path in paths for depth in range(1, len(path))}
-        return cls(tuple(texts), tuple(path for path in paths if path not in inner), encoding, _layout(text))
+        return cls(tuple(texts), _columns(paths), encoding, _layout(text))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,6 +110,15 @@ def _paths(record: Mapping[str, Any], depth: int = 1) -> Iterator[tuple[str, ...
             yield from ((key, *inner) for inner in _paths(value, depth + 1))
         else:
             yield (key,)
+
+
+def _columns(paths: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Paths of the columns; an object with very many keys is a map, such as from items to scores, and stays whole."""
+    paths = tuple(paths)
+    keys = Counter(key for key, *inner in paths if inner)
+    paths = tuple(dict.fromkeys(path[:1] if keys[path[0]] > _MOST_INNER else path for path in paths))
+    outer = {path[:depth] for path in paths for depth in range(1, len(path))}
+    return tuple(path for path in paths if path not in outer)
 
 
 def _layout(text: str) -> str:

@@ -132,3 +132,13 @@ def test_names_and_layout_are_those_of_the_first_objects(tmp_path: Path) -> None
     file.write_text('{"a": {"b": 1,\n "c": {}}}\n{"a": {"d": [1]}, "e": null}')
     table = JsonTable.at([TextFile.at(file)], "utf-8")
     assert table.names == ("a.b", "a.c", "a.d", "e") and table.layout == "unstructured"
+
+
+def test_a_map_with_very_many_keys_stays_one_column(tmp_path: Path) -> None:
+    rows = [
+        {"user": {"id": u}, "item": i, "ts": t, "scores": {f"{i}-{place}-{t}": place for place in range(3)}}
+        for u, i, t in EVENTS
+    ]
+    file = lines(tmp_path / "log.jsonl", rows)
+    assert JsonTable.at([TextFile.at(file)], "utf-8").names == ("user.id", "item", "ts", "scores")
+    assert histories(prepare(file, tmp_path / "out")) == expected()
