@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cost_plot", "entropy_plot", "percent_label", "probabilities_plot"]
 
-# Okabe and Ito's palette, darkened for thin lines; line styles distinguish them without colour.
+# Line styles distinguish the curves without colour.
 STYLES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)))
 APART = 0.055  # minimum distance between two labels at line ends, as a share of the axes' height
 

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, prepare
 from easrec_nni.data.reading import MISSING_WORDS
+from tests.histories import histories
 
 pytestmark = pytest.mark.usefixtures("any_size")
 
@@ -182,13 +183,6 @@ def by_pandas(log: Log) -> tuple[dict[str, list[str]], dict[str, int]] | None:
 
 
 BLANKS = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    return {
-        user: dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, PrepareSettings, prepare, preview
+from easrec_nni.data import PrepareSettings, prepare, preview
+from tests.histories import histories
 
 BASE = 1_700_000_000
 
@@ -57,13 +58,6 @@ def table(times: list[object] | np.ndarray, **more: object) -> pd.DataFrame:
     rows = len(times)
     ids = {"user": [f"u{n % 3}" for n in range(rows)], "item": [f"i{n % 7}" for n in range(rows)]}
     return pd.DataFrame(ids | {"time": times} | more)
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    return {
-        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 def test_lines_against_pandas(say: Say) -> None:

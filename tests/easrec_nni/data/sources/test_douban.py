@@ -7,18 +7,11 @@ from pathlib import Path
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, PrepareSettings, prepare
+from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.data.sources.douban import DoubanSource
+from tests.histories import histories
 
 pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    """Items of each user in time order, by the source's ids."""
-    return {
-        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 DOUBAN = '''\

@@ -12,22 +12,14 @@ import pytest
 from pyarrow import feather, parquet
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, PrepareSettings, prepare
+from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.data.sources.delimited import TextFile
 from easrec_nni.data.sources.jsonlines import JsonTable
+from tests.histories import histories
 
 EVENTS = [(f"u{n % 5}", f"i{n * 7 % 11}", 1_700_000_000 + n) for n in range(60)]
-
-
 MANY = [{"user": f"u{n % 7}", "item": f"i{n * 5 % 23}", "ts": n} for n in range(30_000)]
 FRAME = pd.DataFrame(MANY[:200])
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    return {
-        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 def expected(without: str = "") -> dict[str, list[str]]:

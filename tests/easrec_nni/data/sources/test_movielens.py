@@ -12,18 +12,11 @@ from easrec_nni.common.errors import UserError
 from easrec_nni.data import Dataset, PrepareSettings, prepare
 from easrec_nni.data.reporting import LogReporter
 from easrec_nni.data.sources import movielens
+from tests.histories import histories
 
 pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
 
 FLAGS = "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy".split()
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    """Items of each user in time order, by the source's ids."""
-    return {
-        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 def feature(dataset: Dataset, name: str) -> dict[str, list[str]]:

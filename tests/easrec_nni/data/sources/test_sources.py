@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
+from easrec_nni.data import PrepareSettings, load_dataset, prepare
+from tests.histories import histories
 
 pytestmark = pytest.mark.usefixtures("any_size")  # reading is tested, with a few rows
 
@@ -29,13 +30,6 @@ b\tred "\t1\t
 c\t\t2\ty
 z\tnever\t2\tonly-z
 """
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    return {
-        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from easrec_nni.cli.main import app
 from easrec_nni.common.errors import UserError
-from easrec_nni.data import Dataset, PrepareSettings, load_dataset, prepare
+from easrec_nni.data import PrepareSettings, load_dataset, prepare
 from easrec_nni.data.sources.table import SUFFIXES
+from tests.histories import histories
 
 RNG = np.random.default_rng(11)
 ROWS = pd.DataFrame(
@@ -29,13 +30,6 @@ ROWS = pd.DataFrame(
         "timestamp": 1_700_000_000 + RNG.integers(0, 90, 120),
     }
 )
-
-
-def histories(dataset: Dataset) -> dict[str, list[str]]:
-    return {
-        str(user): dataset.item_ids[dataset.items[dataset.offsets[row] : dataset.offsets[row + 1]]].tolist()
-        for row, user in enumerate(dataset.user_ids)
-    }
 
 
 def expected(rows: pd.DataFrame) -> dict[str, list[str]]:
