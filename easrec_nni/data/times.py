@@ -41,6 +41,9 @@ FORMATS = (
     "%a %b %d %H:%M:%S %z %Y",
     "%a %b %d %H:%M:%S %Y",
     "%a, %d %b %Y %H:%M:%S %z",
+    # Zone names other than these are ambiguous, such as CST.
+    *("%a, %d %b %Y %H:%M:%S " + zone for zone in ("GMT", "UTC")),
+    *(f"%a %b %d %H:%M:%S {zone} %Y" for zone in ("GMT", "UTC")),
     "%d/%b/%Y:%H:%M:%S %z",
     "%Y%m%dT%H%M%SZ",
     "%Y%m%dT%H%M%S",

@@ -35,12 +35,26 @@ class _Trials:
         try:
             drawn = self.settings.with_parameters(parameters)
             if self.dataset is not None:
-                drawn.space_for(drawn.dataset(beside=self.folder) if "data" in parameters else self.dataset)
+                dataset = drawn.dataset(beside=self.folder) if "data" in parameters else self.dataset
+                drawn.space_for(dataset)
+                self._check_budget(drawn, dataset)
             elif drawn.space.get("features", "none") == "none":
                 drawn.space_for(ITEMS)
         except UserError as error:
             return error.message
         return ""
+
+    def _check_budget(self, drawn: TrialSettings, dataset: Dataset) -> None:
+        """Raise if no architecture of the space meets the budget."""
+        if drawn.search.budget is None:
+            return
+        # Both import torch, which settings without a budget do not need.
+        from easrec_nni.searching.costs import check_budget
+        from easrec_nni.training.context import TrialContext
+
+        if drawn.search.latency_file is not None:
+            drawn = drawn.with_parameters({"search.latency_file": str(self.folder / drawn.search.latency_file)})
+        check_budget(TrialContext.open(drawn, dataset))
 
 
 def check_drawn_settings(experiment: ExperimentFile, settings: TrialSettings, dataset: Dataset | None = None) -> str:

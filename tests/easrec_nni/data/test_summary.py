@@ -185,6 +185,8 @@ FORMATS = [
     "%d.%m.%Y",
     "%d/%b/%Y:%H:%M:%S +0000",
     "%a, %d %b %Y %H:%M:%S +0000",
+    "%a, %d %b %Y %H:%M:%S GMT",
+    "%a %b %d %H:%M:%S UTC %Y",
     "%Y%m%dT%H%M%SZ",
 ]
 

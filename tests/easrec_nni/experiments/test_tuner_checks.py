@@ -205,6 +205,7 @@ def choice(*values: Any) -> dict[str, Any]:
         ({"space.dropout": {"_type": "uniform", "_value": [0, 2]}}, "searchSpace, space.dropout: .*2.0"),
         ({"space.dropuot": choice(0.1)}, "searchSpace, space.dropuot: .*did you mean"),
         ({"space.heads": choice(3)}, "searchSpace, space.heads: .*heads=3"),
+        ({"search.budget": choice("1%", "100%")}, "searchSpace, search.budget: .*the smallest possible budget is 0"),
         ({"loss": choice({"_name": "gbce"})}, "searchSpace, loss: "),
         ({"history": choice("overlapping"), "mode": choice("augmented")}, "none of its .*mode: causal"),
     ],
