@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from easrec_nni.common.errors import UserError
@@ -12,14 +12,17 @@ from easrec_nni.data.manifest import PrepareSettings
 __all__ = ["Columns", "choose_columns", "looks_like_data"]
 
 _GUESSES = {
-    "user": "userid user uid username reviewerid customerid visitorid accountid sessionid",
+    "user": "userid user uid username reviewerid customerid visitorid accountid sessionid session",
     "item": "itemid item iid movieid productid asin parentasin articleid bookid businessid songid trackid videoid "
-    "locationid poiid venueid",
+    "locationid poiid venueid aid",
     "time": "timestamp time datetime date ts unixreviewtime unixtimestamp eventtime createdat tdat",
     "rating": "rating ratings stars star score overall",
 }
 """Names of columns, in lower case and without blanks, dashes, dots and underscores."""
-_EVENTS = "event eventtype eventname action actiontype behavior behaviour behaviortype behaviourtype interactiontype"
+_EVENTS = (
+    "event eventtype eventstype eventname action actiontype behavior behaviour behaviortype behaviourtype "
+    "interactiontype"
+)
 _CLOCKS, _DAYS = ("time", "clock", "hour", "timeofday"), ("date", "day")
 _COMMENTS = ("#", "%", "//")
 _VALUE = re.compile(r"[+-]?\d+([.,:/ T-]\d+)*Z?")
@@ -50,7 +53,9 @@ class Columns:
         return cls(places, dict.fromkeys(places, "the format of the file"))
 
 
-def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) -> Columns:
+def choose_columns(
+    names: Sequence[str], settings: PrepareSettings, label: str, short_names: Mapping[int, str] | None = None
+) -> Columns:
     """Find the columns of users, items, times and, where they are needed, ratings.
 
     Parameters
@@ -61,6 +66,8 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
         Names that the user gave; for the others, common names are tried, such as user_id, userId, user.id or User ID.
     label : str
         Name of the table in messages.
+    short_names : mapping of int to str or None
+        Further names of columns by place, tried after `names`, such as ts for events.ts.
 
     Returns
     -------
@@ -83,7 +90,8 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
     listing = ", ".join(repr(name) for name in names[:30]) + (", ..." if len(names) > 30 else "")
     if settings.order_is_time and (settings.time_column or settings.clock_column):
         raise UserError("--order-is-time and a time column exclude each other: give one of them")
-    plain = [re.sub(r"[\s_.-]", "", name.lower()) for name in names]
+    plain = [_plain(name) for name in names]
+    short = {place: _plain(name) for place, name in (short_names or {}).items()}
     columns = Columns({}, {})
     notes = []
     for role, name in requested.items():
@@ -98,6 +106,7 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
         else:
             guesses = _GUESSES[role].split()
             hits = [place for guess in guesses for place, name in enumerate(plain) if name == guess]
+            hits = hits or [place for guess in guesses for place, name in short.items() if name == guess]
             if not hits:
                 raise UserError(_not_found(names, role, label, listing))
             columns.places[role], columns.why[role] = hits[0], "a common name"
@@ -112,6 +121,11 @@ def choose_columns(names: Sequence[str], settings: PrepareSettings, label: str) 
         kinds = (place for place, name in enumerate(plain) if name in _EVENTS.split())
         notes += [_event_note(names[place]) for place in kinds if place not in columns.places.values()]
     return Columns(columns.places, columns.why, tuple(notes))
+
+
+def _plain(name: str) -> str:
+    """Name in lower case, without blanks, dashes, dots and underscores."""
+    return re.sub(r"[\s_.-]", "", name.lower())
 
 
 def _event_note(name: str) -> str:

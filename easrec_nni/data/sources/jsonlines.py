@@ -12,6 +12,7 @@ from typing import Any
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.engine import Engine, listed, quoted
 from easrec_nni.data.sources.delimited import TextFile, read_beginning
+from easrec_nni.data.sources.nested import NestedColumn
 
 __all__ = ["JsonTable"]
 
@@ -32,19 +33,22 @@ class JsonTable:
     ----------
     texts : tuple of TextFile
         Texts to read, in order.
-    paths : tuple of tuple of str
-        Keys of the first objects; several keys where a value is an object itself.
+    columns : tuple of NestedColumn
+        Values of the first objects.
     encoding : str
         Encoding of all texts.
     layout : str
         DuckDB's name of what each text is: an ``array``, ``newline_delimited`` objects, or ``unstructured`` ones over
         several lines each.
+    lists : tuple of tuple of str
+        Keys of the lists of which each element is a row.
     """
 
     texts: tuple[TextFile, ...]
-    paths: tuple[tuple[str, ...], ...]
+    columns: tuple[NestedColumn, ...]
     encoding: str
     layout: str
+    lists: tuple[tuple[str, ...], ...] = ()
     row_number = None
 
     @classmethod
@@ -64,13 +68,13 @@ class JsonTable:
             )
         records = _first_objects(text, texts[0].label)
         _refuse_wrapped_rows(records, texts[0].label)
-        paths = dict.fromkeys(path for record in records for path in _paths(record))
-        return cls(tuple(texts), _columns(paths), encoding, _layout(text))
+        columns = dict.fromkeys(column for record in records for column in _nested(record))
+        return cls(tuple(texts), _without_maps(columns), encoding, _layout(text))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns: keys, joined by dots where objects are nested (``user.id``)."""
-        return tuple(".".join(path) for path in self.paths)
+        return tuple(column.name for column in self.columns)
 
     @property
     def label(self) -> str:
@@ -80,45 +84,84 @@ class JsonTable:
     def relation(self, engine: Engine) -> str:
         """SQL that reads all texts, every value as a string (a list or an object as JSON)."""
         files = [str(text.utf8(engine, self.encoding)) for text in self.texts]
-        keys: dict[str, str] = {}
-        for key, *inner in self.paths:
-            keys[key] = "JSON" if inner else keys.get(key, "VARCHAR")
-        fields = ", ".join(f"{quoted(key)}: '{kind}'" for key, kind in keys.items())
-        aliases = {key: f"k{place}" for place, key in enumerate(keys)}
-        columns = ", ".join(
-            f"{_value(aliases[path[0]], path[1:])} AS c{place}" for place, path in enumerate(self.paths)
+        kinds: dict[str, str] = {}
+        for column in self.columns:
+            key, *further = column.keys
+            kinds[key] = "JSON" if further or column.keys in self.lists else kinds.get(key, "VARCHAR")
+        fields = ", ".join(f"{quoted(key)}: '{kind}'" for key, kind in kinds.items())
+        aliases = {key: f"k{place}" for place, key in enumerate(kinds)}
+        source = (
+            f"read_json({listed(files)}, columns = {{{fields}}}, auto_detect = false, format = '{self.layout}', "
+            f"maximum_object_size = {_LARGEST_OBJECT_BYTES}) AS objects({', '.join(aliases.values())})"
         )
-        return (
-            f"(SELECT {columns} FROM read_json({listed(files)}, columns = {{{fields}}}, auto_detect = false, "
-            f"format = '{self.layout}', "
-            f"maximum_object_size = {_LARGEST_OBJECT_BYTES}) AS objects({', '.join(aliases.values())}))"
-        )
+        elements = [
+            f"unnest({_elements(aliases[keys[0]], keys[1:])}) AS e{place}" for place, keys in enumerate(self.lists)
+        ]
+        if elements:
+            source = f"(SELECT *, {', '.join(elements)} FROM {source})"
+        values = ", ".join(f"{self._value(column, aliases)} AS c{place}" for place, column in enumerate(self.columns))
+        return f"(SELECT {values} FROM {source})"
+
+    def _value(self, column: NestedColumn, aliases: Mapping[str, str]) -> str:
+        """SQL of a value, given the name of each key's column; NULL within a list that is not opened."""
+        key, *further = column.keys
+        if column.keys in self.lists:
+            element = f"e{self.lists.index(column.keys)}"
+            return f"json_extract_string({element}, {_pointer(column.inner or ())})"
+        if column.inner:
+            return "NULL"
+        return f"json_extract_string({aliases[key]}, {_pointer(further)})" if further else aliases[key]
 
 
-def _value(column: str, keys: Sequence[str]) -> str:
-    """SQL of a value, under further keys in a column of objects."""
-    if not keys:
-        return column
-    pointer = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)  # RFC 6901
-    return f"json_extract_string({column}, {quoted(pointer)})"
+def _elements(column: str, keys: Sequence[str]) -> str:
+    """SQL of the elements of a list, under further keys in a column of objects; a value that is no list is its own."""
+    value = f"json_extract({column}, {_pointer(keys)})"
+    return f"CASE WHEN json_type({value}) = 'ARRAY' THEN json_extract({value}, '$[*]') ELSE [{value}] END"
 
 
-def _paths(record: Mapping[str, Any], depth: int = 1) -> Iterator[tuple[str, ...]]:
-    """Keys of all values of an object that are not objects themselves, or too deep in it to be a user or an item."""
+def _pointer(keys: Sequence[str]) -> str:
+    """SQL of the path to a value (RFC 6901); without keys, to the whole."""
+    return quoted("".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys) or "$")
+
+
+def _nested(record: Mapping[str, Any], keys: tuple[str, ...] = ()) -> Iterator[NestedColumn]:
+    """Columns of an object's values; those that are too deep in it to be a user or an item stay whole."""
     for key, value in record.items():
-        if isinstance(value, dict) and value and depth < _DEEPEST:
-            yield from ((key, *inner) for inner in _paths(value, depth + 1))
+        path = (*keys, key)
+        if len(path) == _DEEPEST or not value:
+            yield NestedColumn(path)
+        elif isinstance(value, dict):
+            yield from _nested(value, path)
+        elif isinstance(value, list):
+            objects = [element for element in value if isinstance(element, dict) and element]
+            fields = dict.fromkeys(field for element in objects for field in _nested(element, path))
+            yield from (NestedColumn(path, field.keys[len(path) :]) for field in fields)
+            if not objects:
+                yield NestedColumn(path, ())
         else:
-            yield (key,)
+            yield NestedColumn(path)
 
 
-def _columns(paths: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Paths of the columns; an object with very many keys is a map, such as from items to scores, and stays whole."""
-    paths = tuple(paths)
-    keys = Counter(key for key, *inner in paths if inner)
-    paths = tuple(dict.fromkeys(path[:1] if keys[path[0]] > _MOST_INNER else path for path in paths))
-    outer = {path[:depth] for path in paths for depth in range(1, len(path))}
-    return tuple(path for path in paths if path not in outer)
+def _without_maps(columns: Iterable[NestedColumn]) -> tuple[NestedColumn, ...]:
+    """Columns without those whose values are objects or lists in other rows.
+
+    An object with very many keys is a map, such as from items to scores, and stays whole.
+    """
+    columns = tuple(columns)
+    inner_keys = Counter(column.keys[0] for column in columns if len(column.keys) > 1 or column.inner)
+    maps = {key for key, count in inner_keys.items() if count > _MOST_INNER}
+    columns = tuple(dict.fromkeys(NestedColumn(c.keys[:1]) if c.keys[0] in maps else c for c in columns))
+    lists_of_objects = {column.keys for column in columns if column.inner}
+    lists = {column.keys for column in columns if column.inner is not None}
+    outer = {column.keys[:depth] for column in columns for depth in range(1, len(column.keys))}
+
+    def is_whole(column: NestedColumn) -> bool:
+        if column.inner:
+            return True
+        above = {column.keys[:depth] for depth in range(1, len(column.keys) + 1)}
+        return not (above & lists_of_objects or column.keys in outer or (column.inner is None and column.keys in lists))
+
+    return tuple(column for column in columns if is_whole(column))
 
 
 def _layout(text: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data.manifest import PrepareSettings
 from easrec_nni.data.reporting import Reporter
-from easrec_nni.data.sources.base import RawLog, Table
+from easrec_nni.data.sources.base import RawLog
 from easrec_nni.data.sources.columnar import ColumnarTable
 from easrec_nni.data.sources.columns import choose_columns, looks_like_data
 from easrec_nni.data.sources.delimited import (
@@ -24,6 +24,7 @@ from easrec_nni.data.sources.delimited import (
     text_encoding,
 )
 from easrec_nni.data.sources.jsonlines import JsonTable
+from easrec_nni.data.sources.nested import lists_to_open, note_on_lists, short_names
 from easrec_nni.data.sources.sequences import SequenceTable
 
 _PARQUET, _ARROW, _JSON = (".parquet", ".pq"), (".arrow", ".feather", ".ipc"), (".json", ".jsonl", ".ndjson")
@@ -69,16 +70,23 @@ class TableSource:
         """Detect the kind of the files, and the columns of users, items, times and ratings."""
         suffix = _suffix(files[0])
         if suffix in (*_PARQUET, *_ARROW):
-            table: Table = ColumnarTable.at(files, suffix in _ARROW)
-        else:
-            texts = tuple(TextFile.at(file) for file in files)
-            encoding = text_encoding(texts[0], settings.encoding)
-            beginning = read_beginning(texts[0], encoding).lstrip("\ufeff \t\r\n")
-            if suffix in _JSON or beginning.startswith(("{", "[{")):
-                table = JsonTable.at(texts, encoding)
-            else:
-                table = text_table(texts, settings)
+            return _nested_log(ColumnarTable.at(files, suffix in _ARROW), settings)
+        texts = tuple(TextFile.at(file) for file in files)
+        encoding = text_encoding(texts[0], settings.encoding)
+        beginning = read_beginning(texts[0], encoding).lstrip("\ufeff \t\r\n")
+        if suffix in _JSON or beginning.startswith(("{", "[{")):
+            return _nested_log(JsonTable.at(texts, encoding), settings)
+        table = text_table(texts, settings)
         return RawLog(table, choose_columns(table.names, settings, table.label))
+
+
+def _nested_log(table: JsonTable | ColumnarTable, settings: PrepareSettings) -> RawLog:
+    """Log of a table that may have objects and lists."""
+    columns = choose_columns(table.names, settings, table.label, short_names(table.columns))
+    lists = lists_to_open(table.columns, columns.places, settings)
+    if not lists:
+        return RawLog(table, columns)
+    return RawLog(replace(table, lists=lists), replace(columns, notes=(note_on_lists(lists), *columns.notes)))
 
 
 def text_table(texts: Sequence[TextFile], settings: PrepareSettings) -> DelimitedTable | SequenceTable:

@@ -354,12 +354,15 @@ def test_one_column_cannot_be_user_and_item(tmp_path: Path, settings: PrepareSet
 
 def test_lists_and_rounded_numbers_are_no_ids(tmp_path: Path) -> None:
     file, settings = tmp_path / "log.jsonl", PrepareSettings()
-    rows = [{"user": f"u{n % 4}", "item": ["i5", f"i{n}"], "time": n} for n in range(20)]
+    rows = [{"user": ["u5", f"u{n}"], "item": f"i{n % 4}", "time": n} for n in range(20)]
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(
-        UserError, match=r'20 item ids are lists or objects, such as \["i5","i0"\]: write a row for each'
+        UserError, match=r'20 user ids are lists or objects, such as \["u5","u0"\]: write a row for each'
     ):
         prepare(file, tmp_path / "out", settings=settings)
+    pd.DataFrame(rows).to_csv(tmp_path / "log.csv", index=False)
+    with pytest.raises(UserError, match="20 user ids are lists or objects, such as \\['u5', 'u0'\\]"):
+        prepare(tmp_path / "log.csv", tmp_path / "out", settings=settings)
     file.write_text("".join(f'{{"user": {2**53 + n % 4}.0, "item": {n % 5}, "time": {n}}}\n' for n in range(20)))
     with pytest.raises(UserError, match="20 user ids are decimal numbers too large to have all their digits"):
         prepare(file, tmp_path / "out", settings=settings)
