@@ -129,7 +129,10 @@ def _plain(name: str) -> str:
 
 
 def _event_note(name: str) -> str:
-    example = f", as in --where \"{name} = 'purchase'\"" if re.fullmatch(r"[A-Za-z_]\w*", name) else ""
+    example = ""
+    if re.fullmatch(r"[\w .-]+", name):
+        written = name if name.isidentifier() else f'\\"{name}\\"'  # quoted for SQL within the shell's quotes
+        example = f", as in --where \"{written} = 'purchase'\""
     return f"{name} may be the kind of an event: all kinds count alike, --where keeps one{example}"
 
 

@@ -39,7 +39,10 @@ def test_a_name_that_two_columns_have_is_refused() -> None:
 def test_a_column_of_kinds_of_events_is_noted_unless_it_is_used() -> None:
     names = ("user", "item", "time", "Event Type")
     (note,) = choose_columns(names, PrepareSettings(), "log.csv").notes
-    assert note == "Event Type may be the kind of an event: all kinds count alike, --where keeps one"
+    assert note == (
+        "Event Type may be the kind of an event: all kinds count alike, --where keeps one, as in "
+        '--where "\\"Event Type\\" = \'purchase\'"'
+    )
     assert choose_columns(names, PrepareSettings(where="time > 0"), "log.csv").notes == ()
     assert choose_columns(names, PrepareSettings(item_column="Event Type"), "log.csv").notes == ()
     (note,) = choose_columns(("user", "item", "time", "action"), PrepareSettings(), "log.csv").notes
