@@ -64,6 +64,14 @@ def by_time(interactions: Iterable[tuple[Any, Any, int]]) -> dict[str, list[str]
     return users
 
 
+def by_row(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """Items of each user in the order of the rows and of their lists."""
+    users = defaultdict(list)
+    for row in rows:
+        users[row["user"]].extend(map(str, row["item"]))
+    return users
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_each_object_of_a_list_is_an_interaction(write: Write, tmp_path: Path, seed: int) -> None:
     rows = drawn(seed)
@@ -118,12 +126,9 @@ def test_lists_beside_each_other_are_read_together(write: Write, tmp_path: Path)
 
 def test_a_list_may_be_in_the_order_of_time(write: Write, tmp_path: Path) -> None:
     """Many more rows than the engine reads at once."""
-    rows = [{"user_id": f"u{n % 5_000}", "item_id": [n % 97, n % 89, n % 83]} for n in range(20_000)]
+    rows = [{"user": f"u{n % 5_000}", "item": [n % 97, n % 89, n % 83]} for n in range(20_000)]
     dataset = prepare(write(rows), tmp_path / "out", settings=PrepareSettings(order_is_time=True))
-    expected = defaultdict(list)
-    for row in rows:
-        expected[row["user_id"]].extend(map(str, row["item_id"]))
-    assert histories(dataset) == expected
+    assert histories(dataset) == by_row(rows)
 
 
 def test_a_value_outside_the_list_is_that_of_all_its_elements(write: Write, tmp_path: Path) -> None:
@@ -153,6 +158,20 @@ def test_a_single_object_in_the_place_of_a_list_is_one_interaction(tmp_path: Pat
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     found = histories(prepare(tmp_path / "log.jsonl", tmp_path / "out"))
     assert found["6"] == ["3"] and "7" not in found
+
+
+@pytest.mark.parametrize("form", ["log.parquet", "log.feather"])
+@pytest.mark.parametrize("kind", [pa.large_list, pa.list_view, pa.large_list_view, lambda value: pa.list_(value, 2)])
+def test_lists_of_every_arrow_type_are_read(tmp_path: Path, form: str, kind: Callable[[Any], pa.DataType]) -> None:
+    rows: list[Row] = [{"user": f"u{n % 5}", "item": [f"i{n % 7}", f"j{n % 3}"]} for n in range(40)]
+    lists = pa.array([row["item"] for row in rows], type=kind(pa.string()))
+    table = pa.table({"user": [row["user"] for row in rows], "item": lists})
+    if form == "log.parquet":
+        parquet.write_table(table, tmp_path / form)
+    else:
+        feather.write_feather(table, str(tmp_path / form))
+    dataset = prepare(tmp_path / form, tmp_path / "out", settings=PrepareSettings(order_is_time=True))
+    assert histories(dataset) == by_row(rows)
 
 
 def test_a_list_of_user_ids_stays_closed() -> None:
