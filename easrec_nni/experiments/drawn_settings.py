@@ -48,9 +48,8 @@ class _Trials:
         """Raise if no architecture of the space meets the budget."""
         if drawn.search.budget is None:
             return
-        # Both import torch, which settings without a budget do not need.
-        from easrec_nni.searching.costs import check_budget
-        from easrec_nni.training.context import TrialContext
+        from easrec_nni.searching.costs import check_budget  # imports torch, needed for a budget alone
+        from easrec_nni.training.context import TrialContext  # imports torch, needed for a budget alone
 
         if drawn.search.latency_file is not None:
             drawn = drawn.with_parameters({"search.latency_file": str(self.folder / drawn.search.latency_file)})
