@@ -30,7 +30,7 @@ class ColumnarTable:
     arrow : bool
         Whether they are Arrow files.
     lists : tuple of tuple of str
-        Names of the lists of which each element is a row.
+        Names of the opened lists, whose elements are the rows.
     """
 
     paths: tuple[Path, ...]

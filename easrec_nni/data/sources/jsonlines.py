@@ -41,7 +41,7 @@ class JsonTable:
         DuckDB's name of what each text is: an ``array``, ``newline_delimited`` objects, or ``unstructured`` ones over
         several lines each.
     lists : tuple of tuple of str
-        Keys of the lists of which each element is a row.
+        Keys of the opened lists, whose elements are the rows.
     """
 
     texts: tuple[TextFile, ...]
@@ -69,7 +69,7 @@ class JsonTable:
         records = _first_objects(text, texts[0].label)
         _refuse_wrapped_rows(records, texts[0].label)
         columns = dict.fromkeys(column for record in records for column in _nested(record))
-        return cls(tuple(texts), _without_maps(columns), encoding, _layout(text))
+        return cls(tuple(texts), _consistent(columns), encoding, _layout(text))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class JsonTable:
 
 
 def _elements(column: str, keys: Sequence[str]) -> str:
-    """SQL of the elements of a list, under further keys in a column of objects; a value that is no list is its own."""
+    """SQL of a list under further keys in a column of objects; another value is a list of that value alone."""
     value = f"json_extract({column}, {_pointer(keys)})"
     return f"CASE WHEN json_type({value}) = 'ARRAY' THEN json_extract({value}, '$[*]') ELSE [{value}] END"
 
@@ -142,7 +142,7 @@ def _nested(record: Mapping[str, Any], keys: tuple[str, ...] = ()) -> Iterator[N
             yield NestedColumn(path)
 
 
-def _without_maps(columns: Iterable[NestedColumn]) -> tuple[NestedColumn, ...]:
+def _consistent(columns: Iterable[NestedColumn]) -> tuple[NestedColumn, ...]:
     """Columns without those whose values are objects or lists in other rows.
 
     An object with very many keys is a map, such as from items to scores, and stays whole.

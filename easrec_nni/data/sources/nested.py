@@ -1,4 +1,4 @@
-"""Columns of nested tables: fields of objects, and lists of which each element is an interaction."""
+"""Columns of nested tables: fields of objects, and lists whose elements are interactions."""
 
 from __future__ import annotations
 
@@ -65,12 +65,13 @@ def lists_to_open(
     """
     chosen = [columns[place] for role, place in places.items() if role != "user" or columns[place].inner != ()]
     opened = tuple(dict.fromkeys(column.keys for column in chosen if column.inner is not None))
-    used = {} if settings.where is None else check_expression(settings.where, [column.name for column in columns])
-    for place in used.values():
+    if settings.where is None or not any(column.inner for column in columns):
+        return opened
+    for place in check_expression(settings.where, [column.name for column in columns]).values():
         column = columns[place]
         if column.inner and column.keys not in opened:
             raise UserError(
-                f"--where {(settings.where or '')[:80]!r}: {column.name} has several values for an interaction, as "
+                f"--where {settings.where[:80]!r}: {column.name} has several values for an interaction, as "
                 f"{'.'.join(column.keys)} is a list: use other columns"
             )
     return opened

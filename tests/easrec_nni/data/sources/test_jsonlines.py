@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pytest
-from pyarrow import feather, parquet
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import PrepareSettings, prepare
 from easrec_nni.data.sources.delimited import TextFile
 from easrec_nni.data.sources.jsonlines import JsonTable
 from tests.histories import histories
+from tests.nested_files import FORMS, write_rows
 
 EVENTS = [(f"u{n % 5}", f"i{n * 7 % 11}", 1_700_000_000 + n) for n in range(60)]
 MANY = [{"user": f"u{n % 7}", "item": f"i{n * 5 % 23}", "ts": n} for n in range(30_000)]
@@ -27,35 +26,25 @@ def expected(without: str = "") -> dict[str, list[str]]:
     return {user: [item for other, item, _ in EVENTS if other == user] for user in users}
 
 
-def lines(file: Path, rows: list[Any]) -> Path:
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return file
-
-
-@pytest.mark.parametrize("form", ["log.jsonl", "log.json", "log.parquet", "log.feather"])
+@pytest.mark.parametrize("form", FORMS)
 def test_values_in_nested_objects_are_read_from_every_form_that_has_them(tmp_path: Path, form: str) -> None:
-    file = tmp_path / form
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"context": None, "user": {"id": user, "name": "x"}, "event": {"item": {"a/b~c": item}}, "ts": time}
         for user, item, time in EVENTS
     ]
     if form == "log.jsonl":
-        lines(file, [row | {"context": {}} for row in rows])
-    elif form == "log.json":
-        file.write_text(json.dumps(rows))
-    elif form == "log.parquet":
-        parquet.write_table(pa.Table.from_pylist(rows), file)
-    else:
-        feather.write_feather(pa.Table.from_pylist(rows), str(file))
+        rows = [row | {"context": {}} for row in rows]
+    file = write_rows(tmp_path / form, rows)
     settings = PrepareSettings(item_column="event.item.a/b~c", where="\"user.id\" <> 'u1' and ts > 0")
     assert histories(prepare(file, tmp_path / "out", settings=settings)) == expected(without="u1")
 
 
 def test_names_with_dots_are_common_names_too(tmp_path: Path) -> None:
-    nested = lines(tmp_path / "a.jsonl", [{"user": {"id": u}, "item": {"id": i}, "ts": t} for u, i, t in EVENTS])
-    flat = lines(tmp_path / "b.jsonl", [{"user.id": u, "item.id": i, "ts": t} for u, i, t in EVENTS])
+    nested = write_rows(tmp_path / "a.jsonl", [{"user": {"id": u}, "item": {"id": i}, "ts": t} for u, i, t in EVENTS])
+    flat = write_rows(tmp_path / "b.jsonl", [{"user.id": u, "item.id": i, "ts": t} for u, i, t in EVENTS])
     assert histories(prepare(nested, tmp_path / "nested")) == histories(prepare(flat, tmp_path / "flat")) == expected()
-    both = lines(tmp_path / "c.jsonl", [{"user": {"id": u}, "user.id": u, "item": i, "ts": t} for u, i, t in EVENTS])
+    twins = [{"user": {"id": u}, "user.id": u, "item": i, "ts": t} for u, i, t in EVENTS]
+    both = write_rows(tmp_path / "c.jsonl", twins)
     with pytest.raises(UserError, match=r"2 columns named 'user\.id'"):
         prepare(both, tmp_path / "both")
 
@@ -65,12 +54,12 @@ def test_a_row_without_the_inner_value_has_no_id(tmp_path: Path) -> None:
     for user in ("u0", None, {}, {"id": None}, ["u0"]):
         rows[7]["user"] = user
         with pytest.raises(UserError, match="1 of 60 rows have no user id, the first is data row 8"):
-            prepare(lines(tmp_path / "log.jsonl", rows), tmp_path / "out")
+            prepare(write_rows(tmp_path / "log.jsonl", rows), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_condition_names_them_in_quotes(tmp_path: Path) -> None:
-    file = lines(tmp_path / "log.jsonl", [{"user": {"id": u}, "item": i, "ts": t} for u, i, t in EVENTS])
+    file = write_rows(tmp_path / "log.jsonl", [{"user": {"id": u}, "item": i, "ts": t} for u, i, t in EVENTS])
     with pytest.raises(UserError, match="names with blanks or dots in double ones"):
         prepare(file, tmp_path / "out", settings=PrepareSettings(where="user.id <> 'u1'"))
 
@@ -90,7 +79,7 @@ def test_objects_of_any_depth_are_read_or_refused_in_a_line(tmp_path: Path, dept
 
 def test_objects_over_several_lines_are_read_in_order(tmp_path: Path) -> None:
     """As jq writes them; many more than the engine reads at once."""
-    (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in MANY))
+    write_rows(tmp_path / "lines.jsonl", MANY)
     (tmp_path / "pretty.json").write_text("".join(json.dumps(row, indent=2) + "\n" for row in MANY))
     (tmp_path / "array.json").write_text(json.dumps(MANY, indent=2))
     names = ("lines.jsonl", "pretty.json", "array.json")
@@ -131,6 +120,6 @@ def test_a_map_with_very_many_keys_stays_one_column(tmp_path: Path) -> None:
         {"user": {"id": u}, "item": i, "ts": t, "scores": {f"{i}-{place}-{t}": place for place in range(3)}}
         for u, i, t in EVENTS
     ]
-    file = lines(tmp_path / "log.jsonl", rows)
+    file = write_rows(tmp_path / "log.jsonl", rows)
     assert JsonTable.at([TextFile.at(file)], "utf-8").names == ("user.id", "item", "ts", "scores")
     assert histories(prepare(file, tmp_path / "out")) == expected()

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from pyarrow import feather, parquet
 
 from easrec_nni.common.errors import UserError
 from easrec_nni.data import PrepareSettings, prepare, preview
 from easrec_nni.data.sources.nested import NestedColumn, lists_to_open, note_on_lists, short_names
 from tests.histories import histories
+from tests.nested_files import FORMS, write_rows, write_table
 
 Row = dict[str, Any]
 Write = Callable[[list[Row]], Path]
 
 
-@pytest.fixture(params=["log.jsonl", "log.json", "log.parquet", "log.feather"])
+@pytest.fixture(params=FORMS)
 def write(request: pytest.FixtureRequest, tmp_path: Path) -> Write:
     """Writer of rows in one of the forms that have lists."""
-    file = tmp_path / request.param
-
-    def write(rows: list[Row]) -> Path:
-        if file.suffix == ".jsonl":
-            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        elif file.suffix == ".json":
-            file.write_text(json.dumps(rows))
-        elif file.suffix == ".parquet":
-            parquet.write_table(pa.Table.from_pylist(rows), file)
-        else:
-            feather.write_feather(pa.Table.from_pylist(rows), str(file))
-        return file
-
-    return write
+    return partial(write_rows, tmp_path / request.param)
 
 
 def drawn(seed: int, n_users: int = 12) -> list[Row]:
@@ -155,8 +142,7 @@ def test_a_single_object_in_the_place_of_a_list_is_one_interaction(tmp_path: Pat
     rows = drawn(3)
     single = {"aid": 3, "ts": 10**9}
     rows[6]["events"], rows[7]["events"] = single, []
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = histories(prepare(tmp_path / "log.jsonl", tmp_path / "out"))
+    found = histories(prepare(write_rows(tmp_path / "log.jsonl", rows), tmp_path / "out"))
     assert found["6"] == ["3"] and "7" not in found
 
 
@@ -166,11 +152,8 @@ def test_lists_of_every_arrow_type_are_read(tmp_path: Path, form: str, kind: Cal
     rows: list[Row] = [{"user": f"u{n % 5}", "item": [f"i{n % 7}", f"j{n % 3}"]} for n in range(40)]
     lists = pa.array([row["item"] for row in rows], type=kind(pa.string()))
     table = pa.table({"user": [row["user"] for row in rows], "item": lists})
-    if form == "log.parquet":
-        parquet.write_table(table, tmp_path / form)
-    else:
-        feather.write_feather(table, str(tmp_path / form))
-    dataset = prepare(tmp_path / form, tmp_path / "out", settings=PrepareSettings(order_is_time=True))
+    file = write_table(tmp_path / form, table)
+    dataset = prepare(file, tmp_path / "out", settings=PrepareSettings(order_is_time=True))
     assert histories(dataset) == by_row(rows)
 
 
